@@ -1,0 +1,1 @@
+"""What: one YAML a project, and the typed schema that reads it."""

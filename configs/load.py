@@ -1,0 +1,124 @@
+"""Reads a project's YAML into its typed form, or says what is wrong with it: the file, the key, the value, what is allowed."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from configs.project import ClassificationResult, ImageIntake, Project, Section, TabularIntake
+
+BUNDLED = Path(__file__).parent
+
+
+class ConfigError(ValueError):
+    """A project file cannot be used; the message names the file, the key, the value and what is allowed."""
+
+
+def load(project: str | Path, overrides: Mapping[str, str] | None = None, folder: Path = BUNDLED) -> Project:
+    """The project named `project` in `folder`, or the YAML file at that path.
+
+    `overrides` are dotted keys with YAML values, such as {"training.epochs": "3"}. The YAML's own folder is put on the import path,
+    so a network or reader beside it is found by its import path. Raises ConfigError.
+    """
+    path = find(project, folder)
+    tree = read(path)
+    for key, value in (overrides or {}).items():
+        put(tree, key, parse(value, f"--set {key}"))
+    try:
+        loaded = Project.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError("\n".join(explain(path, problem) for problem in error.errors())) from None
+    if (beside := str(path.parent.resolve())) not in sys.path:
+        sys.path.append(beside)
+    return anchored(loaded, path.parent.resolve())
+
+
+def find(project: str | Path, folder: Path) -> Path:
+    """The YAML file of a project name or path."""
+    path = Path(project) if str(project).endswith((".yaml", ".yml")) else folder / f"{project}.yaml"
+    if not path.is_file():
+        known = ", ".join(names(folder)) or "none"
+        raise ConfigError(f"{path}: no such project file. Known projects in {folder}: {known}; or give the path of a YAML file.")
+    return path
+
+
+def names(folder: Path = BUNDLED) -> list[str]:
+    """Every project in `folder`, by file name, sorted."""
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The YAML tree of a file, keys as written."""
+    tree = parse(path.read_text(encoding="utf-8"), str(path))
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: holds {tree!r:.80}; a project file is a mapping that begins with `name:`")
+    return tree
+
+
+def parse(text: str, where: str) -> Any:
+    """YAML `text`, or a ConfigError that names the place."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{where}: not YAML: {error}") from None
+
+
+def put(tree: dict[str, Any], key: str, value: Any) -> None:
+    """Sets a dotted key in a tree, making the sections on the way."""
+    *sections, last = key.split(".")
+    for section in sections:
+        tree = tree.setdefault(section, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"--set {key}: {section!r} holds {tree!r:.80}, not a section")
+    tree[last] = value
+
+
+def explain(path: Path, problem: Any) -> str:
+    """One of pydantic's errors as a line that names file, key, value and what is allowed."""
+    sections, keys = walk(problem["loc"])
+    key = ".".join(keys) or "the project"
+    value = f"{problem['input']!r:.80}"
+    if problem["type"] == "extra_forbidden":
+        return f"{path}: {key}: unknown key (value {value}); allowed here: {', '.join(sections[-1].model_fields)}"
+    if problem["type"] == "missing":
+        return f"{path}: {key}: this key is missing"
+    reason = problem["msg"].removeprefix("Value error, ")
+    return f"{path}: {key}: {reason}" if problem["type"] == "value_error" else f"{path}: {key}: {value} is not allowed; {reason}"
+
+
+def walk(location: tuple[int | str, ...]) -> tuple[list[type[Section]], list[str]]:
+    """The section classes that an error's location passes through, and its keys as the YAML has them (without pydantic's union tags)."""
+    sections: list[type[Section]] = [Project]
+    choices: list[type[Section]] = []
+    keys = []
+    for part in location:
+        tagged = [choice for choice in choices if len(choices) > 1 and TAGS.get(choice, "custom") == part]
+        if tagged:
+            sections.append(tagged[0])
+        else:
+            keys.append(str(part))
+            field = sections[-1].model_fields.get(str(part))
+            choices = _sections(field.annotation) if field else choices
+            sections += choices[:1] if len(choices) == 1 else []
+    return sections, keys
+
+
+TAGS = {ImageIntake: "image", TabularIntake: "tabular", ClassificationResult: "classification"}
+
+
+def _sections(annotation: Any) -> list[type[Section]]:
+    """The section classes inside a type, through unions, tuples and annotations."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return [annotation]
+    return [section for part in getattr(annotation, "__args__", ()) for section in _sections(part)]
+
+
+def anchored(project: Project, folder: Path) -> Project:
+    """The project with a relative source path made absolute from the YAML's folder, so flows may run anywhere."""
+    if project.source.path is None or "://" in project.source.path or Path(project.source.path).is_absolute():
+        return project
+    source = project.source.model_copy(update={"path": str(folder / project.source.path)})
+    return project.model_copy(update={"source": source})

@@ -1,0 +1,321 @@
+"""The schema of a project's YAML: strict, frozen, every key documented where it is declared.
+
+A section is handed to its stage as it stands here, and its contents are part of the stage's cache key: a changed value runs the stage
+again, an unchanged one does not.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+ImportPath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+
+
+class Section(BaseModel):
+    """A part of the YAML. Unknown keys are errors, values never change after loading."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
+
+
+class Source(Section):
+    """Where raw rows come from."""
+
+    reader: Literal["csv", "parquet"] | ImportPath
+    """`csv`, `parquet`, or `package.module:function` that returns a list of partitions (see tasks/ingestion/sources.py)."""
+    path: str | None = None
+    """For `csv` and `parquet`: a file or glob, relative to the YAML's folder."""
+    key: str = "id"
+    """Column whose value names a row for ever; rows that repeat it are kept once (the last wins)."""
+    partitions: int = Field(default=4, ge=1, le=4096)
+    """How many pieces Dask reads side by side."""
+    options: dict[str, Any] = {}
+    """Keyword arguments of an import-path reader."""
+
+    @model_validator(mode="after")
+    def path_belongs_to_files(self) -> "Source":
+        """A file reader without a path would fail only at the first run; it fails when the YAML is read."""
+        if self.reader in ("csv", "parquet") and not self.path:
+            raise ValueError(f"reader {self.reader!r} needs `path`: a file or glob such as data/*.{self.reader}")
+        return self
+
+
+class ImageIntake(Section):
+    """Rows are images of one size."""
+
+    kind: Literal["image"]
+    column: str = "image"
+    """Column with the pixels: height x width x channels unsigned bytes, row by row."""
+    height: int = Field(ge=1, le=4096)
+    """Pixels."""
+    width: int = Field(ge=1, le=4096)
+    """Pixels."""
+    channels: Literal[1, 3] = 1
+    """1 = grey, 3 = RGB."""
+    shift: int = Field(default=1, ge=0, le=64)
+    """Augmentation: training images move by up to this many pixels in each direction; 0 = none."""
+
+
+class TabularIntake(Section):
+    """Rows are numbers in named columns; a missing value takes the training median."""
+
+    kind: Literal["tabular"]
+    columns: tuple[str, ...] = Field(min_length=1)
+    """Numeric columns, in the order the network sees them."""
+
+
+class CustomIntake(Section):
+    """A user's own intake class by import path, called with `options`."""
+
+    kind: ImportPath
+    options: dict[str, Any] = {}
+    """Keyword arguments of the class."""
+
+
+class ClassificationResult(Section):
+    """One of several classes."""
+
+    kind: Literal["classification"]
+    classes: tuple[str, ...] = Field(min_length=2)
+    """Class names, in the order of the network's outputs."""
+    label: str = "label"
+    """Column with the class of a row: written by labeling QC when there are annotators, else read from the source."""
+
+
+class CustomResult(Section):
+    """A user's own result class by import path, called with `options`."""
+
+    kind: ImportPath
+    label: str = "label"
+    """Column with the truth of a row."""
+    options: dict[str, Any] = {}
+    """Keyword arguments of the class."""
+
+
+class Expectation(Section):
+    """One Great Expectations rule, by GX's own name."""
+
+    type: str = Field(pattern=r"^expect_[a-z0-9_]+$")
+    """Name in Great Expectations' gallery, such as `expect_column_values_to_be_between`."""
+    severity: Literal["fail", "quarantine", "warn"] = "quarantine"
+    """`fail` stops the run, `quarantine` sets the offending rows aside, `warn` only reports."""
+    kwargs: dict[str, Any] = {}
+    """The expectation's own arguments."""
+
+
+class Validation(Section):
+    """What raw rows must be like."""
+
+    expectations: tuple[Expectation, ...] = ()
+    """The suite."""
+    max_quarantined: Share = 0.05
+    """The run stops when a larger share of the rows is quarantined."""
+
+
+class Labeling(Section):
+    """How several annotators' answers become one label."""
+
+    annotators: tuple[str, ...] = ()
+    """Columns with one annotator's answers each, empty where the annotator gave none. None: the source's label is taken as it is."""
+    min_agreement: Share = 0.5
+    """The run stops when the annotators agree less often than this (share of answers equal to the consensus)."""
+    suspects: int = Field(default=50, ge=0)
+    """How many suspected label errors are listed at most."""
+
+
+class Split(Section):
+    """Deterministic splits by a hash of the key, so a row never changes sides between versions."""
+
+    train: Share = 0.7
+    validation: Share = 0.1
+    """What neither takes is the test split."""
+
+    @model_validator(mode="after")
+    def leaves_a_test_split(self) -> "Split":
+        """Without test rows no gate can judge."""
+        if self.train + self.validation >= 1:
+            raise ValueError(f"train {self.train} + validation {self.validation} leaves no test rows; their sum must be under 1")
+        return self
+
+
+class Versioning(Section):
+    """Where data set versions are kept."""
+
+    split: Split = Split()
+    remote: str | None = None
+    """DVC remote (s3://, gs://, ssh://, a folder); none: a folder under the Gyre home."""
+
+
+class Training(Section):
+    """How a network is trained."""
+
+    network: ImportPath | None = None
+    """The user's own network, called with (row_shape, outputs); none: the intake's default."""
+    ranks: int = Field(default=2, ge=1, le=4096)
+    """Horovod ranks, one a Dask worker."""
+    epochs: int = Field(default=20, ge=1)
+    batch_size: int = Field(default=64, ge=1)
+    """Rows of all ranks together, so the result does not depend on how many there are. Must be a multiple of `ranks`."""
+    learning_rate: float = Field(default=0.002, gt=0)
+    """Peak of a one-cycle schedule."""
+    weight_decay: float = Field(default=0.01, ge=0)
+    seed: int = 7
+
+    @model_validator(mode="after")
+    def ranks_share_a_batch(self) -> "Training":
+        """Every rank takes the same share of every batch."""
+        if self.batch_size % self.ranks:
+            raise ValueError(f"batch_size {self.batch_size} is not a multiple of ranks {self.ranks}")
+        return self
+
+
+class Optimization(Section):
+    """Smaller and faster variants of the trained model."""
+
+    quantize: tuple[Literal["int8"], ...] = ("int8",)
+    """Static quantization, calibrated on real rows."""
+    calibration_rows: int = Field(default=256, ge=1)
+    """Training rows shown to the calibrator."""
+
+
+class Gate(Section):
+    """The playbook: what a challenger must reach, as the compiled artifact, before it may serve."""
+
+    min_score: float = 0.9
+    """Least value of the result's first metric on the test split."""
+    max_drop: Share = 0.02
+    """How far the lower end of the paired 95 % interval may lie under the champion on the same rows."""
+    max_loss: Share = 0.01
+    """How far an optimized candidate's score may lie under the fp32 graph's."""
+    max_latency_ms: float = Field(default=50.0, gt=0)
+    """Median time of a batch of one row on one thread."""
+    max_megabytes: float = Field(default=500.0, gt=0)
+    prefer: Literal["size", "latency", "score"] = "latency"
+    """Which candidate wins among those that pass."""
+
+
+class Deployment(Section):
+    """How a new version takes over."""
+
+    canary_share: Share = 0.2
+    """Share of the requests that the challenger answers while it is on trial."""
+    canary_requests: int = Field(default=20, ge=0)
+    """Requests the challenger must answer before it is promoted; replayed test rows count, live ones too."""
+    canary_seconds: float = Field(default=30.0, gt=0)
+    """The trial ends after this time at the latest."""
+    max_errors: Share = 0.0
+    """Share of the challenger's answers that may fail before it is rolled back."""
+
+
+class Monitoring(Section):
+    """When production counts as drifted."""
+
+    window: int = Field(default=200, ge=1)
+    """The latest predictions that are compared."""
+    minimum: int = Field(default=100, ge=1)
+    """Fewer than this and the verdict is `insufficient`, which never means `ok`."""
+    reference: int = Field(default=500, ge=1)
+    """The most recent training rows, which the predictions are compared with."""
+    drift_share: Share = 0.5
+    """Share of the watched descriptors that must drift."""
+    threshold: float = Field(default=0.1, gt=0)
+    """Distance (normed Wasserstein, or Jensen-Shannon for categories) from which a descriptor counts as drifted."""
+    confirmations: int = Field(default=1, ge=1)
+    """Drifted verdicts in a row, each on new predictions, before an episode opens."""
+
+    @model_validator(mode="after")
+    def window_holds_the_minimum(self) -> "Monitoring":
+        """A window that can never fill would never judge."""
+        if self.minimum > self.window:
+            raise ValueError(f"minimum {self.minimum} is larger than window {self.window}")
+        return self
+
+
+class Retraining(Section):
+    """What a drift episode may start."""
+
+    minimum_labels: int = Field(default=100, ge=1)
+    """Late labels since the champion was released that a retraining needs; until then the episode waits."""
+    cooldown_seconds: float = Field(default=3600, ge=0)
+    """No episode opens sooner than this after the last one closed."""
+    max_attempts: int = Field(default=3, ge=1)
+    """Retrainings of one episode that may fail before a person is asked."""
+
+
+class Schedule(Section):
+    """When flows run by themselves."""
+
+    nightly: str = "0 3 * * *"
+    """Cron line (UTC) of the whole cycle."""
+    drift_seconds: float = Field(default=3600, ge=5)
+    """Interval of the drift flow."""
+
+
+class Cluster(Section):
+    """The Dask cluster that partitions and ranks run on."""
+
+    kind: Literal["local", "address"] | ImportPath = "local"
+    """`local`, `address` of a running scheduler, or any Dask cluster class such as `dask_jobqueue:SLURMCluster`."""
+    address: str | None = None
+    """For `address`: such as tcp://10.0.0.1:8786."""
+    workers: int = Field(default=2, ge=1)
+    """Workers to start or scale to."""
+    options: dict[str, Any] = {}
+    """Keyword arguments of the cluster class."""
+
+    @model_validator(mode="after")
+    def address_is_given(self) -> "Cluster":
+        """An address is needed by `address` alone."""
+        if (self.kind == "address") != (self.address is not None):
+            raise ValueError("`address` goes with kind: address, and only with it; such as tcp://10.0.0.1:8786")
+        return self
+
+
+def _by_kind(*built_in: str) -> Discriminator:
+    """Chooses a section's class by its `kind`, so that an error speaks of the one that was meant; any other kind is an import path."""
+
+    def tag(value: Any) -> str:
+        kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+        return kind if kind in built_in else "custom"
+
+    return Discriminator(tag)
+
+
+Intake = Annotated[
+    Annotated[ImageIntake, Tag("image")] | Annotated[TabularIntake, Tag("tabular")] | Annotated[CustomIntake, Tag("custom")],
+    _by_kind("image", "tabular"),
+]
+Result = Annotated[
+    Annotated[ClassificationResult, Tag("classification")] | Annotated[CustomResult, Tag("custom")],
+    _by_kind("classification"),
+]
+
+
+class Project(Section):
+    """One project: a data set, a network and the loop around them."""
+
+    name: Name
+    """Also the model's name, in MLflow and in URLs."""
+    description: str = ""
+    source: Source
+    intake: Intake
+    result: Result
+    validation: Validation = Validation()
+    labeling: Labeling = Labeling()
+    versioning: Versioning = Versioning()
+    training: Training = Training()
+    optimization: Optimization = Optimization()
+    gate: Gate = Gate()
+    deployment: Deployment = Deployment()
+    monitoring: Monitoring = Monitoring()
+    retraining: Retraining = Retraining()
+    schedule: Schedule = Schedule()
+    cluster: Cluster = Cluster()
+
+    @model_validator(mode="after")
+    def a_worker_for_every_rank(self) -> "Project":
+        """Training asks for exactly as many workers as ranks; fewer would never start."""
+        if self.cluster.kind == "local" and self.cluster.workers < self.training.ranks:
+            raise ValueError(f"training.ranks {self.training.ranks} needs as many workers; cluster.workers is {self.cluster.workers}")
+        return self

@@ -1,0 +1,1 @@
+"""When: one short file a flow, deployments with their schedules and triggers, and the `gyre` command."""

@@ -1,0 +1,1 @@
+"""Where: settings and stores, Dask clusters, services, and Horovod's build."""

@@ -1,0 +1,33 @@
+"""The Dask cluster that a project's YAML names; nothing else in the code knows which kind it is."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from configs.project import Cluster
+from infra.imports import resolve
+
+WORKERS_TIMEOUT_S = 300
+"""Queues of batch systems may hold workers back; after this the run fails with the number that came."""
+
+
+@contextmanager
+def open_cluster(section: Cluster) -> Iterator[Any]:
+    """A distributed.Client whose cluster has at least `section.workers` workers; what was started here is closed again.
+
+    A local cluster's workers are processes of one thread each and die with this process. Raises TimeoutError when too few workers come.
+    """
+    from distributed import Client, LocalCluster
+
+    with ExitStack() as stack:
+        if section.kind == "local":
+            options = {"processes": True, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None} | section.options
+            cluster: Any = stack.enter_context(LocalCluster(n_workers=section.workers, **options))
+        elif section.kind == "address":
+            cluster = section.address
+        else:
+            cluster = stack.enter_context(resolve(section.kind)(**section.options))
+            cluster.scale(section.workers)
+        client = stack.enter_context(Client(cluster, timeout=WORKERS_TIMEOUT_S))
+        client.wait_for_workers(section.workers, timeout=WORKERS_TIMEOUT_S)
+        yield client

@@ -1,0 +1,108 @@
+"""Where one installation lives: its home folder, its ports, its URLs, and the environment that all its processes share.
+
+Read from the environment (`GYRE_HOME`, `GYRE_SERVER_PORT`, ...) and from `settings.yaml` in the home; the environment wins.
+"""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+
+from configs.load import BUNDLED
+
+
+class Settings(BaseSettings):
+    """One installation. Everything binds `host`, which is loopback: the services have no login of their own."""
+
+    model_config = SettingsConfigDict(env_prefix="GYRE_", frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    home: Path = Path(".gyre")
+    """Everything of this installation: data, models, logs, databases."""
+    projects: Path = BUNDLED
+    """Folder whose YAML files get deployments."""
+    host: str = "127.0.0.1"
+    prefect_port: int = Field(default=4200, ge=1, le=65535)
+    mlflow_port: int = Field(default=5000, ge=1, le=65535)
+    server_port: int = Field(default=8080, ge=1, le=65535)
+    reports_port: int = Field(default=8081, ge=1, le=65535)
+
+    def model_post_init(self, _: Any) -> None:
+        """Paths are absolute from here on: services and flow runs have working folders of their own."""
+        for field in ("home", "projects"):
+            object.__setattr__(self, field, getattr(self, field).absolute())
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then settings.yaml in the home."""
+        home = Path(os.environ.get("GYRE_HOME", ".gyre"))
+        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=home / "settings.yaml")
+
+    @cached_property
+    def prefect_url(self) -> str:
+        """The Prefect server and its UI."""
+        return f"http://{self.host}:{self.prefect_port}"
+
+    @cached_property
+    def mlflow_url(self) -> str:
+        """MLflow's pages; writers go straight to its store."""
+        return f"http://{self.host}:{self.mlflow_port}"
+
+    @cached_property
+    def server_url(self) -> str:
+        """The model server."""
+        return f"http://{self.host}:{self.server_port}"
+
+    @cached_property
+    def reports_url(self) -> str:
+        """Data Docs, drift reports and pictures: the home's `reports` folder, read-only."""
+        return f"http://{self.host}:{self.reports_port}"
+
+    @cached_property
+    def database_url(self) -> str:
+        """SQLAlchemy URL of drift episodes."""
+        return f"sqlite:///{self.home}/gyre.db"
+
+    @cached_property
+    def tracking_uri(self) -> str:
+        """MLflow's tracking and registry store."""
+        return f"sqlite:///{self.home}/mlflow/mlflow.db"
+
+    def folder(self, *parts: str) -> Path:
+        """A folder under the home, made if missing."""
+        path = self.home.joinpath(*parts)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def report_url(self, path: Path) -> str:
+        """The URL under which a file of the home's `reports` folder is served."""
+        return f"{self.reports_url}/{path.relative_to(self.home / 'reports').as_posix()}"
+
+    def environment(self) -> dict[str, str]:
+        """What every process of this installation has in its environment: one home, no telemetry, no call to the outside."""
+        own = {f"GYRE_{name.upper()}": str(getattr(self, name)) for name in type(self).model_fields}
+        return own | {
+            "PREFECT_HOME": str(self.home / "prefect"),
+            "PREFECT_API_URL": f"{self.prefect_url}/api",
+            "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{self.home}/prefect/prefect.db",
+            "PREFECT_LOCAL_STORAGE_PATH": str(self.home / "prefect" / "results"),
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_SERVER_API_HOST": self.host,
+            "PREFECT_SERVER_API_PORT": str(self.prefect_port),
+            "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+            "PREFECT_LOGGING_EXTRA_LOGGERS": "gyre",
+            "MLFLOW_TRACKING_URI": self.tracking_uri,
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "GX_ANALYTICS_ENABLED": "false",
+            "DVC_NO_ANALYTICS": "true",
+            "DO_NOT_TRACK": "1",
+        }

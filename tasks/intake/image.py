@@ -1,0 +1,114 @@
+"""Images of one size: unsigned bytes, height x width x channels."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from configs.project import ImageIntake
+from tasks.intake import Preprocessing, Rows, TensorSpec
+
+
+class Normalize(Preprocessing):
+    """[batch, height, width, channels] uint8 -> [batch, channels, height, width] float32, zero mean and unit deviation a channel."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("deviation", torch.ones(channels))
+
+    def fit(self, rows: Rows) -> None:
+        """Mean and deviation of each channel over all pixels of the training rows; a constant channel keeps deviation 1."""
+        self.mean.copy_(torch.from_numpy(rows.mean(axis=(0, 1, 2), dtype=np.float64)))
+        deviation = rows.std(axis=(0, 1, 2), dtype=np.float64)
+        self.deviation.copy_(torch.from_numpy(np.where(deviation > 0, deviation, 1.0)))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Normalises in float32."""
+        return ((rows.to(torch.float32) - self.mean) / self.deviation).permute(0, 3, 1, 2)
+
+
+class ImageRows:
+    """See tasks/intake/__init__.py: Intake."""
+
+    def __init__(self, section: ImageIntake) -> None:
+        self.section = section
+        self.columns: tuple[str, ...] = (section.column,)
+        self.input = TensorSpec("image", "uint8", (section.height, section.width, section.channels))
+        self.network_shape: tuple[int, ...] = (section.channels, section.height, section.width)
+        self.draws = 2 if section.shift else 0
+
+    def rows(self, frame: pd.DataFrame) -> Rows:
+        """[rows, height, width, channels] uint8."""
+        return np.stack(frame[self.section.column].to_list()).astype(np.uint8).reshape(-1, *self.input.shape)
+
+    def frame(self, rows: Rows) -> pd.DataFrame:
+        """A column with a flat list of bytes a row."""
+        return pd.DataFrame({self.section.column: list(rows.reshape(len(rows), -1).astype(np.uint8))})
+
+    def decode(self, value: Any) -> Rows:
+        """From an image file, resized and turned grey or RGB as needed, or from pixel values."""
+        if isinstance(value, (str, Path)):
+            with Image.open(value) as image:
+                mode = "L" if self.section.channels == 1 else "RGB"
+                scaled = image.convert(mode).resize((self.section.width, self.section.height), Image.Resampling.BILINEAR)
+                return np.asarray(scaled, dtype=np.uint8).reshape(self.input.shape)
+        pixels = np.asarray(value[self.section.column] if isinstance(value, dict) else value)
+        if pixels.size != np.prod(self.input.shape) or pixels.dtype.kind not in "iu" or pixels.min() < 0 or pixels.max() > 255:
+            raise ValueError(
+                f"{str(value)[:80]}: want {self.input.shape} whole numbers from 0 to 255, got shape {pixels.shape} {pixels.dtype}"
+            )
+        return pixels.astype(np.uint8).reshape(self.input.shape)
+
+    def describe(self, rows: Rows) -> pd.DataFrame:
+        """Brightness and contrast in grey levels, ink (share of bright pixels), sharpness (mean step between neighbours), centre."""
+        grey = rows.astype(np.float64).mean(axis=3)
+        mass = grey.sum(axis=(1, 2)) + 1e-9
+        return pd.DataFrame(
+            {
+                "brightness": grey.mean(axis=(1, 2)),
+                "contrast": grey.std(axis=(1, 2)),
+                "ink": (grey > 127).mean(axis=(1, 2)),
+                "sharpness": (np.abs(np.diff(grey, axis=1)).mean(axis=(1, 2)) + np.abs(np.diff(grey, axis=2)).mean(axis=(1, 2))) / 2,
+                "centre_x": (grey.sum(axis=1) * np.arange(self.section.width)).sum(axis=1) / mass,
+                "centre_y": (grey.sum(axis=2) * np.arange(self.section.height)).sum(axis=1) / mass,
+            }
+        )
+
+    def preprocessing(self) -> Preprocessing:
+        """Per-channel normalisation."""
+        return Normalize(self.section.channels)
+
+    def network(self, outputs: int) -> nn.Module:
+        """Three convolutions and two linear layers; no batch statistics, so N ranks compute what one process would."""
+        channels, height, width = self.network_shape
+        return nn.Sequential(
+            nn.Conv2d(channels, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(32, 64, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2, ceil_mode=True),
+            nn.Conv2d(64, 64, 3, padding=1),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d((min(4, -(-height // 2)), min(4, -(-width // 2)))),
+            nn.Flatten(),
+            nn.Linear(64 * min(4, -(-height // 2)) * min(4, -(-width // 2)), 128),
+            nn.ReLU(),
+            nn.Linear(128, outputs),
+        )
+
+    def augment(self, rows: Tensor, draws: Tensor) -> Tensor:
+        """Moves each image by up to `shift` pixels along both axes; what comes in at an edge repeats the edge."""
+        if not self.section.shift:
+            return rows
+        moves = (draws * (2 * self.section.shift + 1)).long() - self.section.shift
+        down = (torch.arange(self.section.height) - moves[:, :1]).clamp(0, self.section.height - 1)
+        right = (torch.arange(self.section.width) - moves[:, 1:]).clamp(0, self.section.width - 1)
+        return rows[torch.arange(len(rows))[:, None, None], down[:, :, None], right[:, None, :]]

@@ -1,0 +1,226 @@
+"""What passes between stages: small frozen records of URIs and digests, never frames, tensors or open handles.
+
+A `uri` is an absolute path (or an fsspec URL); its `digest` (infra/files.py) is checked by whoever reads it.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Record(BaseModel):
+    """Frozen, JSON-serialisable; equal inputs give equal records, so a record can be part of a cache key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Stored(Record):
+    """A file or folder and its digest."""
+
+    uri: str
+    digest: str
+
+
+class SourceSnapshot(Record):
+    """What a source holds at one moment: ingesting the same snapshot twice gives the same rows."""
+
+    project: str
+    fingerprint: str
+    """Digest of the source's files, or of the reader's code and options."""
+    feedback: Stored | None = None
+    """Parquet of served rows whose truth arrived, frozen at this moment."""
+    feedback_rows: int = 0
+
+
+class RawRows(Stored):
+    """Ingested rows: a folder of Parquet parts."""
+
+    rows: int
+    feedback_rows: int
+    """How many of them are served rows whose truth arrived late (`origin` is `feedback`)."""
+
+
+class RuleOutcome(Record):
+    """One expectation's result."""
+
+    rule: str
+    """GX's name and the column, such as `expect_column_values_to_be_between(brightness)`."""
+    severity: Literal["fail", "quarantine", "warn"]
+    success: bool
+    observed: str
+    unexpected: int
+    """Rows that break it; 0 for rules about the whole table."""
+
+
+class ValidationReport(Stored):
+    """The accepted rows (a folder of Parquet parts) and what was found."""
+
+    rows: int
+    quarantined: int
+    quarantine: Stored | None
+    """Parquet of the rows set aside, with the columns `reasons` (list of rules)."""
+    rules: tuple[RuleOutcome, ...]
+    failures: tuple[str, ...]
+    """Why the run must stop; empty when it may go on."""
+    report: str
+    """Path of Data Docs' index.html under the home's `reports`."""
+
+
+class AnnotatorQuality(Record):
+    """How one annotator did against the consensus."""
+
+    name: str
+    answers: int
+    agreement: float
+    """Share of answers equal to the consensus."""
+
+
+class LabelReport(Stored):
+    """Rows with their consensus label (a folder of Parquet parts) and what is doubtful."""
+
+    rows: int
+    agreement: float
+    """Share of all answers equal to the consensus; 1.0 without annotators."""
+    annotators: tuple[AnnotatorQuality, ...]
+    relabelled: int
+    """Rows whose consensus differs from the plain majority vote."""
+    suspects: Stored | None
+    """Parquet with `id, label, suggested, quality` (0 worst, 1 best), worst first."""
+    suspected: int
+    failures: tuple[str, ...]
+
+
+class DatasetVersion(Stored):
+    """A commit of the data repo."""
+
+    project: str
+    version: int
+    tag: str
+    """Such as `digits/v3`; `git -C <data repo> checkout <tag> && dvc pull` gives the rows without Gyre."""
+    commit: str
+    rows: int
+    splits: dict[str, int]
+    """Rows a split: train, validation, test."""
+
+
+class TrainedModel(Stored):
+    """A checkpoint: a folder with model.safetensors and checkpoint.json."""
+
+    dataset: DatasetVersion
+    run_id: str
+    """MLflow run with the curves."""
+    ranks: int
+    metrics: dict[str, float]
+    """On the test split, the result's first metric first."""
+
+
+class Graph(Stored):
+    """One ONNX file: raw rows in, answers out."""
+
+    name: Literal["fp32", "int8"]
+    parity: float
+    """Largest absolute difference of any answer probability from the network's own, on real rows."""
+
+
+class Candidate(Record):
+    """A graph, measured on its target."""
+
+    graph: Graph
+    score: float
+    """The result's first metric on the test split."""
+    latency_ms: float
+    """Median of single rows, one thread."""
+    throughput: float
+    """Rows a second in batches of 32, one thread."""
+    megabytes: float
+    rejected: str | None
+    """Why the gate refuses it; None when it passes."""
+
+
+class Champion(Stored):
+    """The version that serves now; the stored folder is its bundle."""
+
+    project: str
+    version: int
+    graph_digest: str
+    dataset: DatasetVersion
+
+
+class Comparison(Record):
+    """Challenger against champion on the same test rows."""
+
+    champion_version: int
+    champion_score: float
+    challenger_score: float
+    low: float
+    """Lower end of the paired bootstrap 95 % interval of challenger minus champion."""
+    high: float
+
+
+class Bundle(Stored):
+    """What is deployed: a folder with model.onnx, signature.json, card.md, card.html and lineage.json."""
+
+    project: str
+    candidates: tuple[Candidate, ...]
+    chosen: str | None
+    """Name of the chosen candidate; None when the gate refused them all."""
+    comparison: Comparison | None
+    """None for a first model."""
+    failures: tuple[str, ...]
+    model: TrainedModel
+
+
+class Release(Record):
+    """How a deployment ended."""
+
+    project: str
+    version: int
+    """Version in MLflow's registry."""
+    digest: str
+    """Of the bundle."""
+    status: Literal["promoted", "rolled-back", "unchanged"]
+    previous: int | None
+    reason: str
+
+
+class DescriptorDrift(Record):
+    """One watched descriptor, production against training."""
+
+    name: str
+    distance: float
+    drifted: bool
+
+
+class DriftReport(Record):
+    """One look at production."""
+
+    project: str
+    version: int | None
+    """The champion that was watched; None when nothing serves yet."""
+    verdict: Literal["ok", "drifted", "insufficient"]
+    rows: int
+    """Predictions that were compared."""
+    labels: int
+    """Late labels since the champion was released."""
+    share: float
+    """Share of the descriptors that drifted."""
+    descriptors: tuple[DescriptorDrift, ...]
+    newest: str
+    """Time of the newest prediction compared, ISO 8601; empty when there is none."""
+    report: str | None
+    """Path of the HTML report under the home's `reports`."""
+
+
+class Episode(Record):
+    """A time of drift, from its opening to the release that ended it."""
+
+    id: str
+    project: str
+    version: int
+    """Champion that drifted."""
+    state: Literal["open", "claimed", "closed", "given-up"]
+    attempts: int
+    flow_run_id: str | None
+    """The retraining that holds the claim."""
+    event_id: str | None
+    """The drift event that announced it."""

@@ -1,0 +1,69 @@
+"""What a model gives. Everything else is written against `Result` once and never asks what kind of answer it is."""
+
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from torch import Tensor, nn
+
+from configs.project import ClassificationResult, CustomResult
+from configs.project import Result as Section
+from infra.imports import resolve
+
+Answers = dict[str, npt.NDArray[Any]]
+"""The graph's outputs by name, [rows, ...]."""
+
+
+class Result(Protocol):
+    """One kind of answer."""
+
+    label: str
+    """Column with the truth."""
+    outputs: int
+    """Width of the network's last layer."""
+    names: tuple[str, ...]
+    """Names of the graph's outputs; the first is the answer, shaped [rows]."""
+    classes: list[str] | None
+    """What the integers of the first output mean; None where the answer is a number."""
+    metric: str
+    """What the gate compares; larger is better."""
+
+    def targets(self, labels: pd.Series) -> npt.NDArray[Any]:
+        """Truth as the loss takes it, [rows]. Raises ValueError naming labels that are not allowed."""
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Mean loss of a batch, [batch, outputs] float32 and [batch] -> scalar."""
+
+    def postprocessing(self) -> nn.Module:
+        """Network outputs -> the graph's outputs, in the order of `names`."""
+
+    def metrics(self, answers: Answers, targets: npt.NDArray[Any]) -> dict[str, float]:
+        """All metrics, `metric` first."""
+
+    def scores(self, answers: Answers, targets: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Each row's part of `metric` [rows], whose mean it is: what a paired comparison resamples."""
+
+    def parity(self, mine: Answers, theirs: Answers) -> float:
+        """Largest absolute difference between two graphs' answers to the same rows."""
+
+    def describe(self, answers: Answers) -> pd.DataFrame:
+        """The descriptors of answers whose drift is watched, one line a row."""
+
+    def readable(self, answers: Answers) -> pd.DataFrame:
+        """Answers as a person reads them, one line a row; the first column, `answer`, can be compared with labels."""
+
+    def picture(self, answers: Answers, targets: npt.NDArray[Any]) -> bytes:
+        """A PNG that shows where the answers are wrong."""
+
+
+def build(section: Section) -> Result:
+    """The result that a project's YAML names."""
+    from tasks.result.classification import Classes
+
+    match section:
+        case ClassificationResult():
+            return Classes(section)
+        case CustomResult():
+            result: Result = resolve(section.kind)(label=section.label, **section.options)
+            return result

@@ -1,0 +1,94 @@
+"""One of several classes."""
+
+import io
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from torch import Tensor, nn
+
+from configs.project import ClassificationResult
+from tasks.result import Answers
+
+
+class Choose(nn.Module):
+    """[batch, classes] logits -> the most probable class [batch] int64 and all probabilities [batch, classes] float32."""
+
+    def forward(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Softmax and argmax."""
+        return outputs.argmax(dim=1), outputs.softmax(dim=1)
+
+
+class Classes:
+    """See tasks/result/__init__.py: Result. Targets are class indexes, int64."""
+
+    names: tuple[str, ...] = ("class", "probability")
+    metric = "accuracy"
+
+    def __init__(self, section: ClassificationResult) -> None:
+        self._classes = list(section.classes)
+        self.classes: list[str] | None = self._classes
+        self.label = section.label
+        self.outputs = len(self._classes)
+
+    def targets(self, labels: pd.Series) -> npt.NDArray[Any]:
+        """Indexes into `classes`; labels are compared as text."""
+        indexes = pd.Index(self._classes).get_indexer(pd.Index(labels.astype(str)))
+        if (indexes < 0).any():
+            strange = sorted(set(labels.astype(str)[indexes < 0]))
+            raise ValueError(
+                f"column {self.label!r} holds {', '.join(map(repr, strange[:5]))}; result.classes allows {', '.join(self._classes)}"
+            )
+        return indexes.astype(np.int64)
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Cross entropy."""
+        return nn.functional.cross_entropy(outputs, targets)
+
+    def postprocessing(self) -> nn.Module:
+        """Probabilities and the most probable class."""
+        return Choose()
+
+    def metrics(self, answers: Answers, targets: npt.NDArray[Any]) -> dict[str, float]:
+        """Accuracy, macro F1 over the classes that occur, and log loss in nats."""
+        from sklearn.metrics import f1_score
+
+        probability = answers["probability"][np.arange(len(targets)), targets]
+        return {
+            "accuracy": float(self.scores(answers, targets).mean()),
+            "macro_f1": float(f1_score(targets, answers["class"], average="macro")),
+            "log_loss": float(-np.log(np.clip(probability, 1e-12, 1)).mean()),
+        }
+
+    def scores(self, answers: Answers, targets: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """1 where the class is right, else 0."""
+        right: npt.NDArray[np.float64] = np.asarray(answers["class"] == targets, dtype=np.float64)
+        return right
+
+    def parity(self, mine: Answers, theirs: Answers) -> float:
+        """Of the probabilities; classes follow from them."""
+        return float(np.abs(mine["probability"] - theirs["probability"]).max())
+
+    def describe(self, answers: Answers) -> pd.DataFrame:
+        """The answered class and its probability."""
+        return pd.DataFrame({"answer": np.array(self._classes)[answers["class"]], "confidence": answers["probability"].max(axis=1)})
+
+    def readable(self, answers: Answers) -> pd.DataFrame:
+        """The class by name, and its probability."""
+        return self.describe(answers)
+
+    def picture(self, answers: Answers, targets: npt.NDArray[Any]) -> bytes:
+        """The confusion matrix."""
+        from matplotlib.figure import Figure
+        from sklearn.metrics import ConfusionMatrixDisplay
+
+        figure = Figure(figsize=(1.8 + 0.55 * self.outputs,) * 2, layout="constrained")
+        axes = figure.subplots()
+        ConfusionMatrixDisplay.from_predictions(
+            targets, answers["class"], labels=range(self.outputs), display_labels=self._classes, ax=axes, colorbar=False, cmap="Blues"
+        )
+        axes.set(xlabel="answer", ylabel="truth", title=f"accuracy {self.scores(answers, targets).mean():.3f} on {len(targets)} test rows")
+        image = io.BytesIO()
+        figure.savefig(image, format="png", dpi=120)
+        return image.getvalue()

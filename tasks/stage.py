@@ -1,0 +1,99 @@
+"""What every stage's Prefect task shares: its cache key, the folder of its outcome, and how it shows what it did.
+
+A stage's outcome is keyed by its inputs (records and sections of the YAML) and by the code that makes it. After a kill at any point the
+same run finds the outcomes that were finished and makes the rest again, into the same folders.
+"""
+
+import hashlib
+import importlib.util
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import Task, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.context import TaskRunContext
+from pydantic_core import to_json
+
+from infra.settings import Settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+SHARED = ("dataset.py", "model.py", "prediction_log.py", "intake", "result")
+"""Code outside a stage's folder that its outcome may depend on."""
+USER_CODE = re.compile(rb'"([A-Za-z_][\w.]*):[A-Za-z_]\w*"')
+"""An import path in a section: a network, reader, intake or result of the user's own."""
+
+
+class StoppedError(RuntimeError):
+    """Rows, labels or a model do not pass a gate of the project's YAML; the message lists why. The run ends as failed."""
+
+
+def stage(*, volatile: tuple[str, ...] = (), cached: bool = True) -> Callable[[Callable[P, R]], Task[P, R]]:
+    """A Prefect task named as its function, whose record is kept as JSON and reused while inputs and code are the same.
+
+    `volatile` names parameters that do not change the outcome, such as the cluster it is computed on.
+    `cached=False` is for steps that look at the world: they run every time.
+    """
+
+    def wrap(function: Callable[P, R]) -> Task[P, R]:
+        options: dict[str, Any] = {"cache_policy": NO_CACHE}
+        if cached:
+            options = {"cache_key_fn": lambda context, inputs: outcome_key(context.task.fn, inputs, volatile), "persist_result": True}
+        return task(name=function.__name__.replace("_", "-"), result_serializer="json", **options)(function)
+
+    return wrap
+
+
+def outcome_key(function: Callable[..., Any], inputs: dict[str, Any], volatile: tuple[str, ...] = ()) -> str:
+    """`<stage>-<digest>`: of the function's name, its inputs, the stage's code and any user's code that the inputs name."""
+    name = function.__module__.split(".")[1]
+    body = to_json({key: value for key, value in sorted(inputs.items()) if key not in volatile})
+    digest = hashlib.sha256(body + function.__qualname__.encode() + code_digest(name).encode())
+    for module in sorted(set(USER_CODE.findall(body))):
+        digest.update(module_digest(module.decode()).encode())
+    return f"{name}-{digest.hexdigest()[:24]}"
+
+
+@cache
+def code_digest(name: str) -> str:
+    """Of the Python files of a stage and of the code that all stages share."""
+    root = Path(__file__).parent
+    files = [file for part in (name, *SHARED) for file in ([root / part] if part.endswith(".py") else sorted((root / part).rglob("*.py")))]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def module_digest(module: str) -> str:
+    """Of the source file of a user's module; empty for what is not a module (the pattern also meets URLs)."""
+    try:
+        found = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return ""
+    return hashlib.sha256(Path(found.origin).read_bytes()).hexdigest() if found and found.origin and Path(found.origin).is_file() else ""
+
+
+def outcome_folder(volatile: tuple[str, ...] = ()) -> Path:
+    """Where the running task keeps its files: `<home>/outcomes/<stage>-<digest>`. Call it with the task's own `volatile`."""
+    context = TaskRunContext.get()
+    if context is None:
+        raise RuntimeError("outcome_folder() is for the inside of a Prefect task; a core is handed its folder")
+    return Settings().home / "outcomes" / outcome_key(context.task.fn, context.parameters, volatile)
+
+
+def show(project: str, title: str, body: str, **links: str) -> None:
+    """A Markdown artifact on the flow run's page, keyed by project and title; `links` become a line of links below the body."""
+    key = re.sub(r"[^a-z0-9]+", "-", f"{project} {title}".lower()).strip("-")
+    footer = "\n\n" + " · ".join(f"[{text.replace('_', ' ')}]({url})" for text, url in links.items()) if links else ""
+    create_markdown_artifact(key=key, markdown=f"### {title}\n\n{body}{footer}", description=f"{title} of {project}")
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """A Markdown table with the first row's keys as its head; floats to four digits."""
+    if not rows:
+        return "_none_"
+    cells = [[f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "\\|") for value in row.values()] for row in rows]
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *cells]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
