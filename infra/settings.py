@@ -4,7 +4,6 @@ Read from the environment (`GYRE_HOME`, `GYRE_SERVER_PORT`, ...) and from `setti
 """
 
 import os
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -47,32 +46,32 @@ class Settings(BaseSettings):
         home = Path(os.environ.get("GYRE_HOME", ".gyre"))
         return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=home / "settings.yaml")
 
-    @cached_property
+    @property
     def prefect_url(self) -> str:
         """The Prefect server and its UI."""
         return f"http://{self.host}:{self.prefect_port}"
 
-    @cached_property
+    @property
     def mlflow_url(self) -> str:
         """MLflow's pages; writers go straight to its store."""
         return f"http://{self.host}:{self.mlflow_port}"
 
-    @cached_property
+    @property
     def server_url(self) -> str:
         """The model server."""
         return f"http://{self.host}:{self.server_port}"
 
-    @cached_property
+    @property
     def reports_url(self) -> str:
         """Data Docs, drift reports and pictures: the home's `reports` folder, read-only."""
         return f"http://{self.host}:{self.reports_port}"
 
-    @cached_property
+    @property
     def database_url(self) -> str:
         """SQLAlchemy URL of drift episodes."""
         return f"sqlite:///{self.home}/gyre.db"
 
-    @cached_property
+    @property
     def tracking_uri(self) -> str:
         """MLflow's tracking and registry store."""
         return f"sqlite:///{self.home}/mlflow/mlflow.db"

@@ -1,0 +1,224 @@
+"""The `gyre` command. Every verb is a few lines over what a flow or a service does; `--json` wherever a program might read."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from configs.load import ConfigError, load
+from configs.project import Project
+from infra.settings import Settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Gyre takes data in, turns it into a model in production, watches it, and goes round again when the world has moved.",
+    epilog="Try: gyre demo --keep",
+)
+console = Console()
+errors = Console(stderr=True)
+
+ProjectName = Annotated[str, typer.Argument(metavar="PROJECT", help="A project's name (configs/<name>.yaml), or the path of a YAML file.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Use another value, such as training.epochs=3. Repeatable.")
+]
+
+
+@app.command()
+def up(
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when everything answers; stop it with `gyre down`.")] = False,
+) -> None:
+    """Start Prefect with its UI, MLflow, the model server, the report pages and the flow runner, all on loopback."""
+    from infra import services
+
+    settings = enter()
+    services.up(settings, say)
+    print_services(services.status(settings))
+    if not detach:
+        services.follow(settings, say)
+
+
+@app.command()
+def status(json: Json = False) -> None:
+    """Show the services: state, URL and log. Exits with 1 when one of them is not healthy."""
+    from infra import services
+
+    found = services.status(enter())
+    emit([service.model_dump(mode="json") for service in found]) if json else print_services(found)
+    raise typer.Exit(0 if found and all(service.healthy for service in found) else 1)
+
+
+@app.command()
+def down() -> None:
+    """Stop every service. Data, models and logs stay in the home."""
+    from infra import services
+
+    services.down(enter())
+    console.print("Everything is stopped.")
+
+
+@app.command()
+def run(project: ProjectName, changes: Changes = None, json: Json = False) -> None:
+    """Run one cycle now and follow it: rows, labels, version, training, graph, gate, release. Finished stages are reused."""
+    flow_run("cycle", project, changes, json)
+
+
+@app.command()
+def drift(project: ProjectName, changes: Changes = None, json: Json = False) -> None:
+    """Look at production now: the newest predictions against the training rows."""
+    flow_run("drift", project, changes, json)
+
+
+@app.command()
+def rollback(project: ProjectName, json: Json = False) -> None:
+    """Serve the version before the current one again."""
+    from tasks.deployment.rollout import roll_back
+
+    settings = enter()
+    release = roll_back(load(project, folder=settings.projects).name)
+    if json:
+        emit(release.model_dump(mode="json"))
+    else:
+        console.print(f"{release.project} serves version {release.version} again: {release.reason}")
+
+
+@app.command()
+def predict(
+    project: ProjectName,
+    rows: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="rows.json (a list), rows.csv, or an image file.")],
+    json: Json = False,
+) -> None:
+    """Ask the model server about the rows of a file."""
+    from tasks.inference import InferenceClient
+    from tasks.intake import build
+    from tasks.intake.files import read_rows
+
+    settings = enter()
+    config = load(project, folder=settings.projects)
+    with InferenceClient(settings.server_url, config.name) as client:
+        answer = client.infer(read_rows(rows, build(config.intake)))
+    if json:
+        emit(answer)
+    else:
+        print_rows([{"row": number, "answer": text} for number, text in enumerate(answered(answer, "answer"))])
+
+
+@app.command()
+def models(json: Json = False) -> None:
+    """List every registered model: its versions, what they were trained on, and which one serves."""
+    from tasks.deployment.registry import registered
+
+    enter()
+    found = registered()
+    emit(found) if json else print_rows(found)
+
+
+@app.command()
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the services running afterwards, to look around.")] = False,
+    json: Json = False,
+) -> None:
+    """Watch the loop turn on handwritten digits: train, serve, drift, retrain by event, roll out. Writes <home>/demo/report.json."""
+    from flows.demo import run_demo
+
+    report = run_demo(Settings(), errors if json else console, keep)
+    if json:
+        emit(report)
+
+
+def enter() -> Settings:
+    """The installation's settings, with its environment in force for every library imported from here on."""
+    settings = Settings()
+    os.environ.update(settings.environment())
+    return settings
+
+
+def overrides(changes: list[str] | None) -> dict[str, str]:
+    """`--set key=value` options as a mapping. Raises ConfigError."""
+    pairs = [change.partition("=") for change in changes or []]
+    if wrong := [key for key, equals, _ in pairs if not (key and equals)]:
+        raise ConfigError(f"--set {wrong[0]}: want key=value, such as --set training.epochs=3")
+    return {key: value for key, _, value in pairs}
+
+
+def flow_run(flow: str, project: str, changes: list[str] | None, json: bool) -> None:
+    """Starts a project's flow, follows it, and ends with its exit code: 0 completed, 1 anything else."""
+    settings = enter()
+    values = overrides(changes)
+    config: Project = load(project, values, settings.projects)
+    from flows.runs import follow, report, start
+
+    name = str(Path(project).resolve()) if project.endswith((".yaml", ".yml")) else project
+    flow_run_id = start(f"{flow}/on-demand", {"project": name, "overrides": values}, settings.prefect_url)
+    ended = follow(flow_run_id, errors if json else console, f"{flow} {config.name}")
+    page = f"{settings.prefect_url}/runs/flow-run/{flow_run_id}"
+    if json:
+        emit(report(ended))
+    else:
+        console.print(f"[link={page}]{page}[/link]")
+    if ended.state is None or not ended.state.is_completed():
+        errors.print(f"[red]{flow} {config.name}: {ended.state.message if ended.state else 'no state'}[/]\nSee {page}", soft_wrap=True)
+        raise typer.Exit(1)
+
+
+def answered(response: dict[str, Any], name: str) -> list[Any]:
+    """The data of one output of a response."""
+    return next(output["data"] for output in response["outputs"] if output["name"] == name)
+
+
+def say(line: str) -> None:
+    """A line of progress."""
+    errors.print(line, highlight=False)
+
+
+def emit(value: Any) -> None:
+    """One JSON value on standard output."""
+    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode() + "\n")
+
+
+def print_services(found: list[Any]) -> None:
+    """The services as a table."""
+    print_rows([{"service": s.name, "state": s.state, "pid": s.pid or "", "url": s.url or "", "log": s.log} for s in found])
+
+
+def print_rows(rows: list[dict[str, Any]]) -> None:
+    """Rows as a table with the first row's keys as its head."""
+    if not rows:
+        console.print("[dim]none[/]")
+        return
+    table = Table(*rows[0], box=None, header_style="dim")
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    console.print(table)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Ends with the reason and exit code 1 where a user's input, a port or a service is the cause; a bug keeps its traceback."""
+    from infra.services import ServicesError
+
+    try:
+        yield
+    except (ConfigError, ServicesError, TimeoutError, ConnectionError, ValueError, FileNotFoundError) as error:
+        if isinstance(error, ValidationError) and error.title == "Settings":
+            error = ConfigError(
+                "; ".join(f"GYRE_{'.'.join(map(str, e['loc'])).upper()}={e['input']!r}: {e['msg']}" for e in error.errors())
+            )
+        errors.print(f"[red]gyre:[/] {error}", highlight=False, soft_wrap=True)
+        sys.exit(1)
+
+
+def main() -> None:
+    """Entry point of the `gyre` command."""
+    with told():
+        app()

@@ -1,0 +1,46 @@
+"""The whole loop, once: from a source to a model that serves. Started by a schedule, a drift event or a person."""
+
+from prefect import flow
+
+from configs.load import load
+from infra.settings import Settings
+from tasks.compilation.task import compile_bundle, export
+from tasks.deployment.task import deploy, serving_champion
+from tasks.ingestion.task import ingest, locate
+from tasks.labeling.task import label
+from tasks.monitoring.task import claim, close
+from tasks.optimization.task import optimize
+from tasks.records import Release
+from tasks.training.task import train
+from tasks.validation.task import validate
+from tasks.versioning.task import version
+
+
+@flow(flow_run_name="{project}", log_prints=True)
+def cycle(project: str, overrides: dict[str, str] | None = None, episode: str | None = None) -> Release | None:
+    """Rows to a release, every finished stage reused where its inputs and code are the same.
+
+    project: name of a project, or path of its YAML
+    overrides: dotted keys of the YAML with the values to use instead, such as {"training.epochs": "3"}
+    episode: drift episode that asked for this run; it is answered once, however often it asks
+    """
+    config = load(project, overrides, Settings().projects)
+    if episode and not claim(config.name, episode):
+        return None
+
+    snapshot = locate(config.name, config.source, config.intake, config.result)
+    rows = ingest(snapshot, config.source, config.intake, config.result, config.cluster)
+    report = validate(config.name, rows, config.validation)
+    labels = label(config.name, report, config.labeling, config.intake, config.result)
+    dataset = version(config.name, labels, config.versioning)
+
+    model = train(dataset, config.intake, config.result, config.training, config.cluster)
+    graph = export(model, config.intake, config.result, config.training)
+    graphs = [graph, *optimize(graph, dataset, config.intake, config.optimization)]
+    champion = serving_champion(config.name)
+    bundle = compile_bundle(model, graphs, champion, config.intake, config.result, config.gate)
+    release = deploy(bundle, config.intake, config.deployment)
+
+    if episode:
+        close(config.name, episode, release)
+    return release

@@ -1,0 +1,66 @@
+"""The registry: every deployment of an installation, with its schedule or trigger. `gyre up` serves it.
+
+python -m flows.deployments
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from prefect import Flow, serve
+from prefect.deployments.runner import RunnerDeployment
+from prefect.events import DeploymentEventTrigger
+from prefect.types.entrypoint import EntrypointType
+
+from configs.load import load, names
+from configs.project import Project
+from flows.cycle import cycle
+from flows.drift import drift
+from infra.services.table import READY_DEPLOYMENT
+from infra.settings import Settings
+from tasks.monitoring.events import DRIFT_DETECTED, resource
+
+ON_DEMAND = READY_DEPLOYMENT.partition("/")[2]
+"""The deployment that `gyre run` and `gyre drift` use: it takes any project, also one outside the projects folder."""
+RUNS_AT_ONCE = 4
+"""Flow runs of one runner; more wait in Prefect's queue."""
+
+
+def deployments(settings: Settings) -> list[RunnerDeployment]:
+    """What is served: the deployments of every project in the projects folder, and those that take any project."""
+    projects = [load(name, folder=settings.projects) for name in names(settings.projects)]
+    on_demand = [deployment(cycle, ON_DEMAND), deployment(drift, ON_DEMAND)]
+    return [*on_demand, *(each for project in projects for each in of_project(project))]
+
+
+def of_project(project: Project) -> list[RunnerDeployment]:
+    """`cycle/<project>-nightly` by cron, `cycle/<project>-on-drift` by event, `drift/<project>` by interval."""
+    common = {"parameters": {"project": project.name}, "tags": [project.name]}
+    on_drift = DeploymentEventTrigger(
+        name=f"retrain {project.name} on drift",
+        expect={DRIFT_DETECTED},
+        match={"prefect.resource.id": resource(project.name)},
+        # A storm of events is one run a window; what still comes twice is refused by the claim on the episode.
+        for_each={"prefect.resource.id"},
+        threshold=1,
+        within=timedelta(seconds=30),
+        parameters={"project": project.name, "episode": "{{ event.payload.episode }}"},
+    )
+    return [
+        deployment(cycle, f"{project.name}-nightly", cron=project.schedule.nightly, **common),
+        deployment(cycle, f"{project.name}-on-drift", triggers=[on_drift], **common),
+        deployment(drift, project.name, interval=project.schedule.drift_seconds, **common),
+    ]
+
+
+def deployment(flow: Flow[..., Any], name: str, **options: Any) -> RunnerDeployment:
+    """A deployment whose flow is found by module, so that the runner may stand in any folder."""
+    return RunnerDeployment.from_flow(flow, name, entrypoint_type=EntrypointType.MODULE_PATH, **options)
+
+
+def main() -> None:
+    """Serves until it is stopped. Schedules stay active when it stops: a restart of the runner must not pause a team's nightly runs."""
+    serve(*deployments(Settings()), pause_on_shutdown=False, print_starting_message=False, limit=RUNS_AT_ONCE)
+
+
+if __name__ == "__main__":
+    main()

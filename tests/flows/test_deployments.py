@@ -1,0 +1,35 @@
+"""The registry of entry points: what a team starts, by name, schedule and trigger."""
+
+import importlib
+
+import pytest
+
+from flows.deployments import deployments
+from infra.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def registry():
+    return {f"{each.flow_name}/{each.name}": each for each in deployments(Settings())}
+
+
+def test_the_registry_holds_a_cycle_and_a_drift_flow_for_every_project_and_for_any(registry):
+    assert set(registry) == {"cycle/on-demand", "drift/on-demand", "cycle/digits-nightly", "cycle/digits-on-drift", "drift/digits"}
+
+
+def test_every_entry_point_imports(registry):
+    for deployment in registry.values():
+        module, _, name = deployment.entrypoint.rpartition(".")
+        assert callable(getattr(importlib.import_module(module), name)), deployment.entrypoint
+
+
+def test_the_nightly_cycle_runs_by_cron_and_the_drift_flow_by_interval(registry):
+    assert registry["cycle/digits-nightly"].schedules[0].schedule.cron == "0 3 * * *"
+    assert registry["drift/digits"].schedules[0].schedule.interval.total_seconds() == 20
+
+
+def test_the_retraining_is_triggered_by_the_event_that_the_drift_flow_emits(registry):
+    (trigger,) = registry["cycle/digits-on-drift"].triggers
+    assert trigger.expect == {"gyre.drift.detected"}
+    assert trigger.match.root == {"prefect.resource.id": "gyre.model.digits"}
+    assert trigger.parameters["episode"] == "{{ event.payload.episode }}"

@@ -1,0 +1,89 @@
+"""One real installation for the whole folder: the demo is played in it and leaves its services running."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+GYRE = str(Path(sys.executable).with_name("gyre"))
+DEMO_TIMEOUT_S = 900
+
+
+@dataclass(frozen=True)
+class Installation:
+    home: Path
+    environment: dict[str, str]
+    report: dict[str, Any]
+
+    def gyre(self, *arguments: str, check: bool = True, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+        return run_gyre(self.environment, *arguments, check=check, timeout=timeout)
+
+    def prefect(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        url = f"http://127.0.0.1:{self.environment['GYRE_PREFECT_PORT']}/api{path}"
+        response = httpx.get(url, timeout=60) if body is None else httpx.post(url, json=body, timeout=60)
+        response.raise_for_status()
+        return response.json() if response.content else None
+
+    def start_gyre(self, *arguments: str) -> subprocess.Popen[str]:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen([GYRE, *arguments], env=os.environ | self.environment, **pipes)
+
+    def processes(self) -> list[psutil.Process]:
+        return processes_of(self.home)
+
+
+def run_gyre(
+    environment: dict[str, str], *arguments: str, check: bool = True, timeout: float = 300, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [GYRE, *arguments], env=os.environ | environment, capture_output=True, text=True, timeout=timeout, check=False, cwd=cwd
+    )
+    if check and done.returncode:
+        pytest.fail(f"gyre {' '.join(arguments)} ended with {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+    return done
+
+
+def processes_of(home: Path) -> list[psutil.Process]:
+    """Every live process whose environment names the home."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("GYRE_HOME", "").startswith(str(home)) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+            continue
+    return found
+
+
+def free_ports(count: int) -> list[int]:
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+@pytest.fixture(scope="session")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    base = tmp_path_factory.mktemp("gyre")
+    names = ("GYRE_PREFECT_PORT", "GYRE_MLFLOW_PORT", "GYRE_SERVER_PORT", "GYRE_REPORTS_PORT")
+    environment = {name: str(port) for name, port in zip(names, free_ports(4), strict=True)} | {"GYRE_HOME": str(base)}
+    try:
+        report = json.loads(run_gyre(environment, "demo", "--keep", "--json", timeout=DEMO_TIMEOUT_S).stdout)
+        home = base / "demo"
+        yield Installation(home, environment | {"GYRE_HOME": str(home)}, report)
+    finally:
+        run_gyre(environment | {"GYRE_HOME": str(base / "demo")}, "down", check=False)
+        left = processes_of(base)
+        for process in left:
+            process.kill()
+        assert not left, f"left behind by `gyre down`: {left}"

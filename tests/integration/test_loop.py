@@ -1,0 +1,140 @@
+"""The whole loop on real servers: what `gyre demo` promises, asked of the systems that know it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+
+ROOT = Path(__file__).parents[2]
+RETRAINED = "digits-on-drift"
+
+
+def flow_runs(installation, deployment):
+    body = {
+        "deployments": {"name": {"any_": [deployment]}},
+        "flow_runs": {"state": {"type": {"not_any_": ["SCHEDULED"]}}},
+        "sort": "START_TIME_ASC",
+    }
+    return installation.prefect("/flow_runs/filter", body)
+
+
+def stages(installation, flow_run_id):
+    runs = installation.prefect("/task_runs/filter", {"flow_runs": {"id": {"any_": [flow_run_id]}}})
+    return {run["name"].rpartition("-")[0]: run["state"]["name"] for run in runs}
+
+
+def test_the_model_recovers_from_a_replaced_scanner(installation):
+    accuracy = installation.report["accuracy"]
+    assert accuracy["before"] >= 0.95
+    assert accuracy["drifted"] < accuracy["before"] - 0.1
+    assert accuracy["after"] >= accuracy["before"] - 0.03
+
+
+def test_no_request_is_lost_while_models_are_swapped(installation):
+    assert installation.report["requests"]["failed"] == 0
+    assert installation.report["requests"]["sent"] >= 797
+
+
+def test_the_event_and_no_call_started_the_retraining(installation):
+    run = installation.prefect(f"/flow_runs/{installation.report['retrain_flow_run_id']}")
+    assert run["created_by"]["type"] == "AUTOMATION"
+    assert run["state_type"] == "COMPLETED"
+
+
+def test_the_report_is_on_disk_and_names_versions_candidates_and_ranks(installation):
+    report = json.loads((installation.home / "report.json").read_text())
+    assert report == installation.report
+    assert report["versions"] == [1, 2]
+    assert report["dataset_versions"] == ["digits/v1", "digits/v2"]
+    assert report["ranks"] == 2
+    assert {candidate["name"] for candidate in report["candidates"]} == {"fp32", "int8"}
+
+
+def test_every_stage_shows_an_artifact_on_the_flow_runs_page(installation):
+    flow_run_id = flow_runs(installation, "on-demand")[0]["id"]
+    artifacts = installation.prefect("/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [flow_run_id]}}, "limit": 200})
+    with_artifact = {artifact["task_run_id"] for artifact in artifacts}
+    runs = installation.prefect("/task_runs/filter", {"flow_runs": {"id": {"any_": [flow_run_id]}}})
+    silent = {run["name"].rpartition("-")[0] for run in runs if run["id"] not in with_artifact}
+    assert silent <= {"locate", "serving-champion"}
+
+
+def test_every_link_and_picture_of_the_artifacts_can_be_opened(installation):
+    artifacts = installation.prefect("/artifacts/filter", {"artifacts": {"type": {"any_": ["markdown"]}}, "limit": 200})
+    reports = f"http://127.0.0.1:{installation.environment['GYRE_REPORTS_PORT']}/"
+    urls = {part.split(")")[0] for artifact in artifacts for part in artifact["data"].split("](")[1:]}
+    pages = [url for url in urls if url.startswith(reports)]
+    assert len(pages) >= 5
+    assert [url for url in pages if httpx.get(url, timeout=30).status_code != 200] == []
+
+
+def test_the_same_drift_event_a_hundred_times_starts_one_retraining(installation):
+    found = installation.prefect("/events/filter", {"filter": {"event": {"name": ["gyre.drift.detected"]}}})
+    event = {key: found["events"][0][key] for key in ("event", "resource", "related", "payload")}
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    installation.prefect("/events", [event | {"id": str(uuid4()), "occurred": now} for _ in range(100)])
+
+    before = len(flow_runs(installation, RETRAINED))
+    deadline = time.monotonic() + 120
+    while not (runs := flow_runs(installation, RETRAINED)[before:]) or any(run["state_type"] in ("PENDING", "RUNNING") for run in runs):
+        assert time.monotonic() < deadline, "no run answered the repeated event"
+        time.sleep(1)
+
+    assert all("train" not in stages(installation, run["id"]) for run in runs)
+    models = json.loads(installation.gyre("models", "--json").stdout)
+    assert len(models) == 2
+
+
+def test_bad_values_are_named_before_anything_starts(installation):
+    before = len(flow_runs(installation, "on-demand"))
+    done = installation.gyre("run", "digits", "--set", "training.epochs=many", check=False)
+    assert done.returncode == 1
+    assert "digits.yaml: training.epochs: 'many' is not allowed; Input should be a valid integer" in done.stderr
+    assert len(flow_runs(installation, "on-demand")) == before
+
+
+def test_rollback_is_one_command_and_can_be_taken_back(installation):
+    url = f"http://127.0.0.1:{installation.environment['GYRE_SERVER_PORT']}/v2/models/digits/infer"
+    body = {"inputs": [{"name": "image", "shape": [1, 8, 8, 1], "datatype": "UINT8", "data": [0] * 64}], "parameters": {"log": False}}
+
+    def serving(version):
+        deadline = time.monotonic() + 20
+        while (answered := httpx.post(url, json=body, timeout=10).json()["model_version"]) != version:
+            assert time.monotonic() < deadline, f"version {answered} answers instead of {version}"
+            time.sleep(0.2)
+
+    serving("2")
+    installation.gyre("rollback", "digits")
+    serving("1")
+    installation.gyre("rollback", "digits")
+    serving("2")
+
+
+def test_the_readmes_own_data_and_network_go_through_the_loop(installation, tmp_path):
+    text = (ROOT / "README.md").read_text()
+    section = text.split("## Bring your own data and network")[1].split("\n## ")[0]
+    for name, body in re.findall(r"`(wine/[\w.]+)`.*?```\w+\n(.*?)```", section, flags=re.S):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(body)
+    commands = re.findall(r"^\.venv/bin/(.+)$", section, flags=re.M)
+    assert [command.split()[0] for command in commands] == ["python", "gyre", "gyre", "gyre"]
+
+    for command in commands:
+        program, *arguments = command.split()
+        done = subprocess.run(
+            [Path(sys.executable).with_name(program), *arguments],
+            cwd=tmp_path,
+            env=os.environ | installation.environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    assert re.search(r"0\s+0\n\s*1\s+0\n\s*2\s+0", done.stdout), done.stdout

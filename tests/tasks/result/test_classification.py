@@ -1,0 +1,42 @@
+"""Classes: targets, scores and what a person reads."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from configs.project import ClassificationResult
+from tasks.result import build
+
+RESULT = build(ClassificationResult(kind="classification", classes=("cat", "dog", "7")))
+ANSWERS = {"class": np.array([0, 1, 2]), "probability": np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]], np.float32)}
+
+
+def test_labels_are_compared_as_text():
+    assert RESULT.targets(pd.Series(["dog", 7])).tolist() == [1, 2]
+
+
+def test_a_strange_label_is_named():
+    with pytest.raises(ValueError, match=r"column .label. holds .cow.; result\.classes allows cat, dog, 7"):
+        RESULT.targets(pd.Series(["dog", "cow"]))
+
+
+def test_the_gates_metric_is_the_mean_of_the_scores():
+    targets = np.array([0, 1, 0])
+    metrics = RESULT.metrics(ANSWERS, targets)
+    assert next(iter(metrics)) == RESULT.metric
+    assert metrics["accuracy"] == pytest.approx(RESULT.scores(ANSWERS, targets).mean()) == pytest.approx(2 / 3)
+
+
+def test_post_processing_gives_the_named_outputs():
+    answer, probability = RESULT.postprocessing()(torch.tensor([[0.0, 2.0, 1.0]]))
+    assert answer.tolist() == [1]
+    assert probability.sum().item() == pytest.approx(1)
+
+
+def test_answers_are_readable():
+    assert RESULT.readable(ANSWERS)["answer"].tolist() == ["cat", "dog", "7"]
+
+
+def test_the_picture_is_a_png():
+    assert RESULT.picture(ANSWERS, np.array([0, 1, 0])).startswith(b"\x89PNG")
