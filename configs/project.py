@@ -4,13 +4,31 @@ A section is handed to its stage as it stands here, and its contents are part of
 again, an unchanged one does not.
 """
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+
+
+def _matches(pattern: str, *allowed: str) -> AfterValidator:
+    """Text that is one of the `allowed` names or matches the pattern; the last of `allowed` describes the pattern in the error."""
+
+    def check(value: str) -> str:
+        if value not in allowed[:-1] and not re.fullmatch(pattern, value):
+            raise ValueError(f"{value!r} is not allowed; use {' or '.join(allowed)}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _import_path_or(*names: str) -> AfterValidator:
+    """One of the built-in names, or a user's own class or function."""
+    return _matches(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", *names, "an import path such as my_package.module:name")
+
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-ImportPath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+Name = Annotated[str, _matches(r"[a-z][a-z0-9_]{0,62}", "up to 63 small letters, digits and _, a letter first")]
+ImportPath = Annotated[str, _import_path_or()]
 
 
 class Section(BaseModel):
@@ -22,16 +40,17 @@ class Section(BaseModel):
 class Source(Section):
     """Where raw rows come from."""
 
-    reader: Literal["csv", "parquet"] | ImportPath
+    reader: Annotated[str, _import_path_or("csv", "parquet")]
     """`csv`, `parquet`, or `package.module:function` that returns a list of partitions (see tasks/ingestion/sources.py)."""
     path: str | None = None
     """For `csv` and `parquet`: a file or glob, relative to the YAML's folder."""
     key: str = "id"
     """Column whose value names a row for ever; rows that repeat it are kept once (the last wins)."""
     partitions: int = Field(default=4, ge=1, le=4096)
-    """How many pieces Dask reads side by side."""
+    """At most so many pieces are read side by side; a file is never cut, and an import-path reader cuts its rows itself."""
     options: dict[str, Any] = {}
-    """Keyword arguments of an import-path reader."""
+    """Keyword arguments of an import-path reader, or of pandas' read_csv or read_parquet. CSV columns are text unless `dtype` says
+    otherwise; the intake's become numbers anyway."""
 
     @model_validator(mode="after")
     def path_belongs_to_files(self) -> "Source":
@@ -68,7 +87,7 @@ class TabularIntake(Section):
 class CustomIntake(Section):
     """A user's own intake class by import path, called with `options`."""
 
-    kind: ImportPath
+    kind: Annotated[str, _import_path_or("image", "tabular")]
     options: dict[str, Any] = {}
     """Keyword arguments of the class."""
 
@@ -86,7 +105,7 @@ class ClassificationResult(Section):
 class CustomResult(Section):
     """A user's own result class by import path, called with `options`."""
 
-    kind: ImportPath
+    kind: Annotated[str, _import_path_or("classification")]
     label: str = "label"
     """Column with the truth of a row."""
     options: dict[str, Any] = {}
@@ -96,7 +115,7 @@ class CustomResult(Section):
 class Expectation(Section):
     """One Great Expectations rule, by GX's own name."""
 
-    type: str = Field(pattern=r"^expect_[a-z0-9_]+$")
+    type: Annotated[str, _matches(r"expect_[a-z0-9_]+", "an expectation's name such as expect_column_values_to_be_unique")]
     """Name in Great Expectations' gallery, such as `expect_column_values_to_be_between`."""
     severity: Literal["fail", "quarantine", "warn"] = "quarantine"
     """`fail` stops the run, `quarantine` sets the offending rows aside, `warn` only reports."""
@@ -216,11 +235,13 @@ class Monitoring(Section):
     minimum: int = Field(default=100, ge=1)
     """Fewer than this and the verdict is `insufficient`, which never means `ok`."""
     reference: int = Field(default=500, ge=1)
-    """The most recent training rows, which the predictions are compared with."""
+    """The most recent training rows, which the predictions are compared with. More than the training rows among the labels of a
+    retraining would compare the retrained model with the old world too, and find it drifted still."""
     drift_share: Share = 0.5
     """Share of the watched descriptors that must drift."""
-    threshold: float = Field(default=0.1, gt=0)
-    """Distance (normed Wasserstein, or Jensen-Shannon for categories) from which a descriptor counts as drifted."""
+    threshold: float = Field(default=0.3, gt=0)
+    """Distance from which a descriptor counts as drifted: Wasserstein in standard deviations of the reference, or Jensen-Shannon (0 to
+    0.83) for classes. A window of 200 lies up to 0.3 from a reference of 250 by chance alone."""
     confirmations: int = Field(default=1, ge=1)
     """Drifted verdicts in a row, each on new predictions, before an episode opens."""
 
@@ -255,7 +276,7 @@ class Schedule(Section):
 class Cluster(Section):
     """The Dask cluster that partitions and ranks run on."""
 
-    kind: Literal["local", "address"] | ImportPath = "local"
+    kind: Annotated[str, _import_path_or("local", "address")] = "local"
     """`local`, `address` of a running scheduler, or any Dask cluster class such as `dask_jobqueue:SLURMCluster`."""
     address: str | None = None
     """For `address`: such as tcp://10.0.0.1:8786."""

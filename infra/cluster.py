@@ -21,7 +21,12 @@ def open_cluster(section: Cluster) -> Iterator[Any]:
 
     with ExitStack() as stack:
         if section.kind == "local":
-            options = {"processes": True, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None} | section.options
+            options = {
+                "processes": True,
+                "threads_per_worker": 1,
+                "host": "127.0.0.1",
+                "dashboard_address": "127.0.0.1:0",
+            } | section.options
             cluster: Any = stack.enter_context(LocalCluster(n_workers=section.workers, **options))
         elif section.kind == "address":
             cluster = section.address

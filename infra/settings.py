@@ -72,9 +72,14 @@ class Settings(BaseSettings):
         return f"sqlite:///{self.home}/gyre.db"
 
     @property
+    def mlflow_store(self) -> Path:
+        """MLflow's database file."""
+        return self.home / "mlflow" / "mlflow.db"
+
+    @property
     def tracking_uri(self) -> str:
         """MLflow's tracking and registry store."""
-        return f"sqlite:///{self.home}/mlflow/mlflow.db"
+        return f"sqlite:///{self.mlflow_store}"
 
     def folder(self, *parts: str) -> Path:
         """A folder under the home, made if missing."""

@@ -1,7 +1,8 @@
 """Rows of the platform: Parquet parts with one layout, whichever stage wrote them.
 
-Every part has the source's key as `id` (text), the intake's columns, its descriptors, and from ingestion on `origin`
-(`source` or `feedback`); from labeling on the label; from versioning on `split` (`train`, `validation`, `test`).
+Every part has the source's key as `id` (text), the intake's columns, its descriptors, the source's other columns, the label (empty
+until labeling where the source has annotators alone), and `origin` (`source` or `feedback`); from versioning on `split` (`train`,
+`validation`, `test`).
 """
 
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from infra.files import digest, verified
+from infra.files import digest, verified, whole_file
 from tasks.records import Stored
 
 SplitName = Literal["train", "validation", "test"]
@@ -34,11 +35,22 @@ def part_paths(folder: Path) -> list[Path]:
     return sorted(folder.glob("part-*.parquet"))
 
 
-def write(frames: Iterable[pd.DataFrame], folder: Path) -> None:
+def write(frames: Iterable[pd.DataFrame | pa.Table], folder: Path) -> None:
     """Frames as part-00000.parquet, part-00001.parquet, ... in a folder that exists; equal frames give equal bytes."""
     for number, frame in enumerate(frames):
-        table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-        pq.write_table(table, folder / f"part-{number:05d}.parquet", row_group_size=ROWS_A_PART, compression="zstd")
+        write_part(frame, folder, number)
+
+
+def write_part(rows: pd.DataFrame | pa.Table, folder: Path, number: int) -> None:
+    """One part; the parts of a folder may be written in any order, by several processes."""
+    table = rows if isinstance(rows, pa.Table) else pa.Table.from_pandas(rows, preserve_index=False)
+    with whole_file(folder / part_name(number)) as temporary:
+        pq.write_table(table.replace_schema_metadata(None), temporary, row_group_size=ROWS_A_PART, compression="zstd")
+
+
+def part_name(number: int) -> str:
+    """The file name of a part; names sort as their numbers do."""
+    return f"part-{number:05d}.parquet"
 
 
 def stored(path: Path) -> Stored:

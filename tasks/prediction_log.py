@@ -2,7 +2,8 @@
 
 `<home>/predictions/<project>/<YYYY-MM-DD>/predictions-*.parquet`, a line a row served:
     request_id text (`<id>` or `<id>#<row>` where a request held several), time timestamp[us] (UTC), version int64 (the model's),
-    role text (`champion` or `canary`), row list of the raw row's numbers, flat, in the input's dtype, answer text.
+    role text (`champion`, `canary`, or `previous` where a client named that version), row list of the raw row's numbers, flat, in the
+    input's dtype, answer text.
 `<home>/predictions/<project>/<YYYY-MM-DD>/labels-*.parquet`, a line a late label:
     request_id text, time timestamp[us] (UTC), label text.
 A label may come before or after its prediction is on the disk, twice, or for a request nobody made; the last one by time counts.
@@ -13,13 +14,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from infra.files import whole_file
+
+if TYPE_CHECKING:
+    # The model server only appends, and stays small without them.
+    import pandas as pd
 
 _TIME = pa.timestamp("us")
 EMPTY = {
@@ -49,7 +53,7 @@ class PredictionLog:
         with whole_file(self.folder / relative) as temporary:
             pq.write_table(table, temporary, compression="zstd")
 
-    def latest(self, rows: int, version: int | None = None) -> pd.DataFrame:
+    def latest(self, rows: int, version: int | None = None) -> "pd.DataFrame":
         """The newest predictions (of one model version), oldest first, at most `rows`: request_id, time, version, row, answer."""
         return self._query(
             """
@@ -62,7 +66,7 @@ class PredictionLog:
             {"rows": rows, "version": version},
         )
 
-    def labelled(self, since: datetime | None = None) -> pd.DataFrame:
+    def labelled(self, since: datetime | None = None) -> "pd.DataFrame":
         """Predictions whose truth arrived (after `since`), by arrival: request_id, time (of the label), version, row, answer, label."""
         return self._query(
             """
@@ -76,8 +80,10 @@ class PredictionLog:
             {"since": since},
         )
 
-    def _query(self, sql: str, parameters: Mapping[str, object]) -> pd.DataFrame:
+    def _query(self, sql: str, parameters: Mapping[str, object]) -> "pd.DataFrame":
         """Runs `sql` with the views `predictions` and `labels`; a kind of which there is no file yet is an empty view."""
+        import duckdb
+
         with duckdb.connect(config={"threads": 2}) as connection:
             for kind, empty in EMPTY.items():
                 files = [str(path) for path in sorted(self.folder.glob(f"*/{kind}-*.parquet"))]

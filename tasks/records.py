@@ -158,7 +158,7 @@ class Comparison(Record):
 
 
 class Bundle(Stored):
-    """What is deployed: a folder with model.onnx, signature.json, card.md, card.html and lineage.json."""
+    """What is deployed: a folder with model.onnx, signature.json and lineage.json; card.md and card.html lie beside the folder."""
 
     project: str
     candidates: tuple[Candidate, ...]

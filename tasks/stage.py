@@ -22,7 +22,7 @@ from infra.settings import Settings
 
 P = ParamSpec("P")
 R = TypeVar("R")
-SHARED = ("dataset.py", "model.py", "prediction_log.py", "intake", "result")
+SHARED = ("dataset.py", "graph.py", "model.py", "prediction_log.py", "intake", "result")
 """Code outside a stage's folder that its outcome may depend on."""
 USER_CODE = re.compile(rb'"([A-Za-z_][\w.]*):[A-Za-z_]\w*"')
 """An import path in a section: a network, reader, intake or result of the user's own."""
@@ -32,8 +32,8 @@ class StoppedError(RuntimeError):
     """Rows, labels or a model do not pass a gate of the project's YAML; the message lists why. The run ends as failed."""
 
 
-def stage(*, volatile: tuple[str, ...] = (), cached: bool = True) -> Callable[[Callable[P, R]], Task[P, R]]:
-    """A Prefect task named as its function, whose record is kept as JSON and reused while inputs and code are the same.
+def stage(*, name: str | None = None, volatile: tuple[str, ...] = (), cached: bool = True) -> Callable[[Callable[P, R]], Task[P, R]]:
+    """A Prefect task named as its function (or `name`), whose record is kept as JSON and reused while inputs and code are the same.
 
     `volatile` names parameters that do not change the outcome, such as the cluster it is computed on.
     `cached=False` is for steps that look at the world: they run every time.
@@ -43,7 +43,7 @@ def stage(*, volatile: tuple[str, ...] = (), cached: bool = True) -> Callable[[C
         options: dict[str, Any] = {"cache_policy": NO_CACHE}
         if cached:
             options = {"cache_key_fn": lambda context, inputs: outcome_key(context.task.fn, inputs, volatile), "persist_result": True}
-        return task(name=function.__name__.replace("_", "-"), result_serializer="json", **options)(function)
+        return task(name=name or function.__name__.replace("_", "-"), result_serializer="json", **options)(function)
 
     return wrap
 

@@ -27,7 +27,7 @@ def runs_of(deployment: str) -> list[FlowRun]:
 def drift_event() -> str | None:
     """The id of the newest drift event that the server received."""
     with get_client(sync_client=True) as client:
-        page = client.read_events(filter=EventFilter(event=EventNameFilter(name=[DRIFT_DETECTED])))
+        page = client.read_events(filter=EventFilter(event=EventNameFilter(name=[DRIFT_DETECTED])), limit=1)
     return str(page.events[0].id) if page.events else None
 
 

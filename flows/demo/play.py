@@ -28,14 +28,10 @@ EVENT_TIMEOUT_S = 180
 RETRAINING_TIMEOUT_S = 600
 
 
-class DemoError(RuntimeError):
-    """A step did not do what the loop promises; the message says which."""
-
-
 def run_demo(installation: Settings, console: Console, keep: bool) -> dict[str, Any]:
     """Plays the demo in a home of its own, `<home>/demo`, and returns the report that it also writes there as report.json.
 
-    Services are stopped at the end, also after Ctrl-C, unless `keep`. Raises DemoError or TimeoutError naming the step.
+    Services are stopped at the end, also after Ctrl-C, unless `keep`. Raises RunError or TimeoutError naming the step.
     """
     settings = own_installation(installation)
     shutil.rmtree(settings.home, ignore_errors=True)
@@ -58,7 +54,6 @@ def run_demo(installation: Settings, console: Console, keep: bool) -> dict[str, 
 
 def play(settings: Settings, console: Console) -> dict[str, Any]:
     """The loop's one turn; returns what Prefect, MLflow, the data repo and the server say happened."""
-    # Imported here: Prefect reads its environment when it is first imported.
     from flows.demo import findings
     from flows.demo.scanner import held_out
     from flows.demo.traffic import Traffic
@@ -84,7 +79,7 @@ def play(settings: Settings, console: Console) -> dict[str, Any]:
         event_id = wait_for(findings.drift_event, "the drift event", EVENT_TIMEOUT_S)
         retraining = wait_for(lambda: next(iter(findings.runs_of(f"{PROJECT}-on-drift")), None), "the retraining", EVENT_TIMEOUT_S)
     if not findings.started_by_event(retraining):
-        raise DemoError(f"flow run {retraining.id} was not created by the drift automation but by {retraining.created_by}")
+        raise RunError(f"flow run {retraining.id} was not created by the drift automation but by {retraining.created_by}")
     console.print(f"  event {event_id}", style="dim", highlight=False)
     with traffic.steady(new_scans, "steady"):
         second = follow(retraining.id, console, "retraining", RETRAINING_TIMEOUT_S)
@@ -111,13 +106,13 @@ def play(settings: Settings, console: Console) -> dict[str, Any]:
 
 
 def completed(run: Any, what: str) -> None:
-    """Raises DemoError with the run's own reason where it did not complete."""
+    """Raises RunError with the run's own reason where it did not complete."""
     if run.state is None or not run.state.is_completed():
-        raise DemoError(f"{what} ended as {run.state.name if run.state else 'unknown'}: {run.state.message if run.state else ''}")
+        raise RunError(f"{what} ended as {run.state.name if run.state else 'unknown'}: {run.state.message if run.state else ''}")
 
 
 def judge(report: dict[str, Any]) -> None:
-    """Raises DemoError naming every promise of the loop that the report breaks."""
+    """Raises RunError naming every promise of the loop that the report breaks."""
     before, drifted, after = (report["accuracy"][key] for key in ("before", "drifted", "after"))
     promises = {
         f"accuracy before the change is {before:.3f}; want at least 0.95": before >= 0.95,
@@ -128,7 +123,7 @@ def judge(report: dict[str, Any]) -> None:
         f"data set versions are {report['dataset_versions']}; want two": len(report["dataset_versions"]) == 2,
     }
     if broken := [text for text, kept in promises.items() if not kept]:
-        raise DemoError("; ".join(broken))
+        raise RunError("; ".join(broken))
 
 
 def own_installation(installation: Settings) -> Settings:

@@ -30,12 +30,12 @@ class BuildError(RuntimeError):
     """The wheel could not be made; the message says what to install or where to look."""
 
 
-def cache_folder(operations: str) -> Path:
-    """Where the wheel for this torch, Python, platform, patch and kind of operations lives."""
+def cache_folder(operations: str, torch: str | None = None) -> Path:
+    """Where the wheel for a torch (default: the one beside this Python), Python, platform, patch and kind of operations lives."""
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gyre" / "horovod"
     patch = hashlib.sha256(PATCH.read_bytes()).hexdigest()[:12]
     python = f"cp{sys.version_info.major}{sys.version_info.minor}"
-    return root / f"{VERSION}-torch{metadata.version('torch')}-{python}-{platform.machine()}-{operations}-{patch}"
+    return root / f"{VERSION}-torch{torch or metadata.version('torch')}-{python}-{platform.machine()}-{operations}-{patch}"
 
 
 def wheel(operations: str) -> Path:

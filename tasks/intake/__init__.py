@@ -60,6 +60,9 @@ class Intake(Protocol):
     def describe(self, rows: Rows) -> pd.DataFrame:
         """The descriptors whose drift is watched, a float column each, one line a row."""
 
+    def picture(self, rows: Rows, titles: list[str]) -> bytes:
+        """A PNG of some of the rows, each with its title where it is drawn alone."""
+
     def preprocessing(self) -> Preprocessing:
         """An unfitted preprocessing module."""
 

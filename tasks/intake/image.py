@@ -1,5 +1,6 @@
 """Images of one size: unsigned bytes, height x width x channels."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,11 @@ class ImageRows:
         self.draws = 2 if section.shift else 0
 
     def rows(self, frame: pd.DataFrame) -> Rows:
-        """[rows, height, width, channels] uint8."""
-        return np.stack(frame[self.section.column].to_list()).astype(np.uint8).reshape(-1, *self.input.shape)
+        """[rows, height, width, channels] uint8. Raises ValueError for pixels that are no bytes."""
+        pixels = np.stack(frame[self.section.column].to_list())
+        if pixels.dtype != np.uint8 and (pixels.dtype.kind not in "iu" or pixels.min() < 0 or pixels.max() > 255):
+            raise ValueError(f"{pixels.dtype} pixels from {pixels.min()} to {pixels.max()}; want whole numbers from 0 to 255")
+        return pixels.astype(np.uint8).reshape(-1, *self.input.shape)
 
     def frame(self, rows: Rows) -> pd.DataFrame:
         """A column with a flat list of bytes a row."""
@@ -81,6 +85,22 @@ class ImageRows:
                 "centre_y": (grey.sum(axis=2) * np.arange(self.section.height)).sum(axis=1) / mass,
             }
         )
+
+    def picture(self, rows: Rows, titles: list[str]) -> bytes:
+        """A contact sheet of up to 36, spread over the rows."""
+        from matplotlib.figure import Figure
+
+        shown = np.unique(np.linspace(0, len(rows) - 1, 36).astype(int))
+        figure = Figure(figsize=(9, 2.7), layout="constrained")
+        panels = figure.subplots(3, 12).ravel()
+        for axes in panels:
+            axes.axis("off")
+        for number, axes in zip(shown, panels, strict=False):
+            axes.imshow(rows[number].squeeze(), cmap="gray", vmin=0, vmax=255)
+            axes.set_title(titles[number], fontsize=8, pad=2)
+        image = io.BytesIO()
+        figure.savefig(image, format="png", dpi=100)
+        return image.getvalue()
 
     def preprocessing(self) -> Preprocessing:
         """Per-channel normalisation."""

@@ -1,5 +1,6 @@
 """Numbers in named columns."""
 
+import io
 from typing import Any
 
 import numpy as np
@@ -50,8 +51,9 @@ class TabularRows:
         self.network_shape = self.input.shape
 
     def rows(self, frame: pd.DataFrame) -> Rows:
-        """[rows, columns] float32, NaN where a value is missing."""
-        return frame[list(self.columns)].to_numpy(dtype=np.float32, na_value=np.nan)
+        """[rows, columns] float32, NaN where a value is missing or no number."""
+        numbers: pd.DataFrame = frame[list(self.columns)].apply(pd.to_numeric, errors="coerce")
+        return numbers.to_numpy(dtype=np.float32, na_value=np.nan)
 
     def frame(self, rows: Rows) -> pd.DataFrame:
         """A float column a name."""
@@ -71,6 +73,25 @@ class TabularRows:
     def describe(self, rows: Rows) -> pd.DataFrame:
         """The columns themselves."""
         return self.frame(rows).astype(np.float64)
+
+    def picture(self, rows: Rows, titles: list[str]) -> bytes:
+        """A histogram of each column, the first twelve at most; missing values are not drawn."""
+        from matplotlib.figure import Figure
+
+        shown = self.columns[:12]
+        figure = Figure(figsize=(2.4 * min(4, len(shown)), 1.8 * -(-len(shown) // 4)), layout="constrained")
+        panels = figure.subplots(-(-len(shown) // 4), min(4, len(shown)), squeeze=False).ravel()
+        for axes in panels:
+            axes.axis("off")
+        for number, (column, axes) in enumerate(zip(shown, panels, strict=False)):
+            values = rows[:, number].astype(np.float64)
+            axes.axis("on")
+            axes.hist(values[np.isfinite(values)], bins=20)
+            axes.set_title(column, fontsize=8)
+            axes.tick_params(labelsize=7)
+        image = io.BytesIO()
+        figure.savefig(image, format="png", dpi=100)
+        return image.getvalue()
 
     def preprocessing(self) -> Preprocessing:
         """Median imputation and standardisation."""

@@ -57,11 +57,11 @@ def finish(installation):
 def test_killed_in_train_compile_and_deploy_the_same_run_ends_in_the_same_digests_with_one_deployment(installation):
     versions = len(json.loads(installation.gyre("models", "--json").stdout))
     kill_in(installation, "train")
-    kill_in(installation, "compile-bundle")
+    kill_in(installation, "compile")
     kill_in(installation, "deploy")
     reused, champion = finish(installation)
     assert [
-        stage for stage in ("ingest", "validate", "label", "version", "train", "export", "optimize", "compile-bundle") if not reused[stage]
+        stage for stage in ("ingest", "validate", "label", "version", "train", "export", "optimize", "compile") if not reused[stage]
     ] == []
     assert len(json.loads(installation.gyre("models", "--json").stdout)) == versions + 1
 

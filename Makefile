@@ -1,0 +1,39 @@
+# Every target does its own set-up first; the second time that takes less than a second.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv/bin
+# Byte code is kept: every flow run is a process of its own, and would compile its imports again.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help setup lint test demo clean constraints
+
+help: ## list the targets
+	@sed -nE 's/^([a-z%-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+setup: ## make .venv: locked dependencies, and Horovod from its source (once a machine)
+	@$(PYTHON) -m infra.setup
+
+lint: setup ## check style, types and the floors
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	$(VENV)/mypy
+	$(VENV)/lint-imports
+
+test: lint ## every check: lint, then the tests, real servers included
+	$(VENV)/pytest
+
+demo: setup ## watch the loop turn on handwritten digits
+	@$(VENV)/gyre demo
+
+bench-%: setup ## run tests/benchmarks/%.py, such as make bench-serve
+	$(VENV)/python tests/benchmarks/$*.py
+
+constraints: setup ## resolve the dependencies again, into constraints.txt
+	@$(VENV)/python -m infra.setup --constraints
+
+clean: ## stop the services; remove .venv, caches and .gyre WITH ITS DATA (not a GYRE_HOME elsewhere, not Horovod's cached wheel)
+	@for home in .gyre .gyre/demo; do if [ -x $(VENV)/gyre ] && [ -d $$home ]; then GYRE_HOME=$$home $(VENV)/gyre down || exit 1; fi; done
+	rm -rf .venv .gyre .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

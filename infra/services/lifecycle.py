@@ -1,0 +1,201 @@
+"""What a person does with the services: start, look, follow, stop."""
+
+import fcntl
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from infra.services.daemon import Daemon, State
+from infra.services.errors import ServicesError
+from infra.services.processes import belonging, check_ports, end
+from infra.services.table import READY_TIMEOUT_S, Service, services
+from infra.settings import Settings
+
+Say = Callable[[str], None]
+POLL_S = 0.2
+PULSE_S = 10.0
+"""A wait says at least this often what it waits for."""
+GRACE_S = 3.0
+"""Time that left-over processes have to end by themselves."""
+
+
+class ServiceStatus(BaseModel):
+    """How one service stands."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    name: str
+    state: Literal["ready", "starting", "restarting", "failed", "stopped", "orphaned"]
+    """`orphaned`: supervisord was killed and left processes behind; `gyre up` or `gyre down` clears them away."""
+    healthy: bool
+    """Whether it does its work right now."""
+    pid: int | None
+    since: datetime | None
+    """When its process started (UTC)."""
+    url: str | None
+    log: str
+    """Path of its log file."""
+
+
+def up(settings: Settings, say: Say = lambda _: None, table: Sequence[Service] | None = None) -> None:
+    """Starts the services in the background and returns when all that are awaited are ready; repeating it is cheap.
+
+    Raises ServicesError naming a taken port and its holder, or the service that failed with the end of its log; then what was started here
+    is stopped again.
+    """
+    begun, at = time.monotonic(), datetime.now(UTC)
+    daemon = Daemon(settings, services(settings) if table is None else table)
+    with locked(daemon):
+        fresh = begin(daemon)
+    try:
+        with locked(daemon):
+            for service in daemon.table:
+                service.prepare()
+        wait_until_ready(daemon, begun, say if fresh else lambda _: None)
+        for service in daemon.table if fresh else ():
+            service.settle(at)
+    except BaseException:
+        if fresh:
+            say("Stopping what was started.")
+            down(settings, daemon.table)
+        raise
+    if not fresh:
+        say("Already up.")
+
+
+def status(settings: Settings, table: Sequence[Service] | None = None) -> list[ServiceStatus]:
+    """How each service stands, in the order of the table."""
+    daemon = Daemon(settings, services(settings) if table is None else table)
+    states = daemon.states()
+    orphans = states is None and bool(belonging(settings.home))
+    found = states or {}
+    with ThreadPoolExecutor(len(daemon.table)) as pool:
+        return list(pool.map(lambda service: judged(daemon, service, found.get(service.name), orphans), daemon.table))
+
+
+def follow(settings: Settings, say: Say = lambda _: None, table: Sequence[Service] | None = None) -> None:
+    """Tells every change of a service's state until somebody stops the services; Ctrl-C, SIGTERM or a closed terminal stops them all."""
+    daemon = Daemon(settings, services(settings) if table is None else table)
+    say("Ctrl-C stops all services.")
+    try:
+        with interrupted_by(signal.SIGTERM, signal.SIGHUP):
+            watch(daemon, say)
+    finally:
+        say("Stopping all services.")
+        down(settings, daemon.table)
+
+
+def down(settings: Settings, table: Sequence[Service] | None = None) -> None:
+    """Stops every service and everything they started, and waits for it: no process is left, even one that ignores SIGTERM."""
+    daemon = Daemon(settings, services(settings) if table is None else table)
+    with locked(daemon):
+        daemon.shut_down()
+        end(belonging(settings.home), GRACE_S)
+
+
+def begin(daemon: Daemon) -> bool:
+    """Whether supervisord was started now; one that runs already is kept and starts again what it had given up. Raises ServicesError."""
+    states = daemon.states()
+    if states is not None:
+        if not daemon.is_current():
+            raise ServicesError(f"the services of {daemon.settings.home} run with other settings than these; `gyre down` first")
+        for name in [name for name, state in states.items() if state.name in ("FATAL", "STOPPED", "EXITED")]:
+            daemon.start_service(name)
+        return False
+    end(belonging(daemon.settings.home), GRACE_S)
+    check_ports(daemon.settings.host, daemon.table)
+    daemon.start()
+    return True
+
+
+def wait_until_ready(daemon: Daemon, begun: float, say: Say) -> None:
+    """Returns when every awaited service is ready. Raises ServicesError when one is given up, or READY_TIMEOUT_S after `begun`."""
+    told = begun
+    pending = [service for service in daemon.table if service.awaited]
+    while pending:
+        states = daemon.states()
+        if not states:
+            raise ServicesError("the services were stopped while they started")
+        for service in list(pending):
+            state = states[service.name]
+            if state.name == "FATAL":
+                raise ServicesError(f"{service.title} does not start; the end of {daemon.log(service)}:\n{daemon.tail(service)}")
+            if is_ready(service, state):
+                pending.remove(service)
+                say(f"  {service.title} is ready ({time.monotonic() - begun:.1f} s) {service.url or ''}".rstrip())
+        waiting = ", ".join(service.title for service in pending)
+        if time.monotonic() - begun > READY_TIMEOUT_S:
+            logs = "\n".join(f"{daemon.log(service)}:\n{daemon.tail(service)}" for service in pending)
+            raise ServicesError(f"not ready after {READY_TIMEOUT_S:.0f} s: {waiting}\n{logs}")
+        if pending and time.monotonic() - told > PULSE_S:
+            told = time.monotonic()
+            say(f"  {told - begun:.0f} s: waiting for {waiting}")
+        if pending:
+            time.sleep(POLL_S)
+
+
+def watch(daemon: Daemon, say: Say) -> None:
+    """Tells state changes until supervisord is gone."""
+    known: dict[str, State] = {}
+    while states := daemon.states():
+        for name, state in states.items():
+            if known and state != known[name]:
+                say(f"{datetime.now():%H:%M:%S} {name}: {state.name.lower()}{f', pid {state.pid}' if state.pid else ''}")
+        known = states
+        time.sleep(POLL_S)
+
+
+def judged(daemon: Daemon, service: Service, state: State | None, orphans: bool) -> ServiceStatus:
+    """How a service stands, from supervisord's state and its own answer."""
+    ready = state is not None and is_ready(service, state)
+    words: dict[str, Any] = {
+        "BACKOFF": "restarting",
+        "EXITED": "restarting",
+        "FATAL": "failed",
+        "STARTING": "starting",
+        "RUNNING": "starting",
+    }
+    word = "ready" if ready else "orphaned" if orphans else words.get(state.name, "stopped") if state else "stopped"
+    return ServiceStatus(
+        name=service.name,
+        state=word,
+        healthy=ready,
+        pid=state.pid if state else None,
+        since=state.since if state else None,
+        url=service.url,
+        log=str(daemon.log(service)),
+    )
+
+
+def is_ready(service: Service, state: State) -> bool:
+    """Whether a service's process lives and does its work."""
+    return state.name in ("STARTING", "RUNNING") and state.since is not None and service.ready(state.since)
+
+
+@contextmanager
+def locked(daemon: Daemon) -> Iterator[None]:
+    """One process at a time starts or stops an installation's services."""
+    with (daemon.folder / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def interrupted_by(*signals: signal.Signals) -> Iterator[None]:
+    """These signals act as Ctrl-C does, so that what follows in `finally` runs."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = {each: signal.signal(each, interrupt) for each in signals}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

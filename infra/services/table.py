@@ -1,0 +1,100 @@
+"""The services: what each runs, where it answers, and when it counts as ready."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from infra.services.abandoned import close_abandoned
+from infra.services.answers import answers, polls
+from infra.services.store import make_store
+from infra.settings import Settings
+
+READY_DEPLOYMENT = "cycle/on-demand"
+"""The deployment whose polls tell that the runner serves; its name is known to Prefect's API as <flow>/<deployment>."""
+READY_TIMEOUT_S = 180.0
+
+
+@dataclass(frozen=True)
+class Service:
+    """One process that supervisord keeps alive."""
+
+    name: str
+    """Also its log's name."""
+    title: str
+    """What it is called in messages."""
+    command: tuple[str, ...]
+    ready: Callable[[datetime], bool]
+    """Whether the process that started at that time does its work by now."""
+    url: str | None = None
+    port: int | None = None
+    variable: str | None = None
+    """The environment variable that sets the port."""
+    awaited: bool = True
+    """Whether `up` waits until it is ready."""
+    prepare: Callable[[], None] = lambda: None
+    """Makes what this service and others need, while Prefect starts."""
+    settle: Callable[[datetime], None] = lambda _: None
+    """Called with the time of the start, once everything is ready."""
+    stop_s: int = 10
+    """Seconds to end by itself after SIGTERM; then it is killed."""
+
+
+def services(settings: Settings) -> tuple[Service, ...]:
+    """Every service of an installation. They start in this order and stop in the opposite one, the runner before its Prefect."""
+    return (prefect(settings), server(settings), reports(settings), mlflow(settings), runner(settings))
+
+
+def prefect(settings: Settings) -> Service:
+    """Prefect's server: API, scheduler, automations and UI."""
+    command = ("-m", "prefect", "server", "start", "--host", settings.host, "--port", str(settings.prefect_port))
+    ready = partial(answers, f"{settings.prefect_url}/api/health")
+    where = (settings.prefect_url, settings.prefect_port, "GYRE_PREFECT_PORT")
+    return Service("prefect", "Prefect server", python(*command), ready, *where, settle=partial(close_abandoned, settings.prefect_url))
+
+
+def server(settings: Settings) -> Service:
+    """The model server."""
+    ready = partial(answers, f"{settings.server_url}/v2/health/live")
+    command = python("-m", "tasks.serving")
+    return Service("server", "model server", command, ready, settings.server_url, settings.server_port, "GYRE_SERVER_PORT")
+
+
+def reports(settings: Settings) -> Service:
+    """A read-only file server of the home's `reports` folder."""
+    folder = settings.folder("reports")
+    command = ("-m", "http.server", str(settings.reports_port), "--bind", settings.host, "--directory", str(folder))
+    ready = partial(answers, settings.reports_url)
+    return Service("reports", "report pages", python(*command), ready, settings.reports_url, settings.reports_port, "GYRE_REPORTS_PORT")
+
+
+def mlflow(settings: Settings) -> Service:
+    """MLflow's pages. They come last and at low priority: they take long to start, and writers go straight to the store."""
+    options = ["server", "--host", settings.host, "--port", str(settings.mlflow_port), "--workers", "1"]
+    options += ["--backend-store-uri", settings.tracking_uri, "--artifacts-destination", str(settings.folder("mlflow", "artifacts"))]
+    command = launched("--nice", "10", *after(settings), "mlflow.cli:cli", *options)
+    ready = partial(answers, f"{settings.mlflow_url}/health")
+    where = (settings.mlflow_url, settings.mlflow_port, "GYRE_MLFLOW_PORT")
+    return Service("mlflow", "MLflow", command, ready, *where, awaited=False, prepare=partial(make_store, settings))
+
+
+def runner(settings: Settings) -> Service:
+    """The process that serves the deployments and starts their flow runs."""
+    command = launched(*after(settings), "flows.deployments:main")
+    return Service("runner", "flow runner", command, partial(polls, settings.prefect_url, READY_DEPLOYMENT))
+
+
+def after(settings: Settings) -> tuple[str, ...]:
+    """Launcher options that hold a service back until Prefect answers and MLflow's store is there."""
+    return "--after", f"{settings.prefect_url}/api/health", "--after", str(settings.mlflow_store)
+
+
+def launched(*arguments: str) -> tuple[str, ...]:
+    """The command that runs an entry point through the launcher."""
+    return python("-m", "infra.services.launch", *arguments)
+
+
+def python(*arguments: str) -> tuple[str, ...]:
+    """The command that runs this very interpreter."""
+    return sys.executable, *arguments

@@ -1,0 +1,64 @@
+"""What is deployed: a folder with the graph, what it takes and gives, and where it comes from.
+
+Equal graphs of equal origin make equal bundles, byte for byte: measured times and the random id of a run are in the records and on the
+card, never in the folder.
+"""
+
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from configs.project import Section
+from infra.files import digest, verified, whole_folder, write_json
+from tasks.compilation.signature import signature
+from tasks.compilation.verdict import Verdict
+from tasks.intake import Intake
+from tasks.records import Bundle, Candidate, TrainedModel
+from tasks.result import Result
+
+PACKAGES = ("gyre", "torch", "onnx", "onnxruntime")
+
+
+def bundle(model: TrainedModel, verdict: Verdict, intake: Intake, result: Result, sections: dict[str, Section], output: Path) -> Bundle:
+    """The chosen graph as `<output>/bundle`: model.onnx, signature.json, lineage.json. `sections` of the YAML go into the lineage.
+
+    Raises ValueError where the gate chose nothing, DigestError where the graph was changed.
+    """
+    if verdict.chosen is None:
+        raise ValueError(f"{model.uri}: nothing to bundle, the gate refused every candidate: {'; '.join(verdict.failures)}")
+    graph, project, folder = verdict.chosen.graph, model.dataset.project, output / "bundle"
+    with whole_folder(folder) as partial:
+        shutil.copyfile(verified(graph.uri, graph.digest), partial / "model.onnx")
+        write_json(partial / "signature.json", {"project": project, **signature(intake, result), "graph_digest": graph.digest})
+        write_json(partial / "lineage.json", lineage(model, verdict.chosen, sections))
+    return Bundle(
+        uri=str(folder),
+        digest=digest(folder),
+        project=project,
+        candidates=verdict.candidates,
+        chosen=graph.name,
+        comparison=verdict.comparison,
+        failures=verdict.failures,
+        model=model,
+    )
+
+
+def lineage(model: TrainedModel, chosen: Candidate, sections: dict[str, Section]) -> dict[str, Any]:
+    """Where the graph comes from: data set version, checkpoint, sections of the YAML, versions of the code."""
+    dataset = model.dataset
+    return {
+        "dataset": {"tag": dataset.tag, "commit": dataset.commit, "digest": dataset.digest},
+        "checkpoint": {"digest": model.digest, "ranks": model.ranks},
+        "graph": {"name": chosen.graph.name, "digest": chosen.graph.digest, "score": chosen.score},
+        "config": {name: section.model_dump(mode="json") for name, section in sections.items()},
+        "code": {package: installed(package) for package in PACKAGES},
+    }
+
+
+def installed(package: str) -> str:
+    """The version of a package; ONNX Runtime comes under one of two names."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return version(f"{package}-gpu")

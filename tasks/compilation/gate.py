@@ -1,0 +1,74 @@
+"""The gate: measured candidates and a champion's scores in, a decision with its reasons out. Nothing is read or run here."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from configs.project import Gate
+from tasks.compilation.measure import Scores
+from tasks.records import Candidate, Comparison
+
+RESAMPLES = 1000
+SEED = 7
+
+ORDERS: dict[str, Callable[[Candidate], float]] = {
+    "size": lambda candidate: candidate.megabytes,
+    "latency": lambda candidate: candidate.latency_ms,
+    "score": lambda candidate: -candidate.score,
+}
+"""What `prefer` wants least of."""
+
+
+def judged(candidates: Sequence[Candidate], gate: Gate) -> tuple[Candidate, ...]:
+    """The candidates, each with the reasons why the gate refuses it, or None."""
+    exact = next(candidate.score for candidate in candidates if candidate.graph.name == "fp32")
+    return tuple(candidate.model_copy(update={"rejected": rejection(candidate, exact, gate)}) for candidate in candidates)
+
+
+def rejection(candidate: Candidate, exact: float, gate: Gate) -> str | None:
+    """Every reason against a candidate, where `exact` is the fp32 graph's score. A score that is no number passes nothing."""
+    reasons = []
+    if not candidate.score >= gate.min_score:
+        reasons.append(f"score {candidate.score:.4f} is under min_score {gate.min_score:g}")
+    if not exact - candidate.score <= gate.max_loss:
+        reasons.append(f"score {candidate.score:.4f} lies {exact - candidate.score:.4f} under fp32's, max_loss is {gate.max_loss:g}")
+    if not candidate.latency_ms <= gate.max_latency_ms:
+        reasons.append(f"latency {candidate.latency_ms:.3g} ms is over max_latency_ms {gate.max_latency_ms:g}")
+    if not candidate.megabytes <= gate.max_megabytes:
+        reasons.append(f"size {candidate.megabytes:.3g} MB is over max_megabytes {gate.max_megabytes:g}")
+    return "; ".join(reasons) or None
+
+
+def choose(candidates: Sequence[Candidate], gate: Gate) -> Candidate | None:
+    """The candidate that `prefer` likes best among those that pass; at a tie fp32 gives way. None where none passes."""
+    passing = [candidate for candidate in candidates if candidate.rejected is None]
+    order = ORDERS[gate.prefer]
+    return min(passing, key=lambda candidate: (order(candidate), candidate.graph.name == "fp32", candidate.graph.name), default=None)
+
+
+def compare(challenger: Scores, champion: Scores, version: int) -> Comparison:
+    """Challenger against champion on the same rows: the paired bootstrap's 95 % interval of the mean difference, equal on every run.
+
+    Percentile interval, Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
+    """
+    differences = challenger - champion
+    draw = np.random.default_rng(SEED)
+    means = [differences[draw.integers(0, len(differences), len(differences))].mean() for _ in range(RESAMPLES)]
+    low, high = np.percentile(means, [2.5, 97.5])
+    return Comparison(
+        champion_version=version,
+        champion_score=float(champion.mean()),
+        challenger_score=float(challenger.mean()),
+        low=float(low),
+        high=float(high),
+    )
+
+
+def failures(candidates: Sequence[Candidate], comparison: Comparison | None, gate: Gate) -> tuple[str, ...]:
+    """Why nothing may be deployed; empty when the chosen candidate may."""
+    if all(candidate.rejected for candidate in candidates):
+        return tuple(f"{candidate.graph.name}: {candidate.rejected}" for candidate in candidates)
+    if comparison is None or comparison.low >= -gate.max_drop:
+        return ()
+    worse = f"score {comparison.challenger_score:.4f} against {comparison.champion_score:.4f} of champion v{comparison.champion_version}"
+    return (f"{worse}: the difference may be as low as {comparison.low:+.4f}, max_drop allows {-gate.max_drop:+g}",)

@@ -1,0 +1,47 @@
+"""The Prefect tasks of compilation."""
+
+from pathlib import Path
+
+from configs.project import Gate, Intake, Result, Training
+from infra.settings import Settings
+from tasks.records import Bundle, Champion, Graph, TrainedModel
+from tasks.stage import StoppedError, outcome_folder, show, stage, table
+
+
+@stage()
+def export(model: TrainedModel, intake: Intake, result: Result, training: Training) -> Graph:
+    """The one ONNX graph of a trained model: raw rows in, answers out."""
+    from tasks import intake as intakes
+    from tasks import result as results
+    from tasks.compilation import export as core
+
+    graph = core.export(model, intakes.build(intake), results.build(result), training, outcome_folder())
+    megabytes = Path(graph.uri).stat().st_size / 1e6
+    body = f"Preprocessing, network and post-processing in one ONNX graph of {megabytes:.3g} MB, checked against the network on test rows: "
+    show(model.dataset.project, "Graph", f"{body}its answers differ by up to {graph.parity:.2g}. sha256 `{graph.digest[:16]}`")
+    return graph
+
+
+@stage(name="compile")
+def compile_bundle(
+    model: TrainedModel, graphs: list[Graph], champion: Champion | None, intake: Intake, result: Result, gate: Gate
+) -> Bundle:
+    """The best graph that passes the gate, ready to be deployed. Raises StoppedError where none passes or the champion is better."""
+    from tasks import intake as intakes
+    from tasks import result as results
+    from tasks.compilation import card
+    from tasks.compilation.bundle import bundle
+    from tasks.compilation.picture import picture
+    from tasks.compilation.verdict import judge
+
+    settings, output, taken, given = Settings(), outcome_folder(), intakes.build(intake), results.build(result)
+    verdict = judge(graphs, champion, model.dataset, taken, given, gate)
+    facts = card.facts_of(model, verdict, taken, given, gate)
+    page = settings.folder("reports", model.dataset.project, "compilation", output.name)
+    card.write_card(facts, picture(verdict, given.metric, gate), output, page)
+    image = settings.report_url(page / "candidates.png")
+    body = f"**{facts['decision']}**\n\n{table(facts['candidates'])}\n\n{facts['comparison']}\n\n![score against latency]({image})"
+    show(model.dataset.project, "Compilation", body, model_card=settings.report_url(page / "card.html"))
+    if verdict.failures:
+        raise StoppedError("; ".join(verdict.failures))
+    return bundle(model, verdict, taken, given, {"intake": intake, "result": result}, output)

@@ -1,0 +1,84 @@
+"""The model card's Jinja templates, in Markdown and in HTML. They show the facts of tasks/compilation/card.py and decide nothing."""
+
+MARKDOWN = """\
+# {{ project }}
+
+{{ decision }}
+
+{% for title, values in sections.items() %}
+## {{ title }}
+
+{% for name, value in values.items() %}
+- {{ name }}: {{ value }}
+{% endfor %}
+
+{% endfor %}
+## Candidates
+
+| {{ candidates[0] | join(" | ") }} |
+|{{ " --- |" * (candidates[0] | length) }}
+{% for row in candidates %}
+| {{ row.values() | join(" | ") }} |
+{% endfor %}
+
+## Champion
+
+{{ comparison }}
+
+## Limits
+
+{% for limit in limits %}
+- {{ limit }}
+{% endfor %}
+"""
+
+HTML = """\
+<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ project }} - model card</title>
+<style>
+  :root { color-scheme: light dark; --ink: light-dark(#1c2730, #e4eaee); --faint: light-dark(#66757f, #94a3ad);
+    --line: light-dark(#dde4e8, #35424b); --paper: light-dark(#fff, #1d262d); --good: #1f8a5b; --bad: #b3403a; }
+  body { margin: 0; background: light-dark(#f3f6f7, #141b20); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
+  main { max-width: 54rem; margin: 2rem auto; padding: 0 1rem; }
+  h1 { margin: 0 0 .6rem; font-size: 1.7rem; }
+  h2 { margin: 0 0 .6rem; font-size: .8rem; color: var(--faint); text-transform: uppercase; letter-spacing: .08em; }
+  section { background: var(--paper); border: 1px solid var(--line); border-radius: 10px; padding: 1.1rem 1.3rem; margin: 1rem 0; }
+  .decision { border-left: 5px solid var(--good); }
+  .refused { border-left-color: var(--bad); }
+  dl { display: grid; grid-template-columns: 9rem 1fr; gap: .25rem 1rem; margin: 0; }
+  dt { color: var(--faint); }
+  dd { margin: 0; overflow-wrap: anywhere; }
+  .scroll { overflow-x: auto; }
+  table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+  th, td { text-align: left; padding: .35rem .8rem .35rem 0; border-top: 1px solid var(--line); }
+  th { color: var(--faint); font-weight: 500; border: 0; }
+  img { max-width: 100%; border-radius: 6px; margin-top: 1rem; background: #fff; }
+  ul { margin: 0; padding-left: 1.2rem; }
+</style>
+<main>
+  <section class="decision{{ '' if accepted else ' refused' }}"><h1>{{ project }}</h1>{{ decision }}</section>
+{% for title, values in sections.items() %}
+  <section><h2>{{ title }}</h2><dl>
+{% for name, value in values.items() %}
+    <dt>{{ name }}</dt><dd>{{ value }}</dd>
+{% endfor %}
+  </dl></section>
+{% endfor %}
+  <section><h2>Candidates</h2><div class="scroll"><table>
+    <tr>{% for head in candidates[0] %}<th>{{ head }}</th>{% endfor %}</tr>
+{% for row in candidates %}
+    <tr>{% for cell in row.values() %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}
+  </table></div><img alt="Score against latency of every candidate" src="data:image/png;base64,{{ image }}"></section>
+  <section><h2>Champion</h2>{{ comparison }}</section>
+  <section><h2>Limits</h2><ul>
+{% for limit in limits %}
+    <li>{{ limit }}</li>
+{% endfor %}
+  </ul></section>
+</main>
+</html>
+"""

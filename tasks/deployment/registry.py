@@ -1,0 +1,113 @@
+"""MLflow's model registry: what was deployed, from which run and rows, and under which alias.
+
+The release manifest decides what serves; the registry tells people about it. Every write here can be made twice.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from infra.settings import Settings
+from tasks.records import Bundle, Champion
+from tasks.release import Releases
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+DIGEST, STATUS, REASON = "gyre.digest", "gyre.status", "gyre.reason"
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The registered models of one installation."""
+
+    uri: str
+    """MLflow's tracking and registry store."""
+
+    @cached_property
+    def client(self) -> Any:
+        """mlflow.MlflowClient; importing it takes seconds."""
+        from mlflow import MlflowClient
+
+        return MlflowClient(self.uri, self.uri)
+
+    def register(self, bundle: Bundle, folder: Path, graph_digest: str) -> int:
+        """The version of a bundle kept in `folder`: the one that has its digest, or a new one."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.client.create_registered_model(bundle.project)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        for version in self.versions(bundle.project):
+            if version.tags.get(DIGEST) == bundle.digest:
+                return int(version.version)
+        tags = {
+            DIGEST: bundle.digest,
+            "gyre.graph": graph_digest,
+            "gyre.dataset": bundle.model.dataset.tag,
+            "gyre.chosen": bundle.chosen or "",
+            "gyre.candidates": json.dumps([candidate_facts(bundle, number) for number in range(len(bundle.candidates))]),
+        }
+        made = self.client.create_model_version(bundle.project, folder.as_uri(), run_id=bundle.model.run_id, tags=tags)
+        return int(made.version)
+
+    def versions(self, project: str) -> list[Any]:
+        """MLflow's model versions of a project, newest first."""
+        return sorted(self.client.search_model_versions(f"name='{project}'"), key=lambda each: -int(each.version))
+
+    def on_trial(self, project: str, version: int) -> None:
+        """`version` has the alias `challenger`."""
+        self.client.set_registered_model_alias(project, CHALLENGER, str(version))
+        self._tell(project, version, "on trial", "")
+
+    def serves(self, project: str, version: int, reason: str | None = None) -> None:
+        """`version` has the alias `champion`, and nobody is challenger; without a `reason` the one of its promotion stays."""
+        self.client.set_registered_model_alias(project, CHAMPION, str(version))
+        self.client.delete_registered_model_alias(project, CHALLENGER)
+        self._tell(project, version, "promoted", reason)
+
+    def rolled_back(self, project: str, version: int, reason: str) -> None:
+        """`version` does not serve, and why."""
+        self.client.delete_registered_model_alias(project, CHALLENGER)
+        self._tell(project, version, "rolled-back", reason)
+
+    def _tell(self, project: str, version: int, status: str, reason: str | None) -> None:
+        """Status and reason as tags of the version."""
+        self.client.set_model_version_tag(project, str(version), STATUS, status)
+        if reason is not None:
+            self.client.set_model_version_tag(project, str(version), REASON, reason)
+
+
+def candidate_facts(bundle: Bundle, number: int) -> dict[str, Any]:
+    """A candidate's measurements, for the registry's page."""
+    candidate = bundle.candidates[number]
+    facts = candidate.model_dump(exclude={"graph"})
+    return {"name": candidate.graph.name, **facts, "chosen": candidate.graph.name == bundle.chosen}
+
+
+def registered() -> list[dict[str, Any]]:
+    """Every registered version of this installation: what it was trained on, its score, and whether it serves."""
+    settings = Settings()
+    settings.folder("mlflow")
+    registry, releases = Registry(settings.tracking_uri), Releases(settings.home / "releases")
+    return [
+        facts(version, releases.champion(model.name))
+        for model in sorted(registry.client.search_registered_models(), key=lambda each: each.name)
+        for version in registry.versions(model.name)
+    ]
+
+
+def facts(version: Any, champion: Champion | None) -> dict[str, Any]:
+    """A registered version for people."""
+    return {
+        "model": version.name,
+        "version": int(version.version),
+        "serves": "yes" if champion and champion.version == int(version.version) else "",
+        "status": version.tags.get(STATUS, ""),
+        "dataset": version.tags.get("gyre.dataset", ""),
+        "graph": version.tags.get("gyre.chosen", ""),
+        "digest": version.tags.get(DIGEST, "")[:12],
+        "run": version.run_id or "",
+    }

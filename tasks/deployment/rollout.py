@@ -1,0 +1,144 @@
+"""A bundle goes into production: registered, put on trial beside the champion, then promoted or taken back.
+
+Each step can be made twice, and they are made in an order in which a kill between any two is mended by running the same again.
+"""
+
+import logging
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from configs.project import Deployment
+from infra.files import DigestError, read_json, verified, whole_folder
+from infra.settings import Settings
+from tasks.deployment.production import Production
+from tasks.deployment.trial import Trial, try_out, until
+from tasks.inference import InferenceClient, InferenceError
+from tasks.intake import Rows
+from tasks.records import Bundle, Release
+from tasks.release import ReleaseError, Served
+
+log = logging.getLogger("gyre.deployment")
+
+SERVER_S = 30.0
+"""How long the model server may be away before a deployment gives up: as long as a restart takes."""
+SWAP_S = 10.0
+"""How long the model server may take to swap to the promoted version; it polls several times a second."""
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """How a deployment ended, and what the trial found; no trial where nothing changed."""
+
+    release: Release
+    trial: Trial | None = None
+    share: float = 0.0
+    """Of the live requests that went to the challenger."""
+
+    def figures(self) -> list[dict[str, object]]:
+        """The trial as a table's rows."""
+        if self.trial is None:
+            return []
+        share = {"live share": f"{self.share:.0%}"}
+        return [share | {name: getattr(self.trial, name) for name in ("replayed", "live", "errors", "seconds")}]
+
+
+def roll_out(
+    bundle: Bundle, rows: Callable[[int], Rows], deployment: Deployment, settings: Settings, server_s: float = SERVER_S
+) -> Rollout:
+    """Makes a bundle the champion, unless its trial fails.
+
+    rows: gives at most so many raw test rows, which are replayed to the challenger
+    server_s: how long the model server may be away
+    Raises InferenceError where it is away for longer (then nothing was changed), DigestError for a changed bundle.
+    """
+    production = Production.of(bundle.project, settings)
+    folder = kept(bundle, settings.home / "bundles" / bundle.project / bundle.digest[:16])
+    with InferenceClient(settings.server_url, bundle.project) as client, production.releases.rollout(bundle.project):
+        champion = production.manifest().champion
+        if champion and same_answers(folder, Path(champion.uri)):
+            return Rollout(production.leave(champion))
+        replayed = rows(max(1, deployment.canary_requests))
+        until(lambda: reachable(client), server_s)
+        challenger = registered_bundle(bundle, folder, production)
+        share = deployment.canary_share if champion else 0.0
+        with on_trial(production, challenger, share):
+            trial = try_out(client, challenger, replayed, deployment, lambda: production.tries(challenger))
+            release = judged(challenger, trial, deployment, production)
+        await_swap(client, release)
+        return Rollout(release, trial, share)
+
+
+def registered_bundle(bundle: Bundle, folder: Path, production: Production) -> Served:
+    """The bundle as a version of the registry, for the manifest."""
+    graph_digest = read_json(folder / "signature.json")["graph_digest"]
+    version = production.registry.register(bundle, folder, graph_digest)
+    return Served(uri=str(folder), digest=bundle.digest, version=version, graph_digest=graph_digest, dataset=bundle.model.dataset)
+
+
+@contextmanager
+def on_trial(production: Production, challenger: Served, share: float) -> Iterator[None]:
+    """Live requests go to the challenger inside the block; an error or a cancelled run must not leave them there."""
+    production.stage(challenger, share)
+    try:
+        yield
+    finally:
+        production.end_trial(challenger.version)
+
+
+def judged(challenger: Served, trial: Trial, deployment: Deployment, production: Production) -> Release:
+    """Promotes the challenger, or takes it back when it failed its trial or somebody ended the trial meanwhile."""
+    if production.tries(challenger) and (failure := trial.failure(deployment)):
+        return production.take_back(challenger, failure)
+    try:
+        return production.promote(challenger, trial.summary())
+    except ReleaseError as error:
+        return production.take_back(challenger, str(error))
+
+
+def await_swap(client: InferenceClient, release: Release) -> None:
+    """Returns when the model server does what was decided, so that whoever asks next meets the right version."""
+    champion = release.version if release.status == "promoted" else release.previous
+
+    def swapped() -> bool:
+        roles = client.metadata()["parameters"]
+        return roles.get("champion") == str(champion) and "canary" not in roles
+
+    try:
+        if champion is not None:
+            until(swapped, SWAP_S)
+    except (InferenceError, TimeoutError) as error:
+        log.warning("%s: decided, but the model server does not serve version %d yet: %s", release.project, champion, error)
+
+
+def roll_back(project: str) -> Release:
+    """Serves the previous version again; doing it once more takes it back. Raises ReleaseError where there is none."""
+    return Production.of(project, Settings()).roll_back()
+
+
+def kept(bundle: Bundle, folder: Path) -> Path:
+    """The bundle at its lasting place, where no later run of an earlier stage reaches it. Raises DigestError."""
+    try:
+        return verified(folder, bundle.digest)
+    except (FileNotFoundError, DigestError):
+        source = verified(bundle.uri, bundle.digest)
+    with whole_folder(folder) as partial:
+        shutil.copytree(source, partial, dirs_exist_ok=True)
+        verified(partial, bundle.digest)
+    return folder
+
+
+def same_answers(folder: Path, champion: Path) -> bool:
+    """Whether two bundles have the same signature, which names the graph's digest: a trial would compare a model with itself."""
+    try:
+        return (folder / "signature.json").read_bytes() == (champion / "signature.json").read_bytes()
+    except FileNotFoundError:
+        return False
+
+
+def reachable(client: InferenceClient) -> bool:
+    """True where the model server answers, whatever it serves. Raises InferenceError."""
+    client.server()
+    return True

@@ -1,0 +1,68 @@
+"""What production taught: served rows whose truth arrived later, frozen so that a run that starts again sees the same."""
+
+import hashlib
+import io
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from infra.files import verified, whole_file
+from tasks.intake import Intake
+from tasks.prediction_log import PredictionLog
+from tasks.records import Stored
+from tasks.result import Result
+
+LOGGER = logging.getLogger("gyre.ingestion")
+COLUMNS = ["request_id", "row", "label"]
+
+
+def freeze(log: PredictionLog, intake: Intake, result: Result, outcomes: Path) -> tuple[Stored | None, int]:
+    """The usable labelled rows of a log as `<outcomes>/feedback-<digest>/feedback.parquet` and their number; None while there are none.
+
+    Clients send rows and labels: one of another size than the intake's, or with a label the result does not allow, is left out and logged.
+    """
+    frame = log.labelled()[COLUMNS]
+    frame = kept(frame, frame["row"].map(len).to_numpy() == np.prod(intake.input.shape), "rows of another size than the intake's")
+    frame = kept(frame, frame["label"].isin(allowed(frame["label"], result)).to_numpy(), "labels that the result does not allow")
+    if frame.empty:
+        return None, 0
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None), buffer, compression="zstd")
+    digest = hashlib.sha256(buffer.getbuffer()).hexdigest()
+    path = outcomes / f"feedback-{digest[:24]}" / "feedback.parquet"
+    with whole_file(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
+    return Stored(uri=str(path), digest=digest), len(frame)
+
+
+def rows(feedback: Stored, intake: Intake, label: str) -> pd.DataFrame:
+    """Frozen feedback as rows of a source, by arrival of their labels: id, the intake's columns and the label."""
+    frame = pq.read_table(verified(feedback.uri, feedback.digest)).to_pandas()
+    served = np.stack(frame["row"].to_list()).astype(intake.input.dtype).reshape(-1, *intake.input.shape)
+    return intake.frame(served).assign(**{"id": frame["request_id"], label: frame["label"]})
+
+
+def kept(frame: pd.DataFrame, mask: "np.ndarray[tuple[int], np.dtype[np.bool_]]", fault: str) -> pd.DataFrame:
+    """The rows where `mask` holds; says how many do not."""
+    if not mask.all():
+        LOGGER.warning("left out %d of %d labelled predictions: %s", (~mask).sum(), len(frame), fault)
+    return frame[mask]
+
+
+def allowed(labels: pd.Series, result: Result) -> list[str]:
+    """The distinct labels that the result can learn from."""
+    return [label for label in labels.unique() if fits(result.targets, label)]
+
+
+def fits(targets: Callable[[pd.Series], object], label: str) -> bool:
+    """Whether a label is one of the result's."""
+    try:
+        targets(pd.Series([label]))
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,59 @@
+"""The ingestion stage's Prefect tasks: look at the source, then read it."""
+
+import time
+from typing import TYPE_CHECKING
+
+from configs.project import Cluster, Intake, Result, Source
+from infra.cluster import open_cluster
+from infra.settings import Settings
+from tasks.prediction_log import PredictionLog
+from tasks.records import RawRows, SourceSnapshot
+from tasks.stage import outcome_folder, show, stage, table
+
+if TYPE_CHECKING:
+    from tasks.ingestion.ingest import Ingested
+
+
+@stage(cached=False)
+def locate(project: str, source: Source, intake: Intake, result: Result) -> SourceSnapshot:
+    """What the source and production's feedback hold now; an unchanged world gives an equal snapshot, and every stage is reused."""
+    from tasks.ingestion import ingest as core
+
+    settings = Settings()
+    log = PredictionLog(settings.home / "predictions" / project)
+    snapshot = core.snapshot(project, source, intake, result, log, settings.folder("outcomes"))
+    show(
+        project,
+        "source",
+        f"`{source.path or source.reader}`, fingerprint `{snapshot.fingerprint[:12]}`, {snapshot.feedback_rows} late labels.",
+    )
+    return snapshot
+
+
+@stage(volatile=("cluster",))
+def ingest(snapshot: SourceSnapshot, source: Source, intake: Intake, result: Result, cluster: Cluster) -> RawRows:
+    """The snapshot's rows as Parquet parts, read by Dask workers."""
+    from tasks.ingestion import ingest as core
+    from tasks.ingestion.picture import write_picture
+
+    settings, folder = Settings(), outcome_folder(("cluster",))
+    with open_cluster(cluster) as client:
+        started = time.monotonic()
+        found = core.ingest(snapshot, source, intake, result, client, folder)
+        speed = found.rows.rows / (time.monotonic() - started)
+    picture = settings.folder("reports", snapshot.project, "ingestion") / f"{folder.name}.png"
+    write_picture(found.rows, intake, result.label, picture)
+    show(snapshot.project, "ingestion", f"{table([summary(found, speed)])}\n\n![Some of the rows]({settings.report_url(picture)})")
+    return found.rows
+
+
+def summary(found: "Ingested", speed: float) -> dict[str, object]:
+    """A line of a table for people."""
+    return {
+        "rows": found.rows.rows,
+        "late labels among them": found.rows.feedback_rows,
+        "repeated keys left out": found.duplicates,
+        "partitions": found.partitions,
+        "columns": ", ".join(found.columns),
+        "rows/s": round(speed),
+    }

@@ -1,0 +1,158 @@
+"""One look at production: the newest predictions of the champion against the newest rows that it was trained on.
+
+Too few predictions, and predictions that were looked at before, are answered without importing Evidently or torch.
+"""
+
+import hashlib
+import logging
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from configs.project import Intake, Monitoring, Result
+from infra.files import read_json, whole_folder, write_json
+from tasks.dataset import read
+from tasks.prediction_log import PredictionLog
+from tasks.records import Champion, DescriptorDrift, DriftReport
+
+LOGGER = logging.getLogger("gyre.monitoring")
+ANSWER = "model answer"
+"""Descriptor of the answers; the reference's are its labels."""
+MISSING = "missing values"
+"""Descriptor of rows with gaps: the share of a row's descriptors that have no value."""
+KEPT_REPORTS = 100
+"""HTML reports of a project that are kept, the newest (4 MB each)."""
+
+
+def observe(
+    project: str,
+    champion: Champion | None,
+    since: datetime | None,
+    *,
+    intake: Intake,
+    result: Result,
+    monitoring: Monitoring,
+    log: PredictionLog,
+    report_folder: Path,
+) -> DriftReport:
+    """The verdict on the newest `monitoring.window` predictions of the champion.
+
+    since: when the champion was released, with its time zone; only labels that arrived later count. None: all labels of its predictions
+    report_folder: a look that compared something leaves <newest prediction>-<digest>/report.html (Evidently) and descriptors.json there
+    """
+    report = DriftReport(
+        project=project, version=None, verdict="insufficient", rows=0, labels=0, share=0.0, descriptors=(), newest="", report=None
+    )
+    if champion is None:
+        return report
+    recent = log.latest(monitoring.window, champion.version)
+    facts = {
+        "version": champion.version,
+        "rows": len(recent),
+        "labels": late_labels(log, champion.version, since),
+        "newest": newest(recent),
+    }
+    report = report.model_copy(update=facts)
+    if len(recent) < monitoring.minimum:
+        return report
+    folder = report_folder / look_key(report.newest, champion, intake, result, monitoring)
+    if not folder.is_dir():
+        LOGGER.info("comparing %d predictions of %s version %d with its training rows", len(recent), project, champion.version)
+        with whole_folder(folder) as partial:
+            compare(*frames(recent, champion, intake, result, monitoring), monitoring, partial)
+        forget_old(report_folder)
+    descriptors = tuple(DescriptorDrift(**found) for found in read_json(folder / "descriptors.json"))
+    share = sum(found.drifted for found in descriptors) / len(descriptors)
+    verdict = "drifted" if share >= monitoring.drift_share else "ok"
+    return report.model_copy(update={"verdict": verdict, "share": share, "descriptors": descriptors, "report": str(folder / "report.html")})
+
+
+def newest(recent: pd.DataFrame) -> str:
+    """Time of the last prediction, ISO 8601 in UTC to the microsecond, so that texts sort as times do; empty when there is none."""
+    return recent["time"].iloc[-1].tz_localize("UTC").isoformat(timespec="microseconds") if len(recent) else ""
+
+
+def late_labels(log: PredictionLog, version: int, since: datetime | None) -> int:
+    """How many predictions of this version got their truth after `since`."""
+    frame = log.labelled(since.astimezone(UTC).replace(tzinfo=None) if since else None)
+    return int((frame["version"] == version).sum())
+
+
+def look_key(time: str, champion: Champion, *sections: Intake | Result | Monitoring) -> str:
+    """Names a look: the same predictions, champion and thresholds give the same verdict, so it is computed once. Sorts by time."""
+    body = champion.digest + "".join(section.model_dump_json() for section in sections)
+    return f"{datetime.fromisoformat(time):%Y%m%dT%H%M%S%f}-{hashlib.sha256(body.encode()).hexdigest()[:8]}"
+
+
+def frames(
+    recent: pd.DataFrame, champion: Champion, intake: Intake, result: Result, monitoring: Monitoring
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Current and reference, a column a descriptor: float64, or text where the answer is a class."""
+    import numpy as np
+
+    from tasks.intake import build as build_intake
+    from tasks.result import build as build_result
+
+    rows, answers = build_intake(intake), build_result(result)
+    raw = np.stack(recent["row"].to_list()).astype(rows.input.dtype).reshape(-1, *rows.input.shape)
+    trained = read(champion.dataset, [*rows.columns, answers.label], split="train").tail(monitoring.reference).reset_index(drop=True)
+    kind: Any = float if answers.classes is None else str
+    current = rows.describe(raw).assign(**{ANSWER: recent["answer"].astype(kind).to_numpy()})
+    reference = rows.describe(rows.rows(trained)).assign(**{ANSWER: trained[answers.label].astype(kind).to_numpy()})
+    return with_gaps(current, reference)
+
+
+def with_gaps(current: pd.DataFrame, reference: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The same with one more descriptor where any value is missing: distances are computed of the values that are there."""
+    current, reference = (frame.replace([float("inf"), float("-inf")], float("nan")) for frame in (current, reference))
+    if current.notna().all(axis=None) and reference.notna().all(axis=None):
+        return current, reference
+    return current.assign(**{MISSING: current.isna().mean(axis=1)}), reference.assign(**{MISSING: reference.isna().mean(axis=1)})
+
+
+def compare(current: pd.DataFrame, reference: pd.DataFrame, monitoring: Monitoring, folder: Path) -> None:
+    """Writes Evidently's report.html and descriptors.json (the fields of DescriptorDrift) to a folder.
+
+    Numbers by the Wasserstein distance in standard deviations of the reference, classes by the Jensen-Shannon distance. A descriptor
+    without any value on one side has distance 1 and counts as drifted; without any on both sides it is not watched.
+    """
+    empty = {name: (current[name].isna().all(), reference[name].isna().all()) for name in reference.columns}
+    found = [{"name": name, "distance": 1.0, "drifted": True} for name, (now, then) in empty.items() if now != then]
+    watched = [name for name, sides in empty.items() if not any(sides)]
+    for name, distance in evidently_distances(current[watched], reference[watched], monitoring, folder / "report.html").items():
+        found.append({"name": name, "distance": distance, "drifted": distance >= monitoring.threshold})
+    write_json(folder / "descriptors.json", found)
+
+
+def evidently_distances(current: pd.DataFrame, reference: pd.DataFrame, monitoring: Monitoring, page: Path) -> dict[str, float]:
+    """Distance by column; saves the HTML page, which needs no network to be read."""
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.metrics import DriftedColumnsCount, ValueDrift
+
+    numbers = list(reference.select_dtypes("number").columns)
+    classes = [name for name in reference.columns if name not in numbers]
+    limit = monitoring.threshold
+    headline = DriftedColumnsCount(
+        drift_share=monitoring.drift_share,
+        num_method="wasserstein",
+        cat_method="jensenshannon",
+        num_threshold=limit,
+        cat_threshold=limit,
+    )
+    columns = [ValueDrift(column=name, method="wasserstein", threshold=limit) for name in numbers]
+    columns += [ValueDrift(column=name, method="jensenshannon", threshold=limit) for name in classes]
+    definition = DataDefinition(numerical_columns=numbers, categorical_columns=classes)
+    datasets = [Dataset.from_pandas(frame, data_definition=definition) for frame in (current, reference)]
+    snapshot = Report([headline, *columns]).run(*datasets)
+    snapshot.save_html(str(page))
+    metrics = [metric for metric in snapshot.dict()["metrics"] if "column" in metric["config"]]
+    return {metric["config"]["column"]: float(metric["value"]) for metric in metrics}
+
+
+def forget_old(report_folder: Path) -> None:
+    """Removes all but the newest KEPT_REPORTS looks; their names sort by time."""
+    for folder in sorted(path for path in report_folder.iterdir() if not path.name.startswith("."))[:-KEPT_REPORTS]:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,137 @@
+"""Prefect tasks of monitoring: look at production, decide about the drift episode, claim and close it."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+from prefect import runtime
+from prefect.client.orchestration import get_client
+from prefect.events import emit_event
+from prefect.exceptions import ObjectNotFound
+
+from configs.project import Intake, Monitoring, Result, Retraining
+from infra.files import read_json
+from infra.settings import Settings
+from tasks.monitoring.episodes import Announced, ClaimRequested, Instruction, Observed, Released, RetrainingEnded
+from tasks.monitoring.events import DRIFT_DETECTED, resource
+from tasks.monitoring.ledger import Ledger
+from tasks.records import Champion, DriftReport, Episode, Release
+from tasks.stage import show, stage, table
+
+
+@stage(cached=False)
+def observe(project: str, champion: Champion | None, intake: Intake, result: Result, monitoring: Monitoring) -> DriftReport:
+    """A verdict on the newest predictions of the champion."""
+    from tasks.monitoring import drift
+    from tasks.prediction_log import PredictionLog
+
+    settings = Settings()
+    log = PredictionLog(settings.home / "predictions" / project)
+    folder = settings.home / "reports" / project / "drift"
+    report = drift.observe(
+        project,
+        champion,
+        released_at(settings, project),
+        intake=intake,
+        result=result,
+        monitoring=monitoring,
+        log=log,
+        report_folder=folder,
+    )
+    links = {"Evidently_report": settings.report_url(Path(report.report))} if report.report else {}
+    show(project, "drift", description(report, monitoring), **links)
+    return report
+
+
+@stage(cached=False)
+def decide(report: DriftReport, monitoring: Monitoring, retraining: Retraining) -> Episode | None:
+    """The episode that is not over, if there is one; sends the drift event when it is time to."""
+    ledger = Ledger(Settings().database_url)
+    held = ledger.history(report.project).current
+    ended: tuple[Instruction, ...] = ()
+    if held and held.state == "claimed" and held.flow_run_id and is_over(held.flow_run_id):
+        _, ended = ledger.apply(report.project, RetrainingEnded(held.flow_run_id))
+    history, instructions = ledger.apply(report.project, Observed(report, datetime.now(UTC), monitoring, retraining))
+    if history.current and any(instruction.kind == "announce" for instruction in instructions):
+        history, _ = ledger.apply(report.project, Announced(history.current.id, announce(history.current, report)))
+    show(report.project, "drift episode", what_happens(history.current, (*ended, *instructions)))
+    return history.current
+
+
+@stage(cached=False)
+def claim(project: str, episode: str) -> bool:
+    """Whether the running flow run is the one that answers this episode; a repeated, forged or late event gets False."""
+    granted, reason = False, "only a flow run can claim an episode"
+    ledger = Ledger(Settings().database_url)
+    if runtime.flow_run.id:
+        _, (answer,) = ledger.apply(project, ClaimRequested(episode, runtime.flow_run.id))
+        granted, reason = answer.kind == "grant", answer.reason
+    show(project, "episode claim", f"**{'Granted' if granted else 'Refused, nothing to do'}**: {reason}.")
+    return granted
+
+
+@stage(cached=False)
+def close(project: str, episode: str, release: Release) -> Episode | None:
+    """The episode after a release: closed by a newer version that serves, otherwise left for the next look to try again."""
+    ledger = Ledger(Settings().database_url)
+    served = release.version if release.status != "rolled-back" else release.previous
+    if served is not None:
+        ledger.apply(project, Released(served, datetime.now(UTC)))
+    found = ledger.episode(episode)
+    show(project, "drift episode", f"**{episode}** is {found.state if found else 'unknown'}: {release.reason}")
+    return found
+
+
+def released_at(settings: Settings, project: str) -> datetime | None:
+    """When the champion began to serve, by the release manifest."""
+    manifest = settings.home / "releases" / f"{project}.json"
+    text = read_json(manifest).get("released_at") if manifest.is_file() else None
+    return datetime.fromisoformat(text) if text else None
+
+
+def is_over(flow_run_id: str) -> bool:
+    """Whether a flow run has ended, however; one that the server does not know has."""
+    with get_client(sync_client=True) as client:
+        try:
+            state = client.read_flow_run(UUID(flow_run_id)).state
+        except ObjectNotFound:
+            return True
+    return state is not None and state.is_final()
+
+
+def announce(episode: Episode, report: DriftReport) -> str:
+    """Sends the drift event; returns its id."""
+    payload = {
+        "project": episode.project,
+        "episode": episode.id,
+        "version": episode.version,
+        "share": report.share,
+        "report": report.report,
+    }
+    event = emit_event(DRIFT_DETECTED, {"prefect.resource.id": resource(episode.project)}, payload=payload)
+    if event is None:
+        raise RuntimeError(f"{episode.id}: Prefect sent no event; is PREFECT_API_URL set? The next look announces the episode again")
+    return str(event.id)
+
+
+def description(report: DriftReport, monitoring: Monitoring) -> str:
+    """A drift report for people: the verdict, then a table of descriptors, the farthest first."""
+    if report.version is None:
+        return "**insufficient**: no model serves yet."
+    seen = f"{report.rows} predictions of version {report.version}, {report.labels} late labels since its release"
+    if report.verdict == "insufficient":
+        return f"**insufficient**: {seen}; a verdict takes {monitoring.minimum} predictions."
+    drifted, limit = sum(found.drifted for found in report.descriptors), f"{monitoring.drift_share:.0%}"
+    verdict = f"**{report.verdict}**: {drifted} of {len(report.descriptors)} descriptors drifted ({report.share:.0%}, drift from {limit})"
+    rows = [
+        {"descriptor": found.name, "distance": found.distance, "threshold": monitoring.threshold, "drifted": "yes" if found.drifted else ""}
+        for found in sorted(report.descriptors, key=lambda found: -found.distance)
+    ]
+    return f"{verdict}, in {seen}.\n\n{table(rows)}"
+
+
+def what_happens(episode: Episode | None, instructions: tuple[Instruction, ...]) -> str:
+    """The episode's state and what follows, for people."""
+    state = f"**{episode.id}** is {episode.state}, {episode.attempts} retrainings so far" if episode else "**No drift episode**"
+    event = f", event `{episode.event_id}`" if episode and episode.event_id else ""
+    return f"{state}{event}\n\n" + "\n".join(f"- {instruction.kind}: {instruction.reason}" for instruction in instructions)

@@ -1,0 +1,1 @@
+"""Smaller and faster variants of the trained model's graph."""

@@ -1,0 +1,23 @@
+"""The Prefect task of optimization."""
+
+from pathlib import Path
+
+from configs.project import Intake, Optimization
+from tasks.records import DatasetVersion, Graph
+from tasks.stage import outcome_folder, show, stage, table
+
+
+@stage()
+def optimize(graph: Graph, dataset: DatasetVersion, intake: Intake, optimization: Optimization) -> list[Graph]:
+    """The variants that the project asks for; none where `optimization.quantize` is empty."""
+    from tasks.intake import build
+    from tasks.optimization.quantize import METHOD, quantize
+
+    output = outcome_folder()
+    made = [quantize(graph, dataset, build(intake), optimization.calibration_rows, output) for _ in optimization.quantize]
+    rows = [
+        {"graph": each.name, "KB": Path(each.uri).stat().st_size / 1e3, "moves answers by up to": each.parity} for each in (graph, *made)
+    ]
+    how = f"Static INT8, {METHOD} calibration on {optimization.calibration_rows} training rows of `{dataset.tag}`."
+    show(dataset.project, "Optimization", f"{how}\n\n{table(rows)}" if made else "No variant is asked for.")
+    return made

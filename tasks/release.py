@@ -1,0 +1,137 @@
+"""What serves: one small file a project, `<home>/releases/<project>.json`, changed whole and by one writer at a time.
+
+Deployment writes it; the model server, monitoring and whoever asks "what serves?" read it. Every change is a pure transition of the
+manifest, and each transition made twice equals made once, so a deployment that was killed between two steps is simply run again.
+"""
+
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from infra.files import read_json, write_json
+from tasks.records import Champion, DatasetVersion, Record, Stored
+
+
+class Served(Stored):
+    """A model version as the server loads it; the stored folder is its bundle, kept where nothing changes it."""
+
+    version: int
+    """In MLflow's registry."""
+    graph_digest: str
+    dataset: DatasetVersion
+
+
+class Canary(Served):
+    """A challenger on trial."""
+
+    share: float
+    """Of the project's requests."""
+
+
+class Manifest(Record):
+    """What serves in one project."""
+
+    project: str
+    sequence: int = 0
+    """Grows by one with each change."""
+    champion: Served | None = None
+    canary: Canary | None = None
+    previous: Served | None = None
+    """The champion before, which a rollback brings back."""
+    released_at: str | None = None
+    """When the champion began to serve, ISO 8601 with its zone (UTC)."""
+
+
+class ReleaseError(ValueError):
+    """A release cannot be changed that way; the message says what serves and what can be done."""
+
+
+def stage_canary(manifest: Manifest, challenger: Served, share: float) -> Manifest:
+    """`challenger` on trial with `share` of the requests; it takes the place of any other."""
+    return manifest.model_copy(update={"canary": Canary(**served(challenger), share=share)})
+
+
+def promote(manifest: Manifest, version: int) -> Manifest:
+    """The canary `version` as champion, and the champion before as previous."""
+    if manifest.champion and manifest.champion.version == version:
+        return drop_canary(manifest, version)
+    if manifest.canary is None or manifest.canary.version != version:
+        found = f"version {manifest.canary.version}" if manifest.canary else "none"
+        raise ReleaseError(f"{manifest.project}: version {version} is not on trial (canary: {found}); deploy it again")
+    changed = {"champion": Served(**served(manifest.canary)), "canary": None, "previous": manifest.champion, "released_at": now()}
+    return manifest.model_copy(update=changed)
+
+
+def drop_canary(manifest: Manifest, version: int) -> Manifest:
+    """Without the canary `version`; another one on trial stays."""
+    if manifest.canary is None or manifest.canary.version != version:
+        return manifest
+    return manifest.model_copy(update={"canary": None})
+
+
+def rollback(manifest: Manifest) -> Manifest:
+    """The previous version as champion again and the champion as previous, so a rollback can be taken back. Ends a trial."""
+    if manifest.previous is None:
+        serves = f"only version {manifest.champion.version} has served" if manifest.champion else "nothing serves"
+        raise ReleaseError(f"{manifest.project}: there is no version to go back to, {serves}")
+    changed = {"champion": manifest.previous, "canary": None, "previous": manifest.champion, "released_at": now()}
+    return manifest.model_copy(update=changed)
+
+
+def served(version: Served) -> dict[str, object]:
+    """The fields of `Served`, without those of a canary."""
+    return {name: getattr(version, name) for name in Served.model_fields}
+
+
+def now() -> str:
+    """ISO 8601, UTC."""
+    return datetime.now(UTC).isoformat()
+
+
+@dataclass(frozen=True)
+class Releases:
+    """The manifests of one installation."""
+
+    folder: Path
+    """`<home>/releases`."""
+
+    def path(self, project: str) -> Path:
+        """The file of a project's manifest."""
+        return self.folder / f"{project}.json"
+
+    def read(self, project: str) -> Manifest:
+        """What serves in a project; an empty manifest where nothing was ever released."""
+        path = self.path(project)
+        return Manifest.model_validate(read_json(path)) if path.is_file() else Manifest(project=project)
+
+    def champion(self, project: str) -> Champion | None:
+        """The version that serves now."""
+        champion = self.read(project).champion
+        return Champion(project=project, **champion.model_dump()) if champion else None
+
+    def change(self, project: str, transition: Callable[[Manifest], Manifest]) -> Manifest:
+        """The manifest after a transition, on the disk; one that changes nothing writes nothing."""
+        with self._locked(f".{project}.write"):
+            before = self.read(project)
+            after = transition(before)
+            if after == before:
+                return before
+            after = after.model_copy(update={"sequence": before.sequence + 1})
+            write_json(self.path(project), after.model_dump(mode="json"))
+            return after
+
+    @contextmanager
+    def rollout(self, project: str) -> Iterator[None]:
+        """One deployment of a project at a time; another waits here. A killed one lets go by dying."""
+        with self._locked(f".{project}.rollout"):
+            yield
+
+    @contextmanager
+    def _locked(self, name: str) -> Iterator[None]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / name).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield

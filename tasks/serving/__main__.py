@@ -1,0 +1,40 @@
+"""Starts the model server of this installation.
+
+python -m tasks.serving
+"""
+
+import logging
+
+import uvicorn
+
+from infra.settings import Settings
+from tasks.serving.application import Application
+
+GRACE_S = 8
+"""How long a stop waits for requests that are being answered."""
+IDLE_S = 75
+"""Longer than clients keep an idle connection, so that the server never closes one that a request is just being sent on."""
+
+
+def main() -> None:
+    """Serves until SIGTERM or SIGINT; then answers what was asked, writes the prediction log and ends."""
+    settings = Settings()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    uvicorn.run(
+        Application(settings.home),
+        host=settings.host,
+        port=settings.server_port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=IDLE_S,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,237 @@
+"""The ASGI application: paths to answers. Open Inference Protocol v2, and `POST /v2/models/<model>/labels` for late labels."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from tasks.release import Releases
+from tasks.serving.journal import GroupCommit, Journal, Label, Prediction
+from tasks.serving.model import Model
+from tasks.serving.protocol import json_object, parse, response, rows_of, short
+from tasks.serving.refusal import Refusal
+from tasks.serving.routing import Route, Table, Watch
+
+log = logging.getLogger("gyre.serving")
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+POLL_S = 0.2
+"""How soon a changed manifest is seen."""
+TIME_LIMIT_S = 20.0
+"""Of one request, its body's arrival included."""
+MEGABYTE = 2**20
+BODY_LIMIT = 16 * MEGABYTE
+LINE_BYTES = 200
+"""What a prediction weighs beside its row, roughly."""
+
+
+class Application:
+    """One model server. `home` is the installation's; it reads releases/ and bundles/ there and writes predictions/."""
+
+    def __init__(self, home: Path) -> None:
+        self.table: Table = {}
+        self._graphs = ThreadPoolExecutor(1, "graphs")
+        self._disk = ThreadPoolExecutor(1, "disk")
+        self._loader = ThreadPoolExecutor(1, "loader")
+        self._watch = Watch(Releases(home / "releases"), self._graphs)
+        journal = Journal(home / "predictions")
+        self._predictions = GroupCommit(journal.write_predictions, self._disk, wait_s=0.5, full=4 * MEGABYTE, limit=64 * MEGABYTE)
+        self._labels = GroupCommit(journal.write_labels, self._disk, wait_s=0.05, full=MEGABYTE, limit=2 * BODY_LIMIT)
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """One HTTP request, or the server's whole life."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        status, value = await self._answered(scope, receive)
+        body = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        headers += {503: [(b"retry-after", b"1")], 413: [(b"connection", b"close")]}.get(status, [])
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """Opens when the released versions are loaded; at the end, when every request was answered, writes what waits for the disk."""
+        await receive()
+        await self._refresh()
+        watching = asyncio.create_task(self._follow())
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        watching.cancel()
+        await self._predictions.close()
+        await self._labels.close()
+        for pool in (self._graphs, self._disk, self._loader):
+            pool.shutdown()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _follow(self) -> None:
+        """Swaps the routing table whenever the manifests change."""
+        while True:
+            await asyncio.sleep(POLL_S)
+            await self._refresh()
+
+    async def _refresh(self) -> None:
+        try:
+            self.table = await asyncio.get_running_loop().run_in_executor(self._loader, self._watch.refreshed, self.table)
+        except Exception:
+            # The watch must outlive whatever it meets; the next look is in POLL_S.
+            log.exception("the release manifests could not be followed")
+
+    async def _answered(self, scope: Message, receive: Receive) -> tuple[int, Any]:
+        """HTTP status and JSON value."""
+        try:
+            async with asyncio.timeout(TIME_LIMIT_S):
+                return 200, await self._respond(scope, receive)
+        except Refusal as refusal:
+            return refusal.status, {"error": str(refusal)}
+        except TimeoutError:
+            return 504, {"error": f"not answered within {TIME_LIMIT_S:.0f} s"}
+        except Exception as error:
+            log.exception("%s %s", scope["method"], scope["path"])
+            return 500, {"error": f"{type(error).__name__}: {error}"}
+
+    async def _respond(self, scope: Message, receive: Receive) -> Any:
+        """The JSON answer of a path. Raises Refusal."""
+        match (scope["method"], scope["path"].strip("/").split("/")):
+            case ("POST", ["v2", "models", project, "infer"]):
+                return await self._infer(project, None, await body_of(scope, receive))
+            case ("POST", ["v2", "models", project, "versions", version, "infer"]):
+                return await self._infer(project, version, await body_of(scope, receive))
+            case ("POST", ["v2", "models", project, "labels"]):
+                return await self._label(project, await body_of(scope, receive))
+            case ("GET", ["v2", "models", project, *rest]):
+                return self._about_model(project, rest)
+            case ("GET", ["v2", *rest]):
+                return self._about_server(rest)
+        raise Refusal(404, f"there is no {scope['method']} {scope['path']}; want such as POST /v2/models/<model>/infer")
+
+    async def _infer(self, project: str, version: str | None, body: bytes) -> dict[str, Any]:
+        """An inference, logged as production traffic unless the request says otherwise."""
+        route, request = self._route(project), parse(body)
+        role, model = route.choose(request.id) if version is None else route.version(project, version)
+        rows = rows_of(request.inputs[0], model.signature.input)
+        outputs = await model.answer(rows)
+        answers = model.signature.texts(next(iter(outputs.values())))
+        answered = response(project, model.served.version, request, outputs, answers)
+        if request.log:
+            self._remember(Prediction(project, request.row_ids(len(rows)), utc_now(), model.served.version, role, rows, answers))
+        return answered
+
+    def _remember(self, prediction: Prediction) -> None:
+        """Queues a prediction for the log. Answering matters more: what a stuck disk cannot take is dropped, loudly."""
+        try:
+            self._predictions.add([prediction], prediction.rows.nbytes + LINE_BYTES * len(prediction.ids))
+        except BufferError as error:
+            log.error("%s: prediction %s is not logged: %s", prediction.project, prediction.ids[0], error)
+
+    async def _label(self, project: str, body: bytes) -> dict[str, Any]:
+        """Late labels, answered when they are on the disk."""
+        signature, value = self._route(project).any(project).signature, json_object(body)
+        told, now = value.get("labels", [value]), utc_now()
+        if not isinstance(told, list) or not told:
+            raise Refusal(400, f'labels is {short(told)}; want a list such as [{{"request_id": "...", "label": "..."}}]')
+        pairs = [label_of(each, f"labels[{number}]") for number, each in enumerate(told)]
+        for number, (_, label) in enumerate(pairs):
+            if wanted := signature.refuses(label):
+                raise Refusal(400, f"labels[{number}].label is {short(label)}; want {wanted}")
+        labels = [Label(project, request_id, now, label) for request_id, label in pairs]
+        try:
+            # Shielded: one client's time limit must not cancel the commit that others wait for too.
+            await asyncio.shield(self._labels.add(labels, len(body)))
+        except BufferError as error:
+            raise Refusal(503, f"{error}; try again in a second") from None
+        return {"accepted": len(labels)}
+
+    def _about_server(self, rest: list[str]) -> dict[str, Any]:
+        """The server's name, or its health: ready, unless a project has a champion that cannot be loaded and nothing in its place."""
+        match rest:
+            case []:
+                return {"name": "gyre", "version": installed("gyre"), "extensions": ["answer", "labels", "statistics"]}
+            case ["health", "live"]:
+                return {"live": True}
+            case ["health", "ready"]:
+                for project, route in self.table.items():
+                    if route.refused and route.champion is None:
+                        raise Refusal(503, f"{project}: {'; '.join(route.refused.values())}")
+                return {"ready": True}
+        raise Refusal(404, f"there is no /v2/{'/'.join(rest)}; want /v2, /v2/health/live, /v2/health/ready or /v2/models/<model>")
+
+    def _about_model(self, project: str, rest: list[str]) -> dict[str, Any]:
+        """Metadata, readiness or statistics of a model or of one version."""
+        route = self._route(project)
+        match rest:
+            case []:
+                return about(project, route, route.any(project))
+            case ["ready"]:
+                return {"name": project, "ready": bool(route.choose(""))}
+            case ["stats"]:
+                return {"model_stats": [statistics(project, model) for model in route.models.values()]}
+            case ["versions", version]:
+                return about(project, route, route.version(project, version)[1])
+            case ["versions", version, "ready"]:
+                return {"name": project, "version": version, "ready": bool(route.version(project, version))}
+            case ["versions", version, "stats"]:
+                return {"model_stats": [statistics(project, route.version(project, version)[1])]}
+        raise Refusal(404, f"model {project!r} has no {'/'.join(rest)}; want ready, stats, versions/<version>, infer or labels")
+
+    def _route(self, project: str) -> Route:
+        """What serves in a project."""
+        if (route := self.table.get(project)) is None:
+            raise Refusal(404, f"no model {project!r}; there are: {', '.join(self.table) or 'none yet'}")
+        return route
+
+
+def about(project: str, route: Route, model: Model) -> dict[str, Any]:
+    """The protocol's model metadata; which version has which role is an addition."""
+    return {
+        "name": project,
+        "versions": [str(each.served.version) for each in route.models.values()],
+        "platform": "onnxruntime_onnx",
+        "inputs": [model.signature.input.metadata()],
+        "outputs": [output.metadata() for output in model.signature.outputs],
+        "parameters": {role: str(each.served.version) for role, each in route.models.items()} | {"canary_share": route.share},
+    }
+
+
+def statistics(project: str, model: Model) -> dict[str, Any]:
+    """The protocol's statistics extension: requests since the version was loaded."""
+    counts = {"success": {"count": model.succeeded}, "fail": {"count": model.failed}}
+    return {"name": project, "version": str(model.served.version), "inference_stats": counts}
+
+
+def label_of(value: Any, where: str) -> tuple[str, str]:
+    """Request id and label of one late label."""
+    fields = value if isinstance(value, dict) else {}
+    for name in ("request_id", "label"):
+        if not isinstance(fields.get(name), str) or not fields[name]:
+            raise Refusal(400, f'{where}.{name} is {short(fields.get(name))}; want a text, such as {{"request_id": "...", "label": "..."}}')
+    return fields["request_id"], fields["label"]
+
+
+async def body_of(scope: Message, receive: Receive) -> bytes:
+    """A request's body. Refuses (413) one over the limit as soon as that is known."""
+    length = dict(scope["headers"]).get(b"content-length", b"0")
+    parts, size, more = [], int(length), True
+    while more:
+        if size > BODY_LIMIT:
+            raise Refusal(413, f"the body has {size} bytes or more; want at most {BODY_LIMIT}, so send fewer rows a request")
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Refusal(400, "the client left before its body was complete")
+        parts.append(message.get("body", b""))
+        size, more = sum(map(len, parts)), message.get("more_body", False)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def utc_now() -> datetime:
+    """Now, naive UTC: as the prediction log has it."""
+    return datetime.now(UTC).replace(tzinfo=None)

@@ -1,0 +1,176 @@
+"""One model version in memory: its bundle, checked and warmed, and the queue in front of its graph."""
+
+import asyncio
+from collections import deque
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from infra.files import digest, read_json, verified
+from tasks.datatypes import DATATYPES
+from tasks.release import Served
+from tasks.serving.protocol import MAX_ROWS, Rows, Tensor
+from tasks.serving.refusal import Refusal
+
+Outputs = dict[str, Rows]
+"""A graph's outputs by name, [rows, ...], the answer first."""
+ROWS_A_BATCH = 64
+"""What a call of the graph takes from the queue; a larger request is a batch of its own."""
+ROWS_WAITING = 2 * MAX_ROWS
+"""More than this in the queue, and a request is told to come back."""
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a bundle takes and gives."""
+
+    input: Tensor
+    outputs: tuple[Tensor, ...]
+    classes: tuple[str, ...] | None
+    """Texts of the first output's integers; None where it is a number."""
+
+    def texts(self, answers: Rows) -> list[str]:
+        """The first output in words."""
+        return [self.classes[index] for index in answers] if self.classes else [str(value) for value in answers]
+
+    def refuses(self, label: str) -> str | None:
+        """What a label must be, where this one is not."""
+        if self.classes is not None:
+            return None if label in self.classes else f"one of {', '.join(self.classes)}"
+        try:
+            float(label)
+        except ValueError:
+            return "a number as text"
+        return None
+
+
+@dataclass(eq=False)
+class Model:
+    """A version that can answer."""
+
+    served: Served
+    signature: Signature
+    session: Any
+    executor: Executor
+    """Its one thread runs every graph: calls of one session side by side would only share the same cores."""
+    succeeded: int = 0
+    failed: int = 0
+    _waiting: "deque[tuple[Rows, asyncio.Future[Outputs]]]" = field(default_factory=deque)
+    _rows_waiting: int = 0
+    _draining: "asyncio.Task[None] | None" = None
+
+    async def answer(self, rows: Rows) -> Outputs:
+        """The graph's outputs for raw rows, computed together with whoever else waits. Raises Refusal (503) when too many do."""
+        if self._rows_waiting and self._rows_waiting + len(rows) > ROWS_WAITING:
+            raise Refusal(503, f"{self._rows_waiting} rows wait already; try again in a second")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Outputs] = loop.create_future()
+        self._waiting.append((rows, future))
+        self._rows_waiting += len(rows)
+        if self._draining is None:
+            self._draining = loop.create_task(self._drain())
+        good = False
+        try:
+            outputs = await future
+            good = True
+        finally:
+            self.succeeded += good
+            self.failed += not good
+        return outputs
+
+    async def _drain(self) -> None:
+        """Answers batch after batch until nobody waits."""
+        while batch := self._take():
+            try:
+                parts = await self._run([rows for rows, _ in batch])
+            except Exception as error:
+                if len(batch) == 1:
+                    _fail(batch[0][1], error)
+                # One request that the graph cannot bear must not fail those it was batched with.
+                for rows, future in batch if len(batch) > 1 else ():
+                    try:
+                        _answer(future, (await self._run([rows]))[0])
+                    except Exception as own:
+                        _fail(future, own)
+            else:
+                for (_, future), part in zip(batch, parts, strict=True):
+                    _answer(future, part)
+        self._draining = None
+
+    def _take(self) -> "list[tuple[Rows, asyncio.Future[Outputs]]]":
+        """The next requests, at most ROWS_A_BATCH rows unless the first alone has more; those that nobody awaits any more fall out."""
+        batch: list[tuple[Rows, asyncio.Future[Outputs]]] = []
+        size = 0
+        while self._waiting and (not batch or size + len(self._waiting[0][0]) <= ROWS_A_BATCH):
+            rows, future = self._waiting.popleft()
+            self._rows_waiting -= len(rows)
+            if not future.done():
+                batch.append((rows, future))
+                size += len(rows)
+        return batch
+
+    async def _run(self, requests: list[Rows]) -> list[Outputs]:
+        """The outputs of each request, from one call of the graph."""
+        rows = requests[0] if len(requests) == 1 else np.concatenate(requests)
+        values = await asyncio.get_running_loop().run_in_executor(self.executor, self.session.run, None, {self.signature.input.name: rows})
+        outputs = dict(zip((output.name for output in self.signature.outputs), values, strict=True))
+        if len(requests) == 1:
+            return [outputs]
+        ends = np.cumsum([len(request) for request in requests])
+        return [
+            {name: values[end - len(request) : end] for name, values in outputs.items()}
+            for request, end in zip(requests, ends, strict=True)
+        ]
+
+
+def _answer(future: "asyncio.Future[Outputs]", outputs: Outputs) -> None:
+    if not future.done():
+        future.set_result(outputs)
+
+
+def _fail(future: "asyncio.Future[Outputs]", error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
+def load(project: str, served: Served, executor: Executor) -> Model:
+    """A version from its bundle, warmed. Raises DigestError for a changed bundle, ValueError where it is not what its signature says."""
+    folder = verified(served.uri, served.digest)
+    facts = read_json(folder / "signature.json")
+    graph = folder / "model.onnx"
+    if facts["project"] != project or facts["graph_digest"] != digest(graph):
+        raise ValueError(f"{folder}: signature.json is of another graph (project {facts['project']!r}); have the bundle made again")
+    session = open_session(graph)
+    taken = Tensor(facts["input"]["name"], facts["input"]["dtype"], tuple(facts["input"]["shape"]))
+    found = [tensor(value) for value in session.get_inputs()]
+    if [(each.name, each.dtype) for each in found] != [(taken.name, taken.dtype)]:
+        raise ValueError(f"{graph}: takes {found}; signature.json says {taken}")
+    signature = Signature(
+        taken, tuple(tensor(value) for value in session.get_outputs()), tuple(facts["classes"]) if facts["classes"] else None
+    )
+    if [output.name for output in signature.outputs] != facts["outputs"]:
+        raise ValueError(f"{graph}: gives {[output.name for output in signature.outputs]}; signature.json says {facts['outputs']}")
+    for rows in (1, ROWS_A_BATCH):
+        session.run(None, {taken.name: np.zeros((rows, *taken.shape), taken.dtype)})
+    return Model(served, signature, session, executor)
+
+
+def open_session(graph: Path) -> Any:
+    """An onnxruntime.InferenceSession on one thread: the others are the server's."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def tensor(value: Any) -> Tensor:
+    """An input or output as ONNX Runtime describes it. Raises ValueError for a type that JSON rows cannot have."""
+    dtype = value.type.removeprefix("tensor(").removesuffix(")")
+    dtype = {"float": "float32", "double": "float64"}.get(dtype, dtype)
+    if dtype not in DATATYPES:
+        raise ValueError(f"{value.name!r} is {value.type}; the server speaks {', '.join(DATATYPES)}")
+    return Tensor(value.name, dtype, tuple(size if isinstance(size, int) else -1 for size in value.shape[1:]))

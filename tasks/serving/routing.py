@@ -1,0 +1,150 @@
+"""Which version answers, and the watch on the manifests that changes it while requests go on."""
+
+import hashlib
+import logging
+import time
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tasks.release import Canary, Manifest, Releases, Served
+from tasks.serving.model import Model, load
+from tasks.serving.refusal import Refusal
+
+log = logging.getLogger("gyre.serving")
+
+RETRY_S = 5.0
+"""A bundle that was refused is looked at again after this time: it may have been restored."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """The loaded versions of one project. Never changed: a request that chose its model keeps it, whatever is swapped meanwhile."""
+
+    champion: Model | None = None
+    canary: Model | None = None
+    previous: Model | None = None
+    share: float = 0.0
+    refused: Mapping[int, str] = field(default_factory=dict)
+    """Why a version in the manifest is not loaded."""
+
+    @property
+    def models(self) -> dict[str, Model]:
+        """Loaded versions by role."""
+        roles = {"champion": self.champion, "canary": self.canary, "previous": self.previous}
+        return {role: model for role, model in roles.items() if model is not None}
+
+    def choose(self, request_id: str) -> tuple[str, Model]:
+        """Role and model for a request: the same id always meets the same one while the share stays. Refuses (503) where none serves."""
+        if self.canary and fraction(request_id) < self.share:
+            return "canary", self.canary
+        if self.champion is None:
+            raise Refusal(503, f"no version serves yet; {'; '.join(self.refused.values()) or 'none was promoted'}")
+        return "champion", self.champion
+
+    def any(self, project: str) -> Model:
+        """The champion, or before there is one, what is on trial. Refuses (503) where nothing is loaded."""
+        if not self.models:
+            raise Refusal(503, f"model {project!r}: nothing is loaded; {'; '.join(self.refused.values()) or 'none was released'}")
+        return next(iter(self.models.values()))
+
+    def version(self, project: str, wanted: str) -> tuple[str, Model]:
+        """Role and model of an explicit version. Refuses (404, or 503 with the reason where its bundle was refused)."""
+        for role, model in self.models.items():
+            if str(model.served.version) == wanted:
+                return role, model
+        if reason := {str(version): text for version, text in self.refused.items()}.get(wanted):
+            raise Refusal(503, f"version {wanted} is refused: {reason}")
+        loaded = ", ".join(str(model.served.version) for model in self.models.values()) or "none"
+        raise Refusal(404, f"model {project!r} has no version {wanted!r} loaded; loaded: {loaded}")
+
+
+def fraction(request_id: str) -> float:
+    """A request's place in [0, 1), evenly spread over ids."""
+    return int.from_bytes(hashlib.blake2b(request_id.encode(), digest_size=8).digest()) / 2**64
+
+
+Table = Mapping[str, Route]
+Stamp = tuple[int, int, int]
+
+
+@dataclass
+class Watch:
+    """Follows the manifests. `refreshed` runs off the event loop, in one thread at a time."""
+
+    releases: Releases
+    executor: Executor
+    _seen: dict[str, Stamp] = field(default_factory=dict)
+    _retry_at: float = float("inf")
+
+    def refreshed(self, table: Table) -> Table:
+        """The routing table as the manifests are now; the same object while they are unchanged."""
+        seen = {path.stem: stamp(path) for path in sorted(self.releases.folder.glob("*.json"))}
+        retry = time.monotonic() > self._retry_at
+        changed = [project for project in seen if seen[project] != self._seen.get(project) or (retry and needs_retry(table, project))]
+        if not changed and seen.keys() == self._seen.keys():
+            return table
+        fresh = {project: table[project] for project in seen if project in table}
+        fresh |= {project: self._route(project, table.get(project, Route())) for project in changed}
+        self._seen = seen
+        self._retry_at = time.monotonic() + RETRY_S if any(route.refused for route in fresh.values()) else float("inf")
+        return fresh
+
+    def _route(self, project: str, old: Route) -> Route:
+        """A project's route by its manifest; what is loaded stays loaded, and the old champion goes on where the new one is refused."""
+        try:
+            manifest = self.releases.read(project)
+        except (OSError, ValueError) as error:
+            log.error("%s: the release manifest cannot be read, all stays as it is: %s", project, error)
+            return Route(old.champion, old.canary, old.previous, old.share, {0: f"release manifest: {error}"})
+        refused: dict[int, str] = {}
+        champion = self._model(project, manifest.champion, old, refused)
+        canary = self._model(project, manifest.canary, old, refused)
+        route = Route(champion or old.champion, canary, loaded(manifest.previous, old), share(manifest), refused)
+        log.info("%s: %s", project, describe(route))
+        return route
+
+    def _model(self, project: str, wanted: Served | None, old: Route, refused: dict[int, str]) -> Model | None:
+        """The loaded model of a version, loaded now if need be; None, with the reason in `refused`, where its bundle is not good."""
+        if wanted is None or (model := loaded(wanted, old)):
+            return model if wanted else None
+        try:
+            return load(project, wanted, self.executor)
+        except Exception as error:
+            # Whatever is wrong with a bundle, the versions that serve must go on.
+            refused[wanted.version] = f"{type(error).__name__}: {error}"
+            if old.refused.get(wanted.version) != refused[wanted.version]:
+                log.error("%s: version %d is refused, what serves goes on: %s", project, wanted.version, refused[wanted.version])
+            return None
+
+
+def loaded(wanted: Served | None, old: Route) -> Model | None:
+    """The model of a version among those that are loaded."""
+    known = {(model.served.version, model.served.digest): model for model in old.models.values()}
+    return known.get((wanted.version, wanted.digest)) if wanted else None
+
+
+def share(manifest: Manifest) -> float:
+    """Of the requests that go to the canary."""
+    return manifest.canary.share if isinstance(manifest.canary, Canary) else 0.0
+
+
+def needs_retry(table: Table, project: str) -> bool:
+    """Whether a bundle of the project was refused."""
+    return project in table and bool(table[project].refused)
+
+
+def stamp(path: Path) -> Stamp:
+    """Changes whenever the file is replaced; 0 for one that is gone again."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return 0, 0, 0
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def describe(route: Route) -> str:
+    """A route for the log."""
+    roles = [f"{role} {model.served.version}" for role, model in route.models.items()]
+    return ", ".join(roles) + (f" at {route.share:.0%}" if route.canary else "") if roles else "nothing serves"

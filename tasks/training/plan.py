@@ -1,0 +1,22 @@
+"""What one training is asked to do: sent to every rank as JSON, so it imports no torch."""
+
+from pathlib import Path
+
+from configs.project import Intake, Result, Training
+from tasks.records import DatasetVersion, Record
+
+
+class Plan(Record):
+    """The inputs of one training; equal plans end in equal checkpoints, byte for byte."""
+
+    dataset: DatasetVersion
+    intake: Intake
+    result: Result
+    training: Training
+    folder: Path
+    """Where the checkpoint is written; workers see it under the same path."""
+
+    @property
+    def checkpoint(self) -> Path:
+        """The checkpoint's folder."""
+        return self.folder / "checkpoint"

@@ -1,0 +1,64 @@
+"""Trains on the ranks of a Dask cluster, then evaluates: the stage as the driver sees it."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from configs.project import Cluster
+from infra.cluster import open_cluster
+from infra.files import whole_file
+from infra.horovod.ranks import run_on_ranks
+from tasks.dataset import stored
+from tasks.records import Stored, TrainedModel
+from tasks.training.plan import Plan
+from tasks.training.report import History, curves
+from tasks.training.tracking import Tracker
+
+log = logging.getLogger("gyre.training")
+TIMEOUT_S = 24 * 3600
+"""A training that takes longer has hung."""
+OnEpoch = Callable[[dict[str, Any]], None]
+"""Takes the messages of tasks/training/loop.py: fit."""
+
+
+class DivergedError(RuntimeError):
+    """The ranks ended with different weights, so no checkpoint speaks for them all."""
+
+
+def train_network(plan: Plan, cluster: Cluster, tracker: Tracker, pictures: Path, on_epoch: OnEpoch) -> TrainedModel:
+    """The trained and evaluated model; writes curves.png and errors.png (where answers are wrong) to the folder `pictures`."""
+    history: History = []
+
+    def message(measured: dict[str, Any]) -> None:
+        numbers = ", ".join(f"{name} {value:.4g}" for name, value in measured.items() if name not in ("epoch", "epochs"))
+        log.info("epoch %d/%d: %s", measured["epoch"], measured["epochs"], numbers)
+        history.append(measured)
+        tracker.epoch(measured)
+        on_epoch(measured)
+
+    with open_cluster(cluster) as client:
+        checkpoint = train_on_ranks(client, plan, message)
+    from tasks.training.evaluate import evaluate
+
+    metrics, errors = evaluate(plan, checkpoint)
+    tracker.metrics(metrics)
+    for name, picture in (("curves.png", curves(history)), ("errors.png", errors)):
+        with whole_file(pictures / name) as temporary:
+            temporary.write_bytes(picture)
+        tracker.keep(pictures / name)
+    tracker.keep(plan.checkpoint)
+    return TrainedModel(**dict(checkpoint), dataset=plan.dataset, run_id=tracker.run_id, ranks=plan.training.ranks, metrics=metrics)
+
+
+def train_on_ranks(client: Any, plan: Plan, on_epoch: OnEpoch) -> Stored:
+    """The checkpoint of a training, a rank a worker. Raises DivergedError, and what run_on_ranks raises."""
+    arguments = plan.model_dump(mode="json")
+    results = run_on_ranks(client, "tasks.training.loop:on_rank", arguments, plan.training.ranks, TIMEOUT_S, on_epoch)
+    digests = [result["weights"] for result in results]
+    if len(set(digests)) > 1:
+        ends = ", ".join(f"rank {rank}: {digest[:12]}" for rank, digest in enumerate(digests))
+        raise DivergedError(
+            f"the ranks ended with different weights ({ends}); does the network change its parameters outside the optimizer?"
+        )
+    return stored(plan.checkpoint)

@@ -1,0 +1,1 @@
+"""What raw rows must be like: Great Expectations' rules, the quarantine and the gate."""

@@ -1,0 +1,86 @@
+"""What every test may use: free ports, a home of its own, and a look for processes that a module left behind."""
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from infra.services.processes import mark
+from infra.settings import Settings
+
+GRACE_S = 10
+# These live as long as the Python process that uses multiprocessing, and end with it.
+LIFELONG = ("multiprocessing.resource_tracker", "multiprocessing.forkserver", "loky.backend.resource_tracker")
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """Gives ports of the loopback that nobody uses; each call another one."""
+    given: set[int] = set()
+
+    def find() -> int:
+        while True:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = probe.getsockname()[1]
+            if port not in given:
+                given.add(port)
+                return port
+
+    return find
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_port: Callable[[], int]) -> Settings:
+    """An installation in the test's own folder, on free ports; the environment says so too."""
+    monkeypatch.setenv("GYRE_HOME", str(tmp_path / "home"))
+    for service in ("PREFECT", "MLFLOW", "SERVER", "REPORTS"):
+        monkeypatch.setenv(f"GYRE_{service}_PORT", str(free_port()))
+    return Settings()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_child_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fails the module that leaves a child process behind, naming it."""
+    before = set(children())
+    yield
+    _, alive = psutil.wait_procs(set(children()) - before, timeout=GRACE_S)
+    if left := told(alive):
+        pytest.fail(f"{request.node.name} left behind: {left}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_service_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Fails the session where services of a test's home live on in the background."""
+    yield
+    base = str(tmp_path_factory.getbasetemp())
+    if left := told(process for process in psutil.process_iter() if (mark(process) or "").startswith(base)):
+        pytest.fail(f"services left behind: {left}")
+
+
+def children() -> list[psutil.Process]:
+    """Every process that this one started, directly or not, and that should end with its test."""
+    found = []
+    for process in psutil.Process(os.getpid()).children(recursive=True):
+        try:
+            line = " ".join(process.cmdline())
+            lives = process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            continue
+        if lives and not any(name in line for name in LIFELONG):
+            found.append(process)
+    return found
+
+
+def told(processes: Iterator[psutil.Process] | list[psutil.Process]) -> list[str]:
+    """Processes by pid and command, for a message."""
+    lines = []
+    for process in processes:
+        try:
+            lines.append(f"{process.pid} {' '.join(process.cmdline())[:160]}")
+        except psutil.NoSuchProcess:
+            continue
+    return lines

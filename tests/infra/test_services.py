@@ -1,0 +1,312 @@
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+
+from infra.services import ServicesError, down, status, up
+from infra.services.answers import answers, ask
+from infra.services.daemon import LONGEST_SOCKET, PROJECT, Daemon
+from infra.services.processes import belonging, end
+from infra.services.store import make_store
+from infra.services.table import Service, launched, services
+
+PYTHON = sys.executable
+
+
+def page(port, **changes):
+    """A real little web server as a service."""
+    url = f"http://127.0.0.1:{port}"
+    command = (PYTHON, "-m", "http.server", str(port), "--bind", "127.0.0.1")
+    service = Service("page", "test page", command, partial(answers, url), url, port, "GYRE_TEST_PORT", stop_s=2)
+    return replace(service, **changes)
+
+
+def script(folder, name, text, ready):
+    """A service that runs a few lines of Python."""
+    file = folder / f"{name}.py"
+    file.write_text(textwrap.dedent(text))
+    return Service(name, f"test {name}", (PYTHON, str(file)), lambda _: ready(), stop_s=1)
+
+
+@pytest.fixture
+def stopped(settings):
+    """The installation, whose services are stopped after the test whatever happened in it."""
+    yield settings
+    down(settings, [])
+    end(belonging(settings.home), 1)
+
+
+def until(condition, what, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.1)
+    return found
+
+
+def pid_file(settings):
+    return settings.home / "services" / "supervisord.pid"
+
+
+def test_up_returns_when_ready_and_down_leaves_no_process(stopped, free_port):
+    table = [page(free_port())]
+    said = []
+    up(stopped, said.append, table)
+    [found] = status(stopped, table)
+    assert (found.state, found.healthy, found.url) == ("ready", True, table[0].url)
+    assert psutil.pid_exists(found.pid)
+    assert any(line.strip().startswith("test page is ready") for line in said)
+    down(stopped, table)
+    assert belonging(stopped.home) == []
+    assert [(each.state, each.healthy, each.pid) for each in status(stopped, table)] == [("stopped", False, None)]
+
+
+def test_up_twice_keeps_what_runs(stopped, free_port):
+    table = [page(free_port())]
+    up(stopped, table=table)
+    before = status(stopped, table)
+    said = []
+    begun = time.monotonic()
+    up(stopped, said.append, table)
+    assert time.monotonic() - begun < 2
+    assert said == ["Already up."]
+    assert status(stopped, table) == before
+
+
+def test_other_settings_are_refused_while_services_run(stopped, free_port):
+    up(stopped, table=[page(free_port())])
+    with pytest.raises(ServicesError, match="run with other settings than these; `gyre down` first"):
+        up(stopped, table=[page(free_port())])
+
+
+def test_down_without_services_does_nothing(settings):
+    down(settings)
+
+
+def test_a_taken_port_is_named_with_its_variable_and_holder(settings, free_port):
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)), pytest.raises(ServicesError) as caught:
+        up(settings, table=[page(free_port(), name="other"), page(port)])
+    assert f"port {port} (test page, GYRE_TEST_PORT) is taken by {psutil.Process().name()} (pid {os.getpid()})" in str(caught.value)
+    assert "Free it, or set another port" in str(caught.value)
+    assert belonging(settings.home) == []
+
+
+def test_one_port_for_two_services_is_refused(settings, free_port):
+    port = free_port()
+    with pytest.raises(ServicesError, match=rf"port {port} is set for both test page \(GYRE_TEST_PORT\) and second page"):
+        up(settings, table=[page(port), page(port, name="second", title="second page")])
+
+
+def test_a_host_that_is_not_this_machines_is_named(settings, free_port):
+    with pytest.raises(ServicesError, match=r"192\.0\.2\.1:\d+.*GYRE_HOST"):
+        up(settings.model_copy(update={"host": "192.0.2.1"}), table=[page(free_port())])
+
+
+def test_a_service_that_fails_is_named_with_the_end_of_its_log_and_the_rest_is_stopped(settings, free_port, tmp_path):
+    broken = script(tmp_path, "broken", "raise RuntimeError('no such model')", ready=lambda: False)
+    with pytest.raises(ServicesError) as caught:
+        up(settings, table=[page(free_port()), broken])
+    assert "test broken does not start" in str(caught.value)
+    assert "RuntimeError: no such model" in str(caught.value)
+    assert str(settings.home / "logs" / "broken.log") in str(caught.value)
+    assert belonging(settings.home) == []
+
+
+def test_a_killed_service_comes_back(stopped, free_port):
+    table = [page(free_port())]
+    up(stopped, table=table)
+    [before] = status(stopped, table)
+    os.kill(before.pid, signal.SIGKILL)
+    [after] = until(lambda: [each for each in status(stopped, table) if each.healthy and each.pid != before.pid], "another page")
+    assert after.since >= before.since
+
+
+def test_what_ignores_sigterm_or_left_its_group_is_ended_too(stopped, tmp_path):
+    stubborn = script(
+        tmp_path,
+        "stubborn",
+        f"""
+        import pathlib, signal, subprocess, sys, time
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        sleeper = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+        subprocess.Popen([sys.executable, "-c", sleeper], start_new_session=True)
+        pathlib.Path({str(tmp_path / "started")!r}).touch()
+        time.sleep(600)
+        """,
+        ready=(tmp_path / "started").exists,
+    )
+    up(stopped, table=[stubborn])
+    assert len(belonging(stopped.home)) == 3
+    down(stopped, [stubborn])
+    assert belonging(stopped.home) == []
+
+
+def test_after_supervisord_is_killed_status_tells_and_up_clears_away(stopped, free_port):
+    table = [page(free_port())]
+    up(stopped, table=table)
+    [before] = status(stopped, table)
+    os.kill(int(pid_file(stopped).read_text()), signal.SIGKILL)
+    until(lambda: len(belonging(stopped.home)) == 1, "supervisord's end")
+    assert [(each.state, each.healthy) for each in status(stopped, table)] == [("orphaned", False)]
+    up(stopped, table=table)
+    [after] = status(stopped, table)
+    assert after.healthy
+    assert before.pid not in [process.pid for process in belonging(stopped.home)]
+
+
+def test_after_supervisord_is_killed_down_clears_away(stopped, free_port):
+    up(stopped, table=[page(free_port())])
+    os.kill(int(pid_file(stopped).read_text()), signal.SIGKILL)
+    down(stopped)
+    assert belonging(stopped.home) == []
+
+
+def test_an_interrupted_up_stops_what_it_started(settings, free_port, tmp_path):
+    def interrupt(line):
+        if "ready" in line:
+            raise KeyboardInterrupt
+
+    never = script(tmp_path, "never", "import time; time.sleep(600)", ready=lambda: False)
+    with pytest.raises(KeyboardInterrupt):
+        up(settings, interrupt, [page(free_port()), never])
+    assert belonging(settings.home) == []
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_foreground_tells_changes_and_stops_everything_when_it_is_ended(stopped, free_port, tmp_path, ending):
+    port = free_port()
+    foreground = tmp_path / "foreground.py"
+    foreground.write_text(
+        textwrap.dedent(f"""
+        import sys
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from test_services import page
+        from infra.services import follow, up
+        from infra.settings import Settings
+        table = [page({port})]
+        up(Settings(), print, table)
+        follow(Settings(), lambda line: print(line, flush=True), table)
+        """)
+    )
+    process = subprocess.Popen([PYTHON, str(foreground)], cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with process:
+        table = [page(port)]
+        [found] = until(lambda: [each for each in status(stopped, table) if each.healthy], "the page")
+        for line in process.stdout:
+            if b"Ctrl-C stops all services" in line:
+                break
+        os.kill(found.pid, signal.SIGKILL)
+        assert b"page:" in process.stdout.readline()
+        process.send_signal(ending)
+        process.communicate(timeout=30)
+    assert process.returncode != 0
+    assert belonging(stopped.home) == []
+
+
+def test_a_home_too_deep_for_a_socket_works(stopped, free_port, tmp_path):
+    deep = stopped.model_copy(update={"home": tmp_path / ("deep" * 30) / "home"})
+    table = [page(free_port())]
+    daemon = Daemon(deep, table)
+    assert len(os.fsencode(daemon.socket)) <= LONGEST_SOCKET
+    up(deep, table=table)
+    try:
+        assert status(deep, table)[0].healthy
+        assert daemon.socket.parent.stat().st_mode & 0o077 == 0
+    finally:
+        down(deep, table)
+    assert not daemon.socket.exists()
+    assert belonging(deep.home) == []
+
+
+def test_a_home_that_supervisord_cannot_read_is_refused(settings, free_port):
+    for name in ("100%", "a ;b", "a #b"):
+        with pytest.raises(ServicesError, match="supervisord cannot read a path with"):
+            up(settings.model_copy(update={"home": settings.home / name}), table=[page(free_port())])
+
+
+def test_services_find_the_users_code_and_the_installation(stopped, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("my_network.py").write_text("WIDTH = 3")
+    seen = tmp_path / "seen"
+    text = f"""
+    import os, pathlib, time, my_network, flows, tasks
+    seen = pathlib.Path({str(seen)!r})
+    seen.with_name("partial").write_text(os.environ["GYRE_HOME"] + " " + os.environ["MLFLOW_TRACKING_URI"])
+    seen.with_name("partial").rename(seen)
+    time.sleep(600)
+    """
+    up(stopped, table=[script(tmp_path, "seer", text, ready=seen.exists)])
+    assert seen.read_text() == f"{stopped.home} {stopped.tracking_uri}"
+
+
+def test_a_launched_service_starts_once_what_it_needs_is_there(stopped, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("late.py").write_text(f"import pathlib\ndef main(): pathlib.Path({str(tmp_path / 'ran')!r}).touch()")
+    process = subprocess.Popen(
+        launched("--nice", "5", "--after", str(tmp_path / "needed"), "late:main"),
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(PROJECT)])},
+    )
+    with process:
+        until(lambda: process.poll() is not None or psutil.Process(process.pid).nice() == psutil.Process().nice() + 5, "the launcher")
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        assert not (tmp_path / "ran").exists()
+        (tmp_path / "needed").touch()
+        assert process.wait(10) == 0
+    assert (tmp_path / "ran").exists()
+
+
+def test_every_service_has_a_log_and_all_that_listen_bind_the_host(settings):
+    table = services(settings)
+    assert [service.name for service in table] == ["prefect", "server", "reports", "mlflow", "runner"]
+    assert [service.name for service in table if not service.awaited] == ["mlflow"]
+    assert {service.variable for service in table if service.port} == {
+        f"GYRE_{name}_PORT" for name in ("PREFECT", "SERVER", "REPORTS", "MLFLOW")
+    }
+    for service in table:
+        assert service.url is None or service.url.startswith("http://127.0.0.1:")
+
+
+def test_the_report_pages_serve_the_reports_folder_and_nothing_beside_it(stopped):
+    table = [service for service in services(stopped) if service.name == "reports"]
+    (stopped.folder("reports", "digits") / "drift.html").write_text("<h1>drift</h1>")
+    (stopped.home / "secret.txt").write_text("secret")
+    up(stopped, table=table)
+    assert answers(f"{stopped.reports_url}/digits/drift.html")
+    assert not answers(f"{stopped.reports_url}/../secret.txt")
+    assert not answers(f"{stopped.reports_url}/%2e%2e/secret.txt")
+
+
+def test_mlflows_store_is_made_whole_once_and_keeps_artifacts_in_the_home(settings):
+    make_store(settings)
+    made = settings.mlflow_store.stat().st_mtime_ns
+    make_store(settings)
+    assert settings.mlflow_store.stat().st_mtime_ns == made
+    code = "import mlflow; print([each.artifact_location for each in mlflow.MlflowClient().search_experiments()])"
+    environment = os.environ | settings.environment()
+    clients = [subprocess.Popen([PYTHON, "-c", code], env=environment, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    assert [client.communicate(timeout=120)[0].strip() for client in clients] == [f"['{settings.home}/mlflow/artifacts/0']"] * 3
+
+
+def test_a_flow_run_that_ended_with_the_services_does_not_run_for_ever(stopped):
+    table = [service for service in services(stopped) if service.name == "prefect"]
+    api = f"{stopped.prefect_url}/api"
+    up(stopped, table=table)
+    flow = json.loads(ask(f"{api}/flows/", {"name": "cycle"}))
+    run = json.loads(ask(f"{api}/flow_runs/", {"flow_id": flow["id"], "state": {"type": "RUNNING"}}))
+    down(stopped, table)
+    up(stopped, table=table)
+    ended = json.loads(ask(f"{api}/flow_runs/{run['id']}"))
+    assert (run["state"]["type"], ended["state"]["type"]) == ("RUNNING", "CRASHED")
+    assert "finished stages are reused" in ended["state"]["message"]

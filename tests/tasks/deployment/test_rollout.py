@@ -1,0 +1,262 @@
+"""A bundle becomes the champion, or does not: on a real server and a real registry."""
+
+import shutil
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+from onnxruntime import InferenceSession
+
+from configs.project import Deployment
+from infra.files import digest
+from tasks.deployment.registry import Registry, registered
+from tasks.deployment.rollout import roll_back, roll_out
+from tasks.inference import InferenceError
+from tasks.release import ReleaseError, Releases, rollback, stage_canary
+
+PROJECT = "spots"
+ROWS = np.array([[9, 0, 0, 0], [0, 9, 0, 0], [0, 0, 9, 0]], dtype=np.uint8).reshape(3, 2, 2, 1)
+QUICK = Deployment(canary_share=0.5, canary_requests=10, canary_seconds=20)
+
+
+@pytest.fixture(scope="session")
+def empty_registry(tmp_path_factory):
+    """Making MLflow's tables takes seconds; every test gets a copy."""
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    client = MlflowClient(f"sqlite:///{path}", f"sqlite:///{path}")
+    run = client.create_run(client.create_experiment(PROJECT)).info.run_id
+    client.search_registered_models()
+    return path, run
+
+
+@pytest.fixture
+def registry(empty_registry, settings):
+    shutil.copy(empty_registry[0], settings.folder("mlflow") / "mlflow.db")
+    return MlflowClient(settings.tracking_uri, settings.tracking_uri)
+
+
+@pytest.fixture
+def trained(bundle, empty_registry):
+    return lambda turn, **options: bundle(turn, run_id=empty_registry[1], **options)
+
+
+@pytest.fixture
+def deploy(settings, registry, server):
+    return lambda bundle, deployment=QUICK: roll_out(bundle, lambda count: ROWS[:count], deployment, settings)
+
+
+def aliases(registry):
+    return {alias: str(version) for alias, version in registry.get_registered_model(PROJECT).aliases.items()}
+
+
+def serving(server):
+    with server.client() as client:
+        return client.infer(ROWS[:1], log=False)["model_version"]
+
+
+def test_the_first_bundle_is_tried_out_and_promoted(deploy, trained, server, registry):
+    made = trained(1)
+    rollout = deploy(made)
+    assert rollout.release.model_dump(exclude={"reason"}) == {
+        "project": PROJECT,
+        "version": 1,
+        "digest": made.digest,
+        "status": "promoted",
+        "previous": None,
+    }
+    assert (rollout.trial.replayed, rollout.trial.errors, rollout.share) == (10, 0, 0.0)
+    assert serving(server) == "1"
+    assert aliases(registry) == {"champion": "1"}
+    version = registry.get_model_version(PROJECT, "1")
+    assert version.tags["gyre.digest"] == made.digest
+    assert version.tags["gyre.dataset"] == "spots/v1"
+    assert version.tags["gyre.status"] == "promoted"
+    assert version.run_id == made.model.run_id
+
+
+def test_the_bundle_that_serves_is_a_copy_of_its_own(deploy, trained, server, settings):
+    made = trained(1)
+    deploy(made)
+    shutil.rmtree(made.uri)
+    server.kill()
+    server.start()
+    assert serving(server) == "1"
+    champion = Releases(settings.home / "releases").champion(PROJECT)
+    assert champion.uri == str(settings.home / "bundles" / PROJECT / made.digest[:16])
+    assert (digest(Path(champion.uri)), champion.dataset) == (made.digest, made.model.dataset)
+
+
+def test_a_second_bundle_takes_over_and_the_champion_becomes_previous(deploy, trained, server, registry):
+    deploy(trained(1))
+    rollout = deploy(trained(2))
+    assert (rollout.release.status, rollout.release.version, rollout.release.previous) == ("promoted", 2, 1)
+    assert rollout.share == 0.5
+    assert serving(server) == "2"
+    assert aliases(registry) == {"champion": "2"}
+
+
+def test_live_requests_of_the_canary_are_counted(deploy, trained, server):
+    deploy(trained(1))
+    ended = threading.Event()
+
+    def ask_on():
+        with server.client() as client:
+            while not ended.is_set():
+                client.infer(ROWS[:1])
+
+    asking = threading.Thread(target=ask_on)
+    asking.start()
+    try:
+        trial = deploy(trained(2), Deployment(canary_share=1.0, canary_requests=300, canary_seconds=20)).trial
+    finally:
+        ended.set()
+        asking.join()
+    assert trial.replayed <= 300
+    assert trial.live > 0
+    assert trial.errors == 0
+
+
+def test_the_same_bundle_again_changes_nothing_and_mends_the_aliases(deploy, trained, server, registry):
+    made = trained(1)
+    deploy(made)
+    registry.delete_registered_model_alias(PROJECT, "champion")
+    registry.set_registered_model_alias(PROJECT, "challenger", "1")
+    before = server.releases.read(PROJECT)
+    release = deploy(made).release
+    assert (release.status, release.version) == ("unchanged", 1)
+    assert server.releases.read(PROJECT) == before
+    assert aliases(registry) == {"champion": "1"}
+    assert len(registry.search_model_versions(f"name='{PROJECT}'")) == 1
+
+
+def test_a_deployment_that_was_killed_on_trial_is_finished_by_the_next(deploy, trained, server, registry, settings):
+    deploy(trained(1))
+    made = trained(2)
+    version = Registry(settings.tracking_uri).register(made, Path(made.uri), made.candidates[0].graph.digest)
+    champion = server.releases.read(PROJECT).champion
+    left = champion.model_copy(update={"version": version, "uri": made.uri, "digest": made.digest})
+    server.releases.change(PROJECT, lambda manifest: stage_canary(manifest, left, 0.5))
+    release = deploy(made).release
+    assert (release.status, release.version, release.previous) == ("promoted", 2, 1)
+    assert server.releases.read(PROJECT).canary is None
+    assert len(registry.search_model_versions(f"name='{PROJECT}'")) == 2
+
+
+def test_a_challenger_that_answers_otherwise_than_its_graph_is_rolled_back(deploy, trained, server, registry, monkeypatch):
+    deploy(trained(1))
+    other = InferenceSession(f"{trained(3).uri}/model.onnx", providers=["CPUExecutionProvider"])
+    monkeypatch.setattr("tasks.deployment.trial.session", lambda _: other)
+    release = deploy(trained(2)).release
+    assert (release.status, release.version, release.previous) == ("rolled-back", 2, 1)
+    assert "10 of 10 requests failed (10 replayed test rows, 0 live" in release.reason
+    assert "deployment.max_errors allows 0.0%; the last: it answers" in release.reason
+    assert serving(server) == "1"
+    assert server.releases.read(PROJECT).canary is None
+    assert aliases(registry) == {"champion": "1"}
+    tags = registry.get_model_version(PROJECT, "2").tags
+    assert (tags["gyre.status"], tags["gyre.reason"]) == ("rolled-back", release.reason)
+
+
+def test_live_requests_that_the_canary_cannot_answer_roll_it_back(deploy, trained, server):
+    deploy(trained(1))
+    ended = threading.Event()
+    unbearable = ROWS[:1].copy()
+    unbearable[0, 1, 1, 0] = 5
+
+    def ask_on():
+        with server.client(patience_s=0) as client:
+            while not ended.is_set():
+                with suppress(InferenceError):
+                    client.infer(unbearable)
+
+    asking = threading.Thread(target=ask_on)
+    asking.start()
+    try:
+        rollout = deploy(trained(2, broken_at=5), Deployment(canary_share=1.0, canary_requests=300, canary_seconds=20))
+    finally:
+        ended.set()
+        asking.join()
+    assert (rollout.release.status, rollout.release.previous) == ("rolled-back", 1)
+    assert rollout.trial.live >= rollout.trial.errors > 0
+
+
+def test_a_canary_that_a_person_rolls_away_is_not_promoted(deploy, trained, server):
+    deploy(trained(1))
+    deploy(trained(2))
+
+    def rows_while_a_person_rolls_back():
+        server.wait(lambda: server.releases.read(PROJECT).canary)
+        server.releases.change(PROJECT, rollback)
+
+    person = threading.Thread(target=rows_while_a_person_rolls_back)
+    person.start()
+    release = deploy(trained(3), Deployment(canary_share=0.5, canary_requests=2000, canary_seconds=60)).release
+    person.join()
+    assert (release.status, release.version, release.previous) == ("rolled-back", 3, 1)
+    assert release.reason == "spots: version 3 is not on trial (canary: none); deploy it again"
+
+
+def test_a_damaged_bundle_is_not_kept(deploy, trained, server):
+    made = trained(1)
+    Path(made.uri, "model.onnx").write_bytes(b"no graph")
+    with pytest.raises(RuntimeError, match="restore it, or remove it to have it made again"):
+        deploy(made)
+    assert server.releases.read(PROJECT).champion is None
+
+
+def test_a_challenger_that_the_server_refuses_is_rolled_back(deploy, trained, server, settings):
+    deploy(trained(1))
+    made = trained(2)
+
+    def rows_and_damage(count):
+        # Asked for when the bundle is kept and not yet on trial.
+        (settings.home / "bundles" / PROJECT / made.digest[:16] / "model.onnx").write_bytes(b"no graph")
+        return ROWS[:count]
+
+    release = roll_out(made, rows_and_damage, Deployment(canary_requests=10, canary_seconds=3), settings).release
+    assert release.status == "rolled-back"
+    assert "version 2 is refused: DigestError" in release.reason
+    assert serving(server) == "1"
+
+
+def test_an_interrupted_trial_leaves_no_canary(deploy, trained, server, monkeypatch):
+    deploy(trained(1))
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tasks.deployment.trial.session", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        deploy(trained(2))
+    assert server.releases.read(PROJECT).canary is None
+
+
+def test_a_server_that_is_away_is_named_with_the_command_that_starts_it(trained, registry, settings):
+    with pytest.raises(InferenceError, match=r"no answer .*; start the model server with `gyre up`"):
+        roll_out(trained(1), lambda count: ROWS[:count], QUICK, settings, server_s=0.5)
+    assert registry.search_registered_models() == []
+    assert not Releases(settings.home / "releases").path(PROJECT).exists()
+
+
+def test_a_rollback_serves_the_previous_version_and_can_be_taken_back(deploy, trained, server, registry):
+    deploy(trained(1))
+    with pytest.raises(ReleaseError, match="spots: there is no version to go back to, only version 1 has served"):
+        roll_back(PROJECT)
+    deploy(trained(2))
+    release = roll_back(PROJECT)
+    assert (release.status, release.version, release.previous) == ("rolled-back", 1, 2)
+    server.wait(lambda: serving(server) == "1")
+    assert aliases(registry) == {"champion": "1"}
+    assert registry.get_model_version(PROJECT, "2").tags["gyre.reason"] == "version 2 was rolled back by hand"
+    assert roll_back(PROJECT).version == 2
+    server.wait(lambda: serving(server) == "2")
+
+
+def test_the_models_of_an_installation_are_listed(deploy, trained, server):
+    deploy(trained(1))
+    deploy(trained(2))
+    found = [(row["model"], row["version"], row["serves"], row["status"]) for row in registered()]
+    assert found == [(PROJECT, 2, "yes", "promoted"), (PROJECT, 1, "", "promoted")]

@@ -1,0 +1,206 @@
+"""Rows by way of a real Dask cluster: the same bytes with any number of workers, late labels last, faults named."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from configs.project import ClassificationResult, Cluster, ImageIntake, Source, TabularIntake
+from infra.cluster import open_cluster
+from tasks.dataset import part_paths, read
+from tasks.ingestion.ingest import ingest, snapshot
+from tasks.ingestion.picture import write_picture
+from tasks.prediction_log import PredictionLog
+
+NOON = datetime(2026, 1, 1, 12)
+DIGITS = Source(reader="tasks.ingestion.digits:scans", options={"rows": [0, 600], "annotators": 2})
+IMAGE = ImageIntake(kind="image", height=8, width=8)
+DIGIT = ClassificationResult(kind="classification", classes=tuple("0123456789"))
+SIZES = TabularIntake(kind="tabular", columns=("height", "weight"))
+KINDS = ClassificationResult(kind="classification", classes=("cat", "dog"), label="kind")
+HEAD = "code,height,weight,kind,note\n"
+
+
+@pytest.fixture(scope="module")
+def client():
+    with open_cluster(Cluster(workers=2)) as client:
+        yield client
+
+
+@pytest.fixture
+def log(tmp_path):
+    return PredictionLog(tmp_path / "predictions")
+
+
+@pytest.fixture
+def pets(tmp_path):
+    """Writes CSV files and gives their source; the key of both is `code`."""
+
+    def write(*files):
+        (tmp_path / "data").mkdir(exist_ok=True)
+        for number, text in enumerate(files):
+            (tmp_path / "data" / f"{number}.csv").write_text(text)
+        return Source(reader="csv", path=str(tmp_path / "data" / "*.csv"), key="code")
+
+    return write
+
+
+@pytest.fixture
+def run(client, log, tmp_path):
+    def ingested(source, intake=SIZES, result=KINDS, client=client, name="rows"):
+        found = snapshot("pets", source, intake, result, log, tmp_path / "outcomes")
+        return ingest(found, source, intake, result, client, tmp_path / "outcomes" / name)
+
+    return ingested
+
+
+def serve(log, rows, labels):
+    """Puts served rows with their late labels into the log, one a minute."""
+    ids = [f"r{number}" for number in range(len(rows))]
+    times = [NOON + timedelta(minutes=number) for number in range(len(rows))]
+    log.append_predictions(pa.table({"request_id": ids, "time": times, "version": [1] * len(ids), "row": rows, "answer": labels}), "d", "0")
+    log.append_labels(pa.table({"request_id": ids, "time": times[::-1], "label": labels}), "d", "0")
+
+
+def test_one_and_two_workers_write_the_same_bytes(run, log):
+    serve(log, [[7] * 64, [9] * 64], ["3", "4"])
+    two = run(DIGITS, IMAGE, DIGIT)
+    with open_cluster(Cluster(workers=1)) as one:
+        assert run(DIGITS, IMAGE, DIGIT, one, "again").rows.digest == two.rows.digest
+    assert (two.rows.rows, two.rows.feedback_rows, two.partitions) == (602, 2, 4)
+
+
+def test_images_get_descriptors_and_their_origin(run):
+    found = run(DIGITS, IMAGE, DIGIT)
+    frame = read(found.rows)
+    assert list(frame.columns[:4]) == ["id", "image", "brightness", "contrast"]
+    assert list(frame.columns[-4:]) == ["label", "annotator_1", "annotator_2", "origin"]
+    assert frame["brightness"].iloc[0] == pytest.approx(frame["image"].iloc[0].mean())
+    assert frame["image"].iloc[0].dtype == np.uint8
+    assert set(frame["origin"]) == {"source"}
+
+
+def test_a_csv_becomes_numbers_where_the_intake_wants_them(run, pets):
+    frame = read(run(pets(f"{HEAD}007,1.5,tall,cat,3\n", f"{HEAD}008,2,,dog,\n")).rows)
+    assert frame["id"].to_list() == ["007", "008"]
+    assert np.array_equal(frame[["height", "weight"]].to_numpy(), [[1.5, np.nan], [2, np.nan]], equal_nan=True)
+    assert frame["note"].to_list()[0] == "3"
+    assert list(frame.columns) == ["id", "height", "weight", "kind", "note", "origin"]
+
+
+def test_the_last_of_a_repeated_key_stays(run, pets):
+    found = run(pets(f"{HEAD}a,1,1,cat,\nb,2,2,cat,\na,3,3,cat,\n", f"{HEAD}b,4,4,dog,\n"))
+    assert found.duplicates == 2
+    assert read(found.rows)[["id", "height"]].to_dict("list") == {"id": ["a", "b"], "height": [3, 4]}
+
+
+def test_late_labels_come_last_the_newest_at_the_end(run, log, pets):
+    serve(log, [[5.0, 6.0], [7.0, float("nan")]], ["cat", "dog"])
+    found = run(pets(f"{HEAD}a,1,1,cat,x\n"))
+    frame = read(found.rows)
+    assert frame["id"].to_list() == ["a", "r1", "r0"]
+    assert frame["origin"].to_list() == ["source", "feedback", "feedback"]
+    assert frame["kind"].to_list() == ["cat", "dog", "cat"]
+    assert frame["height"].to_list() == [1, 7, 5]
+    assert frame["note"].isna().to_list() == [False, True, True]
+
+
+def test_late_labels_take_the_type_that_the_source_has(run, log, tmp_path):
+    pd.DataFrame({"id": [1, 2], "height": [1, 2], "weight": [3, 4], "kind": [0, 1]}).to_parquet(tmp_path / "a.parquet")
+    serve(log, [[5.0, 6.0]], ["1"])
+    kinds = ClassificationResult(kind="classification", classes=("0", "1"), label="kind")
+    frame = read(run(Source(reader="parquet", path=str(tmp_path / "a.parquet")), SIZES, kinds).rows)
+    assert frame["kind"].to_list() == [0, 1, 1]
+
+
+def test_late_labels_that_cannot_be_used_are_left_out_and_logged(log, pets, tmp_path, caplog):
+    serve(log, [[5.0, 6.0], [5.0], [7.0, 8.0]], ["cat", "cat", "wolf"])
+    found = snapshot("pets", pets(f"{HEAD}a,1,1,cat,\n"), SIZES, KINDS, log, tmp_path / "outcomes")
+    assert found.feedback_rows == 1
+    assert "left out 1 of 3 labelled predictions: rows of another size" in caplog.text
+    assert "left out 1 of 2 labelled predictions: labels that the result does not allow" in caplog.text
+
+
+def test_late_labels_join_a_source_that_has_annotators_alone(run, log, pets):
+    serve(log, [[5.0, 6.0]], ["dog"])
+    found = run(pets("code,height,weight,ann\na,1,1,cat\n"))
+    assert read(found.rows, columns=["id", "ann", "kind"]).astype(object).where(lambda frame: frame.notna(), None).to_dict("list") == {
+        "id": ["a", "r0"],
+        "ann": ["cat", None],
+        "kind": [None, "dog"],
+    }
+
+
+def test_a_snapshot_of_an_unchanged_world_is_equal_and_feedback_is_frozen(run, log, pets, tmp_path):
+    source = pets(f"{HEAD}a,1,1,cat,\n")
+    serve(log, [[5.0, 6.0]], ["cat"])
+    before = snapshot("pets", source, SIZES, KINDS, log, tmp_path / "outcomes")
+    assert before == snapshot("pets", source, SIZES, KINDS, log, tmp_path / "outcomes")
+    log.append_labels(pa.table({"request_id": ["r0"], "time": [NOON + timedelta(days=1)], "label": ["dog"]}), "d", "1")
+    after = snapshot("pets", source, SIZES, KINDS, log, tmp_path / "outcomes")
+    assert after.feedback != before.feedback
+    assert Path(before.feedback.uri).is_file()
+
+
+def test_without_late_labels_there_is_no_feedback(log, pets, tmp_path):
+    found = snapshot("pets", pets(f"{HEAD}a,1,1,cat,\n"), SIZES, KINDS, log, tmp_path / "outcomes")
+    assert (found.feedback, found.feedback_rows) == (None, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("id,height,weight,kind\na,1,1,cat\n", r"no column 'code' \(source.key\); it has id, height, weight, kind; set source.key"),
+        ("code,height,kind\na,1,cat\n", r"no column 'weight' \(intake\); it has code, height, kind; name the source's columns"),
+        ("code,height,weight\na,1,1\n", r"no column 'kind' \(result.label\) and none for annotators; .* set result.label"),
+        ("code,height,weight,kind,split\na,1,1,cat,x\n", "column 'split' is written by Gyre; rename it in the source"),
+        ("code,height,weight,kind\na,1,1,cat\n,2,2,cat\n", r"1 rows have no 'code' \(the first is row 1\)"),
+        ("code,height,weight,kind\n", "holds no rows"),
+    ],
+)
+def test_a_source_that_cannot_be_used_is_named_and_leaves_nothing(run, pets, tmp_path, text, error):
+    with pytest.raises(ValueError, match=rf"source .*/data/\*\.csv: {error}"):
+        run(pets(text))
+    assert list((tmp_path / "outcomes").iterdir()) == []
+
+
+def test_partitions_with_other_columns_are_named(run, pets):
+    with pytest.raises(ValueError, match="partitions 0 and 1 differ in columns: note"):
+        run(pets(f"{HEAD}a,1,1,cat,\n", "code,height,weight,kind\nb,1,1,cat\n"))
+
+
+def test_an_empty_file_among_others_does_no_harm(run, pets):
+    found = run(pets(HEAD, f"{HEAD}a,1,1,cat,\n"))
+    assert [path.name for path in part_paths(Path(found.rows.uri))] == ["part-00001.parquet"]
+    assert found.rows.rows == 1
+
+
+def test_an_image_of_another_size_is_named(run, tmp_path, monkeypatch):
+    (tmp_path / "small_scans.py").write_text(
+        "import pandas\n"
+        "def rows(pixels):\n"
+        "    return [pandas.DataFrame({'id': ['a', 'b'], 'image': [[0] * 64, pixels], 'label': ['0', '1']})]\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    for pixels, error in (([0] * 63, "array of size 63"), ([0] * 128, "has 128 values"), ([300] * 64, "pixels from 300 to 300")):
+        source = Source(reader="small_scans:rows", options={"pixels": pixels})
+        with pytest.raises(ValueError, match=rf"source small_scans:rows: row 'b': image: .*{error}.*want 64 values, 8 x 8 x 1 uint8"):
+            run(source, IMAGE, DIGIT)
+
+
+def test_a_source_that_changed_since_the_snapshot_is_refused(client, log, pets, tmp_path):
+    source = pets(f"{HEAD}a,1,1,cat,\n")
+    found = snapshot("pets", source, SIZES, KINDS, log, tmp_path / "outcomes")
+    pets(f"{HEAD}a,2,2,cat,\n")
+    with pytest.raises(ValueError, match="changed while it was read; run the cycle again"):
+        ingest(found, source, SIZES, KINDS, client, tmp_path / "outcomes" / "rows")
+
+
+def test_a_picture_shows_rows_of_any_kind(run, pets, tmp_path):
+    write_picture(run(pets(f"{HEAD}a,1,1,cat,\nb,2,tall,dog,\n")).rows, SIZES, "kind", tmp_path / "sizes.png")
+    write_picture(run(DIGITS, IMAGE, DIGIT, name="digits").rows, IMAGE, "label", tmp_path / "digits.png")
+    for name in ("sizes.png", "digits.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,225 @@
+"""Drift of real digits: training rows from the first thousand scans, traffic from the rest."""
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from scipy.stats import wasserstein_distance
+from sklearn.datasets import load_digits
+
+from configs.load import load
+from configs.project import ClassificationResult, Monitoring, TabularIntake
+from tasks import dataset
+from tasks.intake import build
+from tasks.monitoring import drift
+from tasks.prediction_log import EMPTY, PredictionLog
+from tasks.records import Champion, DatasetVersion
+
+DIGITS = load("digits")
+BUNCH = load_digits()
+IMAGES = np.round(BUNCH.images * 255 / 16).astype(np.uint8)
+LABELS = BUNCH.target.astype(str)
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def grey_paper(images):
+    """Paper that was black comes out grey, ink fainter."""
+    return (120 + 0.35 * images.astype(np.float32)).astype(np.uint8)
+
+
+def brighter_and_moved(images):
+    return np.minimum(255, np.roll(images, 1, axis=2).astype(int) + 40).astype(np.uint8)
+
+
+def fainter(images):
+    return (images * 0.6).astype(np.uint8)
+
+
+def champion_of(frame, folder, version=1):
+    folder.mkdir()
+    dataset.write([frame], folder)
+    stored = dataset.stored(folder)
+    data = DatasetVersion(
+        uri=stored.uri, digest=stored.digest, project="digits", version=1, tag="digits/v1", commit="0", rows=len(frame), splits={}
+    )
+    return Champion(uri=str(folder), digest=f"bundle{version}", project="digits", version=version, graph_digest="0", dataset=data)
+
+
+@pytest.fixture(scope="module")
+def champion(tmp_path_factory):
+    """Trained on seven of ten of the first thousand scans."""
+    rows = np.arange(1000)
+    frame = pd.DataFrame({"image": list(IMAGES[:1000].reshape(1000, -1)), "label": LABELS[:1000], "split": "train"})
+    frame.loc[rows % 10 >= 7, "split"] = "test"
+    return champion_of(frame, tmp_path_factory.mktemp("data") / "rows")
+
+
+@pytest.fixture
+def log(tmp_path):
+    return PredictionLog(tmp_path / "predictions")
+
+
+def serve(log, rows, answers, *, version=1, name="a", start=START):
+    times = [(start + timedelta(milliseconds=number)).replace(tzinfo=None) for number in range(len(rows))]
+    columns = {
+        "request_id": [f"{name}-{number}" for number in range(len(rows))],
+        "time": times,
+        "version": [version] * len(rows),
+        "role": ["champion"] * len(rows),
+        "row": [row.ravel().astype(np.float32) for row in rows],
+        "answer": list(answers),
+    }
+    schema = EMPTY["predictions"].schema
+    log.append_predictions(pa.table({field: columns[field] for field in schema.names}, schema=schema), "2026-01-01", name)
+
+
+def tell_truth(log, identities, time, name="a"):
+    columns = {"request_id": identities, "time": [time.replace(tzinfo=None)] * len(identities), "label": ["1"] * len(identities)}
+    log.append_labels(pa.table(columns, schema=EMPTY["labels"].schema), "2026-01-01", name)
+
+
+def look(log, champion, since=None, *, monitoring=DIGITS.monitoring, intake=DIGITS.intake, result=DIGITS.result):
+    folder = log.folder.parent / "reports"
+    return drift.observe("digits", champion, since, intake=intake, result=result, monitoring=monitoring, log=log, report_folder=folder)
+
+
+@pytest.mark.parametrize("window", [slice(1000, 1200), slice(1200, 1400), slice(1400, 1600), slice(1597, 1797)])
+def test_held_out_scans_of_other_writers_are_ok(log, champion, window):
+    serve(log, IMAGES[window], LABELS[window])
+    report = look(log, champion)
+    assert (report.verdict, report.rows, report.version) == ("ok", 200, 1)
+    assert report.share <= 0.3
+
+
+def test_shuffled_held_out_scans_are_ok(log, champion):
+    shuffled = np.random.default_rng(0).permutation(np.arange(1000, 1797))[:200]
+    serve(log, IMAGES[shuffled], LABELS[shuffled])
+    assert look(log, champion).verdict == "ok"
+
+
+@pytest.mark.parametrize("change", [grey_paper, brighter_and_moved, fainter])
+def test_a_changed_scanner_drifts_and_leaves_a_page(log, champion, change):
+    serve(log, change(IMAGES[1200:1400]), LABELS[1200:1400])
+    report = look(log, champion)
+    assert report.verdict == "drifted"
+    assert {"brightness", "contrast"} <= {found.name for found in report.descriptors if found.drifted}
+    assert "Wasserstein" in Path(report.report).read_text(encoding="utf-8")
+
+
+def test_a_window_that_is_half_changed_drifts(log, champion):
+    serve(log, np.concatenate([IMAGES[1100:1200], grey_paper(IMAGES[1200:1300])]), LABELS[1100:1300])
+    assert look(log, champion).verdict == "drifted"
+
+
+def test_a_champion_that_was_retrained_on_the_changed_rows_is_ok(log, tmp_path):
+    images = np.concatenate([IMAGES[:1000], grey_paper(IMAGES[1200:1360])])
+    frame = pd.DataFrame(
+        {"image": list(images.reshape(len(images), -1)), "label": np.r_[LABELS[:1000], LABELS[1200:1360]], "split": "train"}
+    )
+    serve(log, grey_paper(IMAGES[1550:1750]), LABELS[1550:1750], version=2)
+    assert look(log, champion_of(frame, tmp_path / "rows", version=2)).verdict == "ok"
+
+
+def test_distances_are_wasserstein_in_standard_deviations_of_the_newest_training_rows(log, champion):
+    serve(log, IMAGES[1000:1200], LABELS[1000:1200])
+    rows = build(DIGITS.intake)
+    trained = dataset.read(champion.dataset, split="train").tail(DIGITS.monitoring.reference)
+    expected = rows.describe(rows.rows(trained))["brightness"]
+    current = rows.describe(IMAGES[1000:1200, :, :, None])["brightness"]
+    found = {one.name: one.distance for one in look(log, champion).descriptors}
+    assert found["brightness"] == pytest.approx(wasserstein_distance(expected, current) / expected.std(ddof=0), rel=0.02)
+
+
+def test_only_the_newest_predictions_of_the_champion_are_compared(log, champion):
+    serve(log, grey_paper(IMAGES[1000:1200]), LABELS[1000:1200], name="old")
+    serve(log, IMAGES[1200:1400], LABELS[1200:1400], name="new", start=START + timedelta(hours=1))
+    serve(log, grey_paper(IMAGES[1400:1600]), LABELS[1400:1600], name="canary", version=2, start=START + timedelta(hours=2))
+    report = look(log, champion)
+    assert report.verdict == "ok"
+    assert report.newest == "2026-01-01T01:00:00.199000+00:00"
+
+
+def test_labels_count_from_the_release_of_the_champion_on(log, champion):
+    serve(log, IMAGES[1000:1010], LABELS[1000:1010])
+    serve(log, IMAGES[1000:1010], LABELS[1000:1010], name="other", version=2)
+    tell_truth(log, ["a-0", "a-1"], START + timedelta(hours=1), "early")
+    tell_truth(log, ["a-2", "a-3", "a-4", "other-1"], START + timedelta(hours=3), "late")
+    assert look(log, champion, START + timedelta(hours=2)).labels == 3
+    assert look(log, champion).labels == 5
+
+
+def test_the_same_predictions_are_compared_once(log, champion, monkeypatch):
+    serve(log, IMAGES[1000:1200], LABELS[1000:1200])
+    first = look(log, champion)
+    tell_truth(log, ["a-1"], START + timedelta(hours=1))
+    monkeypatch.setattr(drift, "compare", lambda *_: pytest.fail("compared again"))
+    assert look(log, champion) == first.model_copy(update={"labels": 1})
+
+
+def test_another_threshold_looks_again(log, champion):
+    serve(log, IMAGES[1000:1200], LABELS[1000:1200])
+    strict = DIGITS.monitoring.model_copy(update={"threshold": 0.01})
+    assert [look(log, champion).verdict, look(log, champion, monitoring=strict).verdict] == ["ok", "drifted"]
+
+
+def test_only_the_newest_pages_are_kept(log, champion, monkeypatch):
+    monkeypatch.setattr(drift, "KEPT_REPORTS", 2)
+    for day in range(3):
+        serve(log, IMAGES[1000:1100], LABELS[1000:1100], name=f"day-{day}", start=START + timedelta(days=day))
+        report = look(log, champion)
+    kept = sorted(folder.name for folder in Path(report.report).parent.parent.iterdir())
+    assert len(kept) == 2
+    assert Path(report.report).parent.name == kept[-1]
+
+
+def test_a_column_that_fell_silent_drifts(log, tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"heat": rng.normal(size=300), "dust": rng.normal(size=300), "label": rng.choice(["yes", "no"], 300), "split": "train"}
+    )
+    rows = np.stack([rng.normal(size=200), np.full(200, np.nan)], axis=1)
+    serve(log, rows, rng.choice(["yes", "no"], 200))
+    report = look(
+        log,
+        champion_of(frame, tmp_path / "rows"),
+        monitoring=Monitoring(),
+        intake=TabularIntake(kind="tabular", columns=("heat", "dust")),
+        result=ClassificationResult(kind="classification", classes=("yes", "no")),
+    )
+    assert {found.name: found.drifted for found in report.descriptors} == {
+        "dust": True,
+        "missing values": True,
+        "heat": False,
+        "model answer": False,
+    }
+
+
+def test_nothing_serves_yet(log):
+    report = look(log, None)
+    assert (report.verdict, report.version) == ("insufficient", None)
+
+
+INSUFFICIENT = """
+import json, sys
+from pathlib import Path
+from configs.load import load
+from tasks.monitoring import drift, task
+from tasks.prediction_log import PredictionLog
+from tasks.records import Champion
+champion, digits = Champion.model_validate_json(sys.argv[2]), load("digits")
+report = drift.observe("digits", champion, None, intake=digits.intake, result=digits.result, monitoring=digits.monitoring,
+                       log=PredictionLog(Path(sys.argv[1])), report_folder=Path("never"))
+print(json.dumps([report.verdict, report.rows, sorted({"evidently", "torch", "sklearn", "scipy"} & set(sys.modules))]))
+"""
+
+
+def test_too_few_predictions_are_insufficient_without_a_heavy_import(log, champion):
+    serve(log, grey_paper(IMAGES[1000:1099]), LABELS[1000:1099])
+    command = [sys.executable, "-c", INSUFFICIENT, str(log.folder), champion.model_dump_json()]
+    assert json.loads(subprocess.check_output(command, timeout=60)) == ["insufficient", 99, []]

@@ -1,0 +1,113 @@
+"""What was answered and what turned out to be true reaches the disk."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from tasks.inference import InferenceError
+from tasks.prediction_log import PredictionLog
+
+ROW = np.array([9, 0, 0, 0], dtype=np.uint8).reshape(1, 2, 2, 1)
+
+
+@pytest.fixture
+def serving(server, served):
+    server.release(served(1, turn=0))
+    return server
+
+
+@pytest.fixture
+def log(serving):
+    return PredictionLog(serving.settings.home / "predictions" / "spots")
+
+
+def test_the_log_is_complete_after_sigterm(serving, log):
+    with serving.client() as client:
+        for number in range(20):
+            client.infer(ROW, f"one-{number}")
+        client.infer(np.concatenate([ROW, ROW[:, ::-1]]), "two")
+    serving.stop()
+    found = log.latest(100)
+    assert found["request_id"].tolist() == [f"one-{number}" for number in range(20)] + ["two#0", "two#1"]
+    assert found["answer"].tolist() == ["left"] * 21 + ["right"]
+    assert found["row"].iloc[-1].tolist() == [0, 0, 9, 0]
+    assert found["row"].iloc[-1].dtype == np.uint8
+    assert set(found["version"]) == {1}
+
+
+def test_requests_in_flight_are_answered_and_logged_when_the_server_is_stopped(serving, log):
+    def ask(number):
+        with serving.client(patience_s=0) as client:
+            count = 0
+            try:
+                while True:
+                    client.infer(ROW, f"{number}-{count}")
+                    count += 1
+            except InferenceError:
+                return [f"{number}-{each}" for each in range(count)]
+
+    with ThreadPoolExecutor(4) as pool:
+        asking = [pool.submit(ask, number) for number in range(4)]
+        serving.wait(lambda: len(log.latest(50)) == 50)
+        serving.stop()
+        answered = {request_id for each in asking for request_id in each.result()}
+    assert answered <= set(log.latest(100_000)["request_id"])
+
+
+def test_rows_that_are_not_production_are_not_logged(serving, log):
+    with serving.client() as client:
+        client.infer(ROW, "trial", log=False)
+        client.infer(ROW, "real")
+    serving.stop()
+    assert log.latest(10)["request_id"].tolist() == ["real"]
+
+
+def test_labels_meet_their_predictions(serving, log):
+    with serving.client() as client:
+        client.infer(ROW, "a")
+        client.infer(ROW, "b")
+        client.label({"a": "right", "stranger": "left"})
+    serving.stop()
+    found = log.labelled()
+    assert found[["request_id", "answer", "label"]].to_numpy().tolist() == [["a", "left", "right"]]
+
+
+def test_no_acknowledged_label_is_lost_when_the_server_is_killed(serving, log):
+    acknowledged = []
+
+    def tell(number):
+        with serving.client(patience_s=0) as client:
+            for count in range(1000):
+                try:
+                    client.label({f"{number}-{count}": "left"})
+                except InferenceError:
+                    return
+                acknowledged.append(f"{number}-{count}")
+
+    with ThreadPoolExecutor(8) as pool:
+        telling = [pool.submit(tell, number) for number in range(8)]
+        serving.wait(lambda: len(acknowledged) >= 40)
+        serving.kill()
+        for each in telling:
+            each.result()
+    written = log._query("select request_id from labels", {})["request_id"]
+    assert set(acknowledged) <= set(written)
+
+
+def test_one_label_needs_no_list(serving):
+    assert serving.post("/v2/models/spots/labels", {"request_id": "a", "label": "left"}).json() == {"accepted": 1}
+
+
+def test_a_wrong_label_is_named_and_none_of_its_list_is_taken(serving, log):
+    good, told = {"request_id": "a", "label": "left"}, "/v2/models/spots/labels"
+    texts = {
+        "labels[1].label is 'up'; want one of left, middle, right": [good, {"request_id": "b", "label": "up"}],
+        'labels[0].request_id is missing; want a text, such as {"request_id": "...", "label": "..."}': [{"label": "left"}],
+        'labels[0].label is 7; want a text, such as {"request_id": "...", "label": "..."}': [{"request_id": "a", "label": 7}],
+        'labels is []; want a list such as [{"request_id": "...", "label": "..."}]': [],
+    }
+    responses = [serving.post(told, {"labels": labels}) for labels in texts.values()]
+    assert [(response.status_code, response.json()["error"]) for response in responses] == [(400, text) for text in texts]
+    serving.stop()
+    assert log._query("select * from labels", {}).empty

@@ -1,0 +1,49 @@
+"""The queue in front of a graph, without HTTP."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from infra.files import DigestError, digest, read_json, write_json
+from tasks.serving.model import load
+from tasks.serving.refusal import Refusal
+
+
+@pytest.fixture
+def executor():
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+def test_a_full_queue_sends_requests_back_and_answers_those_that_wait(served, executor):
+    model = load("spots", served(1), executor)
+    rows = np.zeros((1024, 2, 2, 1), dtype=np.uint8)
+
+    async def ask_all():
+        return await asyncio.gather(*(model.answer(rows) for _ in range(10)), return_exceptions=True)
+
+    given = asyncio.run(ask_all())
+    assert [len(outputs["class"]) for outputs in given[:2]] == [1024, 1024]
+    assert {str(refusal) for refusal in given[2:]} == {"2048 rows wait already; try again in a second"}
+    assert all(isinstance(refusal, Refusal) and refusal.status == 503 for refusal in given[2:])
+    assert (model.succeeded, model.failed) == (2, 0)
+
+
+def test_a_bundle_that_is_not_what_its_signature_says_is_not_loaded(served, executor):
+    version = served(1)
+    with pytest.raises(ValueError, match=r"signature.json is of another graph \(project 'spots'\)"):
+        load("dots", version, executor)
+    with pytest.raises(DigestError):
+        load("spots", version.model_copy(update={"digest": "0" * 64}), executor)
+
+
+def test_a_signature_with_another_input_is_refused(served, executor):
+    version = served(1)
+    path = Path(version.uri, "signature.json")
+    facts = read_json(path)
+    write_json(path, facts | {"input": facts["input"] | {"name": "picture"}})
+    with pytest.raises(ValueError, match=r"signature.json says Tensor\(name='picture'"):
+        load("spots", version.model_copy(update={"digest": digest(Path(version.uri))}), executor)

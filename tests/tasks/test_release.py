@@ -1,0 +1,70 @@
+"""The release manifest: transitions, and writers side by side."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import pytest
+
+from tasks.records import DatasetVersion
+from tasks.release import Manifest, ReleaseError, Releases, Served, drop_canary, promote, rollback, stage_canary
+
+DATASET = DatasetVersion(uri="/rows", digest="d", project="spots", version=1, tag="spots/v1", commit="c", rows=1, splits={})
+
+
+def version(number):
+    return Served(uri=f"/bundles/{number}", digest=str(number), version=number, graph_digest="g", dataset=DATASET)
+
+
+def released(*numbers):
+    manifest = Manifest(project="spots")
+    for number in numbers:
+        manifest = promote(stage_canary(manifest, version(number), 0.5), number)
+    return manifest
+
+
+def test_a_promoted_canary_is_champion_and_the_champion_before_is_previous():
+    manifest = released(1, 2)
+    assert (manifest.champion, manifest.canary, manifest.previous) == (version(2), None, version(1))
+    assert (datetime.now(UTC) - datetime.fromisoformat(manifest.released_at)).total_seconds() < 60
+
+
+def test_a_transition_made_twice_equals_made_once():
+    manifest = released(1, 2)
+    assert promote(manifest, 2) == manifest
+    assert drop_canary(manifest, 2) == manifest
+
+
+def test_only_what_is_on_trial_can_be_promoted():
+    with pytest.raises(ReleaseError, match=r"spots: version 3 is not on trial \(canary: none\); deploy it again"):
+        promote(released(1), 3)
+    with pytest.raises(ReleaseError, match=r"canary: version 2"):
+        promote(stage_canary(released(1), version(2), 0.5), 3)
+
+
+def test_a_rollback_swaps_champion_and_previous_and_ends_a_trial():
+    manifest = rollback(stage_canary(released(1, 2), version(3), 0.5))
+    assert (manifest.champion, manifest.canary, manifest.previous) == (version(1), None, version(2))
+    with pytest.raises(ReleaseError, match="nothing serves"):
+        rollback(Manifest(project="spots"))
+
+
+def test_dropping_one_canary_leaves_another():
+    manifest = stage_canary(released(1), version(3), 0.5)
+    assert drop_canary(manifest, 2) == manifest
+    assert drop_canary(manifest, 3).canary is None
+
+
+def test_writers_side_by_side_lose_no_change(tmp_path):
+    def write(number):
+        Releases(tmp_path).change("spots", lambda manifest: stage_canary(manifest, version(number), 0.1))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(40)))
+    assert Releases(tmp_path).read("spots").sequence == 40
+
+
+def test_a_change_that_changes_nothing_writes_nothing(tmp_path):
+    releases = Releases(tmp_path)
+    releases.change("spots", lambda manifest: drop_canary(manifest, 1))
+    assert not releases.path("spots").exists()
+    assert releases.champion("spots") is None

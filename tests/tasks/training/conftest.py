@@ -1,0 +1,64 @@
+"""A small data set version of real digits, and plans on it."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_digits
+
+from configs.project import ClassificationResult, Cluster, ImageIntake, Training
+from infra.cluster import open_cluster
+from tasks.dataset import stored, write
+from tasks.records import DatasetVersion
+from tasks.training.plan import Plan
+
+INTAKE = ImageIntake(kind="image", height=8, width=8)
+RESULT = ClassificationResult(kind="classification", classes=tuple("0123456789"))
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory):
+    """Makes a data set version with that many rows a split."""
+
+    def make(train, validation=50, test=200):
+        folder = tmp_path_factory.mktemp("digits")
+        bunch, rows = load_digits(), train + validation + test
+        split = ["train"] * train + ["validation"] * validation + ["test"] * test
+        pixels = np.minimum(bunch.images[:rows] * 16, 255).astype(np.uint8).reshape(rows, -1)
+        labels = bunch.target[:rows].astype(str)
+        write([pd.DataFrame({"id": map(str, range(rows)), "image": list(pixels), "label": labels, "split": split})], folder)
+        splits = {"train": train, "validation": validation, "test": test}
+        facts = {"project": "digits", "version": 1, "tag": "digits/v1", "commit": "c0ffee", "rows": rows, "splits": splits}
+        return DatasetVersion(**stored(folder).model_dump(), **facts)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def dataset(digits):
+    """299 training rows: the fifth batch of 64 has 43, an odd number."""
+    return digits(299)
+
+
+@pytest.fixture
+def plan(dataset, tmp_path):
+    """Makes a plan with that training section, each in a folder of its own."""
+
+    def make(name, rows=dataset, **training):
+        section = Training(**{"epochs": 2, "batch_size": 64, "learning_rate": 0.001} | training)
+        return Plan(dataset=rows, intake=INTAKE, result=RESULT, training=section, folder=tmp_path / name)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def client():
+    with open_cluster(Cluster(workers=2)) as client:
+        yield client
+
+
+@pytest.fixture
+def own_networks(monkeypatch):
+    """Puts networks.py on the import path, as a project's YAML does with its folder."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
