@@ -15,6 +15,7 @@ from rich.table import Table
 
 from configs.load import ConfigError, load
 from configs.project import Project
+from flows.errors import RunError
 from infra.settings import Settings
 
 app = typer.Typer(
@@ -209,7 +210,7 @@ def told() -> Iterator[None]:
 
     try:
         yield
-    except (ConfigError, ServicesError, TimeoutError, ConnectionError, ValueError, FileNotFoundError) as error:
+    except (ConfigError, ServicesError, RunError, TimeoutError, ConnectionError, ValueError, FileNotFoundError) as error:
         if isinstance(error, ValidationError) and error.title == "Settings":
             error = ConfigError(
                 "; ".join(f"GYRE_{'.'.join(map(str, e['loc'])).upper()}={e['input']!r}: {e['msg']}" for e in error.errors())

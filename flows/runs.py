@@ -28,10 +28,6 @@ POLL_S = 0.5
 MARKS = {"COMPLETED": "[green]✔[/]", "FAILED": "[red]✘[/]", "CRASHED": "[red]✘[/]", "CANCELLED": "[yellow]■[/]", "RUNNING": "[cyan]▶[/]"}
 
 
-class RunError(RuntimeError):
-    """A flow run, or what it should have brought about, did not go well; the message says what and why."""
-
-
 def start(deployment: str, parameters: dict[str, Any], url: str) -> UUID:
     """The id of a new flow run of a deployment, such as `cycle/on-demand`. Raises ConnectionError where no Prefect server answers."""
     try:

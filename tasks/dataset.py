@@ -56,3 +56,9 @@ def part_name(number: int) -> str:
 def stored(path: Path) -> Stored:
     """The record of a file or folder as it is now."""
     return Stored(uri=str(path), digest=digest(path))
+
+
+def read_file(table: Stored) -> pd.DataFrame:
+    """A single stored Parquet file. Raises DigestError where it was changed."""
+    frame: pd.DataFrame = pq.read_table(verified(table.uri, table.digest)).to_pandas()
+    return frame

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
+from flows.errors import RunError
 from infra import services
 from infra.files import write_json
 from infra.settings import Settings

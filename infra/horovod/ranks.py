@@ -169,6 +169,8 @@ class Run:
     results: dict[int, Any] = field(default_factory=dict)
     consequences: dict[int, str] = field(default_factory=dict)
     """Errors of ranks that failed because another one did."""
+    patience: float = float("inf")
+    """When to stop waiting for the other one's own error."""
 
     def add(self, rank: int, worker: str, future: Any) -> None:
         """A rank that was submitted."""
@@ -180,25 +182,21 @@ class Run:
         """Passes on what went wrong around the rank, such as a worker that cannot import this package."""
         if future.status == "error":
             self.inbox.put({"rank": rank, "error": repr(future.exception())})
+            self.inbox.put({"rank": rank, "ended": 1})
 
     def follow(self, client: Any, timeout_s: float) -> list[Any]:
         """Waits for all ranks. Raises what ended the run."""
         deadline = time.monotonic() + timeout_s
-        patience = float("inf")
         next_count = 0.0
-        while self.running:
-            self.take(POLL_S)
-            now = time.monotonic()
+        while self.running and (now := time.monotonic()) < min(deadline, self.patience):
             if now >= next_count:
                 next_count = now + POLL_S
                 self.count(client)
-            if self.consequences and patience == float("inf"):
-                patience = now + GRACE_S
-            if now > patience:
-                rank, error = min(self.consequences.items())
-                raise RankError(f"rank {rank} failed:\n{error}")
-            if now > deadline:
-                raise TimeoutError(f"{self.named()} did not end within {timeout_s:g} s")
+            self.take(POLL_S)
+        for rank, error in sorted(self.consequences.items()):
+            raise RankError(f"rank {rank} failed:\n{error}")
+        if self.running:
+            raise TimeoutError(f"{self.named()} did not end within {timeout_s:g} s")
         return [self.results[rank] for rank in range(self.ranks)]
 
     def take(self, timeout_s: float) -> None:
@@ -217,6 +215,7 @@ class Run:
                 self.results[rank] = result
             case {"error": error, "consequence": True}:
                 self.consequences[rank] = error
+                self.patience = min(self.patience, time.monotonic() + GRACE_S)
             case {"error": error}:
                 raise RankError(f"rank {rank} failed:\n{error}")
             case {"ended": code}:

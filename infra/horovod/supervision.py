@@ -47,6 +47,7 @@ def supervise(job: dict[str, Any], topic: str) -> None:
     if os.getpid() != job["worker"]:
         # Dask brought the worker back under its old address and gave it the task again; the other ranks speak to the first one.
         report(error=f"its worker {worker.address} was restarted", consequence=False)
+        report(ended=1)
         return
     deadline = time.monotonic() + job["timeout_s"]
     child = start(job)

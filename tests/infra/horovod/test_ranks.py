@@ -1,6 +1,9 @@
 """Real ranks on a real Dask cluster."""
 
 import logging
+import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -54,6 +57,13 @@ def rank_processes():
         except (psutil.NoSuchProcess, psutil.ZombieProcess):
             continue
     return found
+
+
+def wait_until_gone(pids):
+    deadline = time.monotonic() + SOON_S
+    while any(psutil.pid_exists(pid) for pid in pids):
+        assert time.monotonic() < deadline, pids
+        time.sleep(0.02)
 
 
 def listening():
@@ -129,10 +139,7 @@ def test_a_killed_worker_ends_the_run_and_leaves_no_rank_behind(client, who):
     assert "was lost" in str(error)
     assert seconds < SOON_S
     assert len(pids) == 2
-    deadline = time.monotonic() + SOON_S
-    while any(psutil.pid_exists(pid) for pid in pids):
-        assert time.monotonic() < deadline, pids
-        time.sleep(0.02)
+    wait_until_gone(pids)
     client.wait_for_workers(2, timeout=60)
     assert len(tell(client)) == 2
 
@@ -144,6 +151,32 @@ def test_a_hung_rank_ends_the_run_at_the_deadline(client):
     assert 6 <= seconds < 6 + SOON_S
     assert len(pids) == 2
     assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert len(tell(client)) == 2
+
+
+DRIVER = """
+import sys
+from configs.project import Cluster
+from infra.cluster import open_cluster
+from infra.horovod.ranks import run_on_ranks
+
+if __name__ == "__main__":
+    with open_cluster(Cluster.model_validate_json(sys.argv[1])) as client:
+        run_on_ranks(client, "rank_entries:misbehave", {"who": 1, "how": "hang"}, 2, 300, lambda message: print(message["pid"], flush=True))
+"""
+
+
+@pytest.mark.parametrize("kind", ["local", "address"])
+def test_a_killed_driver_leaves_no_rank_behind_on_its_own_cluster_or_another(client, kind, tmp_path):
+    section = Cluster() if kind == "local" else Cluster(kind="address", address=client.scheduler.address)
+    (tmp_path / "driver.py").write_text(DRIVER)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, str(tmp_path / "driver.py"), section.model_dump_json()]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment) as driver:
+        pids = [int(driver.stdout.readline()) for _ in range(2)]
+        assert all(psutil.pid_exists(pid) for pid in pids)
+        driver.kill()
+    wait_until_gone(pids)
     assert len(tell(client)) == 2
 
 

@@ -1,0 +1,1 @@
+"""Labeling QC: several annotators' answers become one label, and doubtful labels are listed."""

@@ -1,0 +1,41 @@
+"""The labeling stage's Prefect task."""
+
+from configs.project import Intake, Labeling, Result
+from infra.settings import Settings
+from tasks.dataset import read_file
+from tasks.records import LabelReport, ValidationReport
+from tasks.stage import StoppedError, outcome_folder, show, stage, table
+
+SHOWN = 12
+
+
+@stage()
+def label(project: str, report: ValidationReport, labeling: Labeling, intake: Intake, result: Result) -> LabelReport:
+    """One label a row. Raises StoppedError where the annotators disagree too much, or a label is not one of the classes."""
+    from tasks import intake as intakes
+    from tasks import result as results
+    from tasks.labeling import label as core
+    from tasks.labeling.picture import write_picture
+
+    settings, output, taken = Settings(), outcome_folder(), intakes.build(intake)
+    found = core.label(report, labeling, taken, results.build(result), output)
+    body = summary(found)
+    if found.suspects:
+        doubtful = read_file(found.suspects).head(SHOWN)
+        picture = settings.folder("reports", project, "labels") / f"{output.name}.png"
+        write_picture(found, doubtful, taken, picture)
+        body += f"\n\n**Suspected label errors**, worst first:\n\n{table(doubtful.to_dict('records'))}"
+        body += f"\n\n![the most doubtful rows, label and suggestion]({settings.report_url(picture)})"
+    show(project, "labels", body)
+    if found.failures:
+        raise StoppedError("; ".join(found.failures))
+    return found
+
+
+def summary(found: LabelReport) -> str:
+    """Agreement and annotators, for people."""
+    if not found.annotators:
+        return f"{found.rows} rows with the source's own labels; {found.suspected} suspected errors."
+    rows = [{"annotator": each.name, "answers": each.answers, "agrees with the consensus": each.agreement} for each in found.annotators]
+    head = f"{found.rows} rows, agreement {found.agreement:.1%}; {found.relabelled} labels differ from the majority vote (Dawid-Skene)."
+    return f"{head}\n\n{table(rows)}"

@@ -1,0 +1,81 @@
+"""Labels: the consensus is better than a vote, and planted errors are found."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from configs.load import load
+from infra.files import digest, whole_folder
+from tasks import intake as intakes
+from tasks import result as results
+from tasks.dataset import read, read_file, write
+from tasks.ingestion.digits import images
+from tasks.labeling.consensus import answers_of, consensus, majority
+from tasks.labeling.label import label
+from tasks.records import ValidationReport
+
+DIGITS = load("digits")
+INTAKE, RESULT = intakes.build(DIGITS.intake), results.build(DIGITS.result)
+
+
+@pytest.fixture
+def rows():
+    pixels, labels, ids = images(0, 400)
+    return INTAKE.frame(pixels).assign(id=ids, label=labels, origin="source")
+
+
+def labelled(frame, section, folder):
+    with whole_folder(folder / "in") as partial:
+        write([frame], partial)
+    stored = {"uri": str(folder / "in"), "digest": digest(folder / "in")}
+    facts = {"rows": len(frame), "quarantined": 0, "quarantine": None, "rules": (), "failures": (), "report": ""}
+    return label(ValidationReport(**stored, **facts), section, INTAKE, RESULT, folder / "out")
+
+
+def test_dawid_skene_beats_the_majority_where_one_annotator_is_better():
+    draw = np.random.default_rng(0)
+    truth = pd.Series(draw.integers(0, 4, 600), index=[f"t{n}" for n in range(600)])
+    columns = {
+        name: np.where(draw.random(600) < wrong, draw.integers(0, 4, 600), truth) for name, wrong in [("a", 0.05), ("b", 0.6), ("c", 0.6)]
+    }
+    answers = answers_of(pd.DataFrame({"id": truth.index, **columns}), ("a", "b", "c"))
+    expected = truth.astype(str)
+    right = [(found.reindex(expected.index) == expected).mean() for found in (consensus(answers), majority(answers))]
+    assert right[0] > right[1] + 0.05
+
+
+def test_planted_label_errors_are_among_the_suspects(rows, tmp_path):
+    wrong = rows.index[::20]
+    planted = rows.assign(label=rows["label"].mask(rows.index.isin(wrong), rows["label"].map(lambda text: str((int(text) + 1) % 10))))
+    found = labelled(planted, DIGITS.labeling.model_copy(update={"annotators": ()}), tmp_path)
+    suspects = read_file(found.suspects)
+    assert len(set(suspects["id"]) & set(rows["id"][wrong])) >= 0.8 * len(wrong)
+
+
+def test_a_rows_late_truth_stays_and_a_row_without_answers_is_left_out(rows, tmp_path):
+    frame = rows.assign(annotator_1=rows["label"], annotator_2=rows["label"], annotator_3=None)
+    frame.loc[0, ["annotator_1", "annotator_2"]] = None
+    frame.loc[1, ["annotator_1", "annotator_2", "label", "origin"]] = [None, None, "3", "feedback"]
+    found = labelled(frame, DIGITS.labeling, tmp_path)
+    kept = read(found).set_index("id")["label"]
+    assert found.rows == 399
+    assert frame["id"][0] not in kept.index
+    assert kept[frame["id"][1]] == "3"
+
+
+def test_annotators_who_disagree_stop_the_run(rows, tmp_path):
+    draw = np.random.default_rng(0)
+    noise = {f"annotator_{n}": draw.integers(0, 10, len(rows)).astype(str) for n in (1, 2, 3)}
+    found = labelled(rows.assign(**noise), DIGITS.labeling.model_copy(update={"min_agreement": 0.95}), tmp_path)
+    assert "min_agreement is 95.0%" in found.failures[0]
+
+
+def test_a_missing_annotator_is_named(rows):
+    with pytest.raises(ValueError, match="no column 'annotator_9'; they have"):
+        answers_of(rows, ("annotator_9",))
+
+
+def test_the_same_rows_give_the_same_labels(rows, tmp_path):
+    frame = rows.assign(annotator_1=rows["label"], annotator_2=rows["label"].shift(1).fillna("0"), annotator_3=rows["label"])
+    section = DIGITS.labeling.model_copy(update={"min_agreement": 0.1})
+    assert labelled(frame, section, tmp_path / "a").digest == labelled(frame, section, tmp_path / "b").digest
