@@ -6,6 +6,7 @@ same run finds the outcomes that were finished and makes the rest again, into th
 
 import hashlib
 import importlib.util
+import logging
 import re
 from collections.abc import Callable
 from functools import cache
@@ -19,6 +20,9 @@ from prefect.context import TaskRunContext
 from pydantic_core import to_json
 
 from infra.settings import Settings
+
+# What the cores log is shown on the flow run's page (infra/settings.py names the logger to Prefect).
+logging.getLogger("gyre").setLevel(logging.INFO)
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -14,7 +14,11 @@ def answers_of(frame: pd.DataFrame, annotators: tuple[str, ...]) -> pd.DataFrame
     """
     if missing := [name for name in annotators if name not in frame]:
         raise ValueError(f"labeling.annotators: the rows have no column {missing[0]!r}; they have {', '.join(frame.columns)}")
-    melted = frame[["id", *annotators]].melt(id_vars="id", value_vars=list(annotators), var_name=WORKER, value_name=ANSWER).rename(columns={"id": TASK})
+    melted = (
+        frame[["id", *annotators]]
+        .melt(id_vars="id", value_vars=list(annotators), var_name=WORKER, value_name=ANSWER)
+        .rename(columns={"id": TASK})
+    )
     return melted.dropna(subset=[ANSWER]).astype(str).reset_index(drop=True)
 
 

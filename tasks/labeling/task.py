@@ -24,7 +24,8 @@ def label(project: str, report: ValidationReport, labeling: Labeling, intake: In
         doubtful = read_file(found.suspects).head(SHOWN)
         picture = settings.folder("reports", project, "labels") / f"{output.name}.png"
         write_picture(found, doubtful, taken, picture)
-        body += f"\n\n**Suspected label errors**, worst first:\n\n{table(doubtful.to_dict('records'))}"
+        rows = [{str(name): value for name, value in row.items()} for row in doubtful.to_dict("records")]
+        body += f"\n\n**Suspected label errors**, worst first:\n\n{table(rows)}"
         body += f"\n\n![the most doubtful rows, label and suggestion]({settings.report_url(picture)})"
     show(project, "labels", body)
     if found.failures:
