@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.datasets import load_digits
 
 from configs.project import ClassificationResult, Cluster, ImageIntake, Training
@@ -15,6 +16,15 @@ from tasks.training.plan import Plan
 
 INTAKE = ImageIntake(kind="image", height=8, width=8)
 RESULT = ClassificationResult(kind="classification", classes=tuple("0123456789"))
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """As a rank; two threads on cores that others use spend their time waiting for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
