@@ -91,8 +91,9 @@ class ImageRows:
         from matplotlib.figure import Figure
 
         shown = np.unique(np.linspace(0, len(rows) - 1, 36).astype(int))
-        figure = Figure(figsize=(9, 2.7), layout="constrained")
-        panels = figure.subplots(3, 12).ravel()
+        lines = -(-len(shown) // 12)
+        figure = Figure(figsize=(9, 0.9 * lines), layout="constrained")
+        panels = figure.subplots(lines, 12).ravel()
         for axes in panels:
             axes.axis("off")
         for number, axes in zip(shown, panels, strict=False):
