@@ -84,3 +84,8 @@ def told(processes: Iterator[psutil.Process] | list[psutil.Process]) -> list[str
         except psutil.NoSuchProcess:
             continue
     return lines
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The installation of tests/integration runs until the session ends; the other tests are not to share the machine with it."""
+    items.sort(key=lambda item: "integration" in item.path.parts)
