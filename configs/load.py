@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from configs.project import ClassificationResult, ImageIntake, Project, Section, TabularIntake
+from configs.project import ClassificationResult, ImageIntake, Project, TabularIntake
+from configs.section import Section
 
 BUNDLED = Path(__file__).parent
 

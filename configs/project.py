@@ -4,60 +4,12 @@ A section is handed to its stage as it stands here, and its contents are part of
 again, an unchanged one does not.
 """
 
-import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-
-def _matches(pattern: str, *allowed: str) -> AfterValidator:
-    """Text that is one of the `allowed` names or matches the pattern; the last of `allowed` describes the pattern in the error."""
-
-    def check(value: str) -> str:
-        if value not in allowed[:-1] and not re.fullmatch(pattern, value):
-            raise ValueError(f"{value!r} is not allowed; use {' or '.join(allowed)}")
-        return value
-
-    return AfterValidator(check)
-
-
-def _import_path_or(*names: str) -> AfterValidator:
-    """One of the built-in names, or a user's own class or function."""
-    return _matches(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", *names, "an import path such as my_package.module:name")
-
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Name = Annotated[str, _matches(r"[a-z][a-z0-9_]{0,62}", "up to 63 small letters, digits and _, a letter first")]
-ImportPath = Annotated[str, _import_path_or()]
-
-
-class Section(BaseModel):
-    """A part of the YAML. Unknown keys are errors, values never change after loading."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
-
-
-class Source(Section):
-    """Where raw rows come from."""
-
-    reader: Annotated[str, _import_path_or("csv", "parquet")]
-    """`csv`, `parquet`, or `package.module:function` that returns a list of partitions (see tasks/ingestion/sources.py)."""
-    path: str | None = None
-    """For `csv` and `parquet`: a file or glob, relative to the YAML's folder."""
-    key: str = "id"
-    """Column whose value names a row for ever; rows that repeat it are kept once (the last wins)."""
-    partitions: int = Field(default=4, ge=1, le=4096)
-    """At most so many pieces are read side by side; a file is never cut, and an import-path reader cuts its rows itself."""
-    options: dict[str, Any] = {}
-    """Keyword arguments of an import-path reader, or of pandas' read_csv or read_parquet. CSV columns are text unless `dtype` says
-    otherwise; the intake's become numbers anyway."""
-
-    @model_validator(mode="after")
-    def path_belongs_to_files(self) -> "Source":
-        """A file reader without a path would fail only at the first run; it fails when the YAML is read."""
-        if self.reader in ("csv", "parquet") and not self.path:
-            raise ValueError(f"reader {self.reader!r} needs `path`: a file or glob such as data/*.{self.reader}")
-        return self
+from configs.data import Source, Validation, Versioning
+from configs.section import ImportPath, Name, Section, Share, import_path_or
 
 
 class ImageIntake(Section):
@@ -87,7 +39,7 @@ class TabularIntake(Section):
 class CustomIntake(Section):
     """A user's own intake class by import path, called with `options`."""
 
-    kind: Annotated[str, _import_path_or("image", "tabular")]
+    kind: Annotated[str, import_path_or("image", "tabular")]
     options: dict[str, Any] = {}
     """Keyword arguments of the class."""
 
@@ -105,31 +57,11 @@ class ClassificationResult(Section):
 class CustomResult(Section):
     """A user's own result class by import path, called with `options`."""
 
-    kind: Annotated[str, _import_path_or("classification")]
+    kind: Annotated[str, import_path_or("classification")]
     label: str = "label"
     """Column with the truth of a row."""
     options: dict[str, Any] = {}
     """Keyword arguments of the class."""
-
-
-class Expectation(Section):
-    """One Great Expectations rule, by GX's own name."""
-
-    type: Annotated[str, _matches(r"expect_[a-z0-9_]+", "an expectation's name such as expect_column_values_to_be_unique")]
-    """Name in Great Expectations' gallery, such as `expect_column_values_to_be_between`."""
-    severity: Literal["fail", "quarantine", "warn"] = "quarantine"
-    """`fail` stops the run, `quarantine` sets the offending rows aside, `warn` only reports."""
-    kwargs: dict[str, Any] = {}
-    """The expectation's own arguments."""
-
-
-class Validation(Section):
-    """What raw rows must be like."""
-
-    expectations: tuple[Expectation, ...] = ()
-    """The suite."""
-    max_quarantined: Share = 0.05
-    """The run stops when a larger share of the rows is quarantined."""
 
 
 class Labeling(Section):
@@ -141,29 +73,6 @@ class Labeling(Section):
     """The run stops when the annotators agree less often than this (share of answers equal to the consensus)."""
     suspects: int = Field(default=50, ge=0)
     """How many suspected label errors are listed at most."""
-
-
-class Split(Section):
-    """Deterministic splits by a hash of the key, so a row never changes sides between versions."""
-
-    train: Share = 0.7
-    validation: Share = 0.1
-    """What neither takes is the test split."""
-
-    @model_validator(mode="after")
-    def leaves_a_test_split(self) -> "Split":
-        """Without test rows no gate can judge."""
-        if self.train + self.validation >= 1:
-            raise ValueError(f"train {self.train} + validation {self.validation} leaves no test rows; their sum must be under 1")
-        return self
-
-
-class Versioning(Section):
-    """Where data set versions are kept."""
-
-    split: Split = Split()
-    remote: str | None = None
-    """DVC remote (s3://, gs://, ssh://, a folder); none: a folder under the Gyre home."""
 
 
 class Training(Section):
@@ -276,7 +185,7 @@ class Schedule(Section):
 class Cluster(Section):
     """The Dask cluster that partitions and ranks run on."""
 
-    kind: Annotated[str, _import_path_or("local", "address")] = "local"
+    kind: Annotated[str, import_path_or("local", "address")] = "local"
     """`local`, `address` of a running scheduler, or any Dask cluster class such as `dask_jobqueue:SLURMCluster`."""
     address: str | None = None
     """For `address`: such as tcp://10.0.0.1:8786."""

@@ -1,11 +1,15 @@
 """Rows of the platform: Parquet parts with one layout, whichever stage wrote them.
 
 Every part has the source's key as `id` (text), the intake's columns, its descriptors, the source's other columns, the label (empty
-until labeling where the source has annotators alone), and `origin` (`source` or `feedback`); from versioning on `split` (`train`,
-`validation`, `test`).
+until labeling where the source has annotators alone), `origin` (the file, table or reader that a row came from, or `feedback`) and
+`origin_line` (its line or number there, from 1); from versioning on `split` (`train`, `validation`, `test`).
+
+A stage hands part for part on, row group for row group: memory is bounded by a row group whatever the number of rows, and a part whose
+rows did not change keeps its bytes, which is what versions share.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -17,8 +21,11 @@ from infra.files import digest, verified, whole_file
 from tasks.records import Stored
 
 SplitName = Literal["train", "validation", "test"]
-ROWS_A_PART = 50_000
-"""Bounds what one reader holds in memory."""
+ROWS_A_GROUP = 65_536
+"""Bounds, with BYTES_A_GROUP, what one reader holds in memory."""
+BYTES_A_GROUP = 64 * 2**20
+ROWS_A_PART = 2**20
+"""A million rows are few files, and a changed row costs a version one part."""
 
 
 def read(rows: Stored, columns: list[str] | None = None, split: SplitName | None = None) -> pd.DataFrame:
@@ -35,6 +42,21 @@ def part_paths(folder: Path) -> list[Path]:
     return sorted(folder.glob("part-*.parquet"))
 
 
+def schema_of(folder: Path) -> pa.Schema:
+    """The columns of all parts together. Raises ValueError where a column is text in one and a number in another."""
+    try:
+        return pa.unify_schemas([pq.read_schema(path) for path in part_paths(folder)], promote_options="permissive")
+    except pa.ArrowTypeError as error:
+        raise ValueError(f"parts differ in the type of a column; give it one type in the source: {error}") from None
+
+
+def tables(path: Path, columns: list[str] | None = None) -> Iterator[pa.Table]:
+    """A part's row groups, one at a time."""
+    with pq.ParquetFile(path) as file:
+        for number in range(file.num_row_groups):
+            yield file.read_row_group(number, columns=columns)
+
+
 def write(frames: Iterable[pd.DataFrame | pa.Table], folder: Path) -> None:
     """Frames as part-00000.parquet, part-00001.parquet, ... in a folder that exists; equal frames give equal bytes."""
     for number, frame in enumerate(frames):
@@ -44,8 +66,66 @@ def write(frames: Iterable[pd.DataFrame | pa.Table], folder: Path) -> None:
 def write_part(rows: pd.DataFrame | pa.Table, folder: Path, number: int) -> None:
     """One part; the parts of a folder may be written in any order, by several processes."""
     table = rows if isinstance(rows, pa.Table) else pa.Table.from_pandas(rows, preserve_index=False)
-    with whole_file(folder / part_name(number)) as temporary:
-        pq.write_table(table.replace_schema_metadata(None), temporary, row_group_size=ROWS_A_PART, compression="zstd")
+    write_tables([table], folder / part_name(number))
+
+
+def write_tables(pieces: Iterable[pa.Table], path: Path) -> int:
+    """Tables one after the other in a part, whole or not at all; returns the rows. Without a row there is no part.
+
+    The schema is the first piece's; the others are cast to it (ValueError where a column does not fit).
+    """
+    rows = 0
+    with whole_file(path) as temporary, part_writer(temporary) as add:
+        for piece in pieces:
+            add(piece)
+            rows += len(piece)
+    if not rows:
+        path.unlink()
+    return rows
+
+
+@contextmanager
+def part_writer(path: Path) -> Iterator[Callable[[pa.Table], None]]:
+    """A function that appends a table to the Parquet file `path`, in bounded row groups."""
+    writer: pq.ParquetWriter | None = None
+
+    def add(table: pa.Table) -> None:
+        nonlocal writer
+        table = table.replace_schema_metadata(None)
+        if writer is None:
+            writer = pq.ParquetWriter(path, table.schema, compression="zstd")
+        if len(table):
+            writer.write_table(cast(table, writer.schema), row_group_size=group_size(table))
+
+    try:
+        yield add
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """A table in the schema of those before it. Raises ValueError naming the column that does not fit."""
+    if table.schema.equals(schema):
+        return table
+    try:
+        return table.select(schema.names).cast(schema)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, KeyError) as error:
+        raise ValueError(f"rows differ in their columns: {error}; the first have {schema.to_string(truncate_metadata=True)}") from None
+
+
+def group_size(table: pa.Table) -> int:
+    """Rows of a row group, so that it has at most ROWS_A_GROUP rows and about BYTES_A_GROUP bytes."""
+    return max(1, min(ROWS_A_GROUP, int(BYTES_A_GROUP * len(table) / max(1, table.nbytes))))
+
+
+def rewrite(rows: Stored, folder: Path, change: Callable[[pa.Table], pa.Table]) -> int:
+    """A stored folder's parts through `change`, a row group at a time, into a folder that exists; returns the rows.
+
+    A part keeps its name; one that loses all its rows goes. Raises DigestError where the rows were changed.
+    """
+    paths = part_paths(verified(rows.uri, rows.digest))
+    return sum(write_tables(map(change, tables(path)), folder / path.name) for path in paths)
 
 
 def part_name(number: int) -> str:

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from configs.project import Section
+from configs.section import Section
 from infra.files import digest, verified, whole_folder, write_json
 from tasks.compilation.signature import signature
 from tasks.compilation.verdict import Verdict

@@ -13,13 +13,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from configs.data import Source
 from configs.project import Intake as IntakeSection
 from configs.project import Result as ResultSection
-from configs.project import Source
 from infra.files import whole_folder
 from tasks import intake as intakes
 from tasks import result as results
-from tasks.dataset import part_name, part_paths, stored, write_part
+from tasks.dataset import part_name, schema_of, stored, write_part
 from tasks.ingestion import feedback, sources
 from tasks.ingestion.normalize import check_label, normalized
 from tasks.prediction_log import PredictionLog
@@ -68,7 +68,7 @@ def ingest(snapshot: SourceSnapshot, source: Source, intake: IntakeSection, resu
         raise ValueError(f"{sources.name_of(source)}: changed while it was read; run the cycle again")
     with whole_folder(output) as folder:
         parts = write_parts(source, intake, result.label, client, folder)
-        check_label(parts[0].columns, source.key, intakes.build(intake), result.label, sources.name_of(source))
+        check_label(parts[0].columns, str(source.key), intakes.build(intake), result.label, sources.name_of(source))
         if snapshot.feedback:
             parts.append(write_feedback(snapshot.feedback, intake, result, folder, parts[-1].number + 1))
         duplicates = drop_duplicates(parts, folder)
@@ -105,7 +105,7 @@ def write_partition(piece: sources.Partition, source: Source, intake: IntakeSect
     frame = sources.read(piece)
     if frame.empty:
         return Part(number, [], list(frame.columns))
-    rows = normalized(frame, source.key, intakes.build(intake), "source", sources.name_of(source))
+    rows = normalized(frame, str(source.key), intakes.build(intake), "source", sources.name_of(source))
     write_part(rows if label in rows else rows.assign(**{label: None}), folder, number)
     return Part(number, rows["id"].to_list(), list(frame.columns))
 
@@ -134,11 +134,3 @@ def drop_duplicates(parts: list[Part], folder: Path) -> int:
             path = folder / part_name(part.number)
             write_part(pq.read_table(path).filter(pa.array(mine)), folder, part.number)
     return int((~stays).sum())
-
-
-def schema_of(folder: Path) -> pa.Schema:
-    """The columns of all parts together. Raises ValueError where a column is text in one and a number in another."""
-    try:
-        return pa.unify_schemas([pq.read_schema(path) for path in part_paths(folder)], promote_options="permissive")
-    except pa.ArrowTypeError as error:
-        raise ValueError(f"partitions differ in the type of a column; give it one type in the source: {error}") from None

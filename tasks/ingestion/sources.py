@@ -19,7 +19,7 @@ import fsspec
 import numpy as np
 import pandas as pd
 
-from configs.project import Source
+from configs.data import Source
 from infra.imports import resolve
 
 Partition = Callable[[], pd.DataFrame] | pd.DataFrame

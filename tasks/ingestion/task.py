@@ -3,7 +3,8 @@
 import time
 from typing import TYPE_CHECKING
 
-from configs.project import Cluster, Intake, Result, Source
+from configs.data import Source
+from configs.project import Cluster, Intake, Result
 from infra.cluster import open_cluster
 from infra.settings import Settings
 from tasks.prediction_log import PredictionLog

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from configs.project import Expectation, Validation
+from configs.data import Expectation, Validation
 from tasks.records import RuleOutcome
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read when Great Expectations is imported, which then sends events out

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from configs.project import Validation
+from configs.data import Validation
 from infra.files import verified
 from infra.settings import Settings
 from tasks.records import RawRows, Stored, ValidationReport

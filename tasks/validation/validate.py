@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from configs.project import Validation
+from configs.data import Validation
 from infra.files import verified, whole_file, whole_folder
 from tasks.dataset import part_paths, read, stored, write
 from tasks.records import RawRows, ValidationReport

@@ -4,7 +4,7 @@ import hashlib
 
 import pandas as pd
 
-from configs.project import Split
+from configs.data import Split
 
 NAMES = ("train", "validation", "test")
 

@@ -1,6 +1,6 @@
 """The versioning stage's Prefect task."""
 
-from configs.project import Versioning
+from configs.data import Versioning
 from infra.settings import Settings
 from tasks.dataset import stored
 from tasks.records import DatasetVersion, LabelReport

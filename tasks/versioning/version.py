@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from configs.project import Versioning
+from configs.data import Versioning
 from infra.files import digest, whole_folder, write_json
 from tasks.dataset import ROWS_A_PART, part_paths, read, write
 from tasks.records import DatasetVersion, LabelReport, Stored

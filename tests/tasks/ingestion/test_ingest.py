@@ -8,7 +8,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from configs.project import ClassificationResult, Cluster, ImageIntake, Source, TabularIntake
+from configs.data import Source
+from configs.project import ClassificationResult, Cluster, ImageIntake, TabularIntake
 from infra.cluster import open_cluster
 from tasks.dataset import part_paths, read
 from tasks.ingestion.ingest import ingest, snapshot

@@ -5,7 +5,7 @@ import sys
 import pandas as pd
 import pytest
 
-from configs.project import Source
+from configs.data import Source
 from tasks.ingestion.sources import fingerprint, partitions, read
 
 

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from configs.project import Expectation, Validation
+from configs.data import Expectation, Validation
 from tasks.validation import suite
 
 FRAME = pd.DataFrame(

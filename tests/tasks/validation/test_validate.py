@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from configs.project import Expectation, Validation
+from configs.data import Expectation, Validation
 from infra.files import DigestError, digest
 from tasks.dataset import read, stored, write
 from tasks.records import RawRows

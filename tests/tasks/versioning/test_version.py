@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from configs.project import Split, Versioning
+from configs.data import Split, Versioning
 from infra.files import digest, whole_folder
 from tasks.dataset import read, write
 from tasks.records import LabelReport

@@ -1,0 +1,219 @@
+"""The data plane's sections of a project's YAML: where rows come from, what they must be like, and how versions of them are kept."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from configs.section import Section, Share, import_path_or, matches
+
+FILES = ("csv", "jsonl", "parquet", "delta", "images")
+"""Readers of something that has a path."""
+
+
+class Column(Section):
+    """The contract about one column. A source that breaks it stops the run, with both sides named."""
+
+    type: Literal["text", "integer", "number", "boolean", "timestamp", "any"]
+    """`any` takes the source's own type, such as the pixels of an image."""
+    source: str | None = None
+    """The column's name in the source, where it is another."""
+    required: bool = False
+    """Whether a missing value breaks the contract."""
+    missing: tuple[str, ...] = ("",)
+    """Texts that stand for no value, such as `?`; blanks around a value are cut first."""
+    suffix: str = ""
+    """Text cut from the end of values that have it, such as the dot after Adult's test labels, or a unit."""
+    thousands: str = ""
+    """Separator of thousands in numbers."""
+    decimal: str = "."
+    """Decimal sign in numbers."""
+    format: str | None = None
+    """Of timestamps, as strptime has it; none: ISO 8601."""
+    usual: tuple[float, float, float, float, float] | None = None
+    """The 5, 25, 50, 75 and 95 % quantiles when the contract was inferred. Values that are all larger or smaller by one factor, as
+    after a change of unit, break the contract."""
+
+
+class Csv(Section):
+    """How a CSV file is written."""
+
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    quote: Annotated[str, Field(max_length=1)] = '"'
+    """Empty: quotation marks are text like any other."""
+    encoding: str = "utf-8"
+    """A byte order mark is skipped."""
+    names: tuple[str, ...] = ()
+    """Column names of a file without a header line."""
+
+
+class Sql(Section):
+    """Rows of a database."""
+
+    table: str | None = None
+    query: str | None = None
+    """A SELECT in place of a table."""
+    partition_on: str | None = None
+    """An indexed number or time column whose range is read in `partitions` pieces, side by side."""
+
+    @model_validator(mode="after")
+    def table_or_query(self) -> "Sql":
+        """Exactly one of the two."""
+        if (self.table is None) == (self.query is None):
+            raise ValueError("give `table` or `query`, one of them")
+        return self
+
+
+class Images(Section):
+    """Image files, in a folder or a tar or zip archive."""
+
+    labels: str | None = None
+    """A CSV file, beside the images or inside the archive; none: the label is the name of an image's folder."""
+    file_column: str = "file"
+    """Column of `labels` with an image's path."""
+
+
+class Limits(Section):
+    """What a source may cost before it counts as broken or hostile."""
+
+    columns: int = Field(default=2000, ge=1)
+    line_bytes: int = Field(default=16 * 2**20, ge=1024)
+    """Longest line of a text file."""
+    pixels: int = Field(default=50_000_000, ge=1)
+    """Of one image, as its header says."""
+    seconds: float = Field(default=3600, gt=0)
+    """Of waiting for a server that does not answer."""
+
+
+class Join(Section):
+    """Columns of another source beside the rows that have the same value in `on`."""
+
+    source: "Source"
+    on: str
+    how: Literal["left", "inner"] = "left"
+    """`left` keeps rows without a match, their joined columns empty."""
+
+
+class Source(Section):
+    """Where raw rows come from. `$NAME` in a path or URL is taken from the environment when rows are read, and never kept."""
+
+    reader: Annotated[str, import_path_or(*FILES, "sql", "synthetic")]
+    """A built-in reader, or `package.module:function` that returns a list of partitions (see tasks/ingestion/sources.py)."""
+    path: str | None = None
+    """A file, glob, folder or archive, relative to the YAML's folder, or a URL: s3://, gs://, az://, https://; for `sql` SQLAlchemy's
+    URL of the database."""
+    mirror: str | None = None
+    """A path below $GYRE_DATA that is read in place of `path` where that variable is set."""
+    key: str | tuple[str, ...] = "id"
+    """Column or columns whose values name a row for ever; `*`: all of them. Rows that repeat it are kept once (the last wins)."""
+    columns: dict[str, Column] = {}
+    """The contract; `gyre data infer` writes it. None: columns are taken as they come, those of CSV files as text."""
+    extra: Literal["error", "ignore", "keep"] = "error"
+    """What happens to columns that the contract does not name."""
+    watermark: str | None = None
+    """Column that only grows, such as a time of change: of a database or reader only rows above the last one seen are read again."""
+    partitions: int = Field(default=4, ge=1, le=4096)
+    """At most so many pieces are read side by side; an import-path reader cuts its rows itself."""
+    rows: int | None = Field(default=None, ge=1)
+    """For `synthetic`: rows drawn from the contract; otherwise the first rows of the source alone, for a trial."""
+    csv: Csv = Csv()
+    sql: Sql | None = None
+    images: Images = Images()
+    join: tuple[Join, ...] = ()
+    append: tuple["Source", ...] = ()
+    """More sources whose rows come after these, with the same contract."""
+    limits: Limits = Limits()
+    options: dict[str, Any] = {}
+    """Keyword arguments of an import-path reader, or storage options of the path's file system."""
+
+    @model_validator(mode="after")
+    def reader_has_what_it_reads(self) -> "Source":
+        """What is missing would be found only at the first run; it is said when the YAML is read."""
+        if self.reader in (*FILES, "sql") and not self.path:
+            example = "postgresql://user:$PASSWORD@host/name" if self.reader == "sql" else f"a file or glob such as data/*.{self.reader}"
+            raise ValueError(f"reader {self.reader!r} needs `path`: {example}")
+        if (self.reader == "sql") != (self.sql is not None):
+            raise ValueError("`sql` (a table or query) goes with reader: sql, and only with it")
+        if self.reader == "synthetic" and not (self.columns and self.rows):
+            raise ValueError("reader 'synthetic' needs `columns` (the contract to draw from) and `rows`")
+        return self
+
+
+class Expectation(Section):
+    """One Great Expectations rule, by GX's own name or the import path of the user's own expectation class."""
+
+    type: Annotated[
+        str,
+        matches(
+            r"expect_[a-z0-9_]+|[A-Za-z_][\w.]*:[A-Za-z_]\w*",
+            "an expectation's name such as expect_column_values_to_be_unique, or an import path such as my_rules:ExpectEven",
+        ),
+    ]
+    """Name in Great Expectations' gallery, such as `expect_column_values_to_be_between`."""
+    severity: Literal["fail", "quarantine", "warn"] = "quarantine"
+    """`fail` stops the run, `quarantine` sets the offending rows aside, `warn` only reports."""
+    kwargs: dict[str, Any] = {}
+    """The expectation's own arguments."""
+
+
+class Against(Section):
+    """What may change from the last good version to the new rows. Nothing is compared where a value is not given."""
+
+    severity: Literal["fail", "warn"] = "fail"
+    max_loss: Share | None = None
+    """Share of the rows that may be gone."""
+    max_growth: float | None = Field(default=None, gt=0)
+    """New rows as a share of the old ones."""
+    max_shift: float | None = Field(default=None, gt=0)
+    """Distance of each column's distribution: Wasserstein in standard deviations of the last version for numbers, Jensen-Shannon (0 to
+    0.83) for texts."""
+    fresh: str | None = None
+    """Timestamp column whose newest value must be newer than `max_age_hours`."""
+    max_age_hours: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def age_goes_with_a_column(self) -> "Against":
+        """One without the other checks nothing."""
+        if (self.fresh is None) != (self.max_age_hours is None):
+            raise ValueError("`fresh` (a timestamp column) and `max_age_hours` go together")
+        return self
+
+
+class Validation(Section):
+    """What raw rows must be like."""
+
+    expectations: tuple[Expectation, ...] = ()
+    """The suite; `gyre data propose` writes one."""
+    max_quarantined: Share = 0.05
+    """The run stops when a larger share of the rows is quarantined."""
+    against: Against = Against()
+
+
+class Split(Section):
+    """Deterministic splits. Whatever they go by, rows with equal input fall on one side, so no split holds a copy of another's row."""
+
+    train: Share = 0.7
+    validation: Share = 0.1
+    """What neither takes is the test split."""
+    by: Literal["content", "group", "time"] = "content"
+    """`content`: a hash of the intake's columns, so a row never changes sides; `group`: a hash of `column`, so rows of one person or
+    device stay together; `time`: the oldest rows of `column` train, the newest test."""
+    column: str | None = None
+
+    @model_validator(mode="after")
+    def leaves_a_test_split(self) -> "Split":
+        """Without test rows no gate can judge."""
+        if self.train + self.validation >= 1:
+            raise ValueError(f"train {self.train} + validation {self.validation} leaves no test rows; their sum must be under 1")
+        if (self.by == "content") != (self.column is None):
+            raise ValueError(f"`column` goes with by: group and by: time, and only with them; by is {self.by!r}, column {self.column!r}")
+        return self
+
+
+class Versioning(Section):
+    """Where data set versions are kept."""
+
+    split: Split = Split()
+    remote: str | None = None
+    """DVC remote (s3://, gs://, ssh://, a folder); none: a folder under the Gyre home."""
+    remote_options: dict[str, str] = {}
+    """DVC's settings of the remote, such as endpointurl; secrets belong in the environment or in DVC's own local config."""
