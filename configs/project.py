@@ -176,10 +176,10 @@ class Retraining(Section):
 class Schedule(Section):
     """When flows run by themselves."""
 
-    nightly: str = "0 3 * * *"
-    """Cron line (UTC) of the whole cycle."""
-    drift_seconds: float = Field(default=3600, ge=5)
-    """Interval of the drift flow."""
+    nightly: str | None = "0 3 * * *"
+    """Cron line (UTC) of the whole cycle; null: it runs when someone starts it, or on drift."""
+    drift_seconds: Annotated[float, Field(ge=5)] | None = 3600
+    """Interval of the drift flow; null: it runs when someone starts it."""
 
 
 class Cluster(Section):

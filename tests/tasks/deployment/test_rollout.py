@@ -260,3 +260,14 @@ def test_the_models_of_an_installation_are_listed(deploy, trained, server):
     deploy(trained(2))
     found = [(row["model"], row["version"], row["serves"], row["status"]) for row in registered()]
     assert found == [(PROJECT, 2, "yes", "promoted"), (PROJECT, 1, "", "promoted")]
+
+
+def test_a_run_does_not_bring_back_what_a_person_rolled_back(deploy, trained, server, settings):
+    deploy(trained(1))
+    second = trained(2)
+    deploy(second)
+    roll_back(PROJECT)
+    again = deploy(second).release
+    assert (again.status, again.version) == ("unchanged", 1)
+    assert again.reason == "the same graph as version 2, which was rolled back by hand; `gyre rollback` takes that back"
+    assert deploy(trained(0)).release.status == "promoted"
