@@ -73,6 +73,8 @@ class Labeling(Section):
     """The run stops when the annotators agree less often than this (share of answers equal to the consensus)."""
     suspects: int = Field(default=50, ge=0)
     """How many suspected label errors are listed at most."""
+    sample: int = Field(default=20_000, ge=100)
+    """Rows among which suspected errors are looked for, spread evenly over all."""
 
 
 class Training(Section):
