@@ -91,7 +91,7 @@ def part_writer(path: Path) -> Iterator[Callable[[pa.Table], None]]:
 
     def add(table: pa.Table) -> None:
         nonlocal writer
-        table = table.replace_schema_metadata(None)
+        table = bare(table)
         if writer is None:
             writer = pq.ParquetWriter(path, table.schema, compression="zstd")
         if len(table):
@@ -102,6 +102,11 @@ def part_writer(path: Path) -> Iterator[Callable[[pa.Table], None]]:
     finally:
         if writer is not None:
             writer.close()
+
+
+def bare(table: pa.Table) -> pa.Table:
+    """A table without what its origin noted in its schema (pandas' index, Parquet's field numbers), so that equal rows are equal bytes."""
+    return pa.Table.from_arrays(table.columns, schema=pa.schema([pa.field(field.name, field.type) for field in table.schema]))
 
 
 def cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
