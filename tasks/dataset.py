@@ -106,7 +106,12 @@ def part_writer(path: Path) -> Iterator[Callable[[pa.Table], None]]:
 
 def bare(table: pa.Table) -> pa.Table:
     """A table without what its origin noted in its schema (pandas' index, Parquet's field numbers), so that equal rows are equal bytes."""
-    return pa.Table.from_arrays(table.columns, schema=pa.schema([pa.field(field.name, field.type) for field in table.schema]))
+    return table.cast(pa.schema([pa.field(field.name, bare_type(field.type)) for field in table.schema]))
+
+
+def bare_type(kind: pa.DataType) -> pa.DataType:
+    """A type whose list items have one name: Parquet calls them `element`, pandas `item`."""
+    return pa.list_(bare_type(kind.value_type)) if pa.types.is_list(kind) else kind
 
 
 def cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
