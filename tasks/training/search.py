@@ -61,7 +61,7 @@ def search(name: str, storage: str, section: Search, evaluate: Evaluate, slots: 
     study = opened(name, storage, section)
     tried_again(study)
     deadline = time.monotonic() + 60 * section.minutes if section.minutes else math.inf
-    most = min(section.trials, grid_size(section)) if section.sampler == "grid" else section.trials
+    most = min(section.trials, queued_grid(study, section)) if section.sampler == "grid" else section.trials
     workers = Workers(study, section, evaluate, most, deadline)
     with ThreadPoolExecutor(slots, thread_name_prefix="trial") as pool:
         for worker in [pool.submit(workers.work) for _ in range(slots)]:
@@ -82,11 +82,9 @@ def opened(name: str, storage: str, section: Search) -> optuna.Study:
 
 
 def sampler(section: Search) -> optuna.samplers.BaseSampler:
-    """Optuna's sampler of the section's name."""
+    """Optuna's sampler of the section's name; a grid's values are queued, so its own draws nothing."""
     match section.sampler:
-        case "grid":
-            return optuna.samplers.GridSampler({key: grid_of(each) for key, each in section.parameters.items()}, seed=section.seed)
-        case "random":
+        case "random" | "grid":
             return optuna.samplers.RandomSampler(seed=section.seed)
         case _:
             return optuna.samplers.TPESampler(seed=section.seed, multivariate=True, n_startup_trials=min(10, section.trials // 2))
@@ -108,9 +106,15 @@ def grid_of(parameter: Parameter) -> list[Any]:
     return [int(value) if whole(parameter) else float(value) for value in values]
 
 
-def grid_size(section: Search) -> int:
-    """Number of combinations."""
-    return math.prod(len(grid_of(parameter)) for parameter in section.parameters.values())
+def queued_grid(study: optuna.Study, section: Search) -> int:
+    """Queues every combination that was not tried yet; returns how many there are.
+
+    Optuna's own GridSampler stops the study itself, which only its own loop allows.
+    """
+    combinations = list(itertools.product(*(grid_of(parameter) for parameter in section.parameters.values())))
+    for combination in combinations:
+        study.enqueue_trial(dict(zip(section.parameters, combination, strict=True)), skip_if_exists=True)
+    return len(combinations)
 
 
 def whole(parameter: Parameter) -> bool:
