@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from configs.project import ClassificationResult, ImageIntake, Project, Section, TabularIntake
+from configs.project import ClassificationResult, ImageIntake, Project, RegressionResult, Section, TabularIntake, TextIntake
 
 BUNDLED = Path(__file__).parent
 
@@ -106,7 +106,13 @@ def walk(location: tuple[int | str, ...]) -> tuple[list[type[Section]], list[str
     return sections, keys
 
 
-TAGS = {ImageIntake: "image", TabularIntake: "tabular", ClassificationResult: "classification"}
+TAGS = {
+    ImageIntake: "image",
+    TabularIntake: "tabular",
+    TextIntake: "text",
+    ClassificationResult: "classification",
+    RegressionResult: "regression",
+}
 
 
 def _sections(annotation: Any) -> list[type[Section]]:
