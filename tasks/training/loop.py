@@ -71,11 +71,13 @@ class Fitting:
     def __init__(self, plan: Plan, strategy: Strategy) -> None:
         self.training, self.strategy, self.plan = plan.training, strategy, plan
         self.intake, self.result = tasks.intake.build(plan.intake), tasks.result.build(plan.result)
-        self.rows, self.targets = self.split("train")
+        self.encoder = self.intake.encoder()
+        self.rows, self.targets = self.split("train", fit=True)
         self.held_out = self.split("validation") if strategy.rank == 0 and plan.dataset.splits.get("validation") else None
         torch.manual_seed(self.training.seed)
-        self.model = Model(self.intake, self.result, self.training)
+        self.model = Model(self.encoder, self.intake, self.result, self.training)
         self.model.preprocessing.fit(self.rows.numpy())
+        self.model.postprocessing.fit(self.targets.numpy())
         strategy.align(self.model.state_dict())
         # Layers that draw while they train, such as dropout, draw something else on each rank.
         torch.manual_seed(self.training.seed + strategy.rank)
@@ -84,10 +86,13 @@ class Fitting:
         steps = -(-len(self.rows) // self.training.batch_size) * self.training.epochs
         self.schedule = OneCycleLR(self.optimizer, max_lr=rate, total_steps=steps)
 
-    def split(self, name: dataset.SplitName) -> tuple[Tensor, Tensor]:
-        """Raw rows [rows, *row_shape] and targets [rows] of one split."""
+    def split(self, name: dataset.SplitName, fit: bool = False) -> tuple[Tensor, Tensor]:
+        """Encoded rows [rows, ...] and targets [rows] of one split, on which the encoder is fitted first if asked for."""
         frame = dataset.read(self.plan.dataset, [*self.intake.columns, self.result.label], name)
-        return torch.from_numpy(self.intake.rows(frame)), torch.from_numpy(self.result.targets(frame[self.result.label]))
+        rows = self.intake.rows(frame)
+        if fit:
+            self.encoder.fit(rows)
+        return torch.from_numpy(self.encoder.encode(rows)), torch.from_numpy(self.result.targets(frame[self.result.label]))
 
     def epoch(self, number: int) -> float:
         """One pass over the training rows; the mean loss of all ranks."""
@@ -95,7 +100,7 @@ class Fitting:
         summed = torch.zeros(())
         for rows, targets, weight, size in self.shares(number):
             self.optimizer.zero_grad()
-            loss = self.result.loss(self.model.outputs(rows), targets) * weight
+            loss = self.model.postprocessing.loss(self.model.outputs(rows), targets) * weight
             loss.backward()
             self.optimizer.step()
             self.schedule.step()
