@@ -125,9 +125,25 @@ class Training(Section):
     epochs: int = Field(default=20, ge=1)
     batch_size: int = Field(default=64, ge=1)
     """Rows of all ranks together, so the result does not depend on how many there are. Must be a multiple of `ranks`."""
+    accumulate: int = Field(default=1, ge=1)
+    """Pieces that a rank's share of a batch is computed in, one after the other: less memory, the same result."""
     learning_rate: float = Field(default=0.002, gt=0)
-    """Peak of a one-cycle schedule."""
+    """Peak of the schedule. It belongs to `batch_size`, so it need not grow with the number of ranks."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """How the learning rate falls after its warm-up."""
+    warmup: Share = 0.3
+    """Share of all steps in which the learning rate rises."""
     weight_decay: float = Field(default=0.01, ge=0)
+    clip: float | None = Field(default=None, gt=0)
+    """Largest norm of the gradient; a larger one is scaled down."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the network's arithmetic in training; weights and checkpoint stay float32."""
+    compression: Literal["none", "fp16"] = "none"
+    """How gradients travel between ranks."""
+    patience: int | None = Field(default=None, ge=1)
+    """Epochs without a better metric on the validation split after which training stops; the best epoch's weights are kept then."""
+    commit_seconds: float = Field(default=60, gt=0)
+    """Time between two commits, which a killed training goes on from; there is one after each epoch as well."""
     seed: int = 7
 
     @model_validator(mode="after")

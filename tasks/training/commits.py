@@ -69,6 +69,15 @@ class Commits:
             log.warning("%s is damaged; the commit before it is taken", path)
         return None
 
+    def best(self) -> Commit | None:
+        """The commit of the best score; None where none has one, or it is damaged."""
+        best = max(self.paths(), key=lambda path: (score_of(path), path.name), default=None)
+        return read(best) if best and score_of(best) > -math.inf else None
+
+    def remove(self) -> None:
+        """All of them: the training is over."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
     def prune(self) -> None:
         """Leaves the last `keep` commits and the best one."""
         paths = self.paths()

@@ -7,7 +7,7 @@ the training in a thread.
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +82,7 @@ class Loader(Generic[T]):
         self.steps = -(-self.rows // batch_size)
         """Batches of an epoch; the last one is smaller where the rows do not divide."""
 
-    def epoch(self, number: int, rank: int, ranks: int, first: int = 0) -> Iterator[Share[T]]:
+    def epoch(self, number: int, rank: int, ranks: int, first: int = 0) -> Generator[Share[T]]:
         """The rank's shares of an epoch's batches from batch `first` on. Close it (or run it to its end) to end its thread."""
         return ahead(self.shares(number, rank, ranks, first), AHEAD)
 
@@ -133,13 +133,22 @@ class Loader(Generic[T]):
         """The split's rows of some row groups."""
         return pa.concat_tables([read_group(group, self.split, self.columns) for group in groups], promote_options="permissive")
 
-    def first_rows(self, most: int) -> T:
-        """Up to `most` rows, spread over the whole split by row groups: what preprocessing is fitted on."""
-        taken = []
+    def sample(self, most: int) -> pa.Table:
+        """All rows in their order, or about `most` of them, the first of every row group: what preprocessing is fitted on."""
+        share = min(1.0, most / max(1, self.rows))
+        taken = [read_group(group, self.split, self.columns).slice(0, max(1, round(group.rows * share))) for group in self.groups]
+        return pa.concat_tables(taken, promote_options="permissive")
+
+    def share_of_all(self, rank: int, ranks: int) -> Iterator[T]:
+        """The rank's share of all rows in the order of the data, `batch_size` at most at a time: every row on one rank."""
+        first, last = (self.rows * each // ranks for each in (rank, rank + 1))
+        before = 0
         for group in self.groups:
-            count = max(1, round(group.rows * min(1.0, most / self.rows)))
-            taken.append(read_group(group, self.split, self.columns).slice(0, count))
-        return self.decode(pa.concat_tables(taken, promote_options="permissive"))
+            start, end = max(first - before, 0), min(last - before, group.rows)
+            before += group.rows
+            if start < end:
+                table = read_group(group, self.split, self.columns).slice(start, end - start)
+                yield from (self.decode(table.slice(begin, self.batch_size)) for begin in range(0, len(table), self.batch_size))
 
 
 def groups_of(path: Path, split: SplitName, columns: list[str]) -> Iterator[Group]:
@@ -164,7 +173,7 @@ def read_group(group: Group, split: SplitName, columns: list[str]) -> pa.Table:
     return table.filter(pc.equal(table["split"], split)).select(columns)
 
 
-def ahead(items: Iterator[T], most: int) -> Iterator[T]:
+def ahead(items: Iterator[T], most: int) -> Generator[T]:
     """The items, made by a thread of their own up to `most` in advance. What it raises is raised here; closing ends it."""
     ready: queue.Queue[tuple[str, Any]] = queue.Queue(most)
     over = threading.Event()
