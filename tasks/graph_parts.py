@@ -23,20 +23,21 @@ def joined(prefix: Any, core: Any) -> Any:
     import onnx
     from onnx import compose, helper
 
+    # The core's version of ONNX counts: the prefix's operators are older than any that it may have.
     opsets = {each.domain: each.version for part in (prefix, core) for each in part.opset_import}
     between = onnx.ValueInfoProto()
     parts: list[Any] = []
     between.CopyFrom(prefix.graph.output[0])
     for part in (prefix, core):
-        # Merging wants the same versions in both; the core's own count, and the prefix's operators are older than any of them.
         parts.append(onnx.ModelProto())
         parts[-1].CopyFrom(part)
         del parts[-1].opset_import[:]
         parts[-1].opset_import.extend(helper.make_opsetid(domain, version) for domain, version in opsets.items())
         parts[-1].ir_version = core.ir_version
     whole = compose.merge_models(parts[0], parts[1], io_map=[(ENCODED, ENCODED)])
-    del whole.graph.value_info[:]
-    whole.graph.value_info.append(between)
+    del whole.graph.value_info[:], whole.opset_import[:]
+    whole.opset_import.extend(helper.make_opsetid(domain, version) for domain, version in opsets.items())
+    whole.graph.value_info.extend([between, *(each for each in core.graph.value_info if each.name != ENCODED)])
     whole.producer_name, whole.graph.name = core.producer_name, core.graph.name
     return whole
 
@@ -71,6 +72,8 @@ def split(whole: Any) -> tuple[Any | None, Any]:
     for part, kept in ((front, nodes[: ends[0] + 1]), (core, nodes[ends[0] + 1 :])):
         part.CopyFrom(whole)
         del part.graph.node[:], part.graph.initializer[:], part.graph.value_info[:]
+        made = {name for node in kept for name in node.output}
+        part.graph.value_info.extend(each for each in whole.graph.value_info if each.name in made - {ENCODED})
         part.graph.node.extend(kept)
         used = {name for node in kept for name in node.input}
         part.graph.initializer.extend(each for each in whole.graph.initializer if each.name in used)

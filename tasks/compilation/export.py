@@ -69,9 +69,10 @@ def graph_bytes(module: "Model", names: tuple[str, ...]) -> bytes:
         verbose=False,
     )
     ClearMetadataAndDocStringPass()(program.model)
-    proto = with_prefix(program.model_proto, module.encoder)
-    onnx.checker.check_model(proto, full_check=True)
-    written: bytes = proto.SerializeToString(deterministic=True)
+    core = program.model_proto
+    # Without the prefix: inferring shapes behind an operator that ONNX does not know, such as Tokenizer, crashes onnx 1.23.
+    onnx.checker.check_model(core, full_check=True)
+    written: bytes = with_prefix(core, module.encoder).SerializeToString(deterministic=True)
     return written
 
 

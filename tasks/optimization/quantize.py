@@ -75,7 +75,12 @@ def quantize_core(source: Path, target: Path, batches: list[dict[str, Any]]) -> 
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     prepared = source.with_name("prepared.onnx")
-    quant_pre_process(source, prepared)
+    try:
+        quant_pre_process(source, prepared)
+    except Exception as error:
+        # ONNX Runtime's symbolic inference of shapes does not know every operator (ReduceMax is one); ONNX's own goes on without it.
+        log.info("shapes are inferred by ONNX alone: %s", error)
+        quant_pre_process(source, prepared, skip_symbolic_shape=True)
     quantize_static(
         prepared,
         target,

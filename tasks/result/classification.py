@@ -16,12 +16,11 @@ from tasks.result import Answers, Postprocessing
 class Choose(Postprocessing):
     """[batch, classes] logits -> the most probable class [batch] int64 and all probabilities [batch, classes] float32."""
 
-    weight: Tensor | None = None
+    weight: Tensor | None
 
     def __init__(self, classes: int, balanced: bool) -> None:
         super().__init__()
-        if balanced:
-            self.register_buffer("weight", torch.ones(classes))
+        self.register_buffer("weight", torch.ones(classes) if balanced else None)
 
     def fit(self, targets: npt.NDArray[Any]) -> None:
         """Where classes are balanced: each class weighs rows / (classes x its own rows), one without any row nothing."""
@@ -31,7 +30,7 @@ class Choose(Postprocessing):
             self.weight.copy_(torch.from_numpy(share))
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Cross entropy."""
+        """Cross entropy, weighted where classes are balanced."""
         if self.weight is None:
             return nn.functional.cross_entropy(outputs, targets)
         # Torch's own weighting divides by the weights of the batch, so two halves of it would not add up.

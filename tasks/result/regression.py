@@ -61,7 +61,7 @@ class Number:
 
     def targets(self, labels: pd.Series) -> npt.NDArray[Any]:
         """Finite numbers, none under 0 where logarithms are learned."""
-        numbers = pd.to_numeric(labels, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+        numbers = pd.to_numeric(labels, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
         wrong = ~np.isfinite(numbers) | ((numbers < 0) & self.log)
         if wrong.any():
             strange = ", ".join(repr(value) for value in labels[wrong].unique()[:5].tolist())

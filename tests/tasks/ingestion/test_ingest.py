@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from configs.data import Source
-from configs.project import ClassificationResult, Cluster, ImageIntake, TabularIntake
+from configs.project import ClassificationResult, Cluster, ImageIntake, RegressionResult, TabularIntake, TextIntake
 from infra.cluster import open_cluster
 from tasks.dataset import part_paths, read
 from tasks.ingestion.ingest import ingest, snapshot
@@ -116,6 +116,31 @@ def test_late_labels_take_the_type_that_the_source_has(run, log, tmp_path):
     kinds = ClassificationResult(kind="classification", classes=("0", "1"), label="kind")
     frame = read(run(Source(reader="parquet", path=str(tmp_path / "a.parquet")), SIZES, kinds).rows)
     assert frame["kind"].to_list() == [0, 1, 1]
+
+
+def test_late_truths_of_numbers_may_have_a_fraction(run, log, tmp_path):
+    pd.DataFrame({"id": [1], "height": [1], "weight": [3], "price": [10]}).to_parquet(tmp_path / "a.parquet")
+    serve(log, ["12.5", "dear", "7"], height=[5.0, 6.0, 7.0], weight=[6.0, 6.0, 6.0])
+    price = RegressionResult(kind="regression", label="price")
+    frame = read(run(Source(reader="parquet", path=str(tmp_path / "a.parquet")), SIZES, price).rows)
+    assert frame["price"].to_list() == [10, 7, 12.5]
+
+
+def test_texts_categories_and_dates_come_in_and_back_from_production(run, log, pets):
+    serve(log, ["dog"], age=[7.0], breed=["pug"], born=[1704067200.0])
+    columns = TabularIntake(kind="tabular", numeric=("age",), categorical=("breed",), dates=("born",))
+    text = "code,age,breed,born,kind\na,1,collie,1/31/2023,dog\nb,x,,soon,cat\n"
+    frame = read(run(pets(text), columns).rows).set_index("id")
+    assert frame["age"].to_list()[::2] == [1, 7]
+    assert frame["breed"].astype(object).where(frame["breed"].notna(), None).to_list() == ["collie", None, "pug"]
+    assert frame["born"].dropna().astype(str).to_list() == ["2023-01-31", "2024-01-01"]
+
+
+def test_messages_come_in_and_back_from_production(run, log, pets):
+    serve(log, ["cat"], note=["mrrr 😀\n"])
+    frame = read(run(pets(f'{HEAD}a,1,1,dog,"wuff, wuff"\nb,1,1,dog,\n'), TextIntake(kind="text", column="note")).rows)
+    assert frame["note"].astype(object).where(frame["note"].notna(), None).to_list() == ["wuff, wuff", None, "mrrr 😀\n"]
+    assert frame["words"].to_list() == [2, 0, 2]
 
 
 def test_late_labels_that_cannot_be_used_are_left_out_and_logged(log, pets, tmp_path, caplog):

@@ -14,7 +14,7 @@ from scipy.stats import wasserstein_distance
 from sklearn.datasets import load_digits
 
 from configs.load import load
-from configs.project import ClassificationResult, Monitoring, TabularIntake
+from configs.project import ClassificationResult, Monitoring, RegressionResult, TabularIntake, TextIntake
 from tasks import dataset
 from tasks.intake import build
 from tasks.monitoring import drift
@@ -201,6 +201,38 @@ def test_a_column_that_fell_silent_drifts(log, tmp_path):
         "heat": False,
         "model answer": False,
     }
+
+
+def prices(count, shares, start=0):
+    """Texts, a category, a date and a price."""
+    draw = np.random.default_rng(start)
+    kind = draw.choice(list("abc"), count, p=shares)
+    when = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(start, start + count), unit="h")
+    return pd.DataFrame({"kind": kind, "when": when, "price": draw.normal(100, 10, count).astype(str), "split": "train"})
+
+
+@pytest.mark.parametrize(("shares", "drifted"), [((0.6, 0.3, 0.1), False), ((0.0, 0.1, 0.9), True)])
+def test_categories_and_prices_are_watched_and_time_may_go_on(log, tmp_path, shares, drifted):
+    intake, result = (
+        TabularIntake(kind="tabular", categorical=("kind",), dates=("when",)),
+        RegressionResult(kind="regression", label="price"),
+    )
+    built, now = build(intake), prices(200, shares, 5000)
+    serve(log, built.rows(now), now["price"])
+    frame = prices(500, (0.6, 0.3, 0.1))
+    report = look(log, champion_of(frame, tmp_path / "rows"), monitoring=Monitoring(), intake=intake, result=result)
+    found = {one.name: one.drifted for one in report.descriptors}
+    assert found == {"kind": drifted, "hour of when": False, "weekday of when": False, "model answer": False}
+
+
+def test_shouting_drifts(log, tmp_path):
+    calm = pd.DataFrame({"text": [f"see you at {number % 9}" for number in range(300)], "label": "ham", "split": "train"})
+    intake = TextIntake(kind="text")
+    serve(log, build(intake).rows(pd.DataFrame({"text": [f"CALL 0800{number} NOW" for number in range(150)]})), ["ham"] * 150)
+    result = ClassificationResult(kind="classification", classes=("ham", "spam"))
+    report = look(log, champion_of(calm, tmp_path / "rows"), monitoring=Monitoring(), intake=intake, result=result)
+    assert {"digits", "capitals"} <= {one.name for one in report.descriptors if one.drifted}
+    assert "model answer" not in {one.name for one in report.descriptors if one.drifted}
 
 
 def test_nothing_serves_yet(log):
