@@ -70,18 +70,18 @@ def write_part(rows: pd.DataFrame | pa.Table, folder: Path, number: int) -> None
 
 
 def write_tables(pieces: Iterable[pa.Table], path: Path) -> int:
-    """Tables one after the other in a part, whole or not at all; returns the rows. Without a row there is no part.
+    """Tables one after the other in a part, whole or not at all; returns the rows. Without a table there is no part.
 
     The schema is the first piece's; the others are cast to it (ValueError where a column does not fit).
     """
-    rows = 0
+    counts = []
     with whole_file(path) as temporary, part_writer(temporary) as add:
         for piece in pieces:
             add(piece)
-            rows += len(piece)
-    if not rows:
+            counts.append(len(piece))
+    if not counts:
         path.unlink()
-    return rows
+    return sum(counts)
 
 
 @contextmanager
@@ -132,7 +132,7 @@ def group_size(table: pa.Table) -> int:
 def rewrite(rows: Stored, folder: Path, change: Callable[[pa.Table], pa.Table]) -> int:
     """A stored folder's parts through `change`, a row group at a time, into a folder that exists; returns the rows.
 
-    A part keeps its name; one that loses all its rows goes. Raises DigestError where the rows were changed.
+    A part keeps its name, also where it loses all its rows. Raises DigestError where the rows were changed.
     """
     paths = part_paths(verified(rows.uri, rows.digest))
     return sum(write_tables(map(change, tables(path)), folder / path.name) for path in paths)
