@@ -13,6 +13,7 @@ from tasks.ingestion.digits import images
 from tasks.labeling.consensus import answers_of, consensus, majority
 from tasks.labeling.label import label
 from tasks.records import ValidationReport
+from tasks.rows import rows_from
 
 DIGITS = load("digits")
 INTAKE, RESULT = intakes.build(DIGITS.intake), results.build(DIGITS.result)
@@ -21,7 +22,7 @@ INTAKE, RESULT = intakes.build(DIGITS.intake), results.build(DIGITS.result)
 @pytest.fixture
 def rows():
     pixels, labels, ids = images(0, 400)
-    return INTAKE.frame(pixels).assign(id=ids, label=labels, origin="source")
+    return INTAKE.frame(rows_from(INTAKE.inputs, {"image": pixels})).assign(id=ids, label=labels, origin="source")
 
 
 def labelled(frame, section, folder):
