@@ -37,7 +37,7 @@ def cycle(project: str, overrides: dict[str, str] | None = None, episode: str | 
 
     model = train(dataset, config.intake, config.result, config.training, config.cluster)
     graph = export(model, config.intake, config.result, config.training)
-    graphs = [graph, *optimize(graph, dataset, config.intake, config.optimization)]
+    graphs = [graph, *optimize(graph, dataset, config.intake, config.result, config.optimization)]
     champion = serving_champion(config.name)
     bundle = compile_bundle(model, graphs, champion, config.intake, config.result, config.gate)
     release = deploy(bundle, config.intake, config.deployment)

@@ -119,7 +119,7 @@ class Graph(Stored):
 
     name: Literal["fp32", "int8"]
     parity: float
-    """Largest absolute difference of any answer probability from the network's own, on real rows."""
+    """Largest difference from the answers of what it was made of on real rows: of a probability, or of a number in standard deviations."""
 
 
 class Candidate(Record):
