@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from tasks.validation.profile import Profile, quoted
+from tasks.validation.profile import EARLY, EVEN, Profile, quoted
 
 ROWS = 200_000
 """At most so many rows are looked at."""
@@ -28,7 +28,7 @@ class Dependency:
     column: str
     other: str
     wrong: int
-    """Rows of one half that contradict the other half."""
+    """Rows that contradict what others say."""
     covered: int
     """Rows that could."""
     values: int
@@ -58,9 +58,7 @@ def dependencies(connection: duckdb.DuckDBPyConnection, profiles: Sequence[Profi
 def candidates(profiles: Sequence[Profile]) -> list[Profile]:
     """Columns with repeated values, numbers with a fraction aside."""
     repeating = [
-        profile
-        for profile in profiles
-        if profile.kind in ("text", "integer", "boolean") and 2 <= profile.distinct <= 0.6 * sum(profile.rows)
+        profile for profile in profiles if profile.kind in ("text", "integer", "boolean") and 2 <= profile.distinct <= 0.6 * profile.rows
     ]
     kept = sorted(repeating, key=lambda profile: -profile.distinct)[:COLUMNS]
     return [profile for profile in repeating if profile in kept]
@@ -80,21 +78,21 @@ def pairs(connection: duckdb.DuckDBPyConnection, columns: Sequence[Profile], sur
         for second in sorted(surprising - {first}):
             other = columns[second]
             if column.distinct >= 0.9 * other.distinct:
-                tried = [contradictions(connection, first, second, fold) for fold in (0, 1)]
-                wrong, covered = (sum(values) for values in zip(*tried, strict=True))
-                yield Dependency(column.name, other.name, wrong, covered, column.distinct)
+                wrong, covered = contradictions(connection, first, second, EVEN)
+                later, _ = contradictions(connection, first, second, EARLY)
+                yield Dependency(column.name, other.name, max(wrong, later), covered, column.distinct)
 
 
-def contradictions(connection: duckdb.DuckDBPyConnection, first: int, second: int, fold: int) -> tuple[int, int]:
-    """Rows of the other fold that contradict what most rows of a fold say, and those it says something about."""
+def contradictions(connection: duckdb.DuckDBPyConnection, first: int, second: int, folds: tuple[int, ...]) -> tuple[int, int]:
+    """Rows that contradict what most of the other half's rows say, of both halves, and the rows they say something about."""
     wrong, covered = connection.execute(
-        f"WITH counted AS (SELECT c{first} AS a, c{second} AS b, count(*) AS n FROM sampled "  # noqa: S608
-        f"WHERE fold = {fold} AND a IS NOT NULL AND b IS NOT NULL GROUP BY ALL), "
-        "told AS (SELECT a, arg_max(b, (n, b)) AS b FROM counted GROUP BY a) "
-        f"SELECT count(*) FILTER (c{second} <> told.b), count(*) FROM sampled JOIN told ON c{first} = told.a "
-        f"WHERE fold = {1 - fold} AND c{second} IS NOT NULL"
+        f"WITH counted AS (SELECT fold IN {folds} AS half, c{first} AS a, c{second} AS b, count(*) AS n FROM sampled "  # noqa: S608
+        f"WHERE c{first} IS NOT NULL AND c{second} IS NOT NULL GROUP BY ALL), "
+        "told AS (SELECT half, a, arg_max(b, (n, b)) AS b FROM counted GROUP BY half, a) "
+        "SELECT coalesce(sum(n) FILTER (counted.b <> told.b), 0), coalesce(sum(n), 0) "
+        "FROM counted JOIN told ON counted.a = told.a AND counted.half <> told.half"
     ).fetchall()[0]
-    return wrong, covered
+    return int(wrong), int(covered)
 
 
 def known(connection: duckdb.DuckDBPyConnection, column: str, other: str) -> dict[str, str]:

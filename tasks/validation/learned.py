@@ -5,7 +5,7 @@ So a rule says how new rows will look, not how the old ones happened to: a set o
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import duckdb
@@ -13,16 +13,21 @@ import duckdb
 from configs.data import Expectation
 from tasks.validation import patterns
 from tasks.validation.patterns import Counts
-from tasks.validation.profile import Profile
+from tasks.validation.profile import EARLY, EVEN, Profile
 
 SET = 200
 """A set of more values is not written down."""
+NUMBER = re.compile(r"[+-]?[0-9]*[.,]?[0-9]+(?:[eE][+-]?[0-9]+)?")
+NUMBERS = 20
+"""More different numbers are measurements, not names of things."""
 SPELT = 1000
 """Values that misspellings are compared with, at most."""
 MARGIN = 0.25
 """By which part of the range of a number's values new ones may lie outside it."""
 MISSING_MARGIN = 1.5
 """How many times as many missing values are still ordinary."""
+RUNNING = 10
+"""Unique numbers that are denser than one in so many are running numbers."""
 REPEATED = 2
 """Rows from which a value counts as known to misspellings."""
 TOLERATED = 0.001
@@ -36,7 +41,7 @@ def allowed(rows: int) -> float:
 
 def rules(profile: Profile, connection: duckdb.DuckDBPyConnection) -> Iterator[Expectation]:
     """The expectations about one column."""
-    present = sum(profile.rows) - sum(profile.missing)
+    present = profile.rows - profile.missing
     yield from missing_rules(profile)
     if not present:
         return
@@ -56,7 +61,7 @@ def expectation(rule: str, column: str, severity: Any = "quarantine", **kwargs: 
 
 def missing_rules(profile: Profile) -> Iterator[Expectation]:
     """Whether values may be missing: never where none is in both halves; otherwise not many more than now."""
-    rows, missing = sum(profile.rows), sum(profile.missing)
+    rows, missing = profile.rows, profile.missing
     if not missing:
         yield expectation("values_to_not_be_null", profile.name)
     elif missing < rows:
@@ -95,38 +100,55 @@ def plain(value: float) -> float | int:
 
 
 def text_rules(profile: Profile, connection: duckdb.DuckDBPyConnection) -> Iterator[Expectation]:
-    """A closed set where the values are one; else how they are written, and that new ones are no misspellings of old ones."""
-    rows = sum(profile.rows)
-    if (values := closed_set(profile)) is not None:
-        yield expectation("values_to_be_in_set", profile.name, value_set=values)
-        return
-    if found := pattern(profile, rows):
+    """A closed set where the values are one; else how they are written, and that new ones are no misspellings of old ones.
+
+    A set that later rows went beyond is only warned of: in sorted data every kind of row has values of its own.
+    """
+    if values := closed_set(profile, EVEN):
+        lasting = closed_set(profile, EARLY) is not None
+        yield expectation("values_to_be_in_set", profile.name, "quarantine" if lasting else "warn", value_set=values)
+        if lasting:
+            return
+    if counts_up(profile):
+        yield expectation("values_to_match_regex", profile.name, regex="^[0-9]+$")
+    elif found := pattern(profile):
         yield expectation("values_to_match_regex", profile.name, regex=found)
     else:
         yield expectation("value_lengths_to_be_between", profile.name, **lengths(profile))
-    known = sorted(frequent(profile.values))
-    if known and profile.complete and len(profile.values) <= SPELT and misspelt_alarms(profile, connection) <= allowed(rows):
+    if misspellings_stand_out(profile, connection):
         yield expectation("tasks.validation.rules:ExpectColumnValuesNotToBeMisspelt", profile.name, value_set=sorted(profile.values))
 
 
-def closed_set(profile: Profile) -> list[str] | None:
-    """A column's values where there are few and one half has nearly all of the other's; None where new ones must be expected."""
+def counts_up(profile: Profile) -> bool:
+    """Whether values are running numbers, which get more digits in time."""
+    if not profile.unique or not all(text.isascii() and text.isdigit() for text in profile.values):
+        return False
+    numbers = list(map(int, profile.values))
+    return max(numbers) - min(numbers) < RUNNING * profile.rows
+
+
+def closed_set(profile: Profile, places: tuple[int, ...]) -> list[str] | None:
+    """A column's values where there are few and some folds have nearly all of the others'; None where new ones must be expected."""
     values = profile.values
-    if not profile.complete or len(values) > SET or sum(values.values()) < 2 * len(values):
+    many = len(values) > (NUMBERS if all(map(NUMBER.fullmatch, values)) else SET)
+    if not profile.complete or many or sum(values.values()) < 2 * len(values):
         return None
-    unseen = sum(rows for half, other in halves(profile) for text, rows in other.items() if text not in half)
-    return sorted(values) if unseen <= allowed(sum(profile.rows)) else None
+    unseen = sum(rows for half, other in profile.trials(places) for text, rows in other.items() if text not in half)
+    return sorted(values) if unseen <= allowed(profile.rows) else None
 
 
-def pattern(profile: Profile, rows: int) -> str | None:
-    """The strictest expression that one half foretells the other with; None where none does."""
-    for learn in patterns.LEARNERS:
-        found = [(learn(half), other) for half, other in halves(profile)]
-        if all(learnt is not None for learnt, _ in found):
-            wrong = sum(alarms(learnt, other) for learnt, other in found if learnt is not None)
-            if wrong <= allowed(rows):
-                return learn(profile.values)
-    return None
+def pattern(profile: Profile) -> str | None:
+    """The strictest expression that some rows foretell the others with; None where none does."""
+    return next(
+        (learn(profile.values) for learn in patterns.LEARNERS if all(foretells(learn, profile, fold) for fold in (EVEN, EARLY))), None
+    )
+
+
+def foretells(learn: patterns.Learner, profile: Profile, places: tuple[int, ...]) -> bool:
+    """Whether what is learned from some folds holds for the others."""
+    found = [(learn(half), other) for half, other in profile.trials(places)]
+    wrong = sum(alarms(learnt, other) for learnt, other in found if learnt is not None)
+    return all(learnt is not None for learnt, _ in found) and wrong <= allowed(profile.rows)
 
 
 def alarms(learnt: str, counts: Counts) -> int:
@@ -135,29 +157,26 @@ def alarms(learnt: str, counts: Counts) -> int:
     return sum(rows for text, rows in counts.items() if not expression.match(text))
 
 
-def halves(profile: Profile) -> tuple[tuple[Mapping[str, int], Mapping[str, int]], ...]:
-    """Each half beside the other."""
-    first, second = profile.folds
-    return (first, second), (second, first)
-
-
 def lengths(profile: Profile) -> dict[str, int]:
     """How long texts are, with a margin."""
     margin = math.ceil(MARGIN * (profile.high - profile.low))
     return {"min_value": max(0, profile.low - margin), "max_value": profile.high + margin}
 
 
-def frequent(values: Mapping[str, int]) -> list[str]:
-    """Values that several rows have."""
-    return [text for text, rows in values.items() if rows >= REPEATED]
+def misspellings_stand_out(profile: Profile, connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether values repeat, and new values are no near misses of old ones."""
+    values = profile.values
+    if not profile.complete or len(values) > SPELT or max(values.values()) < REPEATED:
+        return False
+    return all(misspelt_alarms(profile, connection, places) <= allowed(profile.rows) for places in (EVEN, EARLY))
 
 
-def misspelt_alarms(profile: Profile, connection: duckdb.DuckDBPyConnection) -> int:
-    """Rows of each half that would be misspellings of the other half's values."""
+def misspelt_alarms(profile: Profile, connection: duckdb.DuckDBPyConnection, places: tuple[int, ...]) -> int:
+    """Rows that would be misspellings of the other folds' values."""
     from tasks.validation.rules import misspelt
 
     found = 0
-    for half, other in halves(profile):
+    for half, other in profile.trials(places):
         new = [text for text in other if text not in half]
         if new and half:
             asked = f"SELECT v FROM (SELECT unnest(?::VARCHAR[]) AS v) WHERE {misspelt('v', sorted(half))}"  # noqa: S608

@@ -26,6 +26,7 @@ WORDS = 24
 """A place in a text with more words than this is free."""
 ENOUGH = 20
 """Rows without which nothing is learned about a place in a text."""
+WORD_OR_SIGN = re.compile(r"((?:[0-9A-Za-z]|[^\x00-\x7F])+)|([\x00-/:-@\[-`{-\x7F])")
 UNSEEN = 0.002
 """Share of rows with a value seen once, which estimates (Good, 1953) the share of rows whose value was never seen."""
 
@@ -81,41 +82,39 @@ def bounds(lengths: set[int]) -> str:
 
 
 def word_kinds(counts: Counts) -> str | None:
-    """An expression of words of the kinds seen, in any number, with the signs seen between them."""
-    words, signs = Counter[str](), Counter[str]()
-    edges = [False, False]
-    for text, rows in counts.items():
-        runs = [kind(run) for run in RUNS.findall(text)]
-        words.update({name: rows for name in runs if name in KINDS})
-        signs.update({name: rows for name in runs if name not in KINDS})
-        edges = [edges[0] or runs[:1] != [name for name in runs[:1] if name in KINDS], edges[1] or runs[-1:] != [
-            name for name in runs[-1:] if name in KINDS]]
-    if not words:
+    """An expression of words of the makes seen, in any number, with the signs seen between them; None where words have too many makes.
+
+    Where there are words of letters there may be two of them. Two words have a sign between them, so that a text is matched in one
+    way: time grows with its length alone.
+    """
+    makes, signs = set[str](), set[str]()
+    for text in counts:
+        for word, sign in WORD_OR_SIGN.findall(text):
+            signs |= {sign} - {""}
+            makes |= {"".join(KINDS[kind(run)] for run in RUNS.findall(word))} - {""}
+    if not makes or len(makes) > WORDS:
         return None
-    word = f"(?:{'|'.join(sorted(KINDS[name] for name in words))})"
+    word = f"(?:{'|'.join(sorted(makes))})"
+    signs |= {" "} if any(make in makes for make in (KINDS["lower"], KINDS["capitalised"])) else set()
     if not signs:
-        return whole(f"{word}+")
-    sign = character_class(signs)
-    start, end = (f"{sign}*" if edge else "" for edge in edges)
-    return whole(f"{start}{word}(?:{sign}*{word})*{end}")
+        return whole(word)
+    sign = f"[{''.join(map(escaped_in_class, sorted(signs)))}]"
+    start = f"{sign}*" if any(not text[:1].isalnum() for text in counts) else ""
+    end = f"{sign}*" if any(not text[-1:].isalnum() for text in counts) else ""
+    optional = "?" if any(not WORD_OR_SIGN.sub(r"\1", text) for text in counts) else ""
+    return f"^{start}(?:{word}(?:{sign}+{word})*{end}){optional}$"
 
 
 def characters(counts: Counts) -> str | None:
     """An expression of the characters seen, letters and digits by their kind."""
-    seen = set("".join(counts))
-    classes = [("0-9", str.isdigit), ("a-z", str.islower), ("A-Z", str.isupper)]
-    parts = [name for name, holds in classes if any(holds(character) for character in seen if character.isascii())]
-    if any(not character.isascii() for character in seen):
-        parts.append(r"^\x00-\x7F"[1:].replace(r"\x00-\x7F", r"\x80-\U0010FFFF"))
-    signs = sorted(character for character in seen if character.isascii() and not character.isalnum())
-    if not parts and not signs:
+    seen = sorted(set("".join(counts)))
+    ascii_letters = "".join(character for character in seen if character.isascii() and character.isalnum())
+    ranges = [written for written in ("0-9", "a-z", "A-Z") if re.search(f"[{written}]", ascii_letters)]
+    signs = [escaped_in_class(character) for character in seen if character.isascii() and not character.isalnum()]
+    if not ranges and not signs:
         return None
-    return whole(f"[{''.join(parts)}{''.join(map(escaped_in_class, signs))}]*")
-
-
-def character_class(signs: Counter[str]) -> str:
-    """Any of several characters."""
-    return f"[{''.join(map(escaped_in_class, sorted(signs)))}]"
+    plain = f"[{''.join(ranges + signs)}]"
+    return whole(f"{plain}*" if all(map(str.isascii, seen)) else f"(?:{plain}|[^\\x00-\\x7F])*")
 
 
 def escaped_in_class(sign: str) -> str:

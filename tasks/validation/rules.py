@@ -7,15 +7,14 @@ from typing import Any, ClassVar, Literal
 
 import duckdb
 import pandas as pd
-from great_expectations.compatibility.sqlalchemy import sqlalchemy as sa
-from great_expectations.execution_engine import PandasExecutionEngine, SqlAlchemyExecutionEngine
+import sqlalchemy as sa
+from great_expectations.execution_engine.pandas_execution_engine import PandasExecutionEngine
+from great_expectations.execution_engine.sqlalchemy_execution_engine import SqlAlchemyExecutionEngine
 from great_expectations.expectations.expectation import ColumnMapExpectation, ColumnPairMapExpectation
-from great_expectations.expectations.metrics.map_metric_provider import (
-    ColumnMapMetricProvider,
-    ColumnPairMapMetricProvider,
-    column_condition_partial,
-    column_pair_condition_partial,
-)
+from great_expectations.expectations.metrics.map_metric_provider.column_condition_partial import column_condition_partial
+from great_expectations.expectations.metrics.map_metric_provider.column_map_metric_provider import ColumnMapMetricProvider
+from great_expectations.expectations.metrics.map_metric_provider.column_pair_condition_partial import column_pair_condition_partial
+from great_expectations.expectations.metrics.map_metric_provider.column_pair_map_metric_provider import ColumnPairMapMetricProvider
 
 LETTERS_AN_EDIT = 6
 """A text of 12 letters is a misspelling of another within two edits."""
@@ -53,24 +52,24 @@ def frame_flags(columns: dict[str, pd.Series], condition: str) -> pd.Series:
     return pd.Series(found["broken"].to_numpy(dtype=bool), index=series.index)
 
 
-class ColumnValuesMisspelt(ColumnMapMetricProvider):  # type: ignore[misc]
+class ColumnValuesMisspelt(ColumnMapMetricProvider):
     """Which values are no misspellings."""
 
     condition_metric_name = "column_values.not_misspelt"
     condition_value_keys = ("value_set",)
 
-    @column_condition_partial(engine=PandasExecutionEngine)  # type: ignore[untyped-decorator]
+    @column_condition_partial(engine=PandasExecutionEngine)
     def _pandas(cls, column: pd.Series, value_set: list[str], **_: Any) -> pd.Series:  # noqa: N805
         distinct = pd.Series(column.astype(str).unique())
         broken = distinct[frame_flags({"v": distinct}, misspelt("v", value_set))]
         return ~column.astype(str).isin(broken)
 
-    @column_condition_partial(engine=SqlAlchemyExecutionEngine)  # type: ignore[untyped-decorator]
+    @column_condition_partial(engine=SqlAlchemyExecutionEngine)
     def _sqlalchemy(cls, column: Any, value_set: list[str], **_: Any) -> Any:  # noqa: N805
         return sa.literal_column(f"NOT ({misspelt(quoted(column.name) + '::VARCHAR', value_set)})")
 
 
-class ExpectColumnValuesNotToBeMisspelt(ColumnMapExpectation):  # type: ignore[misc]
+class ExpectColumnValuesNotToBeMisspelt(ColumnMapExpectation):
     """No value is almost, but not quite, one of `value_set`: new values are welcome, slips of the pen are not."""
 
     map_metric: ClassVar[str] = "column_values.not_misspelt"
@@ -79,19 +78,25 @@ class ExpectColumnValuesNotToBeMisspelt(ColumnMapExpectation):  # type: ignore[m
     value_set: list[str]
 
 
-def disagrees(table: str, a: str, b: str, known: dict[str, str]) -> str:
-    """SQL that is true of a row whose `b` is neither the known one of its `a` nor, where none is known, that of most rows with its `a`."""
-    counted = f"SELECT {a}::VARCHAR AS a, {b}::VARCHAR AS b, count(*) AS n FROM {table} WHERE {a} IS NOT NULL AND {b} IS NOT NULL GROUP BY ALL"
-    most = (
-        f"SELECT a, arg_max(b, (n, b)) AS b FROM ({counted}) GROUP BY a HAVING sum(n) >= {MAJORITY} AND 2 * max(n) > sum(n)"  # noqa: S608
+def told(table: str, a: str, b: str, known: dict[str, str]) -> str:
+    """SQL of a table (a, b): what column `b` is for each value of column `a` that is known or that most of its rows agree about."""
+    counted = (
+        f"SELECT {a}::VARCHAR AS a, {b}::VARCHAR AS b, count(*) AS n FROM {table} WHERE {a} IS NOT NULL AND {b} IS NOT NULL GROUP BY 1, 2"  # noqa: S608
     )
-    told = ", ".join(f"({text(key)}, {text(value)})" for key, value in known.items())
-    if told:
-        most = f"SELECT * FROM (VALUES {told}) AS told(a, b) UNION ALL SELECT * FROM ({most}) WHERE a NOT IN ({', '.join(map(text, known))})"  # noqa: S608
-    return most
+    most = f"SELECT a, arg_max(b, (n, b)) AS b FROM ({counted}) GROUP BY a HAVING sum(n) >= {MAJORITY} AND 2 * max(n) > sum(n)"  # noqa: S608
+    if not known:
+        return most
+    pairs = ", ".join(f"({text(key)}, {text(value)})" for key, value in known.items())
+    return f"SELECT * FROM (VALUES {pairs}) AS known(a, b) UNION ALL SELECT * FROM ({most}) WHERE a NOT IN ({', '.join(map(text, known))})"  # noqa: S608
 
 
-class ColumnPairDetermined(ColumnPairMapMetricProvider):  # type: ignore[misc]
+def rows_of(selectable: Any, dialect: Any) -> str:
+    """The rows that Great Expectations judges, a table or a query, as SQL has them after FROM."""
+    query = selectable if isinstance(selectable, sa.Select) else sa.select(sa.text("*")).select_from(selectable)
+    return f"({query.compile(dialect=dialect, compile_kwargs={'literal_binds': True})})"
+
+
+class ColumnPairDetermined(ColumnPairMapMetricProvider):
     """In which rows the second column is what the first one says."""
 
     condition_metric_name = "column_pair_values.determined"
@@ -100,21 +105,21 @@ class ColumnPairDetermined(ColumnPairMapMetricProvider):  # type: ignore[misc]
 
     @column_pair_condition_partial(engine=PandasExecutionEngine)  # type: ignore[untyped-decorator]
     def _pandas(cls, column_A: pd.Series, column_B: pd.Series, known: dict[str, str] | None = None, **_: Any) -> pd.Series:  # noqa: N803, N805
-        right = disagrees("rows", "a", "b", known or {})
+        right = told("rows", "a", "b", known or {})
         condition = f"(SELECT any_value(m.b) FROM ({right}) AS m WHERE m.a = t.a::VARCHAR) <> t.b::VARCHAR"  # noqa: S608
         return ~frame_flags({"a": column_A, "b": column_B}, condition)
 
     @column_pair_condition_partial(engine=SqlAlchemyExecutionEngine)  # type: ignore[untyped-decorator]
     def _sqlalchemy(cls, column_A: Any, column_B: Any, known: dict[str, str] | None = None, **kwargs: Any) -> Any:  # noqa: N803, N805
-        a, b, table = quoted(column_A.name), quoted(column_B.name), kwargs["_table"]
-        right = disagrees(str(table.compile()) if not hasattr(table, "name") else quoted(table.name), a, b, known or {})
+        a, b = quoted(column_A.name), quoted(column_B.name)
+        right = told(rows_of(kwargs["_table"], kwargs["_sqlalchemy_engine"].dialect), a, b, known or {})
         pairs = f"SELECT m.a FROM ({right}) AS m"  # noqa: S608
-        told = f"({a}::VARCHAR IN ({pairs}))"
+        judged = f"({a}::VARCHAR IN ({pairs}))"
         equal = f"(({a}::VARCHAR, {b}::VARCHAR) IN (SELECT (m.a, m.b) FROM ({right}) AS m))"  # noqa: S608
-        return sa.literal_column(f"(coalesce(NOT {told}, TRUE) OR coalesce({equal}, TRUE))")
+        return sa.literal_column(f"(coalesce(NOT {judged}, TRUE) OR coalesce({equal}, TRUE))")
 
 
-class ExpectColumnToDetermineAnother(ColumnPairMapExpectation):  # type: ignore[misc]
+class ExpectColumnToDetermineAnother(ColumnPairMapExpectation):
     """Rows with one value of `column_A` have one value of `column_B`, as a zip code has one city; the flagged value is column_B's.
 
     known: what column_B is for values of column_A; for others it is what most of their rows say, from three rows on
@@ -124,7 +129,7 @@ class ExpectColumnToDetermineAnother(ColumnPairMapExpectation):  # type: ignore[
     success_keys: ClassVar[tuple[str, ...]] = ("column_A", "column_B", "known", "ignore_row_if", "mostly")
     args_keys: ClassVar[tuple[str, ...]] = ("column_A", "column_B", "known")
     ignore_row_if: Literal["both_values_are_missing", "either_value_is_missing", "neither"] = "either_value_is_missing"
-    known: dict[str, str] = {}
+    known: dict[str, str] | None = None
 
 
 def quoted(name: str) -> str:
