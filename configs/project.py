@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from configs.data import Source, Validation, Versioning
+from configs.search import Search
 from configs.section import ImportPath, Name, Section, Share, import_path_or
 
 
@@ -296,6 +297,7 @@ class Project(Section):
     labeling: Labeling = Labeling()
     versioning: Versioning = Versioning()
     training: Training = Training()
+    search: Search = Search()
     optimization: Optimization = Optimization()
     gate: Gate = Gate()
     deployment: Deployment = Deployment()

@@ -81,6 +81,12 @@ def drift(project: ProjectName, changes: Changes = None, json: Json = False) -> 
 
 
 @app.command()
+def tune(project: ProjectName, changes: Changes = None, json: Json = False) -> None:
+    """Search for better hyperparameters, as `search` in the YAML says; a search that was stopped goes on."""
+    flow_run("tune", project, changes, json)
+
+
+@app.command()
 def rollback(project: ProjectName, json: Json = False) -> None:
     """Serve the version before the current one again."""
     from tasks.deployment.rollout import roll_back

@@ -49,18 +49,20 @@ def run_on_ranks(
     ranks: int,
     timeout_s: float,
     on_message: Callable[[dict[str, Any]], None],
+    workers: list[str] | None = None,
 ) -> list[Any]:
     """What `entry` returned on each rank, in the order of the ranks.
 
     `entry` is a `module:function` that is called on every rank as function(arguments, send), inside an initialised Horovod; arguments and
     result are JSON values. Each send(message) arrives as on_message(message), in the calling thread, in the rank's order; lines that a
-    rank prints or logs go to the logger `gyre.ranks`. Modules are found as the driver finds them (its sys.path).
+    rank prints or logs go to the logger `gyre.ranks`. Modules are found as the driver finds them (its sys.path). `workers` are the Dask
+    addresses to use, one a rank, so that several runs can share a cluster; by default the first of them.
 
     Raises RankError, or TimeoutError after `timeout_s`; the ranks have ended by then.
     """
     from horovod.runner.common.util.hosts import HostInfo, get_host_assignments
 
-    workers = choose(client, ranks)
+    workers = workers or choose(client, ranks)
     places = client.run(place, workers=workers)
     slots = get_host_assignments([HostInfo(host, count) for host, count in Counter(map(host_of, workers)).items()], ranks)
     run = Run(ranks, on_message)

@@ -63,7 +63,7 @@ def fit(plan: Plan, strategy: Strategy, send: Send) -> dict[str, Any]:
     if strategy.rank == 0:
         save(fitting.model, plan.checkpoint, facts(plan, weights))
         fitting.commits.remove()
-    return {"weights": weights}
+    return {"weights": weights, "parameters": sum(parameter.numel() for parameter in fitting.model.parameters())}
 
 
 def facts(plan: Plan, weights: str) -> dict[str, object]:

@@ -10,6 +10,7 @@ SURFACE = {
     "down": set(),
     "run": {"project", "--set", "--json"},
     "drift": {"project", "--set", "--json"},
+    "tune": {"project", "--set", "--json"},
     "rollback": {"project", "--json"},
     "predict": {"project", "rows", "--json"},
     "models": {"--json"},

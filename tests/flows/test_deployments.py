@@ -14,7 +14,8 @@ def registry():
 
 
 def test_the_registry_holds_a_cycle_and_a_drift_flow_for_every_project_and_for_any(registry):
-    assert set(registry) == {"cycle/on-demand", "drift/on-demand", "cycle/digits-nightly", "cycle/digits-on-drift", "drift/digits"}
+    on_demand = {"cycle/on-demand", "drift/on-demand", "tune/on-demand"}
+    assert set(registry) == on_demand | {"cycle/digits-nightly", "cycle/digits-on-drift", "drift/digits"}
 
 
 def test_every_entry_point_imports(registry):
