@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from configs.project import ClassificationResult, ImageIntake, Project, TabularIntake
+from configs.project import ClassificationResult, ImageIntake, Project, RegressionResult, TabularIntake, TextIntake
 from configs.section import Section
 
 BUNDLED = Path(__file__).parent
@@ -107,7 +107,13 @@ def walk(location: tuple[int | str, ...]) -> tuple[list[type[Section]], list[str
     return sections, keys
 
 
-TAGS = {ImageIntake: "image", TabularIntake: "tabular", ClassificationResult: "classification"}
+TAGS = {
+    ImageIntake: "image",
+    TabularIntake: "tabular",
+    TextIntake: "text",
+    ClassificationResult: "classification",
+    RegressionResult: "regression",
+}
 
 
 def _sections(annotation: Any) -> list[type[Section]]:

@@ -166,6 +166,8 @@ def flow_run(flow: str, project: str, changes: list[str] | None, json: bool) -> 
     if json:
         emit(report(ended))
     else:
+        if ended.state and ended.state.is_completed() and ended.state.message:
+            console.print(ended.state.message, highlight=False, soft_wrap=True)
         console.print(f"[link={page}]{page}[/link]")
     if ended.state is None or not ended.state.is_completed():
         errors.print(f"[red]{flow} {config.name}: {ended.state.message if ended.state else 'no state'}[/]\nSee {page}", soft_wrap=True)

@@ -1,6 +1,7 @@
 """The whole loop, once: from a source to a model that serves. Started by a schedule, a drift event or a person."""
 
-from prefect import flow
+from prefect import State, flow
+from prefect.states import Completed
 
 from configs.load import load
 from infra.settings import Settings
@@ -17,7 +18,7 @@ from tasks.versioning.task import version
 
 
 @flow(flow_run_name="{project}", log_prints=True)
-def cycle(project: str, overrides: dict[str, str] | None = None, episode: str | None = None) -> Release | None:
+def cycle(project: str, overrides: dict[str, str] | None = None, episode: str | None = None) -> State[Release | None]:
     """Rows to a release, every finished stage reused where its inputs and code are the same.
 
     project: name of a project, or path of its YAML
@@ -26,7 +27,7 @@ def cycle(project: str, overrides: dict[str, str] | None = None, episode: str | 
     """
     config = load(project, overrides, Settings().projects)
     if episode and not claim(config.name, episode):
-        return None
+        return Completed(message=f"{episode} is answered by another run", data=None)
 
     snapshot = locate(config.name, config.source, config.intake, config.result)
     rows = ingest(snapshot, config.source, config.intake, config.result, config.cluster)
@@ -43,4 +44,4 @@ def cycle(project: str, overrides: dict[str, str] | None = None, episode: str | 
 
     if episode:
         close(config.name, episode, release)
-    return release
+    return Completed(message=release.summary, data=release)

@@ -17,7 +17,7 @@ from flows.cycle import cycle
 from flows.drift import drift
 from infra.services.table import READY_DEPLOYMENT
 from infra.settings import Settings
-from tasks.monitoring.events import DRIFT_DETECTED, resource
+from tasks.events import DRIFT_DETECTED, resource
 
 ON_DEMAND = READY_DEPLOYMENT.partition("/")[2]
 """The deployment that `gyre run` and `gyre drift` use: it takes any project, also one outside the projects folder."""

@@ -1,6 +1,7 @@
 """One look at production: what the model was asked, against what it was trained on. Runs on an interval."""
 
-from prefect import flow
+from prefect import State, flow
+from prefect.states import Completed
 
 from configs.load import load
 from infra.settings import Settings
@@ -10,7 +11,7 @@ from tasks.records import DriftReport
 
 
 @flow(flow_run_name="{project}", log_prints=True)
-def drift(project: str, overrides: dict[str, str] | None = None) -> DriftReport:
+def drift(project: str, overrides: dict[str, str] | None = None) -> State[DriftReport]:
     """A verdict on the newest predictions; a confirmed drift with enough late labels emits the event that starts a retraining.
 
     project: name of a project, or path of its YAML
@@ -20,4 +21,4 @@ def drift(project: str, overrides: dict[str, str] | None = None) -> DriftReport:
     champion = serving_champion(config.name)
     report = observe(config.name, champion, config.intake, config.result, config.monitoring)
     decide(report, config.monitoring, config.retraining)
-    return report
+    return Completed(message=report.summary, data=report)

@@ -66,7 +66,10 @@ def follow(flow_run_id: UUID, console: Console, title: str, timeout_s: float = 3
             live.update(stages_table(title, run, task_runs(client, flow_run_id), progress(client, flow_run_id)))
             return run if run.state is not None and run.state.is_final() else None
 
-        return wait_for(ended, f"the end of flow run {flow_run_id}", timeout_s)
+        run = wait_for(ended, f"the end of flow run {flow_run_id}", timeout_s)
+    if not console.is_terminal:
+        console.line()  # a live table ends without one there
+    return run
 
 
 @contextmanager

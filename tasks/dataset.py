@@ -70,18 +70,18 @@ def write_part(rows: pd.DataFrame | pa.Table, folder: Path, number: int) -> None
 
 
 def write_tables(pieces: Iterable[pa.Table], path: Path) -> int:
-    """Tables one after the other in a part, whole or not at all; returns the rows. Without a row there is no part.
+    """Tables one after the other in a part, whole or not at all; returns the rows. Without a table there is no part.
 
     The schema is the first piece's; the others are cast to it (ValueError where a column does not fit).
     """
-    rows = 0
+    counts = []
     with whole_file(path) as temporary, part_writer(temporary) as add:
         for piece in pieces:
             add(piece)
-            rows += len(piece)
-    if not rows:
+            counts.append(len(piece))
+    if not counts:
         path.unlink()
-    return rows
+    return sum(counts)
 
 
 @contextmanager
@@ -91,7 +91,7 @@ def part_writer(path: Path) -> Iterator[Callable[[pa.Table], None]]:
 
     def add(table: pa.Table) -> None:
         nonlocal writer
-        table = table.replace_schema_metadata(None)
+        table = bare(table)
         if writer is None:
             writer = pq.ParquetWriter(path, table.schema, compression="zstd")
         if len(table):
@@ -102,6 +102,16 @@ def part_writer(path: Path) -> Iterator[Callable[[pa.Table], None]]:
     finally:
         if writer is not None:
             writer.close()
+
+
+def bare(table: pa.Table) -> pa.Table:
+    """A table without what its origin noted in its schema (pandas' index, Parquet's field numbers), so that equal rows are equal bytes."""
+    return table.cast(pa.schema([pa.field(field.name, bare_type(field.type)) for field in table.schema]))
+
+
+def bare_type(kind: pa.DataType) -> pa.DataType:
+    """A type whose list items have one name: Parquet calls them `element`, pandas `item`."""
+    return pa.list_(bare_type(kind.value_type)) if pa.types.is_list(kind) else kind
 
 
 def cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -122,7 +132,7 @@ def group_size(table: pa.Table) -> int:
 def rewrite(rows: Stored, folder: Path, change: Callable[[pa.Table], pa.Table]) -> int:
     """A stored folder's parts through `change`, a row group at a time, into a folder that exists; returns the rows.
 
-    A part keeps its name; one that loses all its rows goes. Raises DigestError where the rows were changed.
+    A part keeps its name, also where it loses all its rows. Raises DigestError where the rows were changed.
     """
     paths = part_paths(verified(rows.uri, rows.digest))
     return sum(write_tables(map(change, tables(path)), folder / path.name) for path in paths)

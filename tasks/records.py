@@ -182,6 +182,18 @@ class Release(Record):
     previous: int | None
     reason: str
 
+    @property
+    def summary(self) -> str:
+        """The release in a sentence."""
+        before = f"version {self.previous}" if self.previous is not None else "nothing"
+        match self.status:
+            case "promoted":
+                return f"version {self.version} is promoted, before it {before} served: {self.reason}"
+            case "unchanged":
+                return f"nothing changed: {self.reason}"
+            case _:
+                return f"version {self.version} is rolled back, {before} serves: {self.reason}"
+
 
 class DescriptorDrift(Record):
     """One watched descriptor, production against training."""
@@ -209,6 +221,14 @@ class DriftReport(Record):
     """Time of the newest prediction compared, ISO 8601; empty when there is none."""
     report: str | None
     """Path of the HTML report under the home's `reports`."""
+
+    @property
+    def summary(self) -> str:
+        """The verdict in a sentence."""
+        if self.version is None:
+            return "insufficient: no model serves yet"
+        seen = f"{self.rows} predictions of version {self.version}, {self.labels} late labels since its release"
+        return f"{self.verdict}: {seen}, {self.share:.0%} of the descriptors drifted"
 
 
 class Episode(Record):

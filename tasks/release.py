@@ -41,6 +41,8 @@ class Manifest(Record):
     canary: Canary | None = None
     previous: Served | None = None
     """The champion before, which a rollback brings back."""
+    withdrawn: tuple[Served, ...] = ()
+    """Versions that a person rolled back: no later run of the same graph may bring one back by itself."""
     released_at: str | None = None
     """When the champion began to serve, ISO 8601 with its zone (UTC)."""
 
@@ -73,12 +75,22 @@ def drop_canary(manifest: Manifest, version: int) -> Manifest:
 
 
 def rollback(manifest: Manifest) -> Manifest:
-    """The previous version as champion again and the champion as previous, so a rollback can be taken back. Ends a trial."""
+    """The previous version as champion again and the champion as previous, so a rollback can be taken back. Ends a trial.
+
+    The version left is withdrawn, the one that serves again is not any more.
+    """
     if manifest.previous is None:
         serves = f"only version {manifest.champion.version} has served" if manifest.champion else "nothing serves"
         raise ReleaseError(f"{manifest.project}: there is no version to go back to, {serves}")
-    changed = {"champion": manifest.previous, "canary": None, "previous": manifest.champion, "released_at": now()}
+    back, left = manifest.previous, manifest.champion
+    withdrawn = tuple(each for each in manifest.withdrawn if each.graph_digest != back.graph_digest) + ((left,) if left else ())
+    changed = {"champion": back, "canary": None, "previous": left, "withdrawn": withdrawn, "released_at": now()}
     return manifest.model_copy(update=changed)
+
+
+def withdrawal(manifest: Manifest, graph_digest: str) -> Served | None:
+    """The version of a graph that a person rolled back; None where nobody did."""
+    return next((each for each in manifest.withdrawn if each.graph_digest == graph_digest), None)
 
 
 def served(version: Served) -> dict[str, object]:

@@ -17,9 +17,11 @@ from prefect import Task, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.context import TaskRunContext
+from prefect.events import emit_event
 from pydantic_core import to_json
 
 from infra.settings import Settings
+from tasks.events import resource
 
 # What the cores log is shown on the flow run's page (infra/settings.py names the logger to Prefect).
 logging.getLogger("gyre").setLevel(logging.INFO)
@@ -85,6 +87,14 @@ def outcome_folder(volatile: tuple[str, ...] = ()) -> Path:
     if context is None:
         raise RuntimeError("outcome_folder() is for the inside of a Prefect task; a core is handed its folder")
     return Settings().home / "outcomes" / outcome_key(context.task.fn, context.parameters, volatile)
+
+
+def announce(event: str, project: str, payload: dict[str, Any]) -> str:
+    """Sends one of tasks/events.py about a project; returns its id. Raises RuntimeError where no Prefect server is known."""
+    sent = emit_event(event, {"prefect.resource.id": resource(project)}, payload=payload)
+    if sent is None:
+        raise RuntimeError(f"{project}: {event} was not sent: no Prefect server is known; is PREFECT_API_URL set?")
+    return str(sent.id)
 
 
 def show(project: str, title: str, body: str, **links: str) -> None:

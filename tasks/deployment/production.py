@@ -63,13 +63,12 @@ class Production:
         log.error("%s: version %d is rolled back: %s", self.project, challenger.version, reason)
         return self.release(challenger, "rolled-back", manifest.champion, reason)
 
-    def leave(self, champion: Served) -> Release:
+    def leave(self, champion: Served, reason: str) -> Release:
         """What serves stays; what a killed deployment left half done is finished."""
         manifest = self.manifest()
         if manifest.canary:
             self.take_back(manifest.canary, "its deployment did not end")
         self.registry.serves(self.project, champion.version)
-        reason = f"version {champion.version} serves the same graph already"
         return self.release(champion, "unchanged", manifest.previous, reason)
 
     def roll_back(self) -> Release:

@@ -18,7 +18,7 @@ from tasks.deployment.trial import Trial, try_out, until
 from tasks.inference import InferenceClient, InferenceError
 from tasks.intake import Rows
 from tasks.records import Bundle, Release
-from tasks.release import ReleaseError, Served
+from tasks.release import ReleaseError, Served, withdrawal
 
 log = logging.getLogger("gyre.deployment")
 
@@ -57,9 +57,13 @@ def roll_out(
     production = Production.of(bundle.project, settings)
     folder = kept(bundle, settings.home / "bundles" / bundle.project / bundle.digest[:16])
     with InferenceClient(settings.server_url, bundle.project) as client, production.releases.rollout(bundle.project):
-        champion = production.manifest().champion
+        manifest = production.manifest()
+        champion = manifest.champion
         if champion and same_answers(folder, Path(champion.uri)):
-            return Rollout(production.leave(champion))
+            return Rollout(production.leave(champion, f"version {champion.version} serves the same graph already"))
+        if champion and (left := withdrawal(manifest, read_json(folder / "signature.json")["graph_digest"])):
+            reason = f"the same graph as version {left.version}, which was rolled back by hand; `gyre rollback` takes that back"
+            return Rollout(production.leave(champion, reason))
         replayed = rows(max(1, deployment.canary_requests))
         until(lambda: reachable(client), server_s)
         challenger = registered_bundle(bundle, folder, production)

@@ -2,9 +2,10 @@
 
 from configs.project import Deployment, Intake
 from infra.settings import Settings
+from tasks.events import RELEASE_PROMOTED, RELEASE_ROLLED_BACK
 from tasks.records import Bundle, Champion, Release
 from tasks.release import Releases
-from tasks.stage import show, stage, table
+from tasks.stage import announce, show, stage, table
 
 
 @stage(cached=False)
@@ -26,20 +27,10 @@ def deploy(bundle: Bundle, intake: Intake, deployment: Deployment) -> Release:
     show(
         bundle.project,
         "Release",
-        f"{headline(release)}\n\n{table(figures) if figures else ''}\n\nBack to the version before: `gyre rollback {bundle.project}`",
+        f"**{release.summary}**\n\n{table(figures) if figures else ''}\n\nBack to the version before: `gyre rollback {bundle.project}`",
         model_server=f"{settings.server_url}/v2/models/{bundle.project}",
         MLflow_version=f"{settings.mlflow_url}/#/models/{bundle.project}/versions/{release.version}",
     )
+    if release.status != "unchanged":
+        announce(RELEASE_PROMOTED if release.status == "promoted" else RELEASE_ROLLED_BACK, bundle.project, release.model_dump(mode="json"))
     return release
-
-
-def headline(release: Release) -> str:
-    """A release in a sentence."""
-    before = f"version {release.previous}" if release.previous is not None else "nothing"
-    match release.status:
-        case "promoted":
-            return f"**Version {release.version} is promoted**, before it {before} served: {release.reason}."
-        case "unchanged":
-            return f"**Nothing changed**: {release.reason}."
-        case _:
-            return f"**Version {release.version} is rolled back, {before} serves**: {release.reason}."

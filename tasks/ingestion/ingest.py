@@ -115,6 +115,8 @@ def write_feedback(frozen: Stored, intake: IntakeSection, result: ResultSection,
     built, schema = intakes.build(intake), schema_of(folder)
     frame = normalized(feedback.rows(frozen, built, result.label), "id", built, "feedback", "feedback")
     if not pa.types.is_null(kind := schema.field(result.label).type):
+        if pa.types.is_integer(kind) and results.build(result).classes is None:
+            kind = pa.float64()  # the truth of a whole number may have a fraction
         frame[result.label] = pa.array(frame[result.label], pa.string()).cast(kind).to_pandas()
     for column in set(schema.names) - set(frame.columns):
         frame[column] = None

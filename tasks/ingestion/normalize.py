@@ -68,12 +68,10 @@ def raw_rows(frame: pd.DataFrame, intake: Intake, source: str) -> Rows:
 
 
 def fitting_rows(frame: pd.DataFrame, intake: Intake) -> Rows:
-    """The intake's rows, one a line of the frame. Raises ValueError saying what is wanted; another number of rows means another size."""
-    wanted = f"want {np.prod(intake.input.shape)} values, {' x '.join(map(str, intake.input.shape))} {intake.input.dtype}"
+    """The intake's rows, one a line of the frame. Raises ValueError saying what is wanted."""
+    shaped = [spec for spec in intake.inputs if spec.shape]
+    wanted = "; ".join(f"want {np.prod(spec.shape)} values, {' x '.join(map(str, spec.shape))} {spec.dtype}" for spec in shaped)
     try:
-        rows = intake.rows(frame)
+        return intake.rows(frame)
     except ValueError as error:
-        raise ValueError(f"{', '.join(intake.columns)}: {error} ({wanted})") from None
-    if rows.shape != (len(frame), *intake.input.shape):
-        raise ValueError(f"{', '.join(intake.columns)}: has {rows.size // len(frame)} values ({wanted})")
-    return rows
+        raise ValueError(f"{', '.join(intake.columns)}: {error} ({wanted or 'want what the intake describes'})") from None

@@ -1,20 +1,37 @@
-"""Puts the consensus into the rows, and finds what is doubtful about the labels."""
+"""Puts the consensus into the rows, and finds what is doubtful about the labels.
+
+Rows pass through a row group at a time; the annotators' answers are held in memory as a whole, since each weighs the others.
+"""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from configs.project import Labeling
-from infra.files import digest, whole_file, whole_folder
-from tasks.dataset import read, stored, write
+from infra.files import verified, whole_file, whole_folder
+from tasks.dataset import part_paths, read, rewrite, schema_of, stored, tables
 from tasks.intake import Intake
 from tasks.labeling.consensus import ANSWER, TASK, answers_of, consensus, majority, quality
 from tasks.labeling.suspects import suspects
-from tasks.records import AnnotatorQuality, LabelReport, ValidationReport
+from tasks.records import AnnotatorQuality, LabelReport, Stored, ValidationReport
 from tasks.result import Result
 
 log = logging.getLogger("gyre.labeling")
+
+
+@dataclass(frozen=True)
+class Agreed:
+    """What several annotators' answers come to."""
+
+    labels: pd.Series
+    """Consensus by id, for the rows that have an answer."""
+    agreement: float
+    relabelled: int
+    annotators: tuple[AnnotatorQuality, ...]
 
 
 def label(report: ValidationReport, labeling: Labeling, intake: Intake, result: Result, output: Path) -> LabelReport:
@@ -22,59 +39,82 @@ def label(report: ValidationReport, labeling: Labeling, intake: Intake, result: 
 
     A row of production keeps the truth that arrived for it. Raises ValueError for a missing annotator, DigestError for changed rows.
     """
-    frame = read(report)
-    agreement, relabelled, annotators = 1.0, 0, tuple[AnnotatorQuality, ...]()
-    if labeling.annotators:
-        frame, agreement, relabelled, annotators = agreed(frame, labeling, result.label)
-    labelled = frame[frame[result.label].notna()].reset_index(drop=True)
-    if len(labelled) < len(frame):
-        log.warning("%d rows that nobody labelled are left out", len(frame) - len(labelled))
-    failures = gate(labelled, agreement, labeling, result)
-    found = pd.DataFrame() if failures else suspects(labelled, intake, result, labeling.suspects)
+    agreed = agree(report, labeling, result.label) if labeling.annotators else None
+    given = pa.table({"id": agreed.labels.index, "given": agreed.labels.to_numpy()}) if agreed else None
+    with whole_folder(output / "rows") as partial:
+        rows = rewrite(report, partial, lambda table: labelled(table, given, result.label))
+        if not rows:
+            raise ValueError(f"no row has a label in column {result.label!r}")
+    if rows < report.rows:
+        log.warning("%d rows that nobody labelled are left out", report.rows - rows)
+    made = stored(output / "rows")
+    failures = gate(made, agreed, labeling, result)
+    found = pd.DataFrame() if failures else suspects(sample(made, rows, labeling.sample), intake, result, labeling.suspects)
     if len(found):
         with whole_file(output / "suspects.parquet") as temporary:
             found.to_parquet(temporary, index=False)
-    with whole_folder(output / "rows") as partial:
-        write([labelled], partial)
     return LabelReport(
-        uri=str(output / "rows"),
-        digest=digest(output / "rows"),
-        rows=len(labelled),
-        agreement=agreement,
-        annotators=annotators,
-        relabelled=relabelled,
+        **made.model_dump(),
+        rows=rows,
+        agreement=agreed.agreement if agreed else 1.0,
+        annotators=agreed.annotators if agreed else (),
+        relabelled=agreed.relabelled if agreed else 0,
         suspects=stored(output / "suspects.parquet") if len(found) else None,
         suspected=len(found),
         failures=failures,
     )
 
 
-def agreed(frame: pd.DataFrame, labeling: Labeling, column: str) -> tuple[pd.DataFrame, float, int, tuple[AnnotatorQuality, ...]]:
-    """The rows with the annotators' consensus, the agreement, how many labels differ from the majority, and how each annotator did.
+def agree(rows: Stored, labeling: Labeling, column: str) -> Agreed:
+    """The consensus of the annotators about the source's rows, how far they agree, and how each of them did.
 
     A label that the source brought along is overwritten: annotators are asked because it is not to be trusted.
     """
-    late = frame["origin"] == "feedback"
-    answers = answers_of(frame[~late], labeling.annotators)
+    there = schema_of(Path(rows.uri)).names
+    frame = read(rows, columns=[name for name in ("id", "origin", *labeling.annotators) if name in there])
+    answers = answers_of(frame[frame["origin"] != "feedback"], labeling.annotators)
     labels = consensus(answers)
-    given = frame["id"].map(labels)
-    labelled = frame.assign(**{column: frame[column].where(late, given) if column in frame else given})
     right = answers[ANSWER] == answers[TASK].map(labels)
     changed = int((labels != majority(answers).reindex(labels.index)).sum())
-    return labelled, float(right.mean()) if len(right) else 0.0, changed, quality(answers, labels, labeling.annotators)
+    return Agreed(labels, float(right.mean()) if len(right) else 0.0, changed, quality(answers, labels, labeling.annotators))
 
 
-def gate(frame: pd.DataFrame, agreement: float, labeling: Labeling, result: Result) -> tuple[str, ...]:
+def labelled(table: pa.Table, given: pa.Table | None, column: str) -> pa.Table:
+    """The rows of a row group that have a label; `given` [id, given] is the consensus, which late truth is not changed by."""
+    if given is not None:
+        places = pc.index_in(table["id"], value_set=given["id"].combine_chunks().cast(table["id"].type))
+        consensus_labels = pc.take(given["given"].combine_chunks().cast(pa.string()), places)
+        own = table[column].cast(pa.string()) if column in table.column_names else pa.nulls(len(table), pa.string())
+        labels = pc.if_else(pc.equal(table["origin"], "feedback"), own, consensus_labels)
+        table = table.drop_columns([column]) if column in table.column_names else table
+        table = table.append_column(column, labels)
+    if column not in table.column_names:
+        raise ValueError(f"the rows have no column {column!r} (result.label); they have {', '.join(table.column_names)}")
+    return table if table[column].null_count == 0 else table.filter(pc.is_valid(table[column]))
+
+
+def sample(rows: Stored, count: int, most: int) -> pd.DataFrame:
+    """At most so many rows, spread evenly over all of them."""
+    step, before, taken = max(1, -(-count // most)), 0, []
+    for path in part_paths(Path(rows.uri)):
+        for table in tables(path):
+            taken.append(table.take(pa.array(range(-before % step, len(table), step), pa.int64())))
+            before += len(table)
+    frame: pd.DataFrame = pa.concat_tables(taken, promote_options="permissive").to_pandas()
+    return frame.reset_index(drop=True)
+
+
+def gate(rows: Stored, agreed: Agreed | None, labeling: Labeling, result: Result) -> tuple[str, ...]:
     """Why these labels must not train a model; empty when they may."""
     failures = []
-    if frame.empty:
-        failures.append(f"no row has a label in column {result.label!r}")
-    if agreement < labeling.min_agreement:
+    if agreed and agreed.agreement < labeling.min_agreement:
         failures.append(
-            f"annotators agree with the consensus in {agreement:.1%} of their answers; min_agreement is {labeling.min_agreement:.1%}"
+            f"annotators agree with the consensus in {agreed.agreement:.1%} of their answers; min_agreement is {labeling.min_agreement:.1%}"
         )
     try:
-        result.targets(frame[result.label])
+        for path in part_paths(verified(rows.uri, rows.digest)):
+            for table in tables(path, [result.label]):
+                result.targets(table[result.label].to_pandas())
     except ValueError as error:
         failures.append(str(error))
     return tuple(failures)

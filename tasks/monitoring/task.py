@@ -6,17 +6,16 @@ from uuid import UUID
 
 from prefect import runtime
 from prefect.client.orchestration import get_client
-from prefect.events import emit_event
 from prefect.exceptions import ObjectNotFound
 
 from configs.project import Intake, Monitoring, Result, Retraining
 from infra.files import read_json
 from infra.settings import Settings
+from tasks.events import DRIFT_DETECTED
 from tasks.monitoring.episodes import Announced, ClaimRequested, Instruction, Observed, Released, RetrainingEnded
-from tasks.monitoring.events import DRIFT_DETECTED, resource
 from tasks.monitoring.ledger import Ledger
 from tasks.records import Champion, DriftReport, Episode, Release
-from tasks.stage import show, stage, table
+from tasks.stage import announce, show, stage, table
 
 
 @stage(cached=False)
@@ -53,7 +52,7 @@ def decide(report: DriftReport, monitoring: Monitoring, retraining: Retraining) 
         _, ended = ledger.apply(report.project, RetrainingEnded(held.flow_run_id))
     history, instructions = ledger.apply(report.project, Observed(report, datetime.now(UTC), monitoring, retraining))
     if history.current and any(instruction.kind == "announce" for instruction in instructions):
-        history, _ = ledger.apply(report.project, Announced(history.current.id, announce(history.current, report)))
+        history, _ = ledger.apply(report.project, Announced(history.current.id, announce_drift(history.current, report)))
     show(report.project, "drift episode", what_happens(history.current, (*ended, *instructions)))
     return history.current
 
@@ -99,7 +98,7 @@ def is_over(flow_run_id: str) -> bool:
     return state is not None and state.is_final()
 
 
-def announce(episode: Episode, report: DriftReport) -> str:
+def announce_drift(episode: Episode, report: DriftReport) -> str:
     """Sends the drift event; returns its id."""
     payload = {
         "project": episode.project,
@@ -108,10 +107,7 @@ def announce(episode: Episode, report: DriftReport) -> str:
         "share": report.share,
         "report": report.report,
     }
-    event = emit_event(DRIFT_DETECTED, {"prefect.resource.id": resource(episode.project)}, payload=payload)
-    if event is None:
-        raise RuntimeError(f"{episode.id}: Prefect sent no event; is PREFECT_API_URL set? The next look announces the episode again")
-    return str(event.id)
+    return announce(DRIFT_DETECTED, episode.project, payload)
 
 
 def description(report: DriftReport, monitoring: Monitoring) -> str:

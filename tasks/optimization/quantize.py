@@ -4,14 +4,18 @@ import logging
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from infra.files import digest, verified, whole_file
 from tasks.dataset import SplitName, read
 from tasks.graph import answers, session
+from tasks.graph_parts import joined, split
 from tasks.intake import Intake, Rows
+from tasks.intake.encoder import ENCODED
 from tasks.records import DatasetVersion, Graph
+from tasks.rows import feed
 
 log = logging.getLogger("gyre.optimization")
 
@@ -31,7 +35,7 @@ def quantize(graph: Graph, dataset: DatasetVersion, intake: Intake, calibration_
     source, made = verified(graph.uri, graph.digest), output / "int8.onnx"
     rows = spread(dataset, intake, "train", calibration_rows)
     with whole_file(made) as temporary:
-        quantize_file(source, temporary, intake.input.name, rows)
+        quantize_file(source, temporary, rows)
         # On rows that calibrated it a graph looks better than it is.
         moved = difference(source, temporary, spread(dataset, intake, "test", PARITY_ROWS))
     sizes = f"{source.stat().st_size} -> {made.stat().st_size} bytes"
@@ -47,36 +51,56 @@ def spread(dataset: DatasetVersion, intake: Intake, split: SplitName, count: int
     return intake.rows(frame.iloc[np.linspace(0, len(frame) - 1, min(count, len(frame))).astype(int)])
 
 
-def quantize_file(source: Path, target: Path, name: str, rows: Rows) -> None:
-    """Writes the INT8 form of the graph at `source`, whose input is `name`."""
+def quantize_file(source: Path, target: Path, rows: Rows) -> None:
+    """Writes the INT8 form of the graph at `source`: of the network, behind whatever reads texts and dates."""
+    import onnx
+
+    prefix, core = split(onnx.load(source))
+    batches = [feed(rows[start : start + ROWS_A_BATCH]) for start in range(0, len(rows), ROWS_A_BATCH)]
+    with tempfile.TemporaryDirectory() as folder:
+        front, full, small = (Path(folder) / name for name in ("prefix.onnx", "core.onnx", "int8.onnx"))
+        onnx.save(core, full)
+        if prefix is not None:
+            onnx.save(prefix, front)
+            encode = session(front)
+            batches = [{ENCODED: encode.run(None, batch)[0]} for batch in batches]
+        quantize_core(full, small, batches)
+        made = onnx.load(small)
+        onnx.save(made if prefix is None else joined(prefix, made), target)
+
+
+def quantize_core(source: Path, target: Path, batches: list[dict[str, Any]]) -> None:
+    """Writes the INT8 form of a graph of numbers, calibrated on batches by input name."""
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    with tempfile.TemporaryDirectory() as folder:
-        prepared = Path(folder) / "prepared.onnx"
+    prepared = source.with_name("prepared.onnx")
+    try:
         quant_pre_process(source, prepared)
-        quantize_static(
-            prepared,
-            target,
-            Batches(name, rows),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=OPERATORS,
-            per_channel=True,
-            # Eight bits of weight saturate on CPUs without VNNI, so the answers would depend on the machine; seven cost nothing on digits.
-            reduce_range=True,
-            calibrate_method=CalibrationMethod[METHOD],
-        )
+    except Exception as error:
+        # ONNX Runtime's symbolic inference of shapes does not know every operator (ReduceMax is one); ONNX's own goes on without it.
+        log.info("shapes are inferred by ONNX alone: %s", error)
+        quant_pre_process(source, prepared, skip_symbolic_shape=True)
+    quantize_static(
+        prepared,
+        target,
+        Batches(batches),
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=OPERATORS,
+        per_channel=True,
+        # Eight bits of weight saturate on CPUs without VNNI, so the answers would depend on the machine; seven cost nothing on digits.
+        reduce_range=True,
+        calibrate_method=CalibrationMethod[METHOD],
+    )
 
 
 class Batches:
     """Rows as ONNX Runtime's calibrator reads them."""
 
-    def __init__(self, name: str, rows: Rows) -> None:
-        self.batches: Iterator[dict[str, Rows]] = (
-            {name: rows[start : start + ROWS_A_BATCH]} for start in range(0, len(rows), ROWS_A_BATCH)
-        )
+    def __init__(self, batches: list[dict[str, Any]]) -> None:
+        self.batches: Iterator[dict[str, Any]] = iter(batches)
 
-    def get_next(self) -> dict[str, Rows] | None:
+    def get_next(self) -> dict[str, Any] | None:
         """The next batch by input name; None after the last."""
         return next(self.batches, None)
 

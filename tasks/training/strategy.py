@@ -1,9 +1,12 @@
 """How one training loop runs on one process or on many: the only place that knows of Horovod."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+from configs.project import Training
 
 GROUP_BYTES = 64 * 2**20
 """Gradients are averaged in groups of about this size: the first go out while the backward pass still makes the rest."""
@@ -14,15 +17,22 @@ class Strategy(Protocol):
 
     rank: int
     size: int
+    device: torch.device
 
     def align(self, tensors: dict[str, Tensor]) -> None:
         """Gives every rank the tensors of rank 0, in place."""
 
-    def averaging(self, optimizer: Optimizer, model: nn.Module) -> Optimizer:
+    def averaging(self, optimizer: Optimizer, model: nn.Module, training: Training) -> Optimizer:
         """The optimizer, stepping on the mean of all ranks' gradients."""
+
+    def step(self, optimizer: Optimizer, model: nn.Module, clip: float | None) -> None:
+        """A step on the averaged gradients, their norm at most `clip`."""
 
     def total(self, value: Tensor) -> float:
         """Sum of all ranks' values."""
+
+    def gather(self, values: Tensor) -> Tensor:
+        """All ranks' rows, rank by rank; on the CPU."""
 
 
 class Single:
@@ -31,16 +41,28 @@ class Single:
     rank = 0
     size = 1
 
+    def __init__(self) -> None:
+        self.device = device(0)
+
     def align(self, tensors: dict[str, Tensor]) -> None:
         """Nothing: there is nobody else."""
 
-    def averaging(self, optimizer: Optimizer, model: nn.Module) -> Optimizer:
+    def averaging(self, optimizer: Optimizer, model: nn.Module, training: Training) -> Optimizer:
         """The optimizer itself."""
         return optimizer
+
+    def step(self, optimizer: Optimizer, model: nn.Module, clip: float | None) -> None:
+        """As it is."""
+        clipped(model, clip)
+        optimizer.step()
 
     def total(self, value: Tensor) -> float:
         """The value."""
         return float(value)
+
+    def gather(self, values: Tensor) -> Tensor:
+        """The rows themselves."""
+        return values.cpu()
 
 
 class Horovod:
@@ -52,19 +74,51 @@ class Horovod:
         self.hvd = hvd
         self.rank: int = hvd.rank()
         self.size: int = hvd.size()
+        self.device = device(hvd.local_rank())
 
     def align(self, tensors: dict[str, Tensor]) -> None:
         """Broadcast, in one go."""
         self.hvd.broadcast_parameters(tensors, root_rank=0)
 
-    def averaging(self, optimizer: Optimizer, model: nn.Module) -> Optimizer:
+    def averaging(self, optimizer: Optimizer, model: nn.Module, training: Training) -> Optimizer:
         """Horovod's wrapper, with fixed groups: which gradients are summed together never depends on timing."""
         size = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
-        wrapped: Optimizer = self.hvd.DistributedOptimizer(
-            optimizer, named_parameters=model.named_parameters(), num_groups=1 + size // GROUP_BYTES
-        )
+        options: dict[str, Any] = {"num_groups": 1 + size // GROUP_BYTES, "backward_passes_per_step": training.accumulate}
+        if training.compression == "fp16":
+            options["compression"] = self.hvd.Compression.fp16
+        wrapped: Optimizer = self.hvd.DistributedOptimizer(optimizer, named_parameters=model.named_parameters(), **options)
         return wrapped
+
+    def step(self, optimizer: Any, model: nn.Module, clip: float | None) -> None:
+        """Waits for the averages first where they are clipped."""
+        if clip is None:
+            optimizer.step()
+            return
+        optimizer.synchronize()
+        clipped(model, clip)
+        with optimizer.skip_synchronize():
+            optimizer.step()
 
     def total(self, value: Tensor) -> float:
         """Allreduce."""
         return float(self.hvd.allreduce(value, op=self.hvd.Sum))
+
+    def gather(self, values: Tensor) -> Tensor:
+        """Allgather; ranks may have different numbers of rows."""
+        gathered: Tensor = self.hvd.allgather(values.cpu())
+        return gathered
+
+
+def device(local_rank: int) -> torch.device:
+    """The rank's own GPU where there is one, else the CPU."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    chosen = torch.device("cuda", local_rank % torch.cuda.device_count())
+    torch.cuda.set_device(chosen)
+    return chosen
+
+
+def clipped(model: nn.Module, clip: float | None) -> None:
+    """Scales the gradients down to a norm of `clip`."""
+    if clip is not None:
+        nn.utils.clip_grad_norm_(model.parameters(), clip)

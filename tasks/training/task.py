@@ -23,7 +23,7 @@ def train(dataset: DatasetVersion, intake: Intake, result: Result, training: Tra
     key = f"{dataset.project}-epochs".replace("_", "-")
     progress: Any = create_progress_artifact(0.0, key=key, description=f"Epochs of {dataset.tag} on {training.ranks} ranks")
     with Tracker(settings.tracking_uri, settings.folder("mlflow", "artifacts"), plan, folder.name) as tracker:
-        model = train_network(plan, cluster, tracker, pictures, lambda message: advance(progress, message["epoch"] / message["epochs"]))
+        model = train_network(plan, cluster, tracker, pictures, lambda share: advance(progress, share))
     urls = [settings.report_url(pictures / name) for name in ("curves.png", "errors.png")]
     body = f"{table([model.metrics])}\n\n![Loss and metric of each epoch]({urls[0]})\n\n![Where the answers are wrong]({urls[1]})"
     show(dataset.project, "Training", body, run_in_MLflow=f"{settings.mlflow_url}/{tracker.page}")

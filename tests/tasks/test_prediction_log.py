@@ -15,7 +15,7 @@ def log(tmp_path):
     log = PredictionLog(tmp_path / "it's")
     minutes = [NOON + timedelta(minutes=minute) for minute in range(3)]
     served = {"request_id": ["a", "b", "c"], "time": minutes, "version": [1, 1, 2], "role": ["champion"] * 3}
-    log.append_predictions(pa.table(served | {"row": [[1.0], [2.0], [3.0]], "answer": ["x", "y", "x"]}), "2026-01-01", "0")
+    log.append_predictions(pa.table(served | {"input.height": [1.0, 2.0, 3.0], "answer": ["x", "y", "x"]}), "2026-01-01", "0")
     return log
 
 

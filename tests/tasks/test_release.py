@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 import pytest
 
 from tasks.records import DatasetVersion
-from tasks.release import Manifest, ReleaseError, Releases, Served, drop_canary, promote, rollback, stage_canary
+from tasks.release import Manifest, ReleaseError, Releases, Served, drop_canary, promote, rollback, stage_canary, withdrawal
 
 DATASET = DatasetVersion(uri="/rows", digest="d", project="spots", version=1, tag="spots/v1", commit="c", rows=1, splits={})
 
 
 def version(number):
-    return Served(uri=f"/bundles/{number}", digest=str(number), version=number, graph_digest="g", dataset=DATASET)
+    return Served(uri=f"/bundles/{number}", digest=str(number), version=number, graph_digest=f"g{number}", dataset=DATASET)
 
 
 def released(*numbers):
@@ -46,6 +46,13 @@ def test_a_rollback_swaps_champion_and_previous_and_ends_a_trial():
     assert (manifest.champion, manifest.canary, manifest.previous) == (version(1), None, version(2))
     with pytest.raises(ReleaseError, match="nothing serves"):
         rollback(Manifest(project="spots"))
+
+
+def test_what_a_person_rolled_back_is_withdrawn_until_it_is_taken_back():
+    manifest = rollback(released(1, 2))
+    assert withdrawal(manifest, "g2") == version(2)
+    assert withdrawal(manifest, "g1") is None
+    assert rollback(manifest).withdrawn == (version(1),)
 
 
 def test_dropping_one_canary_leaves_another():

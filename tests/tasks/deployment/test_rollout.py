@@ -16,9 +16,11 @@ from tasks.deployment.registry import Registry, registered
 from tasks.deployment.rollout import roll_back, roll_out
 from tasks.inference import InferenceError
 from tasks.release import ReleaseError, Releases, rollback, stage_canary
+from tasks.rows import TensorSpec, rows_from
 
 PROJECT = "spots"
-ROWS = np.array([[9, 0, 0, 0], [0, 9, 0, 0], [0, 0, 9, 0]], dtype=np.uint8).reshape(3, 2, 2, 1)
+PIXELS = np.array([[9, 0, 0, 0], [0, 9, 0, 0], [0, 0, 9, 0]], dtype=np.uint8).reshape(3, 2, 2, 1)
+ROWS = rows_from([TensorSpec("image", "uint8", (2, 2, 1))], {"image": PIXELS})
 QUICK = Deployment(canary_share=0.5, canary_requests=10, canary_seconds=20)
 
 
@@ -164,7 +166,7 @@ def test_live_requests_that_the_canary_cannot_answer_roll_it_back(deploy, traine
     deploy(trained(1))
     ended = threading.Event()
     unbearable = ROWS[:1].copy()
-    unbearable[0, 1, 1, 0] = 5
+    unbearable["image"][0, 1, 1, 0] = 5
 
     def ask_on():
         with server.client(patience_s=0) as client:
@@ -260,3 +262,14 @@ def test_the_models_of_an_installation_are_listed(deploy, trained, server):
     deploy(trained(2))
     found = [(row["model"], row["version"], row["serves"], row["status"]) for row in registered()]
     assert found == [(PROJECT, 2, "yes", "promoted"), (PROJECT, 1, "", "promoted")]
+
+
+def test_a_run_does_not_bring_back_what_a_person_rolled_back(deploy, trained, server, settings):
+    deploy(trained(1))
+    second = trained(2)
+    deploy(second)
+    roll_back(PROJECT)
+    again = deploy(second).release
+    assert (again.status, again.version) == ("unchanged", 1)
+    assert again.reason == "the same graph as version 2, which was rolled back by hand; `gyre rollback` takes that back"
+    assert deploy(trained(0)).release.status == "promoted"

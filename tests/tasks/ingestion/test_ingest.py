@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from configs.data import Source
-from configs.project import ClassificationResult, Cluster, ImageIntake, TabularIntake
+from configs.project import ClassificationResult, Cluster, ImageIntake, RegressionResult, TabularIntake, TextIntake
 from infra.cluster import open_cluster
 from tasks.dataset import part_paths, read
 from tasks.ingestion.ingest import ingest, snapshot
@@ -20,7 +20,7 @@ NOON = datetime(2026, 1, 1, 12)
 DIGITS = Source(reader="tasks.ingestion.digits:scans", options={"rows": [0, 600], "annotators": 2})
 IMAGE = ImageIntake(kind="image", height=8, width=8)
 DIGIT = ClassificationResult(kind="classification", classes=tuple("0123456789"))
-SIZES = TabularIntake(kind="tabular", columns=("height", "weight"))
+SIZES = TabularIntake(kind="tabular", numeric=("height", "weight"))
 KINDS = ClassificationResult(kind="classification", classes=("cat", "dog"), label="kind")
 HEAD = "code,height,weight,kind,note\n"
 
@@ -58,16 +58,17 @@ def run(client, log, tmp_path):
     return ingested
 
 
-def serve(log, rows, labels):
-    """Puts served rows with their late labels into the log, one a minute."""
-    ids = [f"r{number}" for number in range(len(rows))]
-    times = [NOON + timedelta(minutes=number) for number in range(len(rows))]
-    log.append_predictions(pa.table({"request_id": ids, "time": times, "version": [1] * len(ids), "row": rows, "answer": labels}), "d", "0")
+def serve(log, labels, **inputs):
+    """Puts served rows, a list an input, with their late labels into the log, one a minute."""
+    ids = [f"r{number}" for number in range(len(labels))]
+    times = [NOON + timedelta(minutes=number) for number in range(len(labels))]
+    rows = {f"input.{name}": values for name, values in inputs.items()}
+    log.append_predictions(pa.table({"request_id": ids, "time": times, "version": [1] * len(ids), "answer": labels} | rows), "d", "0")
     log.append_labels(pa.table({"request_id": ids, "time": times[::-1], "label": labels}), "d", "0")
 
 
 def test_one_and_two_workers_write_the_same_bytes(run, log):
-    serve(log, [[7] * 64, [9] * 64], ["3", "4"])
+    serve(log, ["3", "4"], image=[[7] * 64, [9] * 64])
     two = run(DIGITS, IMAGE, DIGIT)
     with open_cluster(Cluster(workers=1)) as one:
         assert run(DIGITS, IMAGE, DIGIT, one, "again").rows.digest == two.rows.digest
@@ -99,7 +100,7 @@ def test_the_last_of_a_repeated_key_stays(run, pets):
 
 
 def test_late_labels_come_last_the_newest_at_the_end(run, log, pets):
-    serve(log, [[5.0, 6.0], [7.0, float("nan")]], ["cat", "dog"])
+    serve(log, ["cat", "dog"], height=[5.0, 7.0], weight=[6.0, float("nan")])
     found = run(pets(f"{HEAD}a,1,1,cat,x\n"))
     frame = read(found.rows)
     assert frame["id"].to_list() == ["a", "r1", "r0"]
@@ -111,14 +112,39 @@ def test_late_labels_come_last_the_newest_at_the_end(run, log, pets):
 
 def test_late_labels_take_the_type_that_the_source_has(run, log, tmp_path):
     pd.DataFrame({"id": [1, 2], "height": [1, 2], "weight": [3, 4], "kind": [0, 1]}).to_parquet(tmp_path / "a.parquet")
-    serve(log, [[5.0, 6.0]], ["1"])
+    serve(log, ["1"], height=[5.0], weight=[6.0])
     kinds = ClassificationResult(kind="classification", classes=("0", "1"), label="kind")
     frame = read(run(Source(reader="parquet", path=str(tmp_path / "a.parquet")), SIZES, kinds).rows)
     assert frame["kind"].to_list() == [0, 1, 1]
 
 
+def test_late_truths_of_numbers_may_have_a_fraction(run, log, tmp_path):
+    pd.DataFrame({"id": [1], "height": [1], "weight": [3], "price": [10]}).to_parquet(tmp_path / "a.parquet")
+    serve(log, ["12.5", "dear", "7"], height=[5.0, 6.0, 7.0], weight=[6.0, 6.0, 6.0])
+    price = RegressionResult(kind="regression", label="price")
+    frame = read(run(Source(reader="parquet", path=str(tmp_path / "a.parquet")), SIZES, price).rows)
+    assert frame["price"].to_list() == [10, 7, 12.5]
+
+
+def test_texts_categories_and_dates_come_in_and_back_from_production(run, log, pets):
+    serve(log, ["dog"], age=[7.0], breed=["pug"], born=[1704067200.0])
+    columns = TabularIntake(kind="tabular", numeric=("age",), categorical=("breed",), dates=("born",))
+    text = "code,age,breed,born,kind\na,1,collie,1/31/2023,dog\nb,x,,soon,cat\n"
+    frame = read(run(pets(text), columns).rows).set_index("id")
+    assert frame["age"].to_list()[::2] == [1, 7]
+    assert frame["breed"].astype(object).where(frame["breed"].notna(), None).to_list() == ["collie", None, "pug"]
+    assert frame["born"].dropna().astype(str).to_list() == ["2023-01-31", "2024-01-01"]
+
+
+def test_messages_come_in_and_back_from_production(run, log, pets):
+    serve(log, ["cat"], note=["mrrr 😀\n"])
+    frame = read(run(pets(f'{HEAD}a,1,1,dog,"wuff, wuff"\nb,1,1,dog,\n'), TextIntake(kind="text", column="note")).rows)
+    assert frame["note"].astype(object).where(frame["note"].notna(), None).to_list() == ["wuff, wuff", None, "mrrr 😀\n"]
+    assert frame["words"].to_list() == [2, 0, 2]
+
+
 def test_late_labels_that_cannot_be_used_are_left_out_and_logged(log, pets, tmp_path, caplog):
-    serve(log, [[5.0, 6.0], [5.0], [7.0, 8.0]], ["cat", "cat", "wolf"])
+    serve(log, ["cat", "cat", "wolf"], height=["5.0", "tall", "7.0"], weight=[6.0, 6.0, 8.0])
     found = snapshot("pets", pets(f"{HEAD}a,1,1,cat,\n"), SIZES, KINDS, log, tmp_path / "outcomes")
     assert found.feedback_rows == 1
     assert "left out 1 of 3 labelled predictions: rows of another size" in caplog.text
@@ -126,7 +152,7 @@ def test_late_labels_that_cannot_be_used_are_left_out_and_logged(log, pets, tmp_
 
 
 def test_late_labels_join_a_source_that_has_annotators_alone(run, log, pets):
-    serve(log, [[5.0, 6.0]], ["dog"])
+    serve(log, ["dog"], height=[5.0], weight=[6.0])
     found = run(pets("code,height,weight,ann\na,1,1,cat\n"))
     assert read(found.rows, columns=["id", "ann", "kind"]).astype(object).where(lambda frame: frame.notna(), None).to_dict("list") == {
         "id": ["a", "r0"],
@@ -137,7 +163,7 @@ def test_late_labels_join_a_source_that_has_annotators_alone(run, log, pets):
 
 def test_a_snapshot_of_an_unchanged_world_is_equal_and_feedback_is_frozen(run, log, pets, tmp_path):
     source = pets(f"{HEAD}a,1,1,cat,\n")
-    serve(log, [[5.0, 6.0]], ["cat"])
+    serve(log, ["cat"], height=[5.0], weight=[6.0])
     before = snapshot("pets", source, SIZES, KINDS, log, tmp_path / "outcomes")
     assert before == snapshot("pets", source, SIZES, KINDS, log, tmp_path / "outcomes")
     log.append_labels(pa.table({"request_id": ["r0"], "time": [NOON + timedelta(days=1)], "label": ["dog"]}), "d", "1")

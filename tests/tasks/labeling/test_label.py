@@ -8,11 +8,12 @@ from configs.load import load
 from infra.files import digest, whole_folder
 from tasks import intake as intakes
 from tasks import result as results
-from tasks.dataset import read, read_file, write
+from tasks.dataset import read, read_file, stored, write
 from tasks.ingestion.digits import images
 from tasks.labeling.consensus import answers_of, consensus, majority
-from tasks.labeling.label import label
+from tasks.labeling.label import label, sample
 from tasks.records import ValidationReport
+from tasks.rows import rows_from
 
 DIGITS = load("digits")
 INTAKE, RESULT = intakes.build(DIGITS.intake), results.build(DIGITS.result)
@@ -21,7 +22,7 @@ INTAKE, RESULT = intakes.build(DIGITS.intake), results.build(DIGITS.result)
 @pytest.fixture
 def rows():
     pixels, labels, ids = images(0, 400)
-    return INTAKE.frame(pixels).assign(id=ids, label=labels, origin="source")
+    return INTAKE.frame(rows_from(INTAKE.inputs, {"image": pixels})).assign(id=ids, label=labels, origin="source")
 
 
 def labelled(frame, section, folder):
@@ -79,3 +80,13 @@ def test_the_same_rows_give_the_same_labels(rows, tmp_path):
     frame = rows.assign(annotator_1=rows["label"], annotator_2=rows["label"].shift(1).fillna("0"), annotator_3=rows["label"])
     section = DIGITS.labeling.model_copy(update={"min_agreement": 0.1})
     assert labelled(frame, section, tmp_path / "a").digest == labelled(frame, section, tmp_path / "b").digest
+
+
+def test_parts_whose_labels_are_given_keep_their_bytes(rows, tmp_path):
+    found = labelled(rows, DIGITS.labeling.model_copy(update={"annotators": ()}), tmp_path)
+    assert found.digest == digest(tmp_path / "in")
+
+
+def test_suspects_are_looked_for_in_an_even_sample(rows, tmp_path):
+    labelled(rows, DIGITS.labeling.model_copy(update={"annotators": ()}), tmp_path)
+    assert sample(stored(tmp_path / "in"), len(rows), 100)["id"].to_list() == rows["id"].to_list()[::4]

@@ -1,0 +1,15 @@
+"""What Gyre tells the world: Prefect events, for triggers and for whoever listens."""
+
+DRIFT_DETECTED = "gyre.drift.detected"
+"""A drift episode wants a retraining. Payload: project, episode, version (champion that drifted), share, report (its HTML page)."""
+DATA_REJECTED = "gyre.data.rejected"
+"""Rows did not pass validation and the run stopped. Payload: project, rows, quarantined, reasons, report (Data Docs' page)."""
+RELEASE_PROMOTED = "gyre.release.promoted"
+"""A version serves. Payload: the Release record."""
+RELEASE_ROLLED_BACK = "gyre.release.rolled-back"
+"""A challenger failed its trial. Payload: the Release record."""
+
+
+def resource(project: str) -> str:
+    """Id of the Prefect resource that a project's events are about."""
+    return f"gyre.model.{project}"
