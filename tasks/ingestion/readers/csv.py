@@ -152,9 +152,7 @@ def streamed(form: Form) -> Iterator[pa.Table]:
     line = 1 if form.csv.names else 2
     try:
         with form.file.open(form.file.compression()) as stream:
-            reader = arrow_csv.open_csv(
-                stream, read_options=reading, parse_options=dialect(form.csv), convert_options=conversion(form, {})
-            )
+            reader = arrow_csv.open_csv(stream, read_options=reading, parse_options=dialect(form.csv), convert_options=conversion(form, {}))
             for batch in reader:
                 table = pa.Table.from_batches([batch])
                 lines = row_lines(table, line)

@@ -35,7 +35,9 @@ def tables(file: File, limits: Limits) -> Iterator[pa.Table]:
             except pa.ArrowInvalid as error:
                 raise ValueError(f"{file.name}: from line {line} on: {str(error)[:300]}; want a JSON object a line, alike in all") from None
             if table.num_columns > limits.columns:
-                raise ValueError(f"{file.name}: has {table.num_columns:,} columns; at most {limits.columns:,} are read (source.limits.columns)")
+                raise ValueError(
+                    f"{file.name}: has {table.num_columns:,} columns; at most {limits.columns:,} are read (source.limits.columns)"
+                )
             schema = schema or table.schema
             line += lines.count(b"\n")
             yield table

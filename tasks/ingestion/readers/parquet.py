@@ -56,7 +56,9 @@ def tables(file: File, limits: Limits) -> Iterator[pa.Table]:
             for batch in parquet.iter_batches(ROWS_A_GROUP, use_threads=False):
                 yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
     except (pa.ArrowException, OSError, MemoryError) as error:
-        raise ValueError(f"{file.name}: cannot be read as Parquet: {str(error)[:200]}; it may be cut off or damaged, write it again") from None
+        raise ValueError(
+            f"{file.name}: cannot be read as Parquet: {str(error)[:200]}; it may be cut off or damaged, write it again"
+        ) from None
 
 
 def checked(metadata: Any, file: File, limits: Limits) -> None:
