@@ -23,7 +23,7 @@ def database(folder: Path) -> Iterator[Any]:
     import duckdb
 
     with tempfile.TemporaryDirectory(dir=folder, prefix=".duckdb-") as spill:
-        options = {"memory_limit": MEMORY, "temp_directory": spill, "threads": 2, "preserve_insertion_order": False}
+        options: dict[str, Any] = {"memory_limit": MEMORY, "temp_directory": spill, "threads": 2, "preserve_insertion_order": False}
         with duckdb.connect(str(Path(spill) / "work.duckdb"), config=options) as opened:
             yield opened
 

@@ -8,6 +8,7 @@ import hashlib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -124,13 +125,12 @@ def submit(client: Any, waiting: list[Job], kept: Path) -> None:
 
     left: Iterator[Job] = iter(waiting)
     most = SUBMITTED * max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
-    running = [client.submit(store.keep, job, kept, pure=False) for job, _ in zip(left, range(most), strict=False)]
+    running = [client.submit(store.keep, job, kept, pure=False) for job in islice(left, most)]
     done = as_completed(running)
     for finished in done:
         finished.result()
-        for job in left:
+        for job in islice(left, 1):
             done.add(client.submit(store.keep, job, kept, pure=False))
-            break
 
 
 def check_alike(found: list[Kept], source: Source) -> None:

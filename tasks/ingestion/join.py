@@ -63,10 +63,8 @@ def check_unique(path: Path, on: str, name: str) -> None:
     with database(path.parent) as opened:
         quoted = '"' + on.replace('"', '""') + '"'
         try:
-            found = opened.execute(
-                f"SELECT {quoted}, count(*) FROM read_parquet(?) WHERE {quoted} IS NOT NULL GROUP BY 1 HAVING count(*) > 1 ORDER BY 1 LIMIT 1",  # noqa: S608
-                [str(path)],
-            ).fetchone()
+            repeated = f"SELECT {quoted}, count(*) FROM read_parquet(?) WHERE {quoted} IS NOT NULL GROUP BY 1 HAVING count(*) > 1"  # noqa: S608
+            found = opened.execute(f"{repeated} ORDER BY 1 LIMIT 1", [str(path)]).fetchone()
         except duckdb.BinderException:
             raise ValueError(f"{name}: no column {on!r} (source.join.on)") from None
     if found:

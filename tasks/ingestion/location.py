@@ -8,8 +8,9 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit, urlunsplit
 
 import fsspec
@@ -102,11 +103,11 @@ class File:
             if facts.get(name):
                 return f"{name} {facts[name]} {facts.get('size')}"
         with self.open() as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+            return hashlib.file_digest(cast("BufferedReader", stream), "sha256").hexdigest()
 
 
 def filesystem(template: str, options: Mapping[str, Any]) -> tuple[Any, str]:
-    """fsspec's file system of a place, and the place's path there."""
+    """The file system of a place, and the place's path there."""
     known = {key: expanded_value(value) for key, value in options.items()}
     try:
         system, path = fsspec.core.url_to_fs(expanded(template), **known)

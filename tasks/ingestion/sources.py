@@ -7,7 +7,7 @@ same columns. A reader whose data can change has an attribute `fingerprint`, a f
 data; without it only changed code or options count as a changed source.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,15 @@ from tasks.ingestion.readers import Slice, csv, functions, images, jsonl, parque
 
 INHERITED = ("columns", "extra", "key", "limits")
 """What an appended source takes from the one that it is appended to, where it does not say its own."""
+
+
+READERS: dict[str, Callable[[Source], list[Slice]]] = {
+    "csv": csv.slices,
+    "jsonl": jsonl.slices,
+    "parquet": parquet.slices,
+    "delta": parquet.delta_slices,
+    "synthetic": synthetic.slices,
+}
 
 
 @dataclass(frozen=True)
@@ -48,22 +57,12 @@ def pieces(source: Source, intake: IntakeSection, label: str, kept: Path) -> lis
 def slices(source: Source, intake: IntakeSection, label: str, kept: Path) -> list[Slice]:
     """The slices of one source."""
     match source.reader:
-        case "csv":
-            return csv.slices(source)
-        case "jsonl":
-            return jsonl.slices(source)
-        case "parquet":
-            return parquet.slices(source)
-        case "delta":
-            return parquet.delta_slices(source)
         case "images":
             return images.slices(source, intake, label)
         case "sql":
             return sql.slices(source, kept)
-        case "synthetic":
-            return synthetic.slices(source)
-        case _:
-            return functions.slices(source)
+        case reader:
+            return READERS.get(reader, functions.slices)(source)
 
 
 def checked_range(name: str, value: Sequence[int], rows: int) -> tuple[int, int]:

@@ -38,7 +38,8 @@ def ahead(items: Callable[[], Iterable[T]], seconds: float, name: str) -> Iterat
     def put(item: object) -> None:
         while not stopped.is_set():
             try:
-                return made.put(item, timeout=0.1)
+                made.put(item, timeout=0.1)
+                break
             except queue.Full:
                 continue
 

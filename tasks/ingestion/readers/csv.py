@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -94,7 +94,7 @@ def header(file: File, form: Csv, limits: Limits) -> tuple[tuple[str, ...], int]
 
 def fields(line: str, form: Csv) -> list[str]:
     """The values of one line."""
-    quoting = csv.QUOTE_MINIMAL if form.quote else csv.QUOTE_NONE
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if form.quote else csv.QUOTE_NONE
     csv.field_size_limit(2**31 - 1)
     return next(csv.reader([line], delimiter=form.delimiter, quotechar=form.quote or None, quoting=quoting), [])
 

@@ -15,8 +15,8 @@ from infra.imports import resolve
 from tasks.ingestion.location import name_of
 from tasks.ingestion.readers import Slice, counted
 
-Rows = pd.DataFrame | pa.Table
-Partition = Callable[[], Rows] | Rows
+Partition = Callable[[], Any] | Any
+"""A function that gives a pandas DataFrame or an Arrow table, or such a table."""
 
 
 def slices(source: Source) -> list[Slice]:
@@ -33,7 +33,7 @@ def slices(source: Source) -> list[Slice]:
 
 def read(partition: Partition) -> Iterator[pa.Table]:
     """A partition's rows. Raises TypeError where it is none."""
-    rows = partition if isinstance(partition, Rows) else partition()
+    rows = partition if isinstance(partition, (pd.DataFrame, pa.Table)) else partition()
     if isinstance(rows, pd.DataFrame):
         rows = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(None)
     if not isinstance(rows, pa.Table):

@@ -37,8 +37,8 @@ def slices(source: Source, intake: IntakeSection, label: str) -> list[Slice]:
             raise ValueError(f"{name_of(source)}: is no folder or archive; want one of {', '.join(ARCHIVES)}")
         file = File(template, template, source.options)
         beside = labels_beside(source, template)
-        facts = [file.content(), beside.content() if beside else None, source.images.model_dump()]
-        return [Slice(file.name, facts, partial(read_archive, file, beside, source, intake, label))]
+        told: list[Any] = [file.content(), beside.content() if beside else None, source.images.model_dump()]
+        return [Slice(file.name, told, partial(read_archive, file, beside, source, intake, label))]
     found = sorted(name[len(path.rstrip("/")) + 1 :] for name in system.find(path) if name.lower().endswith(SUFFIXES))
     if not found:
         raise ValueError(f"{name_of(source)}: holds no image ({', '.join(SUFFIXES)}); set source.path to a folder or archive of images")
@@ -48,7 +48,7 @@ def slices(source: Source, intake: IntakeSection, label: str) -> list[Slice]:
     for group in groups:
         files = [File(template, f"{template.rstrip('/')}/{name}", source.options) for name in group]
         content = hashlib.sha256("".join(file.content() for file in files).encode()).hexdigest()
-        facts = [content, group, beside.content() if beside else None, source.images.model_dump()]
+        facts: list[Any] = [content, group, beside.content() if beside else None, source.images.model_dump()]
         made.append(Slice(PurePosixPath(template).name, facts, partial(read_folder, files, group, beside, source, intake, label)))
     return made
 
@@ -112,7 +112,11 @@ def rows(
         for name, data in images:
             if labels is not None and (key := key_of(name, labels)) is None:
                 continue
-            facts: dict[str, Any] = {label: PurePosixPath(name).parent.name or None} if labels is None else labels.loc[key].to_dict()
+            facts: dict[str, Any] = (
+                {label: PurePosixPath(name).parent.name or None}
+                if labels is None
+                else {str(name): value for name, value in labels.loc[key].items()}
+            )
             facts = {"file": name} | facts
             facts.setdefault("id", name)
             waiting.append(facts | built.frame(decoded(name, data, built, source.limits, Path(folder))).iloc[0].to_dict())

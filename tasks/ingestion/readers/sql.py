@@ -124,14 +124,16 @@ def restored(mark: list[str]) -> Any:
 def fetched(connected: sa.Connection, source: Source, piece: Range) -> Iterator[tuple[list[str], list[tuple[Any, ...]]]]:
     """Column names and rows, ROWS_A_FETCH at a time, ordered by the key, so that equal rows come in equal order."""
     low, high, included = piece
-    query = sa.select(sa.literal_column("*")).select_from(selected(source))
+    query: sa.Select[Any] = sa.select(sa.literal_column("*")).select_from(selected(source))
     column: sa.ColumnClause[Any] = sa.column(source.watermark or form(source).partition_on or "")
     if low is not None:
         query = query.where(column >= low if included else column > low)
     if high is not None:
         query = query.where(column <= high if low is not None or source.watermark else sa.or_(column <= high, column.is_(None)))
     keys = [source.key] if isinstance(source.key, str) else source.key
-    order = [sa.column(key if (spec := source.columns.get(key)) is None else spec.source or key) for key in keys if key != "*"]
+    order: list[sa.ColumnClause[Any]] = [
+        sa.column(key if (spec := source.columns.get(key)) is None else spec.source or key) for key in keys if key != "*"
+    ]
     result = connected.execute(query.order_by(*order) if order else query)
     names = list(result.keys())
     empty = True
