@@ -26,7 +26,9 @@ class SourceSnapshot(Record):
 
     project: str
     fingerprint: str
-    """Digest of the source's files, or of the reader's code and options."""
+    """Digest of the source's slices."""
+    slices: tuple[str, ...] = ()
+    """The slices that its rows are made of, in order: names of folders under the home's `slices`."""
     feedback: Stored | None = None
     """Parquet of served rows whose truth arrived, frozen at this moment."""
     feedback_rows: int = 0

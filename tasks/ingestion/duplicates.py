@@ -1,0 +1,82 @@
+"""Rows that repeat a key: the last stays. Found by DuckDB on disk and in bounded memory, whatever the number of rows."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tasks.dataset import part_paths, tables, write_tables
+
+ROWS_A_PASS = 3_000_000
+"""Keys whose hashes are counted at once; more rows are more passes, not more memory."""
+MEMORY = "384MiB"
+
+
+@contextmanager
+def database(folder: Path) -> Iterator[Any]:
+    """A DuckDB of two threads and bounded memory that spills beside the data."""
+    import duckdb
+
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".duckdb-") as spill:
+        options: dict[str, Any] = {"memory_limit": MEMORY, "temp_directory": spill, "threads": 2, "preserve_insertion_order": False}
+        with duckdb.connect(str(Path(spill) / "work.duckdb"), config=options) as opened:
+            yield opened
+
+
+def drop_repeated(folder: Path) -> int:
+    """Leaves only the last row of every `id` in a folder of parts; returns how many went. Parts without one keep their bytes."""
+    paths = part_paths(folder)
+    rows = sum(pq.read_metadata(path).num_rows for path in paths)
+    with database(folder.parent) as opened:
+        opened.execute("CREATE TABLE doubtful (hash UBIGINT)")
+        passes = -(-rows // ROWS_A_PASS)
+        for number in range(passes):
+            opened.execute(
+                "INSERT INTO doubtful SELECT hash FROM (SELECT hash(id) AS hash FROM read_parquet(?)) WHERE hash % ? = ? "
+                "GROUP BY hash HAVING count(*) > 1",
+                [[str(path) for path in paths], passes, number],
+            )
+        if not opened.execute("SELECT count(*) FROM doubtful").fetchone()[0]:
+            return 0
+        mark_losers(opened, paths)
+        return sum(without(path, losers(opened, path)) for path in paths)
+
+
+def mark_losers(opened: Any, paths: list[Path]) -> None:
+    """The table `losers`: the file and row of every row that a later one repeats."""
+    opened.execute(
+        "CREATE TABLE losers AS SELECT filename, file_row_number AS number FROM ("
+        "SELECT filename, file_row_number, row_number() OVER (PARTITION BY id ORDER BY filename DESC, file_row_number DESC) AS place "
+        "FROM read_parquet(?, filename = true, file_row_number = true) WHERE hash(id) IN (SELECT hash FROM doubtful)) WHERE place > 1",
+        [[str(path) for path in paths]],
+    )
+
+
+def losers(opened: Any, path: Path) -> "np.ndarray[Any, Any]":
+    """The rows of a part that go."""
+    query = "SELECT number FROM losers WHERE filename = ? ORDER BY number"
+    found: np.ndarray[Any, Any] = opened.execute(query, [str(path)]).fetchnumpy()["number"]
+    return found
+
+
+def without(path: Path, rows: "np.ndarray[Any, Any]") -> int:
+    """Writes a part again without some of its rows; returns how many."""
+    if len(rows):
+        write_tables(remaining(path, rows), path)
+    return len(rows)
+
+
+def remaining(path: Path, rows: "np.ndarray[Any, Any]") -> Iterator[pa.Table]:
+    """A part's row groups without some rows."""
+    start = 0
+    for table in tables(path):
+        mine = rows[(rows >= start) & (rows < start + len(table))] - start
+        mask = np.ones(len(table), bool)
+        mask[mine] = False
+        start += len(table)
+        yield table.filter(pa.array(mask))

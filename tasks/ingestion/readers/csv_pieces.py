@@ -1,0 +1,86 @@
+"""Where a large CSV file may be cut: at line ends outside quotation marks, about every PIECE bytes."""
+
+import codecs
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+
+from configs.data import Csv, Limits
+from tasks.ingestion.location import File
+
+PIECE = 64 * 2**20
+"""About a part of a million rows of ten columns."""
+BLOCK = 4 * 2**20
+"""Bytes that are parsed at once."""
+ONE_BYTE = ("utf-8", "ascii", "iso8859-", "cp125", "latin")
+"""Encodings in which a line break is one byte that stands for nothing else."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A range of whole lines."""
+
+    start: int
+    """Bytes."""
+    stop: int
+    line: int
+    """Number of its first line."""
+    digest: str
+    """sha256 of its bytes."""
+
+
+def cut(file: File, form: Csv, limits: Limits, start: int) -> list[Piece] | None:
+    """The file's pieces from byte `start` on; None where it must be streamed: a line break lies in a value, it is packed or elsewhere.
+
+    An appended file keeps its first pieces, so only its new lines are read. Raises ValueError for a line over limits.line_bytes.
+    """
+    if file.local is None or file.compression() or not codecs.lookup(form.encoding).name.startswith(ONE_BYTE):
+        return None
+    pieces: list[Piece] = []
+    line, quote = 1 if form.names else 2, form.quote.encode()
+    with file.open() as stream:
+        stream.seek(start)
+        digest, begin, first, end = hashlib.sha256(), start, line, start
+        for lines in whole_lines(stream, file, limits, line):
+            if quote and breaks_inside(lines, quote):
+                return None
+            digest.update(lines)
+            line, end = line + lines.count(b"\n"), end + len(lines)
+            if end - begin >= PIECE:
+                pieces.append(Piece(begin, end, first, digest.hexdigest()))
+                digest, begin, first = hashlib.sha256(), end, line
+        if end > begin:
+            pieces.append(Piece(begin, end, first, digest.hexdigest()))
+    return pieces
+
+
+def whole_lines(stream: BinaryIO, file: File, limits: Limits, line: int) -> Iterator[bytes]:
+    """Blocks of whole lines. Raises ValueError as soon as a line is over the limit, before more of it is read."""
+    rest = b""
+    while block := stream.read(BLOCK):
+        end = block.rfind(b"\n") + 1
+        if not end:
+            rest += block
+            if len(rest) > limits.line_bytes:
+                from tasks.ingestion.readers.csv import too_long
+
+                raise ValueError(too_long(file, line, limits))
+            continue
+        yield rest + block[:end]
+        line += block.count(b"\n")
+        rest = block[end:]
+    if rest:
+        yield rest
+
+
+def breaks_inside(lines: bytes, quote: bytes) -> bool:
+    """Whether a line break lies between an odd quotation mark and the next, as it does in a quoted value with line breaks."""
+    if quote not in lines:
+        return False
+    data = np.frombuffer(lines, np.uint8)
+    marks = np.flatnonzero(data == quote[0])
+    before = np.searchsorted(marks, np.flatnonzero(data == ord("\n")))
+    return bool((before % 2).any()) or bool(len(marks) % 2)
