@@ -3,55 +3,25 @@
 A type is proposed where `conform` takes every value with it, so that what is inferred from a whole file holds for it.
 """
 
-import json
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import yaml
 
 from configs.data import Column, Source
 from tasks.ingestion.contract import conformed, plain
+from tasks.ingestion.guess import spec_of
 from tasks.ingestion.sniff import first_rows
 from tasks.ingestion.units import FEWEST, SHARES, five
 from tasks.ingestion.values import BLANKS
 
 ROWS = 200_000
 """First rows that are looked at."""
-MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "NULL", "null", "None", "nan", "NaN", "NAN", "-", "--", ".", "(null)", "unknown", "Unknown")
-SURELY_MISSING = ("", "?", "N/A", "n/a", "#N/A", "NULL", "null", "NaN", "nan", "(null)")
-"""Also among words; NA may be Namibia, None an answer."""
-FORMATS = tuple(
-    f"{date}{time}"
-    for date in (
-        "%Y-%m-%d",
-        "%m/%d/%Y",
-        "%d/%m/%Y",
-        "%d.%m.%Y",
-        "%d-%m-%Y",
-        "%m-%d-%Y",
-        "%Y/%m/%d",
-        "%m/%d/%y",
-        "%d/%m/%y",
-        "%d-%b-%Y",
-        "%d-%b-%y",
-        "%d %b %Y",
-        "%b %d, %Y",
-        "%b %d %Y",
-        "%Y%m%d",
-    )
-    for time in ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %H:%M:%S.%f")
-)
-STRAYS = 3
-"""Texts that are no numbers in a column of numbers and are taken for missing ones, at most."""
-STRAY_SHARE = 0.05
-"""Of the rows, that such texts may be."""
-WORDS = 50
-"""More different texts are no names of classes."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +38,7 @@ def infer(source: Source) -> Inferred:
     """The contract of a source's first rows. Raises ValueError where it has none, OSError where it cannot be read."""
     table = first_rows(source, ROWS)
     if not len(table):
-        raise ValueError(f"source {source.path}: no rows to infer a contract from")
+        raise ValueError(f"source {without_password(str(source.path))}: no rows to infer a contract from")
     columns, remarks = {}, {}
     for name in table.column_names:
         columns[name], noticed = column_of(plain(table[name]))
@@ -117,110 +87,12 @@ def typed(values: pa.ChunkedArray) -> tuple[Column, list[str]]:
     return with_usual(values, Column(type=kind)), noticed
 
 
-def spec_of(counts: Counter[str]) -> tuple[Column, list[str]]:
-    """The narrowest contract that takes all texts, and remarks."""
-    there = [text for text in MISSING if text in counts]
-    best, fitting = None, None
-    for spec in candidates(counts):
-        strays = unfit(counts, spec.model_copy(update={"missing": tuple(dict.fromkeys(("", *there)))}))
-        few = len(strays) <= STRAYS and sum(counts[text] for text in strays) <= STRAY_SHARE * counts.total()
-        if not strays or (few and best is None and spec.type in ("integer", "number")):
-            best, fitting = spec.model_copy(update={"missing": tuple(dict.fromkeys(("", *there, *strays)))}), strays
-            if not strays:
-                break
-    if best is None:
-        return words(counts)
-    odd = [f"{text!r} is no {best.type}, taken for a missing value" for text in fitting or []]
-    return best, [*odd, *written(best, counts)]
-
-
-def candidates(counts: Counter[str]) -> Iterator[Column]:
-    """Contracts to try, the narrowest first."""
-    present = [text for text in counts if text not in MISSING]
-    if not present:
-        return
-    if {text.lower() for text in present} <= {"true", "false"}:
-        yield Column(type="boolean")
-    if not any(re.match(r"[+-]?0\d", text) for text in present):
-        digits = sum(bool(re.search(r"\d", text)) for text in present) > 0.5 * len(present)
-        if digits:
-            yield from numbers(present)
-    if sum(bool(re.search(r"\d", text)) for text in present) > 0.9 * len(present):
-        yield Column(type="timestamp")
-        yield from (Column(type="timestamp", format=form) for form in FORMATS)
-
-
-def numbers(present: list[str]) -> Iterator[Column]:
-    """Whole numbers, numbers, with separators, decimal commas and units."""
-    units = Counter(found[1] for text in present if (found := re.fullmatch(r"[+-]?[\d.,]*\d\s*([^\d\s.,+-][^\d]*?)\s*", text)))
-    suffix, times = units.most_common(1)[0] if units else ("", 0)
-    suffixes = ["", suffix] if times >= 0.9 * len(present) else [""]
-    for cut in suffixes:
-        for kind in ("integer", "number"):
-            yield Column(type=kind, suffix=cut)
-            yield Column(type=kind, suffix=cut, thousands=",")
-        yield Column(type="number", suffix=cut, decimal=",")
-        yield Column(type="number", suffix=cut, thousands=".", decimal=",")
-        yield Column(type="number", suffix=cut, thousands=" ", decimal=",")
-
-
-def unfit(counts: Counter[str], spec: Column) -> list[str]:
-    """The texts that a contract does not take, until there are too many."""
-    strays: list[str] = []
-    values = list(counts)
-    while len(strays) <= STRAYS:
-        chosen = spec.model_copy(update={"missing": (*spec.missing, *strays)})
-        try:
-            conformed(pa.chunked_array([pa.array(values, pa.string())]), "", chosen, "")
-        except ValueError as error:
-            found = re.search(r"row (\d+):", str(error))
-            if found is None:
-                break
-            strays.append(values[int(found[1]) - 1])
-        else:
-            break
-    return strays
-
-
-def words(counts: Counter[str]) -> tuple[Column, list[str]]:
-    """The contract of texts."""
-    missing = tuple(text for text in SURELY_MISSING if text in counts or not text)
-    present = [text for text in counts if text not in missing]
-    noticed = []
-    doubtful = [text for text in MISSING if text in counts and text not in missing]
-    if doubtful:
-        noticed.append(f"{', '.join(map(repr, doubtful))} may stand for missing values: add to `missing` if so")
-    if len(present) <= WORDS and present and all(text.endswith(".") and len(text) > 1 for text in present):
-        return Column(type="text", missing=missing, suffix="."), [*noticed, "every value ends with a dot, which is cut"]
-    return Column(type="text", missing=missing), noticed
-
-
-def written(spec: Column, counts: Counter[str]) -> list[str]:
-    """Remarks on how values are written."""
-    noticed = []
-    if spec.suffix:
-        noticed.append(f"values end with {spec.suffix!r}, which is cut")
-    if spec.thousands or spec.decimal != ".":
-        noticed.append(f"numbers are written like {next(text for text in counts if re.search(r'[,.]', text))!r}")
-    if spec.format and (other := swapped(spec.format)) and not unfit(counts, spec.model_copy(update={"format": other})):
-        noticed.append(f"day and month cannot be told apart: {other} fits as well")
-    return noticed
-
-
-def swapped(form: str) -> str | None:
-    """A format with day and month the other way round; None where a date cannot be mistaken so."""
-    for one, other in (("%m/%d", "%d/%m"), ("%d/%m", "%m/%d"), ("%m-%d-", "%d-%m-"), ("%d-%m-", "%m-%d-")):
-        if form.startswith(one):
-            return form.replace(one, other, 1)
-    return None
-
-
 def with_usual(values: pa.ChunkedArray, spec: Column) -> Column:
-    """A number's contract with its usual quantiles, where they say something."""
+    """A number's contract with its usual quantiles, where they say something: of running numbers they double when the rows do."""
     if spec.type not in ("integer", "number"):
         return spec
     numbers = conformed(values, "", spec.model_copy(update={"required": False}), "").drop_null().to_numpy()
-    if len(numbers) < FEWEST:
+    if len(numbers) < FEWEST or (spec.type == "integer" and len(np.unique(numbers)) == len(numbers)):
         return spec
     found = five([float(f"{value:.6g}") for value in np.quantile(numbers, SHARES, method="inverted_cdf")])
     return spec.model_copy(update={"usual": found}) if len(set(found)) >= 3 else spec
@@ -234,6 +106,7 @@ def candidate_key(table: pa.Table) -> str:
         if (pa.types.is_integer(table[name].type) or pa.types.is_string(table[name].type))
         and not table[name].null_count
         and pc.count_distinct(table[name]).as_py() == len(table)
+        and not (pa.types.is_string(table[name].type) and pc.any(pc.match_substring(table[name], " ")).as_py())
     ]
     named = [name for name in unique if re.search(r"(^|_)(id|key|uuid|index|number|instant)$|ID$|Id$", name)]
     first = [name for name in unique if name == table.column_names[0]]
@@ -243,19 +116,26 @@ def candidate_key(table: pa.Table) -> str:
 def to_yaml(inferred: Inferred) -> str:
     """The `source:` section of a project's YAML, with the remarks as comments."""
     source, remarks = inferred.source, inferred.remarks
+    key = source.key if isinstance(source.key, str) else list(source.key)
     lines = [f"# inferred from the first {inferred.rows} rows; read it, and change what you know better", "source:"]
     lines += [f"  # {remarks[name]}" for name in ("", "key") if name in remarks]
-    lines += [f"  reader: {source.reader}", f"  path: {quoted(source.path)}", f"  key: {quoted(source.key)}"]
-    changed = source.csv.model_dump(exclude_defaults=True)
-    lines += [f"  csv: {quoted(changed)}"] if changed else []
-    lines += [f"  sql: {quoted(source.sql.model_dump(exclude_none=True))}"] if source.sql else []
+    lines += [f"  reader: {source.reader}", f"  path: {flow(without_password(str(source.path)))}", f"  key: {flow(key)}"]
+    changed = source.csv.model_dump(mode="json", exclude_defaults=True)
+    lines += [f"  csv: {flow(changed)}"] if changed else []
+    lines += [f"  sql: {flow(source.sql.model_dump(exclude_none=True))}"] if source.sql else []
     lines.append("  columns:")
     for name, spec in source.columns.items():
         comment = f"  # {remarks[name]}" if name in remarks else ""
-        lines.append(f"    {quoted(name)}: {quoted(spec.model_dump(exclude_defaults=True))}{comment}")
+        lines.append(f"    {flow(name)}: {flow(spec.model_dump(mode='json', exclude_defaults=True))}{comment}")
     return "\n".join(lines) + "\n"
 
 
-def quoted(value: Any) -> str:
-    """A value as YAML and JSON both have it."""
-    return json.dumps(value, ensure_ascii=False)
+def without_password(url: str) -> str:
+    """A URL whose password is a variable of the environment: it would be read by whoever reads the YAML."""
+    return re.sub(r"://([^:/@]*):(?!\$)[^@/]*@", r"://\1:$PASSWORD@", url)
+
+
+def flow(value: Any) -> str:
+    """A value as YAML has it on one line."""
+    written: str = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=2**20)
+    return written.removesuffix("...\n").strip()

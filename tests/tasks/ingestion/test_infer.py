@@ -8,9 +8,9 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
-from configs.data import Source
+from configs.data import Source, Sql
 from tasks.ingestion.contract import conform
-from tasks.ingestion.infer import infer, to_yaml
+from tasks.ingestion.infer import Inferred, infer, to_yaml
 from tasks.ingestion.sniff import first_rows, sniffed
 
 DATA = Path(os.environ.get("GYRE_DATA", Path(__file__).parents[4] / "shared/data"))
@@ -58,6 +58,12 @@ def test_the_taxis_column_without_a_value_is_named():
 def test_beers_units_and_missing_texts_are_noticed():
     found = real("tabular/beers/dirty.csv")
     assert "N/A" in found.source.columns["ibu"].missing
+    assert found.remarks["ounces"].startswith("numbers that end in different ways ('oz")
+    assert "0.09%" not in found.source.columns["abv"].missing
+
+
+def test_running_numbers_have_no_usual_values():
+    assert real("drift/bike_sharing_hour.csv").source.columns["instant"].usual is None
 
 
 def test_month_and_day_are_told_apart_by_the_values():
@@ -137,3 +143,8 @@ def test_files_and_tables_with_types_keep_them(tmp_path):
 def test_an_unknown_kind_of_file_is_named_with_the_known_ones():
     with pytest.raises(ValueError, match=r"rows.xyz: cannot tell what .xyz is; known are .parquet"):
         sniffed("rows.xyz")
+
+
+def test_a_password_does_not_get_into_the_yaml():
+    found = Inferred(Source(reader="sql", path="postgresql://ann:s3cret@db:5432/shop", sql=Sql(table="t")), 1, {})
+    assert "path: postgresql://ann:$PASSWORD@db:5432/shop" in to_yaml(found)
