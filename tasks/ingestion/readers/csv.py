@@ -24,7 +24,7 @@ from tasks.ingestion.readers import LINE, ChangedError, Slice
 from tasks.ingestion.readers.csv_pieces import BLOCK, Piece, cut
 
 Types = Mapping[str, pa.DataType]
-PLAIN = {"integer": pa.int64(), "number": pa.float64()}
+PLAIN = {"integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_(), "timestamp": pa.timestamp("us")}
 """Contract types that the parser may read at once."""
 
 
@@ -59,12 +59,12 @@ def empty(names: tuple[str, ...]) -> Iterator[pa.Table]:
 
 
 def plain_types(source: Source) -> dict[str, pa.DataType]:
-    """The source's columns that hold nothing but numbers with a decimal point, by the contract; one that has other texts falls back."""
+    """The source's columns that need no cleaning, by the contract; a chunk that has other texts in one falls back to text."""
     plain = {name: column for name, column in source.columns.items() if column.type in PLAIN}
     return {
         column.source or name: PLAIN[column.type]
         for name, column in plain.items()
-        if set(column.missing) <= {""} and not column.suffix and not column.thousands and column.decimal == "."
+        if set(column.missing) <= {""} and not (column.suffix or column.thousands or column.format) and column.decimal == "."
     }
 
 

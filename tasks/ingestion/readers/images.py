@@ -17,7 +17,6 @@ import pyarrow as pa
 
 from configs.data import Limits, Source
 from configs.project import Intake as IntakeSection
-from tasks import intake as intakes
 from tasks.ingestion.location import File, filesystem, name_of, place
 from tasks.ingestion.readers import Slice, counted
 from tasks.ingestion.readers.archives import members
@@ -107,6 +106,8 @@ def rows(
     images: Iterator[tuple[str, bytes]], labels: pd.DataFrame | None, source: Source, intake: IntakeSection, label: str
 ) -> Iterator[pa.Table]:
     """Tables of `id` (the file, where labels have no such column), the intake's columns, and the label or the columns of the labels."""
+    from tasks import intake as intakes
+
     built, waiting = intakes.build(intake), []
     with tempfile.TemporaryDirectory() as folder:
         for name, data in images:
@@ -133,7 +134,7 @@ def key_of(name: str, labels: pd.DataFrame) -> str | None:
     return next((key for start in range(len(parts)) if (key := "/".join(parts[start:])) in labels.index), None)
 
 
-def decoded(name: str, data: bytes, intake: intakes.Intake, limits: Limits, folder: Path) -> Any:
+def decoded(name: str, data: bytes, intake: Any, limits: Limits, folder: Path) -> Any:
     """One row of the intake. Raises ValueError for what is no image or has more pixels than limits.pixels, as its header says."""
     from PIL import Image, UnidentifiedImageError
 
