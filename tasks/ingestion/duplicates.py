@@ -39,8 +39,7 @@ def hasher() -> Iterator[Callable[[pa.ChunkedArray], Hashes]]:
 
         def hashes(ids: pa.ChunkedArray) -> Hashes:
             opened.register("ids", pa.table({"id": ids}))
-            found: Hashes = opened.execute("SELECT hash(id) AS hash FROM ids").fetchnumpy()["hash"]
-            return found
+            return np.asarray(opened.execute("SELECT hash(id) AS hash FROM ids").fetchnumpy()["hash"])
 
         yield hashes
 

@@ -129,10 +129,14 @@ def submit(client: Any, waiting: list[Job], kept: Path) -> None:
     most = SUBMITTED * max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
     running = [client.submit(store.keep, job, kept, pure=False) for job in islice(left, most)]
     done = as_completed(running)
-    for finished in done:
-        finished.result()
-        for job in islice(left, 1):
-            done.add(client.submit(store.keep, job, kept, pure=False))
+    try:
+        for finished in done:
+            finished.result()
+            for job in islice(left, 1):
+                running.append(client.submit(store.keep, job, kept, pure=False))
+                done.add(running[-1])
+    finally:
+        client.cancel(running)
 
 
 def check_alike(found: list[Kept], source: Source) -> None:

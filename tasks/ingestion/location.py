@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from io import BufferedReader
+from io import BufferedIOBase, BufferedReader
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit, urlunsplit
@@ -24,6 +24,7 @@ CHECKSUMS = ("ETag", "etag", "md5Hash", "content_md5", "checksum")
 """What file systems call a checksum that changes with the content."""
 SETTLED_NS = 2_000_000_000
 """A file that changed less than this ago may change again within the clock's grain; it is read every time."""
+BUFFER = 4 * 2**20
 GLOB = re.compile(r"[*?\[]")
 
 
@@ -91,8 +92,8 @@ class File:
     def open(self, compression: str | None = None) -> BinaryIO:
         """The file's bytes, as they are stored or unpacked."""
         system, path = self.system()
-        stream: BinaryIO = system.open(path, "rb", compression=compression)
-        return stream
+        stream = system.open(path, "rb", compression=compression)
+        return stream if isinstance(stream, BufferedIOBase) else cast(BinaryIO, BufferedReader(stream, BUFFER))
 
     def compression(self) -> str | None:
         """How the file is packed, by its name; None for plain files."""
@@ -155,7 +156,7 @@ def matched(source: Source) -> list[File]:
     system, path = filesystem(template, source.options)
     if GLOB.search(path.split("?")[0] if "://" in path else path):
         found = [file for file in system.glob(path) if system.isfile(file)]
-    elif system.isdir(path):
+    elif not template.startswith("http") and system.isdir(path):
         found = [file for file in system.find(path) if f".{source.reader}" in PurePosixPath(file).name]
     else:
         found = [path] if system.exists(path) else []

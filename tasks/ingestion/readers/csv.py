@@ -135,7 +135,7 @@ def parse(chunk: bytes, form: Form, line: int) -> pa.Table:
                 pa.BufferReader(chunk), read_options=reading, parse_options=dialect(form.csv), convert_options=conversion(form, types)
             )
         except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-            if not types or "Row #" in str(error):
+            if not types or "Expected" in str(error):
                 raise ValueError(explained(str(error), form.file, line)) from None
     raise AssertionError("the last attempt returns or raises")
 
@@ -177,10 +177,10 @@ def conversion(form: Form, types: Types) -> arrow_csv.ConvertOptions:
 
 def explained(error: str, file: File, line: int) -> str:
     """What Arrow says, with the line in the file and the key to set."""
+    if "UTF8" in error:
+        return f"{file.name}: from line {line} on: text that is not in the encoding; set source.csv.encoding"
     if found := re.search(r"Row #(\d+): (.*)", error, re.DOTALL):
         return f"{file.name}: line {line + int(found[1]) - 1}: {found[2][:300]}; mend the line, or set source.csv.delimiter or quote"
-    if "UTF8" in error:
-        return f"{file.name}: from line {line} on, text is not in the encoding that is said; set source.csv.encoding"
     return f"{file.name}: from line {line} on: {error[:300]}"
 
 

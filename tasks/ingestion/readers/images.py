@@ -105,7 +105,7 @@ def table_of(data: bytes, name: str, source: Source) -> pd.DataFrame:
 def rows(
     images: Iterator[tuple[str, bytes]], labels: pd.DataFrame | None, source: Source, intake: IntakeSection, label: str
 ) -> Iterator[pa.Table]:
-    """Tables of `id` (the file, where labels have no such column), the intake's columns, and the label or the columns of the labels."""
+    """Tables of `file`, `id` (the same, where that is the key and labels have no such column), the intake's columns, and the label or the columns of the labels."""
     from tasks import intake as intakes
 
     built, waiting = intakes.build(intake), []
@@ -119,7 +119,8 @@ def rows(
                 else {str(name): value for name, value in labels.loc[key].items()}
             )
             facts = {"file": name} | facts
-            facts.setdefault("id", name)
+            if source.key == "id":
+                facts.setdefault("id", name)
             waiting.append(facts | built.frame(decoded(name, data, built, source.limits, Path(folder))).iloc[0].to_dict())
             if len(waiting) == IMAGES_A_TABLE:
                 yield pa.Table.from_pandas(pd.DataFrame(waiting), preserve_index=False).replace_schema_metadata(None)
