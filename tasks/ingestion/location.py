@@ -93,7 +93,7 @@ class File:
         """The file's bytes, as they are stored or unpacked."""
         system, path = self.system()
         stream = system.open(path, "rb", compression=compression)
-        return stream if isinstance(stream, BufferedIOBase) else cast(BinaryIO, BufferedReader(stream, BUFFER))
+        return cast("BinaryIO", stream if isinstance(stream, BufferedIOBase) else BufferedReader(stream, BUFFER))
 
     def compression(self) -> str | None:
         """How the file is packed, by its name; None for plain files."""
@@ -101,7 +101,7 @@ class File:
         return packed.get(PurePosixPath(self.name).suffix)
 
     def state(self) -> tuple[int, int, int] | None:
-        """Size, time of change and inode of a file of this machine, which is not read again while they last; None for a fresh or far one."""
+        """Size, time of change and inode: a file of this machine is not read again while they last. None for a fresh or far one."""
         if self.local is None:
             return None
         facts = self.local.stat()

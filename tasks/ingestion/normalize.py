@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from configs.project import Intake as IntakeSection
 from configs.project import ImageIntake, TabularIntake, TextIntake
+from configs.project import Intake as IntakeSection
 from tasks.ingestion.keys import Key, ids
 from tasks.ingestion.readers import LINE
 

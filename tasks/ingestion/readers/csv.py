@@ -8,7 +8,7 @@ import csv
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ from pyarrow import csv as arrow_csv
 from configs.data import Csv, Limits, Source
 from tasks.ingestion.location import File, matched
 from tasks.ingestion.readers import LINE, ChangedError, Slice
-from tasks.ingestion.readers.csv_pieces import BLOCK, Piece, cut
+from tasks.ingestion.readers.csv_pieces import BLOCK, Piece, cut, texts, too_long, whole_rows
 
 Types = Mapping[str, pa.DataType]
 PLAIN = {"integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_(), "timestamp": pa.timestamp("us")}
@@ -99,14 +99,6 @@ def fields(line: str, form: Csv) -> list[str]:
     return next(csv.reader([line], delimiter=form.delimiter, quotechar=form.quote or None, quoting=quoting), [])
 
 
-def too_long(file: File, line: int, limits: Limits) -> str:
-    """What is wrong with a line that does not end."""
-    return (
-        f"{file.name}: line {line} is longer than {limits.line_bytes:,} bytes (source.limits.line_bytes); "
-        "is it a CSV file, and is source.csv.quote right?"
-    )
-
-
 def parsed(form: Form, piece: Piece) -> Iterator[pa.Table]:
     """A piece's rows. Raises ChangedError where its bytes are no longer those that were looked at."""
     digest, line, rest = hashlib.sha256(), piece.line, b""
@@ -142,26 +134,17 @@ def parse(chunk: bytes, form: Form, line: int) -> pa.Table:
 
 def streamed(form: Form) -> Iterator[pa.Table]:
     """The rows of a file whose quoted values hold line breaks, that is packed, or lies elsewhere."""
-    reading = arrow_csv.ReadOptions(
-        column_names=form.names,
-        skip_rows=0 if form.csv.names else 1,
-        block_size=form.limits.line_bytes,
-        use_threads=False,
-        encoding=form.csv.encoding,
-    )
-    line = 1 if form.csv.names else 2
+    plain = replace(form, csv=form.csv.model_copy(update={"encoding": "utf-8"}))
+    line, head = 1, not form.csv.names
     try:
-        with form.file.open(form.file.compression()) as stream:
-            reader = arrow_csv.open_csv(stream, read_options=reading, parse_options=dialect(form.csv), convert_options=conversion(form, {}))
-            for batch in reader:
-                table = pa.Table.from_batches([batch])
-                lines = row_lines(table, line)
-                line = int(lines[-1])
-                yield table.append_column(LINE, pa.array(lines[:-1], pa.int64()))
-    except pa.ArrowInvalid as error:
-        if "straddling" in str(error):
-            raise ValueError(too_long(form.file, line, form.limits)) from None
-        raise ValueError(explained(str(error), form.file, line)) from None
+        for rows in whole_rows(texts(form.file, form.csv.encoding), form.file, form.csv, form.limits):
+            chunk = rows[rows.find(b"\n") + 1 or len(rows) :] if head else rows
+            line, head = line + head, False
+            if chunk:
+                yield with_lines(parse(chunk, plain, line), chunk, line)
+                line += chunk.count(b"\n")
+    except UnicodeDecodeError:
+        raise ValueError(explained("UTF8", form.file, line)) from None
 
 
 def dialect(form: Csv) -> arrow_csv.ParseOptions:
@@ -185,17 +168,20 @@ def explained(error: str, file: File, line: int) -> str:
 
 
 def with_lines(table: pa.Table, chunk: bytes, line: int) -> pa.Table:
-    """A table with LINE: every line a row but the blank ones."""
+    """A table with LINE: every line a row, but for blank ones and for line breaks inside values."""
     lines = chunk.count(b"\n") + (not chunk.endswith(b"\n"))
     numbers: npt.NDArray[Any] = np.arange(line, line + lines)
     if lines != len(table):
-        numbers = numbers[[bool(text.strip(b"\r")) for text in chunk.split(b"\n")[:lines]]]
-    return table.append_column(LINE, pa.array(numbers[: len(table)], pa.int64()))
+        full = numbers[[bool(text.strip(b"\r")) for text in chunk.split(b"\n")[:lines]]]
+        numbers = full if len(full) == len(table) else line + row_starts(table)
+    return table.append_column(LINE, pa.array(numbers, pa.int64()))
 
 
-def row_lines(table: pa.Table, line: int) -> npt.NDArray[np.int64]:
-    """Each row's first line and that of the row after the last [rows + 1], line breaks inside values counted."""
+def row_starts(table: pa.Table) -> npt.NDArray[np.int64]:
+    """Lines before each row [rows], line breaks inside values counted."""
     breaks = np.ones(len(table), np.int64)
     for column in table.columns:
-        breaks += pc.fill_null(pc.count_substring(column, "\n"), 0).to_numpy()
-    return np.concatenate([[line], line + np.cumsum(breaks)])
+        if pa.types.is_string(column.type):
+            breaks += pc.fill_null(pc.count_substring(column, "\n"), 0).to_numpy()
+    starts: npt.NDArray[np.int64] = np.cumsum(breaks) - breaks
+    return starts

@@ -113,11 +113,8 @@ def rows(
         for name, data in images:
             if labels is not None and (key := key_of(name, labels)) is None:
                 continue
-            facts: dict[str, Any] = (
-                {label: PurePosixPath(name).parent.name or None}
-                if labels is None
-                else {str(name): value for name, value in labels.loc[key].items()}
-            )
+            found = {label: PurePosixPath(name).parent.name or None} if labels is None else dict(labels.loc[key])
+            facts: dict[str, Any] = {str(column): value for column, value in found.items()}
             facts = {"file": name} | facts
             if source.key == "id":
                 facts.setdefault("id", name)

@@ -23,7 +23,7 @@ def until(answers, process=None):
     while True:
         try:
             return answers()
-        except Exception:  # noqa: BLE001
+        except Exception:
             assert time.monotonic() < deadline
             assert process is None or process.poll() is None
             time.sleep(0.05)
@@ -102,7 +102,8 @@ def pets(database):
         connected.execute("DROP TABLE IF EXISTS pets")
         connected.execute("CREATE TABLE pets (id bigint, height numeric, kind text, changed timestamp)")
         connected.execute(
-            "INSERT INTO pets SELECT i, i / 10.0, CASE WHEN i % 2 = 0 THEN 'cat' ELSE 'dog' END, timestamp '2026-01-01' + i * interval '1 s' "
+            "INSERT INTO pets "
+            "SELECT i, i / 10.0, CASE WHEN i % 2 = 0 THEN 'cat' ELSE 'dog' END, timestamp '2026-01-01' + i * interval '1 s' "
             "FROM generate_series(1, 1000) t(i)"
         )
 
