@@ -73,8 +73,7 @@ def gyre(path, folder):
         made = ingest(found, source, intake, result, client, folder / "outcomes" / "rows", kept)
         seconds = time.perf_counter() - started
         peaks = [*client.run(peak).values(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]
-    sys.stdout.write(json.dumps({"seconds": seconds, "looked": looked, "rows": made.rows.rows, "mib": round(max(peaks))}) + "
-")
+    sys.stdout.write(json.dumps({"seconds": seconds, "looked": looked, "rows": made.rows.rows, "mib": round(max(peaks))}) + "\n")
 
 
 def peak():
@@ -89,8 +88,7 @@ def copied(path, folder):
     connection = duckdb.connect(config={"threads": 2})
     started = time.perf_counter()
     connection.execute(f"COPY (SELECT * FROM read_csv('{path}')) TO '{folder / 'duckdb.parquet'}' (FORMAT parquet, COMPRESSION zstd)")  # noqa: S608
-    sys.stdout.write(json.dumps({"seconds": time.perf_counter() - started}) + "
-")
+    sys.stdout.write(json.dumps({"seconds": time.perf_counter() - started}) + "\n")
 
 
 def child(what, path):
@@ -129,8 +127,7 @@ def main(sizes):
         for rows in sizes:
             mine, theirs, peaks[rows] = measured(rows, Path(folder))
     facts = {"gyre_rows_per_s": round(rows / mine), "duckdb_rows_per_s": round(rows / theirs), "ratio": round(theirs / mine, 3)}
-    sys.stdout.write(json.dumps(facts | {"peak_mib": peaks}) + "
-")
+    sys.stdout.write(json.dumps(facts | {"peak_mib": peaks}) + "\n")
 
 
 if __name__ == "__main__":

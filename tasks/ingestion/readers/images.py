@@ -105,7 +105,10 @@ def table_of(data: bytes, name: str, source: Source) -> pd.DataFrame:
 def rows(
     images: Iterator[tuple[str, bytes]], labels: pd.DataFrame | None, source: Source, intake: IntakeSection, label: str
 ) -> Iterator[pa.Table]:
-    """Tables of `file`, `id` (the same, where that is the key and labels have no such column), the intake's columns, and the label or the columns of the labels."""
+    """Tables of `file`, `id`, the intake's columns, and the label or the columns of the labels.
+
+    `id` is the file's path, where that is the source's key and the labels have no such column.
+    """
     from tasks import intake as intakes
 
     built, waiting = intakes.build(intake), []
