@@ -1,19 +1,20 @@
 """Rows that repeat a key: the last stays. Found by DuckDB on disk and in bounded memory, whatever the number of rows."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tasks.dataset import part_paths, tables, write_tables
 
-ROWS_A_PASS = 3_000_000
-"""Keys whose hashes are counted at once; more rows are more passes, not more memory."""
+Hashes = npt.NDArray[np.uint64]
+ROWS_A_PASS = 4_000_000
+"""Ids whose hashes are sorted at once; more rows are more passes, not more memory."""
 MEMORY = "384MiB"
 
 
@@ -28,23 +29,49 @@ def database(folder: Path) -> Iterator[Any]:
             yield opened
 
 
-def drop_repeated(folder: Path) -> int:
-    """Leaves only the last row of every `id` in a folder of parts; returns how many went. Parts without one keep their bytes."""
+@contextmanager
+def hasher() -> Iterator[Callable[[pa.ChunkedArray], Hashes]]:
+    """A function that gives the hashes of a column of ids [rows]."""
+    import duckdb
+
+    with duckdb.connect(config={"threads": 1}) as opened:
+
+        def hashes(ids: pa.ChunkedArray) -> Hashes:
+            opened.register("ids", pa.table({"id": ids}))
+            return np.asarray(opened.execute("SELECT hash(id) AS hash FROM ids").fetchnumpy()["hash"])
+
+        yield hashes
+
+
+def drop_repeated(folder: Path, hashes: list[Path]) -> int:
+    """Leaves only the last row of every `id` in a folder of parts; returns how many went. Parts without one keep their bytes.
+
+    hashes: files with the hash of every id in the folder
+    """
+    doubtful = repeated_hashes(hashes)
+    if not len(doubtful):
+        return 0
     paths = part_paths(folder)
-    rows = sum(pq.read_metadata(path).num_rows for path in paths)
     with database(folder.parent) as opened:
-        opened.execute("CREATE TABLE doubtful (hash UBIGINT)")
-        passes = -(-rows // ROWS_A_PASS)
-        for number in range(passes):
-            opened.execute(
-                "INSERT INTO doubtful SELECT hash FROM (SELECT hash(id) AS hash FROM read_parquet(?)) WHERE hash % ? = ? "
-                "GROUP BY hash HAVING count(*) > 1",
-                [[str(path) for path in paths], passes, number],
-            )
-        if not opened.execute("SELECT count(*) FROM doubtful").fetchone()[0]:
-            return 0
+        opened.register("doubtful", pa.table({"hash": doubtful}))
         mark_losers(opened, paths)
         return sum(without(path, losers(opened, path)) for path in paths)
+
+
+def repeated_hashes(files: list[Path]) -> Hashes:
+    """The hashes that come more than once, each once; different ids may share one, which is for the ids themselves to tell."""
+    rows = sum(path.stat().st_size // 8 for path in files)
+    passes = max(1, -(-rows // ROWS_A_PASS))
+    found = []
+    for number in range(passes):
+        mine = np.sort(np.concatenate([hashes[hashes % passes == number] for hashes in map(loaded, files)] or [np.empty(0, np.uint64)]))
+        found.append(np.unique(mine[1:][mine[1:] == mine[:-1]]))
+    return np.concatenate(found)
+
+
+def loaded(path: Path) -> Hashes:
+    """A file's hashes."""
+    return np.fromfile(path, np.uint64)
 
 
 def mark_losers(opened: Any, paths: list[Path]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
@@ -21,9 +22,9 @@ from configs.project import Result as ResultSection
 from infra.files import whole_folder
 from tasks import intake as intakes
 from tasks import result as results
-from tasks.dataset import part_name, part_paths, schema_of, stored, write_tables
+from tasks.dataset import part_name, part_paths, schema_of, stored, tables, write_tables
 from tasks.ingestion import feedback, join, store
-from tasks.ingestion.duplicates import drop_repeated
+from tasks.ingestion.duplicates import drop_repeated, hasher
 from tasks.ingestion.location import name_of
 from tasks.ingestion.normalize import framed, normalized
 from tasks.ingestion.readers import numbered
@@ -90,7 +91,8 @@ def ingest(
         link_parts(filled, folder, source)
         schema = check_source(folder, source)
         late = write_feedback(snapshot.feedback, intake, result, folder) if snapshot.feedback else 0
-        duplicates = drop_repeated(folder)
+        with TemporaryDirectory(dir=kept, prefix=".ids-") as spare:
+            duplicates = drop_repeated(folder, hashes_of(filled, late, source, folder, Path(spare)))
         rows = sum(pq.read_metadata(path).num_rows for path in part_paths(folder))
     LOGGER.info("%d rows of %d slices, %d of them read now, %d repeated keys left out", rows, len(filled), read, duplicates)
     made = RawRows(**stored(output).model_dump(), rows=rows, feedback_rows=late)
@@ -127,10 +129,14 @@ def submit(client: Any, waiting: list[Job], kept: Path) -> None:
     most = SUBMITTED * max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
     running = [client.submit(store.keep, job, kept, pure=False) for job in islice(left, most)]
     done = as_completed(running)
-    for finished in done:
-        finished.result()
-        for job in islice(left, 1):
-            done.add(client.submit(store.keep, job, kept, pure=False))
+    try:
+        for finished in done:
+            finished.result()
+            for job in islice(left, 1):
+                running.append(client.submit(store.keep, job, kept, pure=False))
+                done.add(running[-1])
+    finally:
+        client.cancel(running)
 
 
 def check_alike(found: list[Kept], source: Source) -> None:
@@ -159,6 +165,24 @@ def check_source(folder: Path, source: Source) -> pa.Schema:
     if usual:
         check_units(part_paths(folder), usual, name_of(source))
     return schema
+
+
+def hashes_of(found: list[Kept], late: int, source: Source, folder: Path, spare: Path) -> list[Path]:
+    """Files with the hashes of all ids: the slices' own, and one below `spare` of what is not a slice."""
+    if source.rows and source.reader != "synthetic":
+        return [written_hashes(part_paths(folder), spare / store.HASHES)]
+    return [each.folder / store.HASHES for each in found] + (
+        [written_hashes(part_paths(folder)[-1:], spare / store.HASHES)] if late else []
+    )
+
+
+def written_hashes(paths: list[Path], target: Path) -> Path:
+    """A file with the hashes of the ids of some parts."""
+    with target.open("wb") as stream, hasher() as hashes:
+        for path in paths:
+            for table in tables(path, ["id"]):
+                stream.write(hashes(table["id"]).tobytes())
+    return target
 
 
 def write_feedback(frozen: Stored, intake: IntakeSection, result: ResultSection, folder: Path) -> int:

@@ -6,9 +6,11 @@ What is kept, logged, raised or sent to a worker holds the name of a variable, n
 import hashlib
 import os
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from io import BufferedReader
+from functools import lru_cache
+from io import BufferedIOBase, BufferedReader
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit, urlunsplit
@@ -20,6 +22,9 @@ from configs.data import Source
 VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 CHECKSUMS = ("ETag", "etag", "md5Hash", "content_md5", "checksum")
 """What file systems call a checksum that changes with the content."""
+SETTLED_NS = 2_000_000_000
+"""A file that changed less than this ago may change again within the clock's grain; it is read every time."""
+BUFFER = 4 * 2**20
 GLOB = re.compile(r"[*?\[]")
 
 
@@ -87,16 +92,32 @@ class File:
     def open(self, compression: str | None = None) -> BinaryIO:
         """The file's bytes, as they are stored or unpacked."""
         system, path = self.system()
-        stream: BinaryIO = system.open(path, "rb", compression=compression)
-        return stream
+        stream = system.open(path, "rb", compression=compression)
+        return cast("BinaryIO", stream if isinstance(stream, BufferedIOBase) else BufferedReader(stream, BUFFER))
 
     def compression(self) -> str | None:
         """How the file is packed, by its name; None for plain files."""
         packed = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zst": "zstd"}
         return packed.get(PurePosixPath(self.name).suffix)
 
+    def state(self) -> tuple[int, int, int] | None:
+        """Size, time of change and inode: a file of this machine is not read again while they last. None for a fresh or far one."""
+        if self.local is None:
+            return None
+        facts = self.local.stat()
+        settled = time.time_ns() - facts.st_mtime_ns > SETTLED_NS
+        return (facts.st_size, facts.st_mtime_ns, facts.st_ino) if settled else None
+
+    def __hash__(self) -> int:
+        """Of the place."""
+        return hash((self.template, self.path))
+
     def content(self) -> str:
         """Changes with the content: the file system's checksum where it has one, else sha256 of the bytes."""
+        return known_content(self, state) if (state := self.state()) else self.read_content()
+
+    def read_content(self) -> str:
+        """The checksum or digest as it is now."""
         system, path = self.system()
         facts = {} if self.local else system.info(path)
         for name in CHECKSUMS:
@@ -104,6 +125,12 @@ class File:
                 return f"{name} {facts[name]} {facts.get('size')}"
         with self.open() as stream:
             return hashlib.file_digest(cast("BufferedReader", stream), "sha256").hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def known_content(file: File, state: tuple[int, int, int]) -> str:
+    """The content of a file in a state."""
+    return file.read_content()
 
 
 def filesystem(template: str, options: Mapping[str, Any]) -> tuple[Any, str]:
@@ -129,7 +156,7 @@ def matched(source: Source) -> list[File]:
     system, path = filesystem(template, source.options)
     if GLOB.search(path.split("?")[0] if "://" in path else path):
         found = [file for file in system.glob(path) if system.isfile(file)]
-    elif system.isdir(path):
+    elif not template.startswith("http") and system.isdir(path):
         found = [file for file in system.find(path) if f".{source.reader}" in PurePosixPath(file).name]
     else:
         found = [path] if system.exists(path) else []

@@ -3,17 +3,20 @@
 Numbers, categories and texts stay in Arrow; only columns that an intake alone can read (images, a user's own) go through its frames.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from configs.project import ImageIntake, TabularIntake, TextIntake
 from configs.project import Intake as IntakeSection
-from configs.project import TabularIntake, TextIntake
-from tasks import intake as intakes
 from tasks.ingestion.keys import Key, ids
 from tasks.ingestion.readers import LINE
-from tasks.intake import Intake, Rows
+
+if TYPE_CHECKING:
+    from tasks.intake import Intake, Rows
 
 RESERVED = ("id", "origin", LINE, "split", "reasons")
 """Columns that stages add."""
@@ -26,19 +29,34 @@ def normalized(table: pa.Table, key: Key, section: IntakeSection, label: str, or
     A value that is no number becomes missing where the intake wants numbers, for validation to judge; a row that cannot be read at all
     (such as an image of another size), a missing column and a missing key raise ValueError naming source, row and column.
     """
-    intake = intakes.build(section)
+    needed = intake_columns(section)
     names = ids(table, key, source)
-    check_columns(table, key, intake, source)
-    check_label(table.column_names, key, intake, label, source)
+    check_columns(table, key, needed, source)
+    check_label(table.column_names, key, needed, label, source)
     raw = arrow_columns(table, section)
     if raw is None:
-        raw = framed(intake.frame(raw_rows(table.select(intake.columns), names, intake, source)))
-    kept = {name for name in table.column_names if name != LINE and (name != key or name in (*intake.columns, label))}
+        intake = built(section)
+        raw = framed(intake.frame(raw_rows(table.select(needed), names, intake, source)))
+    kept = {name for name in table.column_names if name != LINE and (name != key or name in (*needed, label))}
     columns = {"id": names, **columns_of(raw)}
-    columns |= {name: values for name, values in described(raw, section, intake).items() if name not in kept}
+    columns |= {name: values for name, values in described(raw, section).items() if name not in kept}
     columns |= {name: table[name] for name in table.column_names if name in kept - set(columns)}
     columns.setdefault(label, pa.nulls(len(table), pa.string()))
     return pa.table({name: solid(values) for name, values in columns.items()} | {"origin": repeated(origin, len(table)), LINE: table[LINE]})
+
+
+def built(section: IntakeSection) -> "Intake":
+    """The intake itself; it brings torch, which a worker that reads plain columns does not need."""
+    from tasks import intake as intakes
+
+    return intakes.build(section)
+
+
+def intake_columns(section: IntakeSection) -> tuple[str, ...]:
+    """The data set's columns that hold the raw input."""
+    if isinstance(section, TabularIntake):
+        return (*section.numeric, *section.dates, *section.categorical)
+    return (section.column,) if isinstance(section, (ImageIntake, TextIntake)) else built(section).columns
 
 
 def columns_of(table: pa.Table) -> dict[str, pa.ChunkedArray]:
@@ -104,21 +122,21 @@ def categories(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
 
 
-def described(raw: pa.Table, section: IntakeSection, intake: Intake) -> dict[str, pa.ChunkedArray]:
+def described(raw: pa.Table, section: IntakeSection) -> dict[str, pa.ChunkedArray]:
     """The descriptors that are no columns themselves, such as an image's brightness or a date's weekday."""
     if isinstance(section, TabularIntake):
         if not section.dates:
             return {}
         section = section.model_copy(update={"numeric": (), "categorical": ()})
-        intake = intakes.build(section)
+    intake = built(section)
     found = intake.describe(intake.rows(raw.select(intake.columns).to_pandas()))
     return columns_of(framed(found[[name for name in found.columns if name not in raw.column_names]]))
 
 
-def check_columns(table: pa.Table, key: Key, intake: Intake, source: str) -> None:
+def check_columns(table: pa.Table, key: Key, needed: tuple[str, ...], source: str) -> None:
     """Raises ValueError naming a column that the project needs and the source does not have, or that a stage would overwrite."""
     names = [name for name in table.column_names if name != LINE]
-    for column in intake.columns:
+    for column in needed:
         if column not in names:
             there = f"it has {', '.join(names)}"
             raise ValueError(f"{source}: no column {column!r} (intake); {there}; name the source's columns in the project's intake")
@@ -128,17 +146,17 @@ def check_columns(table: pa.Table, key: Key, intake: Intake, source: str) -> Non
         raise ValueError(f"{source}: column {taken[0]!r} is written by Gyre; rename it in the source{fix}")
 
 
-def check_label(columns: list[str], key: Key, intake: Intake, label: str, source: str) -> None:
+def check_label(columns: list[str], key: Key, needed: tuple[str, ...], label: str, source: str) -> None:
     """Raises ValueError where no column can hold a label: neither the result's own nor any that may be an annotator's."""
     names = [name for name in columns if name not in (LINE, "origin")]
-    if label not in names and not set(names) - {*((key,) if isinstance(key, str) else key), *intake.columns}:
+    if label not in names and not set(names) - {*((key,) if isinstance(key, str) else key), *needed}:
         raise ValueError(
             f"{source}: no column {label!r} (result.label) and none for annotators; it has {', '.join(names)}; "
             "set result.label, or add annotators' columns and name them in labeling.annotators"
         )
 
 
-def raw_rows(table: pa.Table, names: pa.Array, intake: Intake, source: str) -> Rows:
+def raw_rows(table: pa.Table, names: pa.Array, intake: "Intake", source: str) -> "Rows":
     """The intake's rows of a table. Raises ValueError naming the first row that does not fit."""
     frame = table.to_pandas()
     try:
@@ -152,7 +170,7 @@ def raw_rows(table: pa.Table, names: pa.Array, intake: Intake, source: str) -> R
         raise
 
 
-def fitting_rows(frame: pd.DataFrame, intake: Intake) -> Rows:
+def fitting_rows(frame: pd.DataFrame, intake: "Intake") -> "Rows":
     """The intake's rows, one a line of the frame. Raises ValueError saying what is wanted."""
     shaped = [spec for spec in intake.inputs if spec.shape]
     wanted = "; ".join(f"want {np.prod(spec.shape)} values, {' x '.join(map(str, spec.shape))} {spec.dtype}" for spec in shaped)

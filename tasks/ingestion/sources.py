@@ -15,6 +15,7 @@ from configs.data import Source
 from configs.project import Intake as IntakeSection
 from tasks.ingestion.location import name_of
 from tasks.ingestion.readers import Slice, csv, functions, images, jsonl, parquet, sql, synthetic
+from tasks.ingestion.stream import ahead
 
 INHERITED = ("columns", "extra", "key", "limits")
 """What an appended source takes from the one that it is appended to, where it does not say its own."""
@@ -39,7 +40,8 @@ class Piece:
     @property
     def name(self) -> str:
         """How errors call its rows."""
-        return f"{name_of(self.source)}, {self.slice.origin}" if self.source.path else name_of(self.source)
+        whole = name_of(self.source)
+        return whole if not self.source.path or whole.endswith(self.slice.origin) else f"{whole}, {self.slice.origin}"
 
 
 def pieces(source: Source, intake: IntakeSection, label: str, kept: Path) -> list[Piece]:
@@ -47,7 +49,8 @@ def pieces(source: Source, intake: IntakeSection, label: str, kept: Path) -> lis
 
     kept: folder where the ranges of a watermark are noted
     """
-    found = [Piece(source, each) for each in slices(source, intake, label, kept)]
+    looked = ahead(lambda: slices(source, intake, label, kept), source.limits.seconds, name_of(source))
+    found = [Piece(source, each) for each in looked]
     for more in source.append:
         own = more.model_copy(update={name: getattr(source, name) for name in INHERITED if name not in more.model_fields_set})
         found += pieces(own, intake, label, kept)

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from itertools import chain, islice
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from configs.project import Intake as IntakeSection
 from infra.files import digest, read_json, whole_folder, write_json
 from tasks.dataset import ROWS_A_PART, part_name, write_tables
 from tasks.ingestion.contract import conform
+from tasks.ingestion.duplicates import hasher
 from tasks.ingestion.join import Table as JoinTable
 from tasks.ingestion.join import joined
 from tasks.ingestion.location import hidden, place
@@ -29,6 +31,8 @@ from tasks.ingestion.sources import Piece
 from tasks.ingestion.stream import ahead, even
 
 NOTE = "slice.json"
+HASHES = "ids.u64"
+"""Beside a slice's parts: a hash of every row's id, 8 bytes each, so that repeated keys are found without reading the ids again."""
 ROW = re.compile(r"\brow (\d+)\b")
 HOW = ("columns", "extra", "key", "rows", "limits", "csv", "images")
 """What of a source's section changes the rows of a slice. Where it lies does not."""
@@ -56,7 +60,7 @@ def code() -> str:
     """Digest of what makes rows of a slice."""
     here = Path(__file__).parent
     files = [*sorted(here.rglob("*.py")), *sorted((here.parent / "intake").rglob("*.py")), here.parent / "dataset.py"]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files) + version("duckdb").encode()).hexdigest()
 
 
 def keep(job: Job, folder: Path) -> None:
@@ -69,13 +73,13 @@ def keep(job: Job, folder: Path) -> None:
         try:
             first = next(tables, None)
             columns = [] if first is None else first.column_names
-            counts = write_parts(chain([first], tables), made) if first is not None else []
+            counts = write_parts(hashed(chain([first], tables), made / HASHES), made) if first is not None else []
         except Exception as error:
             text = str(error)
             if hidden(text, place(source)) == text:
                 raise
             raise ValueError(hidden(text, place(source))) from None
-        parts = {path.name: digest(path) for path in sorted(made.glob("part-*.parquet"))}
+        parts = {path.name: digest(path) for path in sorted(made.iterdir())}
         write_json(made / NOTE, {"origin": job.piece.slice.origin, "name": name, "columns": columns, "rows": counts, "parts": parts})
 
 
@@ -116,6 +120,15 @@ def write_parts(tables: Iterator[pa.Table], folder: Path) -> list[int]:
     for first in rows:
         counts.append(write_tables(chain([first], limited(rows, ROWS_A_PART - len(first))), folder / part_name(len(counts))))
     return counts
+
+
+def hashed(tables: Iterator[pa.Table], path: Path) -> Iterator[pa.Table]:
+    """The tables, the hashes of their ids written on the way."""
+    with path.open("wb") as stream, hasher() as hashes:
+        for table in tables:
+            if len(table):
+                stream.write(hashes(table["id"]).tobytes())
+            yield table
 
 
 def limited(tables: Iterator[pa.Table], most: int) -> Iterator[pa.Table]:

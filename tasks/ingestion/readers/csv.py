@@ -8,7 +8,7 @@ import csv
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -21,10 +21,10 @@ from pyarrow import csv as arrow_csv
 from configs.data import Csv, Limits, Source
 from tasks.ingestion.location import File, matched
 from tasks.ingestion.readers import LINE, ChangedError, Slice
-from tasks.ingestion.readers.csv_pieces import BLOCK, Piece, cut
+from tasks.ingestion.readers.csv_pieces import BLOCK, Piece, cut, texts, too_long, whole_rows
 
 Types = Mapping[str, pa.DataType]
-PLAIN = {"integer": pa.int64(), "number": pa.float64()}
+PLAIN = {"integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_(), "timestamp": pa.timestamp("us")}
 """Contract types that the parser may read at once."""
 
 
@@ -59,12 +59,12 @@ def empty(names: tuple[str, ...]) -> Iterator[pa.Table]:
 
 
 def plain_types(source: Source) -> dict[str, pa.DataType]:
-    """The source's columns that hold nothing but numbers with a decimal point, by the contract; one that has other texts falls back."""
+    """The source's columns that need no cleaning, by the contract; a chunk that has other texts in one falls back to text."""
     plain = {name: column for name, column in source.columns.items() if column.type in PLAIN}
     return {
         column.source or name: PLAIN[column.type]
         for name, column in plain.items()
-        if set(column.missing) <= {""} and not column.suffix and not column.thousands and column.decimal == "."
+        if set(column.missing) <= {""} and not (column.suffix or column.thousands or column.format) and column.decimal == "."
     }
 
 
@@ -99,14 +99,6 @@ def fields(line: str, form: Csv) -> list[str]:
     return next(csv.reader([line], delimiter=form.delimiter, quotechar=form.quote or None, quoting=quoting), [])
 
 
-def too_long(file: File, line: int, limits: Limits) -> str:
-    """What is wrong with a line that does not end."""
-    return (
-        f"{file.name}: line {line} is longer than {limits.line_bytes:,} bytes (source.limits.line_bytes); "
-        "is it a CSV file, and is source.csv.quote right?"
-    )
-
-
 def parsed(form: Form, piece: Piece) -> Iterator[pa.Table]:
     """A piece's rows. Raises ChangedError where its bytes are no longer those that were looked at."""
     digest, line, rest = hashlib.sha256(), piece.line, b""
@@ -135,33 +127,24 @@ def parse(chunk: bytes, form: Form, line: int) -> pa.Table:
                 pa.BufferReader(chunk), read_options=reading, parse_options=dialect(form.csv), convert_options=conversion(form, types)
             )
         except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-            if not types or "Row #" in str(error):
+            if not types or "Expected" in str(error):
                 raise ValueError(explained(str(error), form.file, line)) from None
     raise AssertionError("the last attempt returns or raises")
 
 
 def streamed(form: Form) -> Iterator[pa.Table]:
     """The rows of a file whose quoted values hold line breaks, that is packed, or lies elsewhere."""
-    reading = arrow_csv.ReadOptions(
-        column_names=form.names,
-        skip_rows=0 if form.csv.names else 1,
-        block_size=form.limits.line_bytes,
-        use_threads=False,
-        encoding=form.csv.encoding,
-    )
-    line = 1 if form.csv.names else 2
+    plain = replace(form, csv=form.csv.model_copy(update={"encoding": "utf-8"}))
+    line, head = 1, not form.csv.names
     try:
-        with form.file.open(form.file.compression()) as stream:
-            reader = arrow_csv.open_csv(stream, read_options=reading, parse_options=dialect(form.csv), convert_options=conversion(form, {}))
-            for batch in reader:
-                table = pa.Table.from_batches([batch])
-                lines = row_lines(table, line)
-                line = int(lines[-1])
-                yield table.append_column(LINE, pa.array(lines[:-1], pa.int64()))
-    except pa.ArrowInvalid as error:
-        if "straddling" in str(error):
-            raise ValueError(too_long(form.file, line, form.limits)) from None
-        raise ValueError(explained(str(error), form.file, line)) from None
+        for rows in whole_rows(texts(form.file, form.csv.encoding), form.file, form.csv, form.limits):
+            chunk = rows[rows.find(b"\n") + 1 or len(rows) :] if head else rows
+            line, head = line + head, False
+            if chunk:
+                yield with_lines(parse(chunk, plain, line), chunk, line)
+                line += chunk.count(b"\n")
+    except UnicodeDecodeError:
+        raise ValueError(explained("UTF8", form.file, line)) from None
 
 
 def dialect(form: Csv) -> arrow_csv.ParseOptions:
@@ -177,25 +160,28 @@ def conversion(form: Form, types: Types) -> arrow_csv.ConvertOptions:
 
 def explained(error: str, file: File, line: int) -> str:
     """What Arrow says, with the line in the file and the key to set."""
+    if "UTF8" in error:
+        return f"{file.name}: from line {line} on: text that is not in the encoding; set source.csv.encoding"
     if found := re.search(r"Row #(\d+): (.*)", error, re.DOTALL):
         return f"{file.name}: line {line + int(found[1]) - 1}: {found[2][:300]}; mend the line, or set source.csv.delimiter or quote"
-    if "UTF8" in error:
-        return f"{file.name}: from line {line} on, text is not in the encoding that is said; set source.csv.encoding"
     return f"{file.name}: from line {line} on: {error[:300]}"
 
 
 def with_lines(table: pa.Table, chunk: bytes, line: int) -> pa.Table:
-    """A table with LINE: every line a row but the blank ones."""
+    """A table with LINE: every line a row, but for blank ones and for line breaks inside values."""
     lines = chunk.count(b"\n") + (not chunk.endswith(b"\n"))
     numbers: npt.NDArray[Any] = np.arange(line, line + lines)
     if lines != len(table):
-        numbers = numbers[[bool(text.strip(b"\r")) for text in chunk.split(b"\n")[:lines]]]
-    return table.append_column(LINE, pa.array(numbers[: len(table)], pa.int64()))
+        full = numbers[[bool(text.strip(b"\r")) for text in chunk.split(b"\n")[:lines]]]
+        numbers = full if len(full) == len(table) else line + row_starts(table)
+    return table.append_column(LINE, pa.array(numbers, pa.int64()))
 
 
-def row_lines(table: pa.Table, line: int) -> npt.NDArray[np.int64]:
-    """Each row's first line and that of the row after the last [rows + 1], line breaks inside values counted."""
+def row_starts(table: pa.Table) -> npt.NDArray[np.int64]:
+    """Lines before each row [rows], line breaks inside values counted."""
     breaks = np.ones(len(table), np.int64)
     for column in table.columns:
-        breaks += pc.fill_null(pc.count_substring(column, "\n"), 0).to_numpy()
-    return np.concatenate([[line], line + np.cumsum(breaks)])
+        if pa.types.is_string(column.type):
+            breaks += pc.fill_null(pc.count_substring(column, "\n"), 0).to_numpy()
+    starts: npt.NDArray[np.int64] = np.cumsum(breaks) - breaks
+    return starts

@@ -4,6 +4,7 @@ import codecs
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import BinaryIO
 
 import numpy as np
@@ -39,6 +40,17 @@ def cut(file: File, form: Csv, limits: Limits, start: int) -> list[Piece] | None
     """
     if file.local is None or file.compression() or not codecs.lookup(form.encoding).name.startswith(ONE_BYTE):
         return None
+    return known_pieces(file, form, limits, start, state) if (state := file.state()) else read_pieces(file, form, limits, start)
+
+
+@lru_cache(maxsize=4096)
+def known_pieces(file: File, form: Csv, limits: Limits, start: int, state: tuple[int, int, int]) -> list[Piece] | None:
+    """The pieces of a file in a state; workers compare their digests, so a file that changed unseen is an error, not wrong rows."""
+    return read_pieces(file, form, limits, start)
+
+
+def read_pieces(file: File, form: Csv, limits: Limits, start: int) -> list[Piece] | None:
+    """The pieces as they are now."""
     pieces: list[Piece] = []
     line, quote = 1 if form.names else 2, form.quote.encode()
     with file.open() as stream:
@@ -65,8 +77,6 @@ def whole_lines(stream: BinaryIO, file: File, limits: Limits, line: int) -> Iter
         if not end:
             rest += block
             if len(rest) > limits.line_bytes:
-                from tasks.ingestion.readers.csv import too_long
-
                 raise ValueError(too_long(file, line, limits))
             continue
         yield rest + block[:end]
@@ -84,3 +94,49 @@ def breaks_inside(lines: bytes, quote: bytes) -> bool:
     marks = np.flatnonzero(data == quote[0])
     before = np.searchsorted(marks, np.flatnonzero(data == ord("\n")))
     return bool((before % 2).any()) or bool(len(marks) % 2)
+
+
+def texts(file: File, encoding: str) -> Iterator[bytes]:
+    """A file's text as UTF-8 without a byte order mark, unpacked, block for block. Raises UnicodeDecodeError."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    with file.open(file.compression()) as stream:
+        first = True
+        while block := stream.read(BLOCK):
+            text = decoder.decode(block)
+            yield (text.removeprefix("\ufeff") if first else text).encode()
+            first = False
+        yield decoder.decode(b"", final=True).encode()
+
+
+def whole_rows(blocks: Iterator[bytes], file: File, form: Csv, limits: Limits) -> Iterator[bytes]:
+    """Blocks of whole rows, whose quoted values may hold line breaks. Raises ValueError for one that does not end."""
+    rest, line = b"", 1
+    for block in blocks:
+        rest += block
+        end = row_end(rest, form.quote.encode())
+        if not end and len(rest) > limits.line_bytes:
+            raise ValueError(too_long(file, line, limits))
+        if end:
+            yield rest[:end]
+            line += rest.count(b"\n", 0, end)
+            rest = rest[end:]
+    if rest:
+        yield rest
+
+
+def row_end(data: bytes, quote: bytes) -> int:
+    """Where the last whole row ends: behind the last line break with an even number of quotation marks before it; 0 for none."""
+    if not quote or quote not in data:
+        return data.rfind(b"\n") + 1
+    values = np.frombuffer(data, np.uint8)
+    breaks = np.flatnonzero(values == ord("\n"))
+    outside = breaks[np.searchsorted(np.flatnonzero(values == quote[0]), breaks) % 2 == 0]
+    return int(outside[-1]) + 1 if len(outside) else 0
+
+
+def too_long(file: File, line: int, limits: Limits) -> str:
+    """What is wrong with a line that does not end."""
+    return (
+        f"{file.name}: line {line} is longer than {limits.line_bytes:,} bytes (source.limits.line_bytes); "
+        "is it a CSV file, and is source.csv.quote right?"
+    )

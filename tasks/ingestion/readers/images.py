@@ -17,7 +17,6 @@ import pyarrow as pa
 
 from configs.data import Limits, Source
 from configs.project import Intake as IntakeSection
-from tasks import intake as intakes
 from tasks.ingestion.location import File, filesystem, name_of, place
 from tasks.ingestion.readers import Slice, counted
 from tasks.ingestion.readers.archives import members
@@ -106,19 +105,22 @@ def table_of(data: bytes, name: str, source: Source) -> pd.DataFrame:
 def rows(
     images: Iterator[tuple[str, bytes]], labels: pd.DataFrame | None, source: Source, intake: IntakeSection, label: str
 ) -> Iterator[pa.Table]:
-    """Tables of `id` (the file, where labels have no such column), the intake's columns, and the label or the columns of the labels."""
+    """Tables of `file`, `id`, the intake's columns, and the label or the columns of the labels.
+
+    `id` is the file's path, where that is the source's key and the labels have no such column.
+    """
+    from tasks import intake as intakes
+
     built, waiting = intakes.build(intake), []
     with tempfile.TemporaryDirectory() as folder:
         for name, data in images:
             if labels is not None and (key := key_of(name, labels)) is None:
                 continue
-            facts: dict[str, Any] = (
-                {label: PurePosixPath(name).parent.name or None}
-                if labels is None
-                else {str(name): value for name, value in labels.loc[key].items()}
-            )
+            found = {label: PurePosixPath(name).parent.name or None} if labels is None else dict(labels.loc[key])
+            facts: dict[str, Any] = {str(column): value for column, value in found.items()}
             facts = {"file": name} | facts
-            facts.setdefault("id", name)
+            if source.key == "id":
+                facts.setdefault("id", name)
             waiting.append(facts | built.frame(decoded(name, data, built, source.limits, Path(folder))).iloc[0].to_dict())
             if len(waiting) == IMAGES_A_TABLE:
                 yield pa.Table.from_pandas(pd.DataFrame(waiting), preserve_index=False).replace_schema_metadata(None)
@@ -133,7 +135,7 @@ def key_of(name: str, labels: pd.DataFrame) -> str | None:
     return next((key for start in range(len(parts)) if (key := "/".join(parts[start:])) in labels.index), None)
 
 
-def decoded(name: str, data: bytes, intake: intakes.Intake, limits: Limits, folder: Path) -> Any:
+def decoded(name: str, data: bytes, intake: Any, limits: Limits, folder: Path) -> Any:
     """One row of the intake. Raises ValueError for what is no image or has more pixels than limits.pixels, as its header says."""
     from PIL import Image, UnidentifiedImageError
 
