@@ -112,10 +112,8 @@ def measured(rows, folder):
         gyres.append(mine["seconds"])
         ducks.append(theirs["seconds"])
         peaks.append(mine["mib"])
-        print(
-            f"  gyre {mine['seconds']:.2f} s (looking {mine['looked']:.2f}), DuckDB {theirs['seconds']:.2f} s, {mine['mib']} MiB",
-            file=sys.stderr,
-        )
+        told = f"gyre {mine['seconds']:.2f} s (looking {mine['looked']:.2f}), DuckDB {theirs['seconds']:.2f} s, {mine['mib']} MiB"
+        sys.stderr.write(f"  {told}\n")
     path.unlink()
     return min(gyres), min(ducks), max(peaks)
 

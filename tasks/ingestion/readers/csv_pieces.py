@@ -3,6 +3,7 @@
 import codecs
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import BinaryIO
@@ -53,24 +54,29 @@ def read_pieces(file: File, form: Csv, limits: Limits, start: int) -> list[Piece
     """The pieces as they are now."""
     pieces: list[Piece] = []
     line, quote = 1 if form.names else 2, form.quote.encode()
-    with file.open() as stream:
+    with file.open() as stream, ThreadPoolExecutor(1) as pool:
         stream.seek(start)
         digest, begin, first, end = hashlib.sha256(), start, line, start
-        for lines in whole_lines(stream, file, limits, line):
+        running: Future[None] | None = None
+        for lines, breaks in whole_lines(stream, file, limits, line):
             if quote and breaks_inside(lines, quote):
                 return None
-            digest.update(lines)
-            line, end = line + lines.count(b"\n"), end + len(lines)
+            if running:
+                running.result()
+            running = pool.submit(digest.update, lines)  # beside the reading: half of the work is this
+            line, end = line + breaks, end + len(lines)
             if end - begin >= PIECE:
+                running.result()
                 pieces.append(Piece(begin, end, first, digest.hexdigest()))
                 digest, begin, first = hashlib.sha256(), end, line
-        if end > begin:
+        if running and end > begin:
+            running.result()
             pieces.append(Piece(begin, end, first, digest.hexdigest()))
     return pieces
 
 
-def whole_lines(stream: BinaryIO, file: File, limits: Limits, line: int) -> Iterator[bytes]:
-    """Blocks of whole lines. Raises ValueError as soon as a line is over the limit, before more of it is read."""
+def whole_lines(stream: BinaryIO, file: File, limits: Limits, line: int) -> Iterator[tuple[bytes, int]]:
+    """Blocks of whole lines and how many. Raises ValueError as soon as a line is over the limit, before more of it is read."""
     rest = b""
     while block := stream.read(BLOCK):
         end = block.rfind(b"\n") + 1
@@ -79,11 +85,12 @@ def whole_lines(stream: BinaryIO, file: File, limits: Limits, line: int) -> Iter
             if len(rest) > limits.line_bytes:
                 raise ValueError(too_long(file, line, limits))
             continue
-        yield rest + block[:end]
-        line += block.count(b"\n")
+        breaks = block.count(b"\n")
+        yield rest + block[:end], breaks
+        line += breaks
         rest = block[end:]
     if rest:
-        yield rest
+        yield rest, 0
 
 
 def breaks_inside(lines: bytes, quote: bytes) -> bool:

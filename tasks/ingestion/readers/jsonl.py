@@ -27,7 +27,7 @@ def tables(file: File, limits: Limits) -> Iterator[pa.Table]:
     schema: pa.Schema | None = None
     line = 1
     with file.open(file.compression()) as stream:
-        for lines in whole_lines(stream, file, limits, line):
+        for lines, breaks in whole_lines(stream, file, limits, line):
             parsing = arrow_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error" if schema else "infer")
             reading = arrow_json.ReadOptions(block_size=len(lines) + 1, use_threads=False)
             try:
@@ -39,5 +39,5 @@ def tables(file: File, limits: Limits) -> Iterator[pa.Table]:
                     f"{file.name}: has {table.num_columns:,} columns; at most {limits.columns:,} are read (source.limits.columns)"
                 )
             schema = schema or table.schema
-            line += lines.count(b"\n")
+            line += breaks
             yield table

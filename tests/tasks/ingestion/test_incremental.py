@@ -10,13 +10,15 @@ import pytest
 import sqlalchemy as sa
 
 from configs.data import Column, Join, Source, Sql
-from configs.project import Cluster
+from configs.project import ClassificationResult, Cluster, TabularIntake
 from infra.cluster import open_cluster
 from tasks.dataset import part_paths, read
 from tasks.ingestion.ingest import ingest, snapshot
 from tasks.prediction_log import PredictionLog
 
 HEAD = "id,height,kind\n"
+SIZES = TabularIntake(kind="tabular", numeric=("height",))
+KINDS = ClassificationResult(kind="classification", classes=("cat", "dog"), label="kind")
 
 
 @pytest.fixture
@@ -150,8 +152,6 @@ def test_a_source_that_fails_half_way_leaves_nothing_visible(run, files, tmp_pat
 def test_a_worker_that_is_killed_changes_no_byte(tmp_path, files):
     contents = {f"f{number}": "".join(f"{number}-{row},{row},cat\n" for row in range(60_000)) for number in range(12)}
     source, digests = files(**contents), []
-    from tests.tasks.ingestion.conftest import KINDS, SIZES
-
     for name, kill in (("calm", False), ("killed", True)):
         kept = tmp_path / name
         with open_cluster(Cluster(workers=2)) as client:
