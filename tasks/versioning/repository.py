@@ -88,6 +88,16 @@ class Repository:
                 self.git("tag", "--delete", f"{project}/v{version}")
             repo.gc(all_tags=True, workspace=True, cloud=True, force=True)
 
+    def described(self, project: str) -> list[dict[str, Any]]:
+        """Each version, oldest first: its tag, commit, time, rows and rows a split."""
+        lines = []
+        for version in self.versions(project):
+            tag = f"{project}/v{version}"
+            facts = json.loads(self.git("show", f"{tag}:{project}.json"))
+            commit, when = self.git("log", "-1", "--format=%h %cI", tag).split()
+            lines.append({"version": tag, "commit": commit, "made": when, "rows": facts["rows"], **facts["splits"]})
+        return lines
+
     def versions(self, project: str) -> dict[int, str]:
         """Digest of each version of a project, oldest first, as its commit tells."""
         tags = self.git("tag", "--list", f"{project}/v*", "--sort=v:refname").split()
