@@ -60,8 +60,8 @@ def diff(project: ProjectName, before: Version, now: Version, json: Json = False
     from tasks.versioning.difference import difference
 
     settings, config = of(project)
-    folders = [laid_out(settings, config.name, number_of(version)) for version in (before, now)]
-    found = difference(*folders, build(config.result).label)
+    old, new = (laid_out(settings, config.name, number_of(version)) for version in (before, now))
+    found = difference(old, new, build(config.result).label)
     if json:
         emit(asdict(found))
         return
