@@ -17,8 +17,9 @@ SAMPLE = 1_000_000
 FEWEST = 100
 """Rows from which quantiles say anything."""
 LEAST_FACTOR = 1.5
-SAME = 0.08
-"""Largest difference between the logarithms of the factors of one conversion."""
+SAME, SAME_MORE, SAME_MOST = 0.04, 0.1, 0.2
+"""Largest difference between the logarithms of the factors of one conversion: of the least factor, how it grows with the factor's
+logarithm, and at most. A year's growth by two thirds is nearly as even as a change of unit, one a thousandfold never is."""
 NEAR = 0.04
 """Of a factor's logarithm to that of a known conversion."""
 FACTORS = {
@@ -97,7 +98,8 @@ def scaled(usual: Quantiles, now: Quantiles) -> str | None:
     if (moving != ((before != 0) | (after != 0))).any() or len(set(before[moving])) < 3 or (before[moving] * after[moving] < 0).any():
         return None
     logs = np.log(after[moving] / before[moving])
-    if np.ptp(logs) > SAME or abs(np.median(logs)) < math.log(LEAST_FACTOR):
+    beyond = abs(float(np.median(logs))) - math.log(LEAST_FACTOR)
+    if beyond < 0 or np.ptp(logs) > min(SAME + SAME_MORE * beyond, SAME_MOST):
         return None
     return named(float(np.median(logs)))
 

@@ -8,7 +8,7 @@ import duckdb
 from tasks.validation.profile import EARLY, EVEN, Profile, quoted
 
 ROWS = 200_000
-"""At most so many rows are looked at."""
+"""About so many rows are looked at, spread evenly."""
 COLUMNS = 40
 """Of the columns with repeated values, so many with the most different values are looked at; the work grows with their square."""
 COVERED = 0.3
@@ -44,7 +44,8 @@ def dependencies(connection: duckdb.DuckDBPyConnection, profiles: Sequence[Profi
     if len(columns) < 2:
         return []
     listed = ", ".join(f"{quoted(profile.name)}::VARCHAR AS c{number}" for number, profile in enumerate(columns))
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE sampled AS SELECT fold, {listed} FROM rows LIMIT {ROWS}")  # noqa: S608
+    step = (max(profile.rows for profile in columns) // ROWS) | 1  # odd, or every second fold would be empty
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE sampled AS SELECT gyre_fold, {listed} FROM rows WHERE gyre_place % {step} = 0")  # noqa: S608
     rows: int = connection.execute("SELECT count(*) FROM sampled").fetchall()[0][0]
     surprising = {number for number in range(len(columns)) if surprise(connection, number) >= SURPRISE}
     found = [pair for pair in pairs(connection, columns, surprising) if pair.wrong <= allowed and pair.covered >= COVERED * rows]
@@ -86,7 +87,7 @@ def pairs(connection: duckdb.DuckDBPyConnection, columns: Sequence[Profile], sur
 def contradictions(connection: duckdb.DuckDBPyConnection, first: int, second: int, folds: tuple[int, ...]) -> tuple[int, int]:
     """Rows that contradict what most of the other half's rows say, of both halves, and the rows they say something about."""
     wrong, covered = connection.execute(
-        f"WITH counted AS (SELECT fold IN {folds} AS half, c{first} AS a, c{second} AS b, count(*) AS n FROM sampled "  # noqa: S608
+        f"WITH counted AS (SELECT gyre_fold IN {folds} AS half, c{first} AS a, c{second} AS b, count(*) AS n FROM sampled "  # noqa: S608
         f"WHERE c{first} IS NOT NULL AND c{second} IS NOT NULL GROUP BY ALL), "
         "told AS (SELECT half, a, arg_max(b, (n, b)) AS b FROM counted GROUP BY half, a) "
         "SELECT coalesce(sum(n) FILTER (counted.b <> told.b), 0), coalesce(sum(n), 0) "

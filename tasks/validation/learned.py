@@ -79,7 +79,7 @@ def range_rules(profile: Profile) -> Iterator[Expectation]:
     """The range of numbers, with a margin; the beginning of timestamps, whose end moves on; nothing of keys, which go on growing."""
     if profile.kind == "timestamp":
         yield expectation("values_to_be_between", profile.name, min_value=str(profile.low))
-    elif not profile.unique and math.isfinite(float(profile.high) - float(profile.low)):
+    elif not (profile.unique and profile.kind == "integer") and math.isfinite(float(profile.high) - float(profile.low)):
         low, high = float(profile.low), float(profile.high)
         margin = MARGIN * (high - low)
         least = 0.0 if 0 <= low <= margin else outward(low - margin, -1)

@@ -21,6 +21,7 @@ VALUES = 20_000
 """Distinct texts of a column that are looked at, the same ones every time."""
 EVEN, EARLY = (0, 2), (0, 1)
 """Folds of every second row, and of the first half."""
+ADDED = ("gyre_fold", "gyre_place")
 MEMORY = "1GB"
 NUMBERS = (
     "TINYINT",
@@ -80,13 +81,15 @@ class Profile:
 
 @contextmanager
 def opened(rows: pd.DataFrame | pa.Table | Sequence[Path], threads: int = 2) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection with the view `rows`, whose column `fold` is 0 to 3."""
+    """A connection with the view `rows`, whose columns `gyre_fold` is 0 to 3 and `gyre_place` counts the rows."""
     with duckdb.connect(config={"threads": threads, "memory_limit": MEMORY}) as connection:
         if isinstance(rows, (pd.DataFrame, pa.Table)):
             table = rows if isinstance(rows, pa.Table) else pa.Table.from_pandas(rows, preserve_index=False)
             place = np.arange(len(table))
             folds = place % 2 + 2 * (2 * place >= len(table))
-            connection.register("rows", table.append_column("fold", pa.array(folds.astype(np.int8))))
+            connection.register(
+                "rows", table.append_column("gyre_fold", pa.array(folds.astype(np.int8))).append_column("gyre_place", pa.array(place))
+            )
         else:
             connection.execute(view([str(path) for path in rows], [pq.read_metadata(path).num_rows for path in rows]))
         yield connection
@@ -100,7 +103,7 @@ def view(paths: list[str], rows: list[int]) -> str:
     place = "(before + file_row_number)"
     return (
         f"CREATE VIEW rows AS SELECT parts.* EXCLUDE (filename, file_row_number), "  # noqa: S608
-        f"({place} % 2 + CASE WHEN 2 * {place} >= {sum(rows)} THEN 2 ELSE 0 END)::TINYINT AS fold "
+        f"({place} % 2 + CASE WHEN 2 * {place} >= {sum(rows)} THEN 2 ELSE 0 END)::TINYINT AS gyre_fold, {place} AS gyre_place "
         f"FROM read_parquet([{listed}], file_row_number=true, filename=true, union_by_name=true) AS parts "
         f"JOIN (VALUES {offsets}) AS offsets(name, before) ON parts.filename = offsets.name"
     )
@@ -115,7 +118,7 @@ def kinds(connection: duckdb.DuckDBPyConnection, ignore: Sequence[str]) -> dict[
     """The columns that rules can be about and their kinds."""
     described = connection.execute("DESCRIBE rows").fetchall()
     named = {name: kind_of(str(found)) for name, found, *_ in described}
-    return {name: kind for name, kind in named.items() if kind and name not in (*ignore, "fold")}
+    return {name: kind for name, kind in named.items() if kind and name not in (*ignore, *ADDED)}
 
 
 def kind_of(found: str) -> str:
@@ -152,7 +155,7 @@ def repeated(connection: duckdb.DuckDBPyConnection, column: str) -> bool:
 
 def texts(connection: duckdb.DuckDBPyConnection, column: str) -> tuple[dict[str, int], ...]:
     """Texts and their rows, by fold."""
-    counts = ", ".join(f"count(*) FILTER (fold = {fold})" for fold in range(4))
+    counts = ", ".join(f"count(*) FILTER (gyre_fold = {fold})" for fold in range(4))
     found = connection.execute(
         f"SELECT {column} AS v, {counts} FROM rows "  # noqa: S608
         f"WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY hash({column}), 1 LIMIT {VALUES}"

@@ -12,7 +12,7 @@ import yaml
 from configs.data import Expectation
 from tasks.validation import learned
 from tasks.validation.dependencies import dependencies, known
-from tasks.validation.profile import Profile, kinds, opened, profile
+from tasks.validation.profile import ADDED, Profile, kinds, opened, profile
 
 WRITTEN_BY_GYRE = ("origin", "origin_line", "split")
 """Columns that stages add; they are no part of the data."""
@@ -35,7 +35,7 @@ def propose(rows: pd.DataFrame | pa.Table | Sequence[Path], ignore: Sequence[str
 
 def suite(connection: duckdb.DuckDBPyConnection, profiles: list[Profile], ignore: Sequence[str], rows: int) -> Iterator[Expectation]:
     """Rules about the table, each column, and columns together."""
-    names = [row[0] for row in connection.execute("DESCRIBE rows").fetchall() if row[0] not in (*ignore, "fold")]
+    names = [row[0] for row in connection.execute("DESCRIBE rows").fetchall() if row[0] not in (*ignore, *ADDED)]
     yield Expectation(type="expect_table_columns_to_match_set", severity="fail", kwargs={"column_set": names, "exact_match": False})
     for found in profiles:
         yield from learned.rules(found, connection)

@@ -1,5 +1,7 @@
+import argparse
 import random
 import re
+import runpy
 from pathlib import Path
 
 import great_expectations as gx
@@ -158,12 +160,9 @@ def test_a_determined_value_is_the_known_one_or_that_of_most_rows(known, wrong, 
     assert unexpected(rule, sql_batch(PAIRS)) == wrong
 
 
-def test_wrong_cells_of_real_data_are_found(monkeypatch):
-    from tests.benchmarks import dirty
-
-    if not (folder := Path(dirty.DATA) / "tabular/hospital").exists():
+@pytest.mark.parametrize(("name", "swap"), [("hospital", False), ("beers", True)])
+def test_wrong_cells_of_real_data_are_found(name, swap):
+    dirty = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks/dirty.py"))
+    if not (folder := dirty["DATA"] / "tabular" / name).exists():
         pytest.skip(f"no {folder}; set GYRE_DATA")
-    import argparse
-
-    options = argparse.Namespace(swap=False, contiguous=False, verbose=False)
-    assert dirty.measured(folder, options)["f1"] > 0.9
+    assert dirty["measured"](folder, argparse.Namespace(swap=swap, contiguous=False, verbose=False))["f1"] > 0.9
