@@ -189,14 +189,14 @@ class Validation(Section):
 
 
 class Split(Section):
-    """Deterministic splits. Whatever they go by, rows with equal input fall on one side, so no split holds a copy of another's row."""
+    """Deterministic splits, which a row's place and its neighbours do not change."""
 
     train: Share = 0.7
     validation: Share = 0.1
     """What neither takes is the test split."""
     by: Literal["content", "group", "time"] = "content"
-    """`content`: a hash of the intake's columns, so a row never changes sides; `group`: a hash of `column`, so rows of one person or
-    device stay together; `time`: the oldest rows of `column` train, the newest test."""
+    """`content`: a hash of the intake's columns, so a row never changes sides and no split holds a copy of another's; `group`: a hash of
+    `column`, so rows of one person or device stay together; `time`: the oldest rows of `column` train, the newest test."""
     column: str | None = None
 
     @model_validator(mode="after")

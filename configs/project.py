@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from configs.data import Source, Validation, Versioning
+from configs.search import Search
 from configs.section import ImportPath, Name, Section, Share, import_path_or
 
 
@@ -120,8 +121,10 @@ class Training(Section):
 
     network: ImportPath | None = None
     """The user's own network, called with (shape of one preprocessed row, outputs); none: the intake's default."""
+    strategy: Literal["horovod", "ddp", "single"] = "horovod"
+    """How ranks train one network: Horovod, torch's own data parallelism, or a single rank by itself."""
     ranks: int = Field(default=2, ge=1, le=4096)
-    """Horovod ranks, one a Dask worker."""
+    """Ranks, one a Dask worker."""
     epochs: int = Field(default=20, ge=1)
     batch_size: int = Field(default=64, ge=1)
     """Rows of all ranks together, so the result does not depend on how many there are. Must be a multiple of `ranks`."""
@@ -145,6 +148,15 @@ class Training(Section):
     commit_seconds: float = Field(default=60, gt=0)
     """Time between two commits, which a killed training goes on from; there is one after each epoch as well."""
     seed: int = 7
+
+    @model_validator(mode="after")
+    def strategy_suits_the_ranks(self) -> "Training":
+        """One rank by itself is one rank; gradients are compressed by Horovod alone."""
+        if self.strategy == "single" and self.ranks > 1:
+            raise ValueError(f"strategy single is one rank; ranks is {self.ranks}")
+        if self.strategy != "horovod" and self.compression != "none":
+            raise ValueError(f"compression {self.compression} goes with strategy horovod; strategy is {self.strategy}")
+        return self
 
     @model_validator(mode="after")
     def ranks_share_a_batch(self) -> "Training":
@@ -296,6 +308,7 @@ class Project(Section):
     labeling: Labeling = Labeling()
     versioning: Versioning = Versioning()
     training: Training = Training()
+    search: Search = Search()
     optimization: Optimization = Optimization()
     gate: Gate = Gate()
     deployment: Deployment = Deployment()

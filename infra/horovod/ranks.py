@@ -23,11 +23,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from infra.horovod.supervision import place, supervise
 
 log = logging.getLogger("gyre.ranks")
+Library = Literal["horovod", "torch"]
+"""What ranks talk to each other by."""
 POLL_S = 0.2
 """How often the workers are counted: a lost one is noticed this long after the scheduler did."""
 GRACE_S = 2.0
@@ -49,29 +51,33 @@ def run_on_ranks(
     ranks: int,
     timeout_s: float,
     on_message: Callable[[dict[str, Any]], None],
+    workers: list[str] | None = None,
+    library: Library = "horovod",
 ) -> list[Any]:
     """What `entry` returned on each rank, in the order of the ranks.
 
-    `entry` is a `module:function` that is called on every rank as function(arguments, send), inside an initialised Horovod; arguments and
-    result are JSON values. Each send(message) arrives as on_message(message), in the calling thread, in the rank's order; lines that a
-    rank prints or logs go to the logger `gyre.ranks`. Modules are found as the driver finds them (its sys.path).
+    `entry` is a `module:function` that is called on every rank as function(arguments, send), inside an initialised Horovod or, by
+    `library`, torch.distributed process group; arguments and result are JSON values. Each send(message) arrives as on_message(message),
+    in the calling thread, in the rank's order; lines that a rank prints or logs go to the logger `gyre.ranks`. Modules are found as the
+    driver finds them (its sys.path). `workers` are the Dask addresses to use, one a rank, so that several runs can share a cluster; by
+    default the first of them.
 
     Raises RankError, or TimeoutError after `timeout_s`; the ranks have ended by then.
     """
     from horovod.runner.common.util.hosts import HostInfo, get_host_assignments
 
-    workers = choose(client, ranks)
+    workers = workers or choose(client, ranks)
     places = client.run(place, workers=workers)
     slots = get_host_assignments([HostInfo(host, count) for host, count in Counter(map(host_of, workers)).items()], ranks)
     run = Run(ranks, on_message)
     topic = f"gyre-ranks-{uuid.uuid4().hex}"
-    with rendezvous(address_towards(client), slots) as server, subscribed(client, topic, run.inbox), ending(client, run):
+    with meeting(library, address_towards(client), slots) as server, subscribed(client, topic, run.inbox), ending(client, run):
         for worker, slot in zip(workers, slots, strict=True):
             pid, interface = places[worker]
             job = {
                 "rank": slot.rank,
                 "worker": pid,
-                "input": json.dumps({"parent": pid, "entry": entry, "arguments": arguments}),
+                "input": json.dumps({"parent": pid, "entry": entry, "arguments": arguments, "library": library}),
                 "environment": environment(slot, interface, server),
                 # The worker's own limit, should the driver be gone by then.
                 "timeout_s": timeout_s + END_S,
@@ -104,6 +110,22 @@ def address_towards(client: Any) -> str:
     from distributed.utils import get_ip
 
     return str(get_ip(host_of(client.scheduler.address)))
+
+
+@contextmanager
+def meeting(library: Library, address: str, slots: list[Any]) -> Iterator[tuple[str, int]]:
+    """Address and port where the ranks find each other."""
+    if library == "horovod":
+        with rendezvous(address, slots) as server:
+            yield server
+        return
+    from datetime import timedelta
+
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+    # It keeps bytes and unpickles nothing, but listens on every interface: torch has no choice of one.
+    store = TCPStore(address, 0, len(slots), is_master=True, wait_for_workers=False, timeout=timedelta(seconds=JOIN_S))
+    yield address, store.port
 
 
 @contextmanager
@@ -153,6 +175,14 @@ def environment(slot: Any, interface: str, server: tuple[str, int]) -> dict[str,
         "HOROVOD_GLOO_TIMEOUT_SECONDS": str(JOIN_S),
         # Which tensors are summed together would otherwise depend on timing, and with it the last bits of a sum over three or more ranks.
         "HOROVOD_DISABLE_GROUP_FUSION": "1",
+        # The same for torch.distributed, whose store the driver keeps.
+        "RANK": str(slot.rank),
+        "WORLD_SIZE": str(slot.size),
+        "LOCAL_RANK": str(slot.local_rank),
+        "MASTER_ADDR": server[0],
+        "MASTER_PORT": str(server[1]),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+        "GLOO_SOCKET_IFNAME": interface,
     }
 
 

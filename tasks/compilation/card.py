@@ -63,8 +63,8 @@ def facts_of(model: TrainedModel, verdict: Verdict, intake: Intake, result: Resu
 
 
 def inputs(intake: Intake) -> str:
-    """Names, dtypes and shapes of what the graph takes."""
-    return "; ".join(f"{each.name}: {each.dtype} [{', '.join(map(str, ('batch', *each.shape)))}]" for each in intake.inputs)
+    """Names, dtypes and shapes of what the graph takes, `str` being text."""
+    return ", ".join(f"{each.name} {each.dtype}{f' {list(each.shape)}' if each.shape else ''}" for each in intake.inputs)
 
 
 def row(candidate: Candidate, verdict: Verdict) -> dict[str, str]:
@@ -107,7 +107,7 @@ def limits(best: Candidate, verdict: Verdict, intake: Intake, result: Result) ->
     margin = verdict.margins[best.graph.name]
     return [
         f"Judged on {verdict.rows} test rows: {result.metric} {best.score:.3f} is known to about ±{margin:.3f} (95 %).",
-        f"Takes rows of {inputs(intake)} only; any such row gets an answer, sensible or not.",
+        f"Takes rows of these inputs only: {inputs(intake)}; any such row gets an answer, sensible or not.",
         f"Answers of {best.graph.name} differ from the trained network's by up to {best.graph.parity:.2g} on the rows checked.",
         "Times are of this machine on one thread. Not judged on slices of the data.",
     ]

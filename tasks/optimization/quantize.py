@@ -15,19 +15,21 @@ from tasks.graph_parts import joined, split
 from tasks.intake import Intake, Rows
 from tasks.intake.encoder import ENCODED
 from tasks.records import DatasetVersion, Graph
+from tasks.result import Result
 from tasks.rows import feed
 
 log = logging.getLogger("gyre.optimization")
 
-OPERATORS = ["Conv", "Gemm", "MatMul", "Relu", "MaxPool", "AveragePool", "GlobalAveragePool", "Reshape"]
-"""The weights, and what lies between them: 8 bits stay 8 bits from layer to layer. Preprocessing and softmax stay float."""
+OPERATORS = ["Conv", "Gemm", "MatMul", "Relu", "MaxPool", "AveragePool", "GlobalAveragePool", "Reshape", "Gather"]
+"""The weights (embeddings by Gather), and what lies between them: 8 bits stay 8 bits from layer to layer. Preprocessing and softmax stay
+float."""
 ROWS_A_BATCH = 32
 PARITY_ROWS = 256
 METHOD = "MinMax"
 """On digits MinMax stays nearest to fp32; percentiles from 99.9 to 99.999 move the probabilities up to twice as far."""
 
 
-def quantize(graph: Graph, dataset: DatasetVersion, intake: Intake, calibration_rows: int, output: Path) -> Graph:
+def quantize(graph: Graph, dataset: DatasetVersion, intake: Intake, result: Result, calibration_rows: int, output: Path) -> Graph:
     """The INT8 form of a graph (QDQ, a scale a channel) as `<output>/int8.onnx`; `parity` is its distance from the graph it came from.
 
     Equal inputs give equal bytes. Raises DigestError where graph or data set was changed.
@@ -37,7 +39,8 @@ def quantize(graph: Graph, dataset: DatasetVersion, intake: Intake, calibration_
     with whole_file(made) as temporary:
         quantize_file(source, temporary, rows)
         # On rows that calibrated it a graph looks better than it is.
-        moved = difference(source, temporary, spread(dataset, intake, "test", PARITY_ROWS))
+        shown = spread(dataset, intake, "test", PARITY_ROWS)
+        moved = result.parity(answers(session(source), shown), answers(session(temporary), shown))
     sizes = f"{source.stat().st_size} -> {made.stat().st_size} bytes"
     log.info("int8: %s, %d calibration rows, answers move by up to %.4f", sizes, len(rows), moved)
     return Graph(uri=str(made), digest=digest(made), name="int8", parity=moved)
@@ -103,9 +106,3 @@ class Batches:
     def get_next(self) -> dict[str, Any] | None:
         """The next batch by input name; None after the last."""
         return next(self.batches, None)
-
-
-def difference(mine: Path, theirs: Path, rows: Rows) -> float:
-    """Largest absolute difference of any float output between two graphs, on the same rows."""
-    first, second = answers(session(mine), rows), answers(session(theirs), rows)
-    return max((float(np.abs(first[name] - second[name]).max()) for name in first if first[name].dtype.kind == "f"), default=0.0)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 import tasks.intake
@@ -22,11 +22,12 @@ import tasks.result
 from configs.project import Training
 from infra.files import verified
 from tasks.model import Model, save, weights_digest
+from tasks.training import strategy as strategies
 from tasks.training.commits import Commits, optimizer_state, restore_optimizer
 from tasks.training.evaluate import ROWS_A_BATCH, answers
 from tasks.training.loader import Loader, Share
 from tasks.training.plan import Plan
-from tasks.training.strategy import Horovod, Strategy
+from tasks.training.strategy import Strategy
 
 Send = Callable[[dict[str, Any]], None]
 Batch = tuple[Tensor, Tensor]
@@ -45,7 +46,8 @@ def on_rank(arguments: dict[str, Any], send: Send) -> dict[str, Any]:
     """What every rank calls: `arguments` is a Plan."""
     # As torch.use_deterministic_algorithms, without its import of the compiler.
     torch.set_deterministic_debug_mode("warn")
-    return fit(Plan.model_validate(arguments), Horovod(), send)
+    plan = Plan.model_validate(arguments)
+    return fit(plan, strategies.of(plan.training), send)
 
 
 def fit(plan: Plan, strategy: Strategy, send: Send) -> dict[str, Any]:
@@ -63,7 +65,7 @@ def fit(plan: Plan, strategy: Strategy, send: Send) -> dict[str, Any]:
     if strategy.rank == 0:
         save(fitting.model, plan.checkpoint, facts(plan, weights))
         fitting.commits.remove()
-    return {"weights": weights}
+    return {"weights": weights, "parameters": sum(parameter.numel() for parameter in fitting.model.parameters())}
 
 
 def facts(plan: Plan, weights: str) -> dict[str, object]:
@@ -80,6 +82,18 @@ class Adam(AdamW):
     step = torch.no_grad()(inspect.unwrap(AdamW.step))
 
 
+class Outputs(nn.Module):
+    """A model up to where the loss begins, as what torch's wrappers can call."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, encoded: Tensor) -> Tensor:
+        """Encoded rows [batch, ...] -> network outputs [batch, outputs]."""
+        return self.model.outputs(encoded)
+
+
 class Fitting:
     """A network in training on one rank."""
 
@@ -92,6 +106,7 @@ class Fitting:
         self.encoder = self.intake.encoder()
         self.model = self.fitted().to(strategy.device)
         strategy.align(self.model.state_dict())
+        self.forward = strategy.parallel(Outputs(self.model))
         adam = Adam(self.model.parameters(), lr=self.training.learning_rate, weight_decay=self.training.weight_decay, fused=True)
         self.optimizer = strategy.averaging(adam, self.model, self.training)
         self.steps = self.loader.steps * self.training.epochs
@@ -160,11 +175,12 @@ class Fitting:
         weight = (share.end - share.start) * self.strategy.size / share.size
         self.optimizer.zero_grad()
         total = torch.zeros((), device=self.strategy.device)
-        for piece, truth, part in pieces(rows, targets, self.training.accumulate):
-            with torch.autocast(self.strategy.device.type, torch.bfloat16, enabled=self.training.precision == "bfloat16"):
-                outputs = self.model.outputs(piece)
-            loss = self.model.postprocessing.loss(outputs.float(), truth) * (weight * part)
-            loss.backward()
+        for number, (piece, truth, part) in enumerate(pieces(rows, targets, self.training.accumulate), start=1):
+            with self.strategy.piece(self.forward, last=number == self.training.accumulate):
+                with torch.autocast(self.strategy.device.type, torch.bfloat16, enabled=self.training.precision == "bfloat16"):
+                    outputs = self.forward(piece)
+                loss = self.model.postprocessing.loss(outputs.float(), truth) * (weight * part)
+                loss.backward()
             total += loss.detach()
         for group in self.optimizer.param_groups:
             group["lr"] = rate(self.training, self.step, self.steps)

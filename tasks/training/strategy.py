@@ -1,5 +1,7 @@
-"""How one training loop runs on one process or on many: the only place that knows of Horovod."""
+"""How one training loop runs on one process or on many: the only place that knows of Horovod and DDP."""
 
+import os
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 import torch
@@ -25,8 +27,17 @@ class Strategy(Protocol):
     def averaging(self, optimizer: Optimizer, model: nn.Module, training: Training) -> Optimizer:
         """The optimizer, stepping on the mean of all ranks' gradients."""
 
+    def parallel(self, forward: nn.Module) -> nn.Module:
+        """The module that training calls; called before the optimizer is made."""
+
+    def piece(self, forward: nn.Module, last: bool) -> AbstractContextManager[object]:
+        """Surrounds forward and backward pass of a piece of a batch; gradients are averaged after the last."""
+
     def step(self, optimizer: Optimizer, model: nn.Module, clip: float | None) -> None:
         """A step on the averaged gradients, their norm at most `clip`."""
+
+    def whole(self, model: nn.Module) -> dict[str, Tensor]:
+        """The model's state, all of it; every rank must ask."""
 
     def total(self, value: Tensor) -> float:
         """Sum of all ranks' values."""
@@ -50,6 +61,18 @@ class Single:
     def averaging(self, optimizer: Optimizer, model: nn.Module, training: Training) -> Optimizer:
         """The optimizer itself."""
         return optimizer
+
+    def parallel(self, forward: nn.Module) -> nn.Module:
+        """As it is."""
+        return forward
+
+    def piece(self, forward: nn.Module, last: bool) -> AbstractContextManager[object]:
+        """Nothing."""
+        return nullcontext()
+
+    def whole(self, model: nn.Module) -> dict[str, Tensor]:
+        """Its state."""
+        return model.state_dict()
 
     def step(self, optimizer: Optimizer, model: nn.Module, clip: float | None) -> None:
         """As it is."""
@@ -89,6 +112,18 @@ class Horovod:
         wrapped: Optimizer = self.hvd.DistributedOptimizer(optimizer, named_parameters=model.named_parameters(), **options)
         return wrapped
 
+    def parallel(self, forward: nn.Module) -> nn.Module:
+        """As it is."""
+        return forward
+
+    def piece(self, forward: nn.Module, last: bool) -> AbstractContextManager[object]:
+        """Nothing."""
+        return nullcontext()
+
+    def whole(self, model: nn.Module) -> dict[str, Tensor]:
+        """Its state."""
+        return model.state_dict()
+
     def step(self, optimizer: Any, model: nn.Module, clip: float | None) -> None:
         """Waits for the averages first where they are clipped."""
         if clip is None:
@@ -107,6 +142,74 @@ class Horovod:
         """Allgather; ranks may have different numbers of rows."""
         gathered: Tensor = self.hvd.allgather(values.cpu())
         return gathered
+
+
+class Ddp:
+    """A rank of torch.distributed; the process group was made."""
+
+    def __init__(self) -> None:
+        from torch import distributed
+
+        self.distributed = distributed
+        self.rank: int = distributed.get_rank()
+        self.size: int = distributed.get_world_size()
+        self.device = device(int(os.environ["LOCAL_RANK"]))
+
+    def align(self, tensors: dict[str, Tensor]) -> None:
+        """Broadcast, one after the other."""
+        with torch.no_grad():
+            for tensor in tensors.values():
+                self.distributed.broadcast(tensor, src=0)
+
+    def averaging(self, optimizer: Optimizer, model: nn.Module, training: Training) -> Optimizer:
+        """The optimizer itself: the gradients come averaged."""
+        return optimizer
+
+    def parallel(self, forward: nn.Module) -> nn.Module:
+        """Torch's DistributedDataParallel; running statistics are aligned by the loop."""
+        from torch.nn.parallel import DistributedDataParallel
+
+        if not any(parameter.requires_grad for parameter in forward.parameters()):
+            return forward
+        return DistributedDataParallel(forward, broadcast_buffers=False, gradient_as_bucket_view=True)
+
+    def piece(self, forward: Any, last: bool) -> AbstractContextManager[object]:
+        """Averages after the last piece alone."""
+        quiet: AbstractContextManager[object] = nullcontext() if last or not hasattr(forward, "no_sync") else forward.no_sync()
+        return quiet
+
+    def step(self, optimizer: Optimizer, model: nn.Module, clip: float | None) -> None:
+        """As it is."""
+        clipped(model, clip)
+        optimizer.step()
+
+    def whole(self, model: nn.Module) -> dict[str, Tensor]:
+        """Its state."""
+        return model.state_dict()
+
+    def total(self, value: Tensor) -> float:
+        """Allreduce."""
+        summed = value.clone()
+        self.distributed.all_reduce(summed)
+        return float(summed)
+
+    def gather(self, values: Tensor) -> Tensor:
+        """All ranks' rows, padded to the longest on the way."""
+        counts = torch.zeros(self.size, dtype=torch.int64, device=self.device)
+        counts[self.rank] = len(values)
+        self.distributed.all_reduce(counts)
+        padded = torch.zeros((int(counts.max()), *values.shape[1:]), dtype=values.dtype, device=self.device)
+        padded[: len(values)] = values.to(self.device)
+        gathered = [torch.empty_like(padded) for _ in range(self.size)]
+        self.distributed.all_gather(gathered, padded)
+        return torch.cat([each[:count] for each, count in zip(gathered, counts.tolist(), strict=True)]).cpu()
+
+
+def of(training: Training) -> Strategy:
+    """The strategy that the YAML names, on a rank that is connected."""
+    if training.strategy == "single":
+        return Single()
+    return Horovod() if training.strategy == "horovod" else Ddp()
 
 
 def device(local_rank: int) -> torch.device:

@@ -8,7 +8,7 @@ from typing import Any
 from configs.project import Cluster
 from infra.cluster import open_cluster
 from infra.files import whole_file
-from infra.horovod.ranks import run_on_ranks
+from infra.horovod.ranks import Library, run_on_ranks
 from tasks.dataset import stored
 from tasks.records import Stored, TrainedModel
 from tasks.training.plan import Plan
@@ -61,7 +61,8 @@ def train_network(plan: Plan, cluster: Cluster, tracker: Tracker, pictures: Path
 def train_on_ranks(client: Any, plan: Plan, on_message: OnMessage) -> Stored:
     """The checkpoint of a training, a rank a worker. Raises DivergedError, and what run_on_ranks raises."""
     arguments = plan.model_dump(mode="json")
-    results = run_on_ranks(client, "tasks.training.loop:on_rank", arguments, plan.training.ranks, TIMEOUT_S, on_message)
+    library: Library = "torch" if plan.training.strategy == "ddp" else "horovod"
+    results = run_on_ranks(client, "tasks.training.loop:on_rank", arguments, plan.training.ranks, TIMEOUT_S, on_message, library=library)
     digests = [result["weights"] for result in results]
     if len(set(digests)) > 1:
         ends = ", ".join(f"rank {rank}: {digest[:12]}" for rank, digest in enumerate(digests))

@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--contiguous", action="store_true", help="learn from the first half")
     parser.add_argument("--verbose", action="store_true", help="say what each rule flags wrongly, and what is not found")
     arguments = parser.parse_args()
-    print(json.dumps({name: measured(DATA / "tabular" / name, arguments) for name in SETS}))  # noqa: T201
+    print(json.dumps({name: measured(DATA / "tabular" / name, arguments) for name in SETS}))
 
 
 def measured(folder: Path, arguments: argparse.Namespace) -> dict[str, float]:
@@ -90,7 +90,7 @@ def broken(suite: tuple[Expectation, ...], frame: pd.DataFrame) -> list[tuple[Ex
 
 def say(line: str) -> None:
     """Progress."""
-    print(line, file=sys.stderr)  # noqa: T201
+    print(line, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def generate(path, rows):
         hash(i + 8) % 2 = 0 AS member,
         TIMESTAMP '2024-01-01' + INTERVAL (hash(i + 9) % 31536000) SECOND AS seen,
         CASE WHEN hash(i) % 3 = 0 THEN 'yes' ELSE 'no' END AS kind
-        FROM range({rows}) t(i)) TO '{path}' (HEADER)"""  # noqa: S608
+        FROM range({rows}) t(i)) TO '{path}' (HEADER)"""
     duckdb.execute(query)
 
 
@@ -87,7 +87,7 @@ def copied(path, folder):
     """Seconds of DuckDB's COPY of the same file, its own types, two threads."""
     connection = duckdb.connect(config={"threads": 2})
     started = time.perf_counter()
-    connection.execute(f"COPY (SELECT * FROM read_csv('{path}')) TO '{folder / 'duckdb.parquet'}' (FORMAT parquet, COMPRESSION zstd)")  # noqa: S608
+    connection.execute(f"COPY (SELECT * FROM read_csv('{path}')) TO '{folder / 'duckdb.parquet'}' (FORMAT parquet, COMPRESSION zstd)")
     sys.stdout.write(json.dumps({"seconds": time.perf_counter() - started}) + "\n")
 
 

@@ -121,10 +121,11 @@ def test_equal_weights_give_equal_bytes(trained, graph, tmp_path):
 def test_the_int8_graph_takes_the_same_rows_and_is_as_good(trained, graph, tmp_path):
     _, model, intake, result = trained
     rows, targets = held_out(model.dataset, intake, result)
-    small = quantize(graph, model.dataset, intake, 64, tmp_path)
+    small = quantize(graph, model.dataset, intake, result, 64, tmp_path)
     exact, rounded = (measure(each, rows, targets, result).candidate for each in (graph, small))
     assert abs(exact.score - rounded.score) < 0.02
-    assert rounded.megabytes < exact.megabytes
+    assert rounded.megabytes < 0.6 * exact.megabytes
+    assert small.parity < 0.3
     assert any(node.op_type == "QuantizeLinear" for node in onnx.load(small.uri).graph.node)
     assert all(np.isfinite(values).all() for values in answers(session(Path(small.uri)), hostile(intake)).values())
 

@@ -46,6 +46,14 @@ def test_two_ranks_reach_the_weights_of_one_process(client, plan, epochs):
     assert [message["accuracy"] for message in messages] == [message["accuracy"] for message in before]
 
 
+def test_two_ranks_of_ddp_reach_the_weights_of_one_process(client, plan):
+    one, two = plan("one", epochs=2, clip=1.0), plan("two", epochs=2, clip=1.0, strategy="ddp", accumulate=2)
+    before = on_one_process(one)
+    _, messages = on_two_ranks(client, two)
+    assert largest_difference(one, two) < 1e-5
+    assert [message["accuracy"] for message in messages] == [message["accuracy"] for message in before]
+
+
 def test_a_last_batch_of_one_row_counts_the_same_on_two_ranks(client, plan, digits):
     rows = digits(65)
     one, two = plan("one", rows), plan("two", rows)
