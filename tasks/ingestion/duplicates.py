@@ -13,7 +13,7 @@ import pyarrow as pa
 from tasks.dataset import part_paths, tables, write_tables
 
 Hashes = npt.NDArray[np.uint64]
-ROWS_A_PASS = 4_000_000
+ROWS_A_PASS = 2_000_000
 """Ids whose hashes are sorted at once; more rows are more passes, not more memory."""
 MEMORY = "384MiB"
 
@@ -61,17 +61,18 @@ def drop_repeated(folder: Path, hashes: list[Path]) -> int:
 def repeated_hashes(files: list[Path]) -> Hashes:
     """The hashes that come more than once, each once; different ids may share one, which is for the ids themselves to tell."""
     rows = sum(path.stat().st_size // 8 for path in files)
-    passes = max(1, -(-rows // ROWS_A_PASS))
+    bits = max(0, (rows // ROWS_A_PASS).bit_length())
     found = []
-    for number in range(passes):
-        mine = np.sort(np.concatenate([hashes[hashes % passes == number] for hashes in map(loaded, files)] or [np.empty(0, np.uint64)]))
+    for number in range(2**bits):
+        mine = np.sort(np.concatenate([np.empty(0, np.uint64), *(chosen(path, bits, number) for path in files)]))
         found.append(np.unique(mine[1:][mine[1:] == mine[:-1]]))
     return np.concatenate(found)
 
 
-def loaded(path: Path) -> Hashes:
-    """A file's hashes."""
-    return np.fromfile(path, np.uint64)
+def chosen(path: Path, bits: int, number: int) -> Hashes:
+    """A file's hashes whose first bits are `number`."""
+    hashes = np.fromfile(path, np.uint64)
+    return hashes[hashes >> np.uint64(64 - bits) == number] if bits else hashes
 
 
 def mark_losers(opened: Any, paths: list[Path]) -> None:

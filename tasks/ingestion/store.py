@@ -79,6 +79,7 @@ def keep(job: Job, folder: Path) -> None:
             if hidden(text, place(source)) == text:
                 raise
             raise ValueError(hidden(text, place(source))) from None
+        pa.default_memory_pool().release_unused()  # or a worker keeps what its largest slice took
         parts = {path.name: digest(path) for path in sorted(made.iterdir())}
         write_json(made / NOTE, {"origin": job.piece.slice.origin, "name": name, "columns": columns, "rows": counts, "parts": parts})
 
