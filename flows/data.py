@@ -88,20 +88,19 @@ def gc(
     keep: Annotated[int, typer.Option(min=1, help="Newest versions that stay in any case.")] = 5,
     yes: Annotated[bool, typer.Option("--yes", help="Remove them; without it they are only listed.")] = False,
 ) -> None:
-    """Remove old versions that no registered model was trained on, here and in the remote."""
-    import shutil
-
+    """Remove old versions without a name that no registered model was trained on, here and in the remote."""
     from tasks.deployment.registry import registered
+    from tasks.versioning.clearing import alone, remove, size, surplus
 
     settings, config = of(project)
     repo = repository(settings, config)
     needed = {number_of(str(model["dataset"]).rpartition("/")[2]) for model in registered() if model["model"] == config.name}
-    surplus = repo.surplus(config.name, keep, needed)
-    console.print(f"{'Removing' if yes else 'Would remove'}: {', '.join(f'v{version}' for version in surplus) or 'nothing'}")
-    if yes and surplus:
-        repo.remove(config.name, surplus)
-        for version in surplus:
-            shutil.rmtree(settings.home / "datasets" / config.name / f"v{version}", ignore_errors=True)
+    found = surplus(repo, config.name, keep, needed)
+    megabytes = size(repo, alone(repo, config.name, found)) / 1e6
+    names = ", ".join(f"v{version}" for version in found) or "nothing"
+    console.print(f"{'Removing' if yes else 'Would remove'}: {names}, {megabytes:.3g} MB that no other version has")
+    if yes and found:
+        remove(repo, config.name, found, settings.home / "datasets")
 
 
 def of(project: str) -> tuple[Settings, Project]:

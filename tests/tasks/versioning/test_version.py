@@ -13,6 +13,7 @@ from configs.data import Split, Versioning
 from infra.files import digest, whole_folder
 from tasks.dataset import read, stored, write
 from tasks.records import LabelReport
+from tasks.versioning.clearing import remove, surplus
 from tasks.versioning.difference import difference
 from tasks.versioning.repository import Repository
 from tasks.versioning.split import Splitter, splitter
@@ -146,8 +147,8 @@ def test_surplus_versions_go_and_those_that_a_model_needs_stay(make, tmp_path):
     for rows in (40, 41, 42, 43):
         made = make(labelled(tmp_path / str(rows), rows))
     repository = Repository(tmp_path / "home" / "data", str(tmp_path / "remote"))
-    assert repository.surplus("wine", 1, {2}) == [1, 3]
-    repository.remove("wine", [1, 3])
+    assert surplus(repository, "wine", 1, {2}) == [1, 3]
+    remove(repository, "wine", [1, 3])
     assert list(repository.versions("wine")) == [2, 4]
     repository.checkout("wine", 2, tmp_path / "second")
     assert len(read(stored(tmp_path / "second"))) == 41
