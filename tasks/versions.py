@@ -100,7 +100,9 @@ class Versions:
             commit, when = commits[f"{project}/v{version}"]
             named = ", ".join(name for name, number in names.items() if number == version)
             head = {"version": f"{project}/v{version}", "names": named, "commit": commit, "made": when}
-            lines.append(head | {"rows": known["rows"], **known["splits"], "quarantined": known.get("validation", {}).get("quarantined", "")})
+            lines.append(
+                head | {"rows": known["rows"], **known["splits"], "quarantined": known.get("validation", {}).get("quarantined", "")}
+            )
         return lines
 
     def record(self, project: str, version: int, datasets: Path) -> DatasetVersion:

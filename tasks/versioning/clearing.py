@@ -13,7 +13,7 @@ from tasks.versioning.repository import Repository
 
 
 def surplus(repository: Repository, project: str, keep: int, needed: set[int]) -> list[int]:
-    """Versions that nothing needs: not among the last `keep`, without a name, and not in `needed` (registered models learned from those)."""
+    """Versions that nothing needs: not among the last `keep`, without a name, not in `needed` (registered models learned from those)."""
     kept = needed | set(repository.names(project).values())
     return [version for version in repository.numbers(project)[:-keep] if version not in kept]
 

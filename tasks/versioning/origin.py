@@ -50,7 +50,7 @@ def origin(
 
 def relative(stored: Stored | None, home: Path) -> dict[str, str] | None:
     """A file by its path in the home, and its digest."""
-    return stored and {"path": os.path.relpath(stored.uri, home), "digest": stored.digest}
+    return None if stored is None else {"path": os.path.relpath(stored.uri, home), "digest": stored.digest}
 
 
 def digest_of(section: Section) -> str:

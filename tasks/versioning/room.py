@@ -24,7 +24,9 @@ def room(rows: Stored, *folders: Path | str) -> Iterator[None]:
         if not any(full(each) for each in chain(error)):
             raise
         needed = sum(path.stat().st_size for path in Path(rows.uri).rglob("*") if path.is_file()) + SPARE
-        tight = min((present(Path(folder)) for folder in folders if "://" not in str(folder)), key=lambda path: shutil.disk_usage(path).free)
+        tight = min(
+            (present(Path(folder)) for folder in folders if "://" not in str(folder)), key=lambda path: shutil.disk_usage(path).free
+        )
         free = shutil.disk_usage(tight).free / 1e6
         raise OSError(
             errno.ENOSPC,

@@ -38,19 +38,20 @@ def statistics(parts: Sequence[Path], label: str) -> dict[str, Any]:
 @contextmanager
 def rows_of(parts: Sequence[Path]) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with the view `rows`; what does not fit into MEMORY goes to a folder that is removed at the end."""
-    with TemporaryDirectory(prefix="gyre-") as spill, duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": spill}) as connection:
+    with TemporaryDirectory(prefix="gyre-") as spill, duckdb.connect() as connection:
+        connection.execute(f"SET memory_limit = '{MEMORY}'; SET temp_directory = '{spill}'")
         connection.read_parquet([str(path) for path in parts], union_by_name=True).create_view("rows")
         yield connection
 
 
 def column(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> dict[str, Any]:
-    """count, missing, distinct (about), then of numbers and times min, max, mean, std, quantiles and histogram, of others the top values."""
+    """count, missing, distinct (about), min, max; of numbers mean, std, quantiles and histogram too, of others the top values."""
     asked = quoted(name)
     number = f"{asked}::DOUBLE" if numeric(kind) else f"epoch({asked}::TIMESTAMP)" if temporal(kind) else None
     counted = f"count({asked}), count(*) - count({asked}), approx_count_distinct({asked}), min({asked})::VARCHAR, max({asked})::VARCHAR"
     moments = f", avg({number}), stddev_pop({number})" if number and numeric(kind) else ", NULL, NULL"
     count, missing, distinct, least, most, mean, spread = connection.execute(f"SELECT {counted}{moments} FROM rows").fetchall()[0]
-    found = {"type": kind, "count": count, "missing": missing, "distinct": distinct, "min": cut(least), "max": cut(most)}
+    found = {"type": kind, "count": count, "missing": missing, "distinct": min(distinct, count), "min": cut(least), "max": cut(most)}
     if number is None:
         return found | {"top": top(connection, asked)}
     if numeric(kind):
@@ -62,7 +63,9 @@ def drawn(connection: duckdb.DuckDBPyConnection, number: str) -> dict[str, Any]:
     """Quantiles, and a histogram: the edges of BINS even bins and the rows in each; of the sample. Nothing where no value is finite."""
     finite = f"SELECT {number} AS value FROM sample WHERE isfinite({number})"
     shares = list(QUANTILES)
-    quantiles, low, high = connection.execute(f"SELECT quantile_disc(value, {shares}), min(value), max(value) FROM ({finite})").fetchall()[0]
+    quantiles, low, high = connection.execute(f"SELECT quantile_disc(value, {shares}), min(value), max(value) FROM ({finite})").fetchall()[
+        0
+    ]
     if low is None:
         return {}
     width = (high - low) / BINS or 1.0
@@ -98,7 +101,10 @@ def leaks(parts: Sequence[Path], columns: Sequence[str]) -> int:
     """Rows of validation and test whose input is also a training row's; texts are compared without case and in single blanks."""
     with rows_of(parts) as connection:
         kinds = {str(name): str(kind) for name, kind, *_ in connection.execute("DESCRIBE rows").fetchall()}
-        values = [f"trim(regexp_replace(lower({quoted(name)}), '\\s+', ' ', 'g'))" if kinds[name] == "VARCHAR" else quoted(name) for name in columns]
+        values = [
+            f"trim(regexp_replace(lower({quoted(name)}), '\\s+', ' ', 'g'))" if kinds[name] == "VARCHAR" else quoted(name)
+            for name in columns
+        ]
         connection.execute(f"CREATE TEMP TABLE inputs AS SELECT split = 'train' AS trains, hash({', '.join(values)}) AS input FROM rows")
         asked = "SELECT count(*) FROM inputs WHERE NOT trains AND input IN (SELECT input FROM inputs WHERE trains)"
         return int(connection.execute(asked).fetchall()[0][0])

@@ -31,7 +31,14 @@ def version(
     from tasks.versioning.version import make_version
 
     settings, project, taken = Settings(), snapshot.project, build(intake)
-    sections = {"source": source, "validation": validation, "labeling": labeling, "intake": intake, "result": result, "versioning": versioning}
+    sections = {
+        "source": source,
+        "validation": validation,
+        "labeling": labeling,
+        "intake": intake,
+        "result": result,
+        "versioning": versioning,
+    }
     known = origin(snapshot, rows, report, labels, sections, settings.home, settings.projects)
     repository = repository_of(versioning, settings)
     made = make_version(project, labels, taken.columns, versioning, repository, settings.home / "datasets", result.label, known)
