@@ -45,6 +45,8 @@ class Repository(Versions):
         """
         from dvc.repo import Repo
 
+        # Its advice on which git commands come next is not for the readers of a run's log.
+        logging.getLogger("dvc").setLevel(logging.WARNING)
         self.root.mkdir(parents=True, exist_ok=True)
         with (self.root.parent / f".{self.root.name}.lock").open("a+") as lock:
             self.wait(lock, wait_s)
@@ -129,6 +131,12 @@ class Repository(Versions):
     def listing(self, tag: str, project: str) -> str:
         """DVC's name of a version's list of parts."""
         return str(yaml.safe_load(self.git("show", f"{tag}:{project}.dvc"))["outs"][0]["md5"])
+
+    def lacking(self, tag: str, project: str) -> int:
+        """How many of a version's files the cache lacks; 1 where it lacks the list of them."""
+        if not self.cached(self.listing(tag, project)).is_file():
+            return 1
+        return sum(not self.cached(name).is_file() for name in self.parts(tag, project).values())
 
     def cached(self, name: str) -> Path:
         """Where DVC's cache keeps a file."""
