@@ -12,6 +12,7 @@ from flows.terminal import Json, ProjectName, console, emit, enter, print_rows
 from infra.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Look at a source, propose rules, and compare, fetch or clear versions of a data set.")
+REMOTE = "Another remote than the project's; `versioning.remote_options` go with it."
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="Such as 3 or v3.")]
 
 
@@ -80,6 +81,45 @@ def checkout(project: ProjectName, version: Version, folder: Annotated[Path, typ
     settings, config = of(project)
     repository(settings, config).checkout(config.name, number_of(version), folder)
     console.print(f"{config.name} v{number_of(version)} is in {folder}")
+
+
+@app.command()
+def tag(project: ProjectName, version: Version, name: Annotated[str, typer.Argument(help="Such as golden.")]) -> None:
+    """Give a version a name, which keeps it from being cleared."""
+    settings, config = of(project)
+    console.print(f"{repository(settings, config).tag(config.name, number_of(version), name)} is v{number_of(version)}")
+
+
+@app.command()
+def push(project: ProjectName, to: Annotated[str | None, typer.Option(help=REMOTE)] = None) -> None:
+    """Send the files of all versions to a DVC remote: a folder, s3://, gs://, azure:// or ssh://."""
+    from tasks.versioning.transfer import push as pushed
+
+    settings, config = of(project)
+    console.print(f"{pushed(repository(settings, config), config.name, to, config.versioning.remote_options if to else {})} files sent")
+
+
+@app.command()
+def pull(project: ProjectName, source: Annotated[str | None, typer.Option("--from", help=REMOTE)] = None) -> None:
+    """Fetch the files of all versions from a DVC remote, and lay them out."""
+    from tasks.versioning.transfer import pull as pulled
+
+    settings, config = of(project)
+    options = config.versioning.remote_options if source else {}
+    console.print(f"{pulled(repository(settings, config), config.name, settings.home / 'datasets', source, options)} files fetched")
+
+
+@app.command()
+def card(project: ProjectName, version: Version) -> None:
+    """Write a version's data card: one HTML file with its statistics, samples, labels and origin."""
+    from tasks.intake import build
+    from tasks.versioning.card import card as written
+
+    settings, config = of(project)
+    folder = settings.folder("reports", config.name, "data")
+    known, number = repository(settings, config), number_of(version)
+    path = written(config.name, number, known, build(config.intake), config.result.label, settings.home / "datasets", folder)
+    console.print(str(path))
 
 
 @app.command()
