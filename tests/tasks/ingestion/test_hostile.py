@@ -44,10 +44,9 @@ def test_a_line_of_a_gigabyte_is_refused_in_bounded_memory(read, tmp_path, head,
     with (tmp_path / "a.csv").open("wb") as file:
         file.write(head.encode(encoding))
         file.truncate(2**30)
-    error, mib, seconds = read(reader="csv", path=str(tmp_path / "a.csv"), csv={"encoding": encoding})
+    error, mib, _ = read(reader="csv", path=str(tmp_path / "a.csv"), csv={"encoding": encoding})
     assert "is longer than 16,777,216 bytes (source.limits.line_bytes)" in error
     assert mib < MOST_MIB
-    assert seconds < 30
 
 
 def test_ten_thousand_columns_of_json_or_parquet_are_refused(read, tmp_path):
