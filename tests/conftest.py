@@ -1,5 +1,6 @@
 """What every test may use: free ports, a home of its own, and a look for processes that a module left behind."""
 
+import atexit
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ from infra.services.processes import mark
 from infra.settings import Settings
 
 GRACE_S = 10
+# pytest's closing line stays the last: DuckDB's binding counts its references on stderr when Python ends.
+atexit.register(lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 2))
 # These live as long as the Python process that uses multiprocessing, and end with it.
 LIFELONG = ("multiprocessing.resource_tracker", "multiprocessing.forkserver", "loky.backend.resource_tracker")
 
@@ -89,8 +92,3 @@ def told(processes: Iterator[psutil.Process] | list[psutil.Process]) -> list[str
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The installation of tests/integration runs until the session ends; the other tests are not to share the machine with it."""
     items.sort(key=lambda item: "integration" in item.path.parts)
-
-
-def pytest_unconfigure() -> None:
-    """pytest's closing line stays the last: DuckDB's binding counts its references on stderr when Python ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
