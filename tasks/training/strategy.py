@@ -36,9 +36,6 @@ class Strategy(Protocol):
     def step(self, optimizer: Optimizer, model: nn.Module, clip: float | None) -> None:
         """A step on the averaged gradients, their norm at most `clip`."""
 
-    def whole(self, model: nn.Module) -> dict[str, Tensor]:
-        """The model's state, all of it; every rank must ask."""
-
     def total(self, value: Tensor) -> float:
         """Sum of all ranks' values."""
 
@@ -47,10 +44,10 @@ class Strategy(Protocol):
 
 
 class Single:
-    """One process."""
+    """One process; what strategies with more ranks have in common with it, they inherit."""
 
-    rank = 0
-    size = 1
+    rank: int = 0
+    size: int = 1
 
     def __init__(self) -> None:
         self.device = device(0)
@@ -70,10 +67,6 @@ class Single:
         """Nothing."""
         return nullcontext()
 
-    def whole(self, model: nn.Module) -> dict[str, Tensor]:
-        """Its state."""
-        return model.state_dict()
-
     def step(self, optimizer: Optimizer, model: nn.Module, clip: float | None) -> None:
         """As it is."""
         clipped(model, clip)
@@ -88,7 +81,7 @@ class Single:
         return values.cpu()
 
 
-class Horovod:
+class Horovod(Single):
     """A Horovod rank; hvd.init() was called."""
 
     def __init__(self) -> None:
@@ -112,18 +105,6 @@ class Horovod:
         wrapped: Optimizer = self.hvd.DistributedOptimizer(optimizer, named_parameters=model.named_parameters(), **options)
         return wrapped
 
-    def parallel(self, forward: nn.Module) -> nn.Module:
-        """As it is."""
-        return forward
-
-    def piece(self, forward: nn.Module, last: bool) -> AbstractContextManager[object]:
-        """Nothing."""
-        return nullcontext()
-
-    def whole(self, model: nn.Module) -> dict[str, Tensor]:
-        """Its state."""
-        return model.state_dict()
-
     def step(self, optimizer: Any, model: nn.Module, clip: float | None) -> None:
         """Waits for the averages first where they are clipped."""
         if clip is None:
@@ -144,8 +125,8 @@ class Horovod:
         return gathered
 
 
-class Ddp:
-    """A rank of torch.distributed; the process group was made."""
+class Ddp(Single):
+    """A rank of torch.distributed; the process group was made. Gradients come averaged to the optimizer."""
 
     def __init__(self) -> None:
         from torch import distributed
@@ -161,10 +142,6 @@ class Ddp:
             for tensor in tensors.values():
                 self.distributed.broadcast(tensor, src=0)
 
-    def averaging(self, optimizer: Optimizer, model: nn.Module, training: Training) -> Optimizer:
-        """The optimizer itself: the gradients come averaged."""
-        return optimizer
-
     def parallel(self, forward: nn.Module) -> nn.Module:
         """Torch's DistributedDataParallel; running statistics are aligned by the loop."""
         from torch.nn.parallel import DistributedDataParallel
@@ -177,15 +154,6 @@ class Ddp:
         """Averages after the last piece alone."""
         quiet: AbstractContextManager[object] = nullcontext() if last or not hasattr(forward, "no_sync") else forward.no_sync()
         return quiet
-
-    def step(self, optimizer: Optimizer, model: nn.Module, clip: float | None) -> None:
-        """As it is."""
-        clipped(model, clip)
-        optimizer.step()
-
-    def whole(self, model: nn.Module) -> dict[str, Tensor]:
-        """Its state."""
-        return model.state_dict()
 
     def total(self, value: Tensor) -> float:
         """Allreduce."""

@@ -54,8 +54,6 @@ def generate(path, rows):
 
 def gyre(path, folder):
     """Seconds of looking and reading, and the peak memory of the largest process in MiB; in this process, which is a child."""
-    import resource
-
     from configs.data import Column, Source
     from configs.project import ClassificationResult, Cluster, TabularIntake
     from infra.cluster import open_cluster
@@ -72,15 +70,15 @@ def gyre(path, folder):
         looked = time.perf_counter() - started
         made = ingest(found, source, intake, result, client, folder / "outcomes" / "rows", kept)
         seconds = time.perf_counter() - started
-        peaks = [*client.run(peak).values(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]
+        peaks = [*client.run(peak).values(), peak()]
     sys.stdout.write(json.dumps({"seconds": seconds, "looked": looked, "rows": made.rows.rows, "mib": round(max(peaks))}) + "\n")
 
 
 def peak():
-    """This process's peak memory in MiB."""
-    import resource
+    """This process's peak memory in MiB; getrusage would begin at that of the process that started it."""
+    import re
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 
 
 def copied(path, folder):
