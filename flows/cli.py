@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from configs.load import ConfigError, load
 from configs.project import Project
-from flows import data
+from flows import data, quarantine
 from flows.errors import RunError
 from flows.terminal import Json, ProjectName, console, emit, enter, errors, print_rows
 from infra.settings import Settings
@@ -23,6 +23,7 @@ app = typer.Typer(
     help="Gyre takes data in, turns it into a model in production, watches it, and goes round again when the world has moved.",
     epilog="Try: gyre demo --keep",
 )
+data.app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(data.app, name="data")
 
 Changes = Annotated[

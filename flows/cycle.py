@@ -14,7 +14,7 @@ from tasks.monitoring.task import claim, close
 from tasks.optimization.task import optimize
 from tasks.records import DatasetVersion, Release
 from tasks.training.task import train
-from tasks.validation.task import validate
+from tasks.validation.task import precedents, validate
 from tasks.versioning.task import version
 
 
@@ -47,7 +47,8 @@ def dataset_of(config: Project) -> DatasetVersion:
     """The stages from a project's source to a version of its rows."""
     snapshot = locate(config.name, config.source, config.intake, config.result)
     rows = ingest(snapshot, config.source, config.intake, config.result, config.cluster)
-    report = validate(config.name, rows, config.validation)
+    before = precedents(config.name, rows, config.validation, config.labeling, config.result)
+    report = validate(config.name, rows, config.validation, before)
     labels = label(config.name, report, config.labeling, config.intake, config.result)
     return version(
         snapshot,

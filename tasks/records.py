@@ -42,6 +42,32 @@ class RawRows(Stored):
     """How many of them are served rows whose truth arrived late (`origin` is `feedback`)."""
 
 
+class DatasetVersion(Stored):
+    """A commit of the data repo."""
+
+    project: str
+    version: int
+    tag: str
+    """Such as `digits/v3`; `git -C <data repo> checkout <tag> && dvc pull` gives the rows without Gyre."""
+    commit: str
+    rows: int
+    splits: dict[str, int]
+    """Rows a split: train, validation, test."""
+
+
+class Precedents(Record):
+    """What people and the last version say about rows that are to be validated, frozen at one moment."""
+
+    decisions: Stored | None = None
+    """JSON of the decisions in force about single rows (tasks/validation/decisions.py)."""
+    last: DatasetVersion | None = None
+    """The version to compare with, where the project has rules about it."""
+    stale: str = ""
+    """The newest value of the freshness rule's column where that is too old at this moment."""
+    unlabelled: str = ""
+    """Column of the label where it is empty until labeling, so that there is nothing to compare in it."""
+
+
 class RuleOutcome(Record):
     """One expectation's result."""
 
@@ -60,7 +86,13 @@ class ValidationReport(Stored):
     rows: int
     quarantined: int
     quarantine: Stored | None
-    """Parquet of the rows set aside, with the columns `reasons` (list of rules)."""
+    """Parquet of the rows set aside, as the source has them, with the column `reasons` (list of rules)."""
+    decisions: Stored | None = None
+    """JSON of people's decisions and what became of the rows that they are about."""
+    decided: int = 0
+    """Rows that were released or fixed."""
+    lapsed: int = 0
+    """Rows whose decision no longer holds: their content has changed, or the source does not have them any more."""
     rules: tuple[RuleOutcome, ...]
     failures: tuple[str, ...]
     """Why the run must stop; empty when it may go on."""
@@ -90,19 +122,6 @@ class LabelReport(Stored):
     """Parquet with `id, label, suggested, quality` (0 worst, 1 best), worst first."""
     suspected: int
     failures: tuple[str, ...]
-
-
-class DatasetVersion(Stored):
-    """A commit of the data repo."""
-
-    project: str
-    version: int
-    tag: str
-    """Such as `digits/v3`; `git -C <data repo> checkout <tag> && dvc pull` gives the rows without Gyre."""
-    commit: str
-    rows: int
-    splits: dict[str, int]
-    """Rows a split: train, validation, test."""
 
 
 class TrainedModel(Stored):

@@ -1,25 +1,46 @@
-"""The validation stage's Prefect task."""
+"""The validation stage's Prefect tasks: look at what people and the last version say, then check the rows."""
 
+import datetime as dt
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from configs.data import Validation
-from infra.files import verified
+from configs.data import AgainstLast, Validation
+from configs.project import Labeling, Result
+from infra.files import read_json, verified
 from infra.settings import Settings
+from tasks.dataset import part_paths
 from tasks.events import DATA_REJECTED
-from tasks.records import RawRows, Stored, ValidationReport
+from tasks.records import Precedents, RawRows, Stored, ValidationReport
 from tasks.stage import StoppedError, announce, outcome_folder, show, stage, table
+from tasks.validation import against, decisions
 from tasks.validation import validate as core
+from tasks.validation.quarantine import Quarantine
+from tasks.versions import last_version
 
-QUARANTINED_SHOWN = 20
+SHOWN = 20
+
+
+@stage(cached=False)
+def precedents(project: str, rows: RawRows, validation: Validation, labeling: Labeling, result: Result) -> Precedents:
+    """The decisions in force and the version to compare with; while they are the same, the validation is reused."""
+    folder = quarantine_of(project).folder
+    standings = decisions.in_force(quarantine_of(project).log.all())
+    last = last_version(project, rows.digest) if validation.against_last != AgainstLast() else None
+    stale = against.too_old(part_paths(Path(rows.uri)), validation.against_last.freshness, dt.datetime.now(dt.UTC))
+    frozen = decisions.frozen(standings, folder / "in-force")
+    found = Precedents(decisions=frozen, last=last, stale=stale, unlabelled=result.label if labeling.annotators else "")
+    compared = f"Compared with {last.tag}." if last else "Compared with no other version."
+    show(project, "precedents", f"{len(standings)} decisions about rows are in force. {compared}")
+    return found
 
 
 @stage()
-def validate(project: str, rows: RawRows, validation: Validation) -> ValidationReport:
+def validate(project: str, rows: RawRows, validation: Validation, before: Precedents) -> ValidationReport:
     """The rows that pass the project's rules; the others are in quarantine, with their reasons."""
     settings, folder = Settings(), outcome_folder()
-    report = core.validate(rows, validation, folder, settings.folder("reports", project, "validation", folder.name))
+    report = core.validate(rows, validation, folder, settings.folder("reports", project, "validation", folder.name), before, settings.home)
+    report = quarantine_of(project).keep(report, rows, validation)
     show(project, "validation", description(report), Data_Docs=settings.report_url(Path(report.report)))
     if report.failures:
         facts = {"project": project, "rows": report.rows, "quarantined": report.quarantined, "reasons": list(report.failures)}
@@ -28,20 +49,36 @@ def validate(project: str, rows: RawRows, validation: Validation) -> ValidationR
     return report
 
 
+def quarantine_of(project: str) -> Quarantine:
+    """A project's quarantine in this installation."""
+    return Quarantine(Settings().home / "quarantine" / project)
+
+
 def description(report: ValidationReport) -> str:
-    """A report for people: why it stopped, the rules, and the first rows in quarantine."""
+    """A report for people: why it stopped, the rules, the decisions, and the first rows in quarantine."""
     stopped = [f"- **stopped**: {failure}" for failure in report.failures]
     rules = [
         {"rule": f"`{rule.rule}`", "severity": rule.severity, "holds": "yes" if rule.success else "**no**", "found": rule.observed}
         for rule in report.rules
     ]
     parts = ["\n".join(stopped), table(rules), f"{report.rows} rows go on, {report.quarantined} are quarantined."]
+    if report.decisions:
+        parts += [f"{report.decided} rows were decided on, {report.lapsed} decisions no longer hold.", table(decided(report.decisions))]
     if report.quarantine:
         parts.append(table(quarantined(report.quarantine)))
     return "\n\n".join(part for part in parts if part)
 
 
+def decided(stored: Stored) -> list[dict[str, object]]:
+    """The first decided rows, with what became of them."""
+    rows = read_json(verified(stored.uri, stored.digest))[:SHOWN]
+    return [
+        {"decided row": row["row"], "now": row["became"], "by": row["decisions"][-1]["who"], "why": row["decisions"][-1]["why"]}
+        for row in rows
+    ]
+
+
 def quarantined(quarantine: Stored) -> list[dict[str, object]]:
     """The first rows in quarantine, with their reasons."""
-    rows = pq.read_table(verified(quarantine.uri, quarantine.digest), columns=["id", "reasons"]).slice(0, QUARANTINED_SHOWN).to_pylist()
+    rows = pq.read_table(verified(quarantine.uri, quarantine.digest), columns=["id", "reasons"]).slice(0, SHOWN).to_pylist()
     return [{"quarantined row": row["id"], "breaks": ", ".join(row["reasons"])} for row in rows]

@@ -3,44 +3,62 @@
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from configs.data import Validation
-from infra.files import shared, verified, whole_file, whole_folder
+from infra.files import shared, verified, whole_file, whole_folder, write_json
 from tasks.dataset import part_paths, part_writer, schema_of, stored, tables, write_tables
-from tasks.records import RawRows, ValidationReport
-from tasks.validation import engine, suite
+from tasks.records import Precedents, RawRows, ValidationReport
+from tasks.validation import against, engine, suite
+from tasks.validation.amend import Amendments
+from tasks.validation.decisions import thawed
 from tasks.validation.suite import Checked
 
 LOGGER = logging.getLogger("gyre.validation")
 
 
-def validate(rows: RawRows, validation: Validation, output: Path, report_folder: Path) -> ValidationReport:
+def validate(
+    rows: RawRows, validation: Validation, output: Path, report_folder: Path, before: Precedents | None = None, home: Path | None = None
+) -> ValidationReport:
     """Checks the rows; writes `output`/rows (accepted), `output`/quarantine.parquet (where rows are set aside) and Data Docs.
 
     A rule of severity `quarantine` sets aside the rows that break it; `fail` stops the run, and so does a rule that cannot be checked
-    or that has no rows to set aside; `warn` only reports. Raises ValueError for an expectation that Great Expectations does not take.
+    or that has no rows to set aside; `warn` only reports. What people decided about rows (`before`) is laid over them first: a fixed
+    row is checked with its new values, a released one passes, and `output`/decisions.json says what became of each. The rows that pass
+    are compared with the last version, whose facts are in the data repo of `home`.
+    Raises ValueError for an expectation that Great Expectations does not take.
     """
+    before = before or Precedents()
     expectations = suite.build(validation)
     source = verified(rows.uri, rows.digest)
-    fields = checkable(source)
-    with engine.opened(part_paths(source), fields) as questioned:
-        result = suite.run(expectations, questioned)
-        rules = suite.checked(result, validation)
-        reasons = quarantine_reasons(rules, questioned)
+    amendments, fields = Amendments(thawed(before.decisions)).look(part_paths(source)), checkable(source)
+    with TemporaryDirectory(prefix="gyre-amended-") as scratch:
+        parts = amendments.laid_over(part_paths(source), Path(scratch))
+        with engine.opened(parts, fields) as questioned:
+            result = suite.run(expectations, questioned)
+            rules = suite.checked(result, validation)
+            reasons = quarantine_reasons(rules, questioned)
     with whole_folder(output) as folder:
-        quarantined = separate(source, reasons, folder)
+        quarantined = separate(source, reasons, folder, amendments)
+        decided = tell(amendments, reasons, folder / "decisions.json")
+    across = against.compared(part_paths(output / "rows"), validation.against_last, before, home)
     page = report_folder / "index.html"
     with whole_file(page) as temporary:
-        temporary.write_text(suite.page(result), encoding="utf-8")
-    LOGGER.info("%d rows checked against %d rules, %d quarantined", rows.rows, len(rules), quarantined)
+        temporary.write_text(suite.page(result).replace("</body>", f"{against.section(across)}</body>"), encoding="utf-8")
+    LOGGER.info("%d rows checked against %d rules, %d quarantined", rows.rows, len(rules) + len(across), quarantined)
+    rules += [Checked(outcome, None, raised=False) for outcome in across]
     return ValidationReport(
         **stored(output / "rows").model_dump(),
         rows=rows.rows - quarantined,
         quarantined=quarantined,
         quarantine=stored(output / "quarantine.parquet") if quarantined else None,
+        decisions=stored(output / "decisions.json") if decided else None,
+        decided=sum(row["holds"] for row in decided),
+        lapsed=sum(not row["holds"] for row in decided),
         rules=tuple(checked.outcome for checked in rules),
         failures=tuple(failures(rules, quarantined, rows.rows, validation, [field.name for field in fields])),
         report=str(page),
@@ -65,24 +83,40 @@ def quarantine_reasons(rules: list[Checked], rows: engine.Rows) -> pa.Table:
     return grouped.rename_columns({"reasons_list": "reasons"}).select(["id", "reasons"])
 
 
-def separate(source: Path, reasons: pa.Table, folder: Path) -> int:
+def tell(amendments: Amendments, reasons: pa.Table, path: Path) -> list[dict[str, Any]]:
+    """Writes and returns what became of each decided row; nothing is written where there is none."""
+    ids = pa.array([standing.row for standing in amendments.standings], pa.string())
+    broken = reasons.filter(pc.is_in(reasons["id"], ids)).to_pylist()
+    outcomes = amendments.outcomes({row["id"]: row["reasons"] for row in broken})
+    for row in outcomes:
+        if not row["holds"]:
+            LOGGER.warning("row %s: decision %s no longer holds: %s", row["row"], row["decisions"][-1]["number"], row["became"])
+    if outcomes:
+        write_json(path, outcomes)
+    return outcomes
+
+
+def separate(source: Path, reasons: pa.Table, folder: Path, amendments: Amendments) -> int:
     """Writes the accepted rows as parts under `folder`/rows, the others to `folder`/quarantine.parquet; returns how many those are.
 
-    A part none of whose rows is set aside is the same file.
+    A part none of whose rows is set aside or fixed is the same file.
     """
     (folder / "rows").mkdir()
+    reasons = reasons.filter(pc.invert(pc.is_in(reasons["id"], amendments.released)))
     keys = reasons["id"].combine_chunks()
     with part_writer(folder / "quarantine.parquet") as add:
-        counts = [separate_part(path, keys, reasons, folder / "rows", add) for path in part_paths(source)]
+        counts = [separate_part(path, keys, reasons, folder / "rows", add, amendments) for path in part_paths(source)]
     if not sum(counts):
         (folder / "quarantine.parquet").unlink(missing_ok=True)
     return sum(counts)
 
 
-def separate_part(path: Path, keys: pa.Array, reasons: pa.Table, folder: Path, add: Callable[[pa.Table], None]) -> int:
-    """One part's accepted rows into `folder`, the others to `add` with their reasons; returns how many those are."""
-    aside = 0
-    if not any(pc.any(pc.is_in(table["id"].cast(pa.string()), keys)).as_py() for table in tables(path, ["id"])):
+def separate_part(
+    path: Path, keys: pa.Array, reasons: pa.Table, folder: Path, add: Callable[[pa.Table], None], amendments: Amendments
+) -> int:
+    """One part's accepted rows into `folder`, the others as the source has them to `add`; returns how many those are."""
+    aside, fixed = 0, path.name in amendments.changed
+    if not fixed and not any(pc.any(pc.is_in(table["id"].cast(pa.string()), keys)).as_py() for table in tables(path, ["id"])):
         shared(path, folder / path.name)
         return 0
 
@@ -94,7 +128,7 @@ def separate_part(path: Path, keys: pa.Array, reasons: pa.Table, folder: Path, a
             if count := pc.sum(broken).as_py():
                 add(table.filter(broken).append_column("reasons", reasons["reasons"].take(places.drop_null())))
                 aside += count
-            yield table.filter(pc.invert(broken))
+            yield (amendments.fixed(table) if fixed else table).filter(pc.invert(broken))
 
     write_tables(accepted(), folder / path.name)
     return aside

@@ -40,6 +40,7 @@ def origin(
             "quarantined": report.quarantined,
             "quarantine": relative(report.quarantine, home),
             "report": os.path.relpath(report.report, home),
+            "decisions": (relative(report.decisions, home) or {}) | {"rows": report.decided, "lapsed": report.lapsed},
         },
         "labeling": labels.model_dump(mode="json", include={"agreement", "annotators", "relabelled", "suspected"})
         | {"suspects": relative(labels.suspects, home)},
