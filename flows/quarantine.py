@@ -50,7 +50,8 @@ def show(project: ProjectName, row: Row, json: Json = False) -> None:
     console.print(f"row {row} of {place}: {state}", markup=False, highlight=False)
     print_rows([{"column": name, "value": "" if value is None else value} for name, value in found["values"].items()])
     print_rows([{"breaks": each["rule"], "limits": brief(each["limits"])} for each in found["reasons"]])
-    print_rows(found["history"])
+    for each in found["history"]:
+        console.print(f"{each['told']} ({each['state']})", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()

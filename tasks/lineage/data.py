@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from infra.files import read_json
 from tasks.lineage.graph import Graph, Node
+from tasks.validation.decisions import Decision, DecisionLog, history
 from tasks.versions import NUMBERED, Versions
 
 
@@ -63,16 +65,44 @@ class Data:
         return nodes
 
     def quarantined(self, row: str) -> str | None:
-        """A row in the quarantine of some versions; None where it is in none that is still there."""
+        """A row in the quarantine of some versions, or that people decided on; None where it is in none that is still there."""
         found = None
         for folder in sorted((self.home / "datasets").glob("*")):
+            taken = self.history(folder.name, row)
             for number, facts in self.known.all_facts(folder.name).items():
-                if reasons := self.reasons(facts, row):
-                    told = {"project": folder.name, "breaks": ", ".join(reasons)}
-                    found = self.graph.add(Node("row", row, told))
-                    self.graph.add(Node("quarantine", f"{folder.name}/v{number}"), after=found)
-                    self.version(folder.name, number)
+                reasons, decided = self.reasons(facts, row), self.decided(facts, row)
+                if reasons or decided:
+                    found = found or self.graph.add(Node("row", row, about(folder.name, reasons, taken)))
+                    version = self.version(folder.name, number)
+                if reasons:
+                    self.graph.add(Node("quarantine", f"{folder.name}/v{number}"), after="row " + row)
+                if decided:
+                    self.decision(folder.name, number, taken, decided, version)
+            if found or taken:
+                found = found or self.graph.add(Node("row", row, about(folder.name, [], taken)))
+                for decision in taken:
+                    self.graph.add(told(folder.name, decision), after=found)
         return found
+
+    def decision(self, project: str, number: int, taken: list[Decision], decided: dict[str, Any], version: str) -> None:
+        """What became in a version of people's decisions about a row; those that hold are among its causes."""
+        numbers = {each["number"] for each in decided["decisions"]}
+        for decision in (each for each in taken if each.number in numbers):
+            key = self.graph.add(told(project, decision), after="row " + decided["row"])
+            self.graph.nodes[key].facts[f"in v{number}"] = decided["became"]
+            if decided["holds"] and (key, version) not in self.graph.edges:
+                self.graph.edges.append((key, version))
+
+    def history(self, project: str, row: str) -> list[Decision]:
+        """Every decision about a row, undone ones too."""
+        return history(DecisionLog(self.home / "quarantine" / project / "decisions").all(), row)
+
+    def decided(self, facts: dict[str, Any], row: str) -> dict[str, Any] | None:
+        """What people decided about a row, and what became of it in a version."""
+        kept = facts.get("validation", {}).get("decisions", {}).get("path")
+        if not kept or not (path := self.home / kept).is_file():
+            return None
+        return next((each for each in read_json(path) if each["row"] == row), None)
 
     def reasons(self, facts: dict[str, Any], row: str) -> list[str]:
         """The rules that a row breaks in a version's quarantine."""
@@ -85,3 +115,18 @@ class Data:
             asked = "SELECT reasons FROM read_parquet(?) WHERE id::VARCHAR = ?"
             lines = connection.execute(asked, [str(path), row]).fetchall()
         return sorted({str(reason) for line in lines for reason in line[0]})
+
+
+def about(project: str, reasons: list[str], taken: list[Decision]) -> dict[str, str]:
+    """What is told of a row: the rules that it breaks, or broke before people decided on it, and where it is from."""
+    seen = taken[0].rows[0] if taken else None
+    place = {"source": seen.origin or "", "line": str(seen.origin_line or "")} if seen else {}
+    broke = {"breaks": ", ".join(reasons)} if reasons else {"broke": ", ".join(seen.reasons)} if seen else {}
+    return {"project": project} | broke | place
+
+
+def told(project: str, decision: Decision) -> Node:
+    """A decision as a node."""
+    values = ", ".join(f"{column}={'' if value is None else value}" for column, value in decision.values.items())
+    facts = {"who": decision.who, "when": decision.when, "values": values, "why": decision.why}
+    return Node("decision", f"{project} {decision.number} {decision.kind}", facts)

@@ -10,7 +10,7 @@ class Node:
     """Something that was made, found or asked."""
 
     kind: str
-    """source, config, code, quarantine, dataset, run, bundle, model, release, episode, prediction or row."""
+    """source, config, code, quarantine, dataset, run, bundle, model, release, episode, prediction, row or decision."""
     name: str
     facts: dict[str, str] = field(default_factory=dict)
 

@@ -160,6 +160,11 @@ def thawed(stored: Stored | None) -> list[Standing]:
     return [Standing.model_validate(each) for each in json.loads(verified(stored.uri, stored.digest).read_bytes())]
 
 
+def history(log: Iterable[Decision], row: str) -> list[Decision]:
+    """The decisions about a row, oldest first, each about it alone."""
+    return [decision.model_copy(update={"rows": (each,)}) for decision in log for each in decision.rows if each.id == row]
+
+
 def user() -> str:
     """The OS user, as the system and not the environment knows it."""
     try:

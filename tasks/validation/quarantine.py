@@ -18,7 +18,7 @@ from configs.data import Validation
 from infra.files import read_json, whole_file, write_json
 from tasks.records import RawRows, Stored, ValidationReport
 from tasks.validation.content import contents
-from tasks.validation.decisions import DecidedRow, Decision, DecisionLog
+from tasks.validation.decisions import DecidedRow, DecisionLog
 from tasks.validation.engine import text
 from tasks.validation.suite import title
 
@@ -127,8 +127,3 @@ def decided(row: pa.Table, **more: Any) -> DecidedRow:
     """A quarantined row as a decision names it."""
     [values] = row.select([name for name in ("id", "origin", "origin_line", "reasons") if name in row.column_names]).to_pylist()
     return DecidedRow(content=contents(row)[0], **(values | {"id": str(values["id"]), "reasons": tuple(values["reasons"])}), **more)
-
-
-def history(log: list[Decision], row: str) -> list[Decision]:
-    """The decisions about a row, oldest first, each about it alone."""
-    return [decision.model_copy(update={"rows": (each,)}) for decision in log for each in decision.rows if each.id == row]

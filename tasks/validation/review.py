@@ -6,8 +6,8 @@ from typing import Any
 import pyarrow as pa
 
 from tasks.validation.content import contents, written
-from tasks.validation.decisions import DecidedRow, Decision, Standing, in_force
-from tasks.validation.quarantine import Quarantine, decided, history
+from tasks.validation.decisions import DecidedRow, Decision, Standing, history, in_force
+from tasks.validation.quarantine import Quarantine, decided
 
 SHOWN_CHARACTERS = 200
 
@@ -98,7 +98,7 @@ def entry(decision: Decision, known: DecidedRow, standings: Sequence[Standing]) 
     if state == "in force" and decision.rows[0].content != known.content:
         state = "no longer holds: the row's content has changed since"
     told = decision.model_dump(mode="json", include={"number", "kind", "who", "when", "why", "values"})
-    return told | ({"undoes": decision.rows[0].undoes} if decision.kind == "undo" else {}) | {"state": state}
+    return told | ({"undoes": decision.rows[0].undoes} if decision.kind == "undo" else {}) | {"told": decision.told, "state": state}
 
 
 def standing(quarantine: Quarantine) -> list[Standing]:

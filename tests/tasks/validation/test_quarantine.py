@@ -250,7 +250,9 @@ def test_two_writers_lose_no_decision_and_share_no_number(tmp_path):
 
 
 def test_a_writer_killed_at_any_moment_leaves_whole_decisions_alone(tmp_path):
-    body = f"from pathlib import Path\nfrom tests.tasks.validation.test_quarantine import decide\nwhile 1: decide(Path({str(tmp_path)!r}), 'k')"
+    body = (
+        f"from pathlib import Path\nfrom tests.tasks.validation.test_quarantine import decide\nwhile 1: decide(Path({str(tmp_path)!r}), '')"
+    )
     writer = subprocess.Popen([sys.executable, "-c", body])
     try:
         for _ in range(600):
