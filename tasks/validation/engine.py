@@ -1,7 +1,7 @@
 """Great Expectations' SQL engine on DuckDB: exact on Parquet parts of any size, in bounded memory.
 
-Three things are mended, each in the way that Great Expectations has for it: the connection is kept between queries, as for its other
-embedded databases; regular expressions are DuckDB's own; and uniqueness is one aggregate instead of a window over all rows.
+Four things are mended: the connection is kept between queries, as for its other embedded databases; regular expressions are DuckDB's
+own; uniqueness is one aggregate instead of a window over all rows; and values stand in queries as DuckDB writes them.
 """
 
 import json
@@ -9,6 +9,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -45,8 +46,8 @@ class Rows:
         """The column `id` of what a query finds, each once."""
         inner = query.rstrip().rstrip(";")
         file = self.scratch / "keys.parquet"
-        copy = f"COPY (SELECT DISTINCT id::VARCHAR AS id FROM ({inner}) ORDER BY id) TO {text(str(file))} (FORMAT parquet)"  # noqa: S608
-        self.batch.data.execution_engine.execute_query(sa.text(copy.replace(":", "\\:")))
+        command = f"COPY (SELECT DISTINCT id::VARCHAR AS id FROM ({inner}) ORDER BY id) TO {text(str(file))} (FORMAT parquet)"  # noqa: S608
+        self.batch.data.execution_engine.execute_query(sa.text(command.replace(":", "\\:")))
         return pq.read_table(file)
 
 
@@ -90,12 +91,27 @@ def batch(database: str, settings: dict[str, Any]) -> Iterator[Any]:
 def prepare() -> None:
     """Teaches Great Expectations DuckDB, once a process."""
     from great_expectations.execution_engine import sqlalchemy_execution_engine as engine
+    from great_expectations.expectations.metrics.map_metric_provider import map_condition_auxilliary_methods
 
     class DuckDb(str):
         value = "duckdb"
 
     engine._PERSISTED_CONNECTION_DIALECTS = (*engine._PERSISTED_CONNECTION_DIALECTS, DuckDb("duckdb"))  # type: ignore[assignment]
     import tasks.validation.metrics  # noqa: F401 - registers itself
+
+    map_condition_auxilliary_methods.sqlalchemy_select_to_sql_string = written
+
+
+def written(engine: Any, select_statement: Any) -> str:
+    """A query as DuckDB reads it.
+
+    Great Expectations' own puts values in as Python writes them: backslashes doubled, texts with an apostrophe in the quotation marks of
+    names. Patterns and sets would then set aside other rows than were counted.
+    """
+    dialect = copy(engine.engine.dialect)
+    dialect._backslash_escapes = False
+    # Every % is doubled for the driver's placeholders, of which there are none.
+    return str(select_statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True})).replace("%%", "%")
 
 
 def quoted(name: str) -> str:

@@ -136,9 +136,10 @@ def observed(values: dict[str, Any]) -> str:
     if "observed_value" in values:
         value = values["observed_value"]
         return f"{value:.4g}" if isinstance(value, float) else f"{value!s:.200}"
-    count, examples = values.get("unexpected_count", 0), values.get("partial_unexpected_list", [])[:3]
+    count, found = values.get("unexpected_count", 0), values.get("partial_unexpected_list", [])
+    examples = [value for value in found if value is not None][:3]
     such = f", such as {', '.join(f'{value:.4g}' if isinstance(value, float) else f'{value!s:.40}' for value in examples)}"
-    return f"{count} of {values.get('element_count', 0)} rows{such if count else ''}"
+    return f"{count} of {values.get('element_count', 0)} rows{such if examples else ''}"
 
 
 def exception(info: dict[str, Any]) -> str | None:

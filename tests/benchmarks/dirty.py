@@ -9,12 +9,14 @@ import json
 import os
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 
-from configs.data import Expectation
-from infra.imports import resolve
+from configs.data import Expectation, Validation
+from tasks.dataset import part_paths, schema_of, write
+from tasks.validation import engine, suite
 from tasks.validation.propose import propose
 
 DATA = Path(os.environ.get("GYRE_DATA", Path(__file__).parents[3] / "shared/data"))
@@ -38,10 +40,10 @@ def measured(folder: Path, arguments: argparse.Namespace) -> dict[str, float]:
     position = np.arange(len(clean))
     learn = (position < len(clean) // 2) if arguments.contiguous else position % 2 == 0
     learn = ~learn if arguments.swap else learn
-    suite = propose(clean[learn].replace("", None).reset_index(drop=True))
-    say(f"{folder.name}: {len(suite)} rules from {learn.sum()} rows")
+    rules = propose(clean[learn].replace("", None).reset_index(drop=True))
+    say(f"{folder.name}: {len(rules)} rules from {learn.sum()} rows")
     given, truth = dirty[~learn].reset_index(drop=True), clean[~learn].reset_index(drop=True)
-    flagged, wrong = flags(suite, given.replace("", None), arguments.verbose, truth, given), (given != truth).to_numpy()
+    flagged, wrong = flags(rules, given.replace("", None), arguments.verbose, truth, given), (given != truth).to_numpy()
     hits = int((flagged & wrong).sum())
     precision, recall = hits / max(1, int(flagged.sum())), hits / max(1, int(wrong.sum()))
     for number, column in enumerate(clean.columns):
@@ -51,10 +53,10 @@ def measured(folder: Path, arguments: argparse.Namespace) -> dict[str, float]:
     return {"precision": round(precision, 4), "recall": round(recall, 4), "f1": round(score, 4)}
 
 
-def flags(suite: tuple[Expectation, ...], frame: pd.DataFrame, verbose: bool, truth: pd.DataFrame, given: pd.DataFrame) -> np.ndarray:
+def flags(rules: tuple[Expectation, ...], frame: pd.DataFrame, verbose: bool, truth: pd.DataFrame, given: pd.DataFrame) -> np.ndarray:
     """Which cells [rows, columns] the rules about single rows name."""
     flagged = np.zeros(frame.shape, dtype=bool)
-    for rule, places in broken(suite, frame):
+    for rule, places in broken(rules, frame):
         if rule.severity == "quarantine" and places:
             column = str(rule.kwargs.get("column_B", rule.kwargs.get("column")))
             flagged[places, list(frame.columns).index(column)] = True
@@ -65,27 +67,17 @@ def flags(suite: tuple[Expectation, ...], frame: pd.DataFrame, verbose: bool, tr
     return flagged
 
 
-def broken(suite: tuple[Expectation, ...], frame: pd.DataFrame) -> list[tuple[Expectation, list[int]]]:
-    """The rules and the numbers of the rows that break them, as Great Expectations finds them."""
-    import great_expectations as gx
-    from great_expectations.expectations.registry import get_expectation_impl
-
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False, "metric_calculations": False}
-    batch = context.data_sources.add_pandas("rows").add_dataframe_asset("rows").add_batch_definition_whole_dataframe("all")
-    built = []
-    for number, rule in enumerate(suite):
-        kind = resolve(rule.type) if ":" in rule.type else get_expectation_impl(rule.type)
-        built.append(kind(**rule.kwargs, meta={"number": number}))
-    asked = {"result_format": "COMPLETE"}
-    result = batch.get_batch({"dataframe": frame}).validate(gx.ExpectationSuite(name="proposed", expectations=built), result_format=asked)
-    found = []
-    for one in result.results:
-        rule = suite[one.expectation_config.meta["number"]]
-        if one.exception_info.get("raised_exception") or "exception_message" in str(one.exception_info.values()):
-            raise RuntimeError(f"{rule.type} {rule.kwargs}: {one.exception_info}")
-        found.append((rule, list(one.result.get("unexpected_index_list") or [])))
-    return found
+def broken(rules: tuple[Expectation, ...], frame: pd.DataFrame) -> list[tuple[Expectation, list[int]]]:
+    """The rules and the numbers of the rows that break them, as the validation stage finds them."""
+    with TemporaryDirectory() as folder:
+        write([frame.assign(id=[str(number) for number in range(len(frame))])], Path(folder))
+        validation = Validation(expectations=rules)
+        with engine.opened(part_paths(Path(folder)), list(schema_of(Path(folder)))) as rows:
+            outcomes = suite.checked(suite.run(suite.build(validation), rows), validation)
+            if raised := [each.outcome for each in outcomes if each.raised]:
+                raise RuntimeError(f"{raised[0].rule} {raised[0].observed}")
+            found = [rows.keys(each.query)["id"].to_pylist() if each.query else [] for each in outcomes]
+    return [(rule, [int(number) for number in numbers]) for rule, numbers in zip(rules, found, strict=True)]
 
 
 def say(line: str) -> None:

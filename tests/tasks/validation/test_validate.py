@@ -1,5 +1,6 @@
 """Rows that break a rule are set aside with their reasons; the gate says when the run must stop."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -132,3 +133,30 @@ def test_people_are_told_what_broke_and_which_rows(check):
     assert text.startswith("- **stopped**: 2 of 40 rows quarantined (5.0%); validation.max_quarantined is 0.0%")
     assert "| `expect_column_values_to_be_between(size)` | quarantine | **no** | 2 of 40 rows, such as 300, 300 |" in text
     assert "| r25 | expect_column_values_to_be_between(size) |" in text
+
+
+ODD = ["1.5", "a\\b", "it's", '"quoted"', "50%", "%(x)s", "x:y", ":id", "1x5", "?"]
+"""Texts that mean something else to SQL, to its drivers or to regular expressions."""
+
+PATTERN = f"^(?:{'|'.join(map(re.escape, ODD[:-2]))})$"
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"type": "expect_column_values_to_be_in_set", "kwargs": {"column": "text", "value_set": ODD[:-2]}},
+        {"type": "expect_column_values_to_not_be_in_set", "kwargs": {"column": "text", "value_set": ODD[-2:]}},
+        {"type": "expect_column_values_to_match_regex", "kwargs": {"column": "text", "regex": PATTERN}},
+        {"type": "expect_column_values_to_not_match_regex", "kwargs": {"column": "text", "regex": r"\dx\d|^\?$"}},
+        {"type": "tasks.validation.rules:ExpectColumnToDetermineAnother",
+         "kwargs": {"column_A": "text", "column_B": "same", "known": {text: text for text in ODD}}},
+    ],
+    ids=lambda rule: rule["type"],
+)  # fmt: skip
+def test_the_rows_set_aside_are_those_that_were_counted_whatever_stands_in_a_rule(rule, tmp_path):
+    frame = pd.DataFrame({"id": ODD, "text": ODD, "same": [*ODD[:-2], "other", "another"]})
+    (tmp_path / "raw").mkdir()
+    write([frame], tmp_path / "raw")
+    rows = RawRows(**stored(tmp_path / "raw").model_dump(), rows=len(ODD), feedback_rows=0)
+    report = validate(rows, Validation(expectations=(Expectation(**rule),), max_quarantined=1), tmp_path / "out", tmp_path / "reports")
+    assert (report.rules[0].unexpected, set(pq.read_table(report.quarantine.uri)["id"].to_pylist())) == (2, set(ODD[-2:]))
