@@ -99,7 +99,7 @@ def prepare() -> None:
     engine._PERSISTED_CONNECTION_DIALECTS = (*engine._PERSISTED_CONNECTION_DIALECTS, DuckDb("duckdb"))  # type: ignore[assignment]
     import tasks.validation.metrics  # noqa: F401 - registers itself
 
-    map_condition_auxilliary_methods.sqlalchemy_select_to_sql_string = written
+    map_condition_auxilliary_methods.sqlalchemy_select_to_sql_string = written  # type: ignore[attr-defined]
 
 
 def written(engine: Any, select_statement: Any) -> str:

@@ -1,8 +1,10 @@
 """The place where quarantined rows stay: every reason, source and line, whatever becomes of the run's own files.
 
-`<home>/quarantine/<project>/` holds each quarantine under its digest, `latest.json` about the newest validation, and `decisions/`.
+`<home>/quarantine/<project>/` holds each quarantine under its digest, what is known of each validation under the digest of its inputs,
+`latest.json`, which names the newest of these, and `decisions/`.
 """
 
+import hashlib
 import os
 import shutil
 from collections.abc import Sequence
@@ -13,10 +15,11 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic_core import to_json
 
 from configs.data import Validation
 from infra.files import read_json, whole_file, write_json
-from tasks.records import RawRows, Stored, ValidationReport
+from tasks.records import Precedents, RawRows, Stored, ValidationReport
 from tasks.validation.content import contents
 from tasks.validation.decisions import DecidedRow, DecisionLog
 from tasks.validation.engine import text
@@ -40,9 +43,14 @@ class Quarantine:
     def latest(self) -> dict[str, Any]:
         """About the newest validation: its raw rows, how many were set aside, in which file, and the limits of each rule."""
         path = self.folder / "latest.json"
-        return NOTHING | (read_json(path) if path.is_file() else {})
+        return NOTHING | (read_json(self.folder / read_json(path)["about"]) if path.is_file() else {})
 
-    def keep(self, report: ValidationReport, rows: RawRows, validation: Validation) -> ValidationReport:
+    def reuse(self, rows: RawRows, validation: Validation, before: Precedents) -> None:
+        """Makes a validation of these inputs the newest one, where there was one: its outcome is reused."""
+        if (self.folder / about(rows, validation, before)).is_file():
+            write_json(self.folder / "latest.json", {"about": about(rows, validation, before)})
+
+    def keep(self, report: ValidationReport, rows: RawRows, validation: Validation, before: Precedents) -> ValidationReport:
         """Keeps what a validation set aside for good; the report then names the kept files."""
         self.folder.mkdir(parents=True, exist_ok=True)
         quarantine, decisions = self.kept(report.quarantine), self.kept(report.decisions)
@@ -50,7 +58,9 @@ class Quarantine:
         for expectation in validation.expectations:
             limits.setdefault(title(expectation), []).append(expectation.kwargs)
         told = {"rows": rows.rows, "quarantined": report.quarantined, "limits": limits, "raw": rows.digest, "report": report.report}
-        write_json(self.folder / "latest.json", told | {"quarantine": Path(quarantine.uri).name if quarantine else None})
+        told |= {"quarantine": Path(quarantine.uri).name if quarantine else None}
+        write_json(self.folder / about(rows, validation, before), told)
+        self.reuse(rows, validation, before)
         return report.model_copy(update={"quarantine": quarantine, "decisions": decisions})
 
     def kept(self, stored: Stored | None) -> Stored | None:
@@ -121,6 +131,12 @@ class Quarantine:
 
 
 PLACES = {"origin": "VARCHAR", "origin_line": "BIGINT"}
+
+
+def about(rows: RawRows, validation: Validation, before: Precedents) -> str:
+    """Name of the file about the validation of these inputs."""
+    inputs = to_json([rows.digest, validation.model_dump(mode="json"), before.model_dump(mode="json")])
+    return f"about-{hashlib.sha256(inputs).hexdigest()[:24]}.json"
 
 
 def decided(row: pa.Table, **more: Any) -> DecidedRow:

@@ -30,6 +30,7 @@ def precedents(project: str, rows: RawRows, validation: Validation, labeling: La
     stale = against.too_old(part_paths(Path(rows.uri)), validation.against_last.freshness, dt.datetime.now(dt.UTC))
     frozen = decisions.frozen(standings, folder / "in-force")
     found = Precedents(decisions=frozen, last=last, stale=stale, unlabelled=result.label if labeling.annotators else "")
+    quarantine_of(project).reuse(rows, validation, found)
     compared = f"Compared with {last.tag}." if last else "Compared with no other version."
     show(project, "precedents", f"{len(standings)} decisions about rows are in force. {compared}")
     return found
@@ -40,7 +41,7 @@ def validate(project: str, rows: RawRows, validation: Validation, before: Preced
     """The rows that pass the project's rules; the others are in quarantine, with their reasons."""
     settings, folder = Settings(), outcome_folder()
     report = core.validate(rows, validation, folder, settings.folder("reports", project, "validation", folder.name), before, settings.home)
-    report = quarantine_of(project).keep(report, rows, validation)
+    report = quarantine_of(project).keep(report, rows, validation, before)
     show(project, "validation", description(report), Data_Docs=settings.report_url(Path(report.report)))
     if report.failures:
         facts = {"project": project, "rows": report.rows, "quarantined": report.quarantined, "reasons": list(report.failures)}

@@ -52,7 +52,8 @@ class Installation:
         kept = Quarantine(home / "quarantine" / "riders")
         before = Precedents(decisions=frozen(in_force(kept.log.all()), kept.folder / "in-force"))
         output = home / "outcomes" / str(self.made)
-        report = kept.keep(validate(rows, self.config.validation, output, home / "reports", before, home), rows, self.config.validation)
+        report = validate(rows, self.config.validation, output, home / "reports", before, home)
+        report = kept.keep(report, rows, self.config.validation, before)
         nothing = {"agreement": 1.0, "annotators": (), "relabelled": 0, "suspects": None, "suspected": 0, "failures": ()}
         labels = LabelReport(uri=report.uri, digest=report.digest, rows=report.rows, **nothing)
         sections = {"source": Source(reader="csv", path="rows.csv")}

@@ -55,8 +55,8 @@ class Clinic:
         raw.mkdir()
         write([self.rows[:20], self.rows[20:]], raw)
         rows = RawRows(**stored(raw).model_dump(), rows=len(self.rows), feedback_rows=0)
-        report = validate(rows, validation, output, self.folder / "reports", self.before())
-        return self.quarantine.keep(report, rows, validation)
+        before = self.before()
+        return self.quarantine.keep(validate(rows, validation, output, self.folder / "reports", before), rows, validation, before)
 
     def before(self):
         return Precedents(decisions=frozen(in_force(self.quarantine.log.all()), self.quarantine.folder / "in-force"))

@@ -1,0 +1,64 @@
+"""The stage as a flow runs it, on a real Prefect server: a decision, and only a decision, has the rows validated again."""
+
+import pandas as pd
+import pytest
+from prefect import flow
+from prefect.testing.utilities import prefect_test_harness
+
+from configs.data import Expectation, Validation
+from configs.project import ClassificationResult, Labeling
+from tasks.dataset import read, stored, write
+from tasks.records import RawRows
+from tasks.stage import StoppedError
+from tasks.validation.review import fix, overview, release, undo
+from tasks.validation.task import precedents, quarantine_of, validate
+
+RULE = Expectation(type="expect_column_values_to_be_between", kwargs={"column": "age", "max_value": 99})
+KINDS = ClassificationResult(kind="classification", classes=("a", "b"))
+
+
+@pytest.fixture
+def prefect(settings):
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+@pytest.fixture
+def run(prefect, settings, tmp_path):
+    """A run over ten riders, two of whom are too old; gives the state of its validation."""
+    frame = pd.DataFrame({"id": [f"r{n}" for n in range(10)], "age": [30.0] * 8 + [350.0, 101.0], "label": "a"})
+    (tmp_path / "raw").mkdir()
+    write([frame.assign(origin="rows.csv", origin_line=range(2, 12))], tmp_path / "raw")
+    rows = RawRows(**stored(tmp_path / "raw").model_dump(), rows=10, feedback_rows=0)
+
+    def ran(most=1.0):
+        @flow
+        def stages():
+            asked = Validation(expectations=(RULE,), max_quarantined=most)
+            return validate("riders", rows, asked, precedents("riders", rows, asked, Labeling(), KINDS), return_state=True)
+
+        return stages(return_state=True).result(raise_on_failure=False)
+
+    return ran
+
+
+def test_a_decision_and_only_a_decision_has_the_rows_validated_again(run):
+    first = run()
+    assert (first.name, run().name) == ("Completed", "Cached")
+    release(quarantine_of("riders"), ["r9"], "she is 101")
+    decided = run()
+    assert (decided.name, run().name) == ("Completed", "Cached")
+    assert read(decided.result(), ["id"])["id"].tolist()[-1] == "r9"
+    undo(quarantine_of("riders"), ["r9"], "she is not")
+    again = run()
+    assert (again.name, again.result()) == ("Cached", first.result())
+    assert [row["id"] for row in overview(quarantine_of("riders"), None, 20)["rows"]] == ["r8", "r9"]
+
+
+def test_a_run_that_stopped_keeps_its_quarantine_and_goes_on_when_its_rows_are_decided_on(run):
+    stopped = run(0.1).result(raise_on_failure=False)
+    assert isinstance(stopped, StoppedError)
+    assert str(stopped) == "2 of 10 rows quarantined (20.0%); validation.max_quarantined is 10.0%"
+    fix(quarantine_of("riders"), "r8", {"age": "35"}, "a digit too many")
+    report = run(0.1).result()
+    assert (report.quarantined, report.decided, read(report, ["age"])["age"].max()) == (1, 1, 35.0)
