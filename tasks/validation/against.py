@@ -2,6 +2,7 @@
 
 import datetime as dt
 import html
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -157,7 +158,9 @@ class Now:
             name = f"distribution_against_last({column})"
             if column not in known:
                 found.append(outcome(name, rule.severity, False, f"the column is gone, {self.last.tag} has it"))
-            elif (far := self.far(column, facts)) is not None:
+            elif (far := self.far(column, facts)) == math.inf:
+                found.append(outcome(name, rule.severity, False, f"holds texts that are no numbers, {self.last.tag} has numbers"))
+            elif far is not None:
                 told = f"distance {far:.3f} from {self.last.tag}, at most {rule.at_most:g}"
                 found.append(outcome(name, rule.severity, far <= rule.at_most, told))
             elif rule.columns:
@@ -165,11 +168,11 @@ class Now:
         return found
 
     def far(self, column: str, facts: dict[str, Any] | None) -> float | None:
-        """A column's distance; None where there is nothing to compare, or where a number became a text."""
+        """A column's distance; None where there is nothing to compare, infinite where numbers became texts."""
         try:
             return distance(self.connection, column, facts, self.facts["sampled"]) if facts else None
         except duckdb.ConversionException:
-            return None
+            return math.inf
 
     def categories(self, rule: Categories) -> list[RuleOutcome]:
         """Values that only one side has, each once; the last version's are those of its rows."""
@@ -195,7 +198,7 @@ class Now:
 
     def only(self, one: str, other: str, column: str) -> tuple[int, str]:
         """How many different values of a column one view has and the other has not, and some of them."""
-        values = [f"SELECT {quoted(column)}::VARCHAR AS v FROM {view} WHERE v IS NOT NULL" for view in (one, other)]  # noqa: S608
+        values = [f"SELECT DISTINCT {quoted(column)}::VARCHAR AS v FROM {view} WHERE v IS NOT NULL" for view in (one, other)]  # noqa: S608
         query = f"SELECT count(*), list(v ORDER BY v)[:{EXAMPLES}] FROM ({values[0]} EXCEPT {values[1]})"  # noqa: S608
         count, some = self.connection.execute(query).fetchall()[0]
         return int(count), f" ({', '.join(f'{value!s:.40}' for value in some)}{', ...' if count > EXAMPLES else ''})" if count else ""

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from configs.data import Validation
 from infra.files import shared, verified, whole_file, whole_folder, write_json
 from tasks.dataset import part_paths, part_writer, schema_of, stored, tables, write_tables
-from tasks.records import Precedents, RawRows, ValidationReport
+from tasks.records import Precedents, RawRows, RuleOutcome, ValidationReport
 from tasks.validation import against, engine, suite
 from tasks.validation.amend import Amendments
 from tasks.validation.decisions import thawed
@@ -42,13 +42,9 @@ def validate(
             result = suite.run(expectations, questioned)
             rules = suite.checked(result, validation)
             reasons = quarantine_reasons(rules, questioned)
-    with whole_folder(output) as folder:
-        quarantined = separate(source, reasons, folder, amendments)
-        decided = tell(amendments, reasons, folder / "decisions.json")
+    quarantined, decided = written(source, reasons, amendments, output)
     across = against.compared(part_paths(output / "rows"), validation.against_last, before, home)
-    page = report_folder / "index.html"
-    with whole_file(page) as temporary:
-        temporary.write_text(suite.page(result).replace("</body>", f"{against.section(across)}</body>"), encoding="utf-8")
+    page = documented(suite.page(result), across, report_folder / "index.html")
     LOGGER.info("%d rows checked against %d rules, %d quarantined", rows.rows, len(rules) + len(across), quarantined)
     rules += [Checked(outcome, None, raised=False) for outcome in across]
     return ValidationReport(
@@ -63,6 +59,19 @@ def validate(
         failures=tuple(failures(rules, quarantined, rows.rows, validation, [field.name for field in fields])),
         report=str(page),
     )
+
+
+def written(source: Path, reasons: pa.Table, amendments: Amendments, output: Path) -> tuple[int, list[dict[str, Any]]]:
+    """Writes the stage's folder; returns the rows set aside and what became of each decided row."""
+    with whole_folder(output) as folder:
+        return separate(source, reasons, folder, amendments), tell(amendments, reasons, folder / "decisions.json")
+
+
+def documented(page: str, across: list[RuleOutcome], path: Path) -> Path:
+    """Writes Data Docs' page, with the rules across versions below Great Expectations' own."""
+    with whole_file(path) as temporary:
+        temporary.write_text(page.replace("</body>", f"{against.section(across)}</body>"), encoding="utf-8")
+    return path
 
 
 def checkable(folder: Path) -> list[pa.Field]:

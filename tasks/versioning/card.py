@@ -74,10 +74,17 @@ def lineage(version: DatasetVersion, facts: dict[str, Any]) -> dict[str, str]:
         "files": ", ".join(f"{value} (about {rows / facts['sampled']:,.0f} rows)" for value, rows in files),
         "late labels": f"{facts['feedback_rows']:,} rows" if facts.get("feedback_rows") else "",
         "labels": f"agreement {labeling['agreement']:.1%}, {labeling['suspected']} suspected errors" if labeling else "",
+        "decisions": decided(facts.get("validation", {}).get("decisions") or {}),
         "code": " ".join(filter(None, (f"Gyre {code.get('gyre', '')}" if code else "", (code.get("commit") or "")[:12]))),
         "config": ", ".join(f"{name} {digest[:8]}" for name, digest in facts.get("config", {}).items()),
     }
     return {name: value for name, value in lines.items() if value}
+
+
+def decided(found: dict[str, Any]) -> str:
+    """How many quarantined rows people decided on; nothing where there are none."""
+    lapsed = f", {found['lapsed']:,} decisions no longer hold" if found.get("lapsed") else ""
+    return f"{found['rows']:,} rows released or fixed{lapsed}" if found.get("rows") or lapsed else ""
 
 
 def column(name: str, found: dict[str, Any]) -> dict[str, Any]:

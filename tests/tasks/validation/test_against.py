@@ -161,6 +161,12 @@ def test_a_column_that_is_gone_breaks_the_rule(check):
     assert report.failures == ("distribution_against_last(x) does not hold: the column is gone, rides/v1 has it",)
 
 
+def test_numbers_that_became_texts_break_the_rule(check):
+    report = check(rides(2000).assign(x="ten"), AgainstLast(distribution=Distribution(severity="fail")))
+    told = "distribution_against_last(x) does not hold: holds texts that are no numbers, rides/v1 has numbers"
+    assert report.failures == (told,)
+
+
 def test_a_label_that_is_empty_until_labeling_is_not_compared(check):
     frame = rides(2000).assign(label=None)
     assert outcomes(check(frame, AgainstLast(distribution=Distribution())))["distribution_against_last(label)"][0] is False
