@@ -1,6 +1,7 @@
-"""One Horovod rank: a process of its own, started by its Dask worker (infra/horovod/ranks.py) and never outliving it.
+"""One rank: a process of its own, started by its Dask worker (infra/horovod/ranks.py) and never outliving it.
 
-In: one JSON line on stdin with `parent`, `entry` and `arguments`. Out: JSON lines on stdout, each with one of `message`, `result` or
+In: one JSON line on stdin with `parent`, `strategy`, `entry` and
+`arguments`. Out: JSON lines on stdout, each with one of `message`, `result` or
 `error`. Whatever the rank's own code prints goes to stderr with its log.
 """
 
@@ -14,6 +15,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from infra.horovod.joining import is_consequence, joined
 from infra.imports import resolve
 
 PR_SET_PDEATHSIG = 1
@@ -34,14 +36,10 @@ def main() -> int:
         out.write(json.dumps(line) + "\n")
 
     try:
-        import horovod.torch as hvd
-
-        hvd.init()
-        write(result=resolve(job["entry"])(job["arguments"], lambda message: write(message=message)))
-        hvd.shutdown()
+        with joined(job["strategy"]):
+            write(result=resolve(job["entry"])(job["arguments"], lambda message: write(message=message)))
     except BaseException as error:
-        # Without Horovod's shutdown, which waits for the other ranks: they see the connection close.
-        write(error=traceback.format_exc(), consequence=type(error).__name__ == "HorovodInternalError")
+        write(error=traceback.format_exc(), consequence=is_consequence(error))
         return 1
     return 0
 
