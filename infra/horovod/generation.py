@@ -15,6 +15,8 @@ from infra.horovod.claims import Claims
 log = logging.getLogger("gyre.ranks")
 POLL_S = 0.2
 """How often the workers are counted: a lost one is noticed this long after the scheduler did."""
+LOOK_S = 15.0
+"""How often the scheduler is asked which workers have fallen silent; each time is a line in its log."""
 GRACE_S = 2.0
 """How long a rank that failed because of another waits for the other's own reason."""
 END_S = 10.0
@@ -27,6 +29,10 @@ class RankError(RuntimeError):
 
 class RankLostError(RankError):
     """A rank ended through no exception of its own: its process, its worker or its host has gone."""
+
+
+class RegrowError(Exception):
+    """Not an error: leaves a generation that ends for a larger one."""
 
 
 @dataclass
@@ -49,7 +55,10 @@ class Generation:
     """Errors of ranks that failed because another one did."""
     patience: float = float("inf")
     """When to stop waiting for the other one's own error."""
+    ending: bool = False
+    """Messages still come, but nothing is decided any more."""
     next_count: float = 0.0
+    next_look: float = 0.0
 
     def add(self, rank: int, worker: str, future: Any) -> None:
         """A rank that was submitted."""
@@ -113,7 +122,10 @@ class Generation:
 
     def count(self) -> None:
         """Raises RankLostError where a worker whose rank still runs has gone."""
-        live = self.claims.look().live
+        live = set(self.claims.client.ncores())
+        if (now := time.monotonic()) >= self.next_look:
+            self.next_look = now + LOOK_S
+            live &= self.claims.look().live
         for rank, worker in sorted(self.running.items()):
             if worker not in live:
                 del self.running[rank]
@@ -144,10 +156,13 @@ def ending(client: Any, generation: Generation) -> Iterator[None]:
     """Ends the ranks that still run when the block fails, and waits for them, so that nothing of them meets the next."""
     try:
         yield
-    except BaseException:
+    except BaseException as error:
         client.cancel(generation.futures, force=True)
         deadline = time.monotonic() + END_S
-        generation.on_message = lambda rank, message: None
+        generation.ending = True
+        if not isinstance(error, (RankError, RegrowError, TimeoutError)):
+            # The driver's own failure, perhaps in this very function.
+            generation.on_message = lambda rank, message: None
         while generation.running and time.monotonic() < deadline:
             try:
                 generation.take(POLL_S)

@@ -24,7 +24,7 @@ from typing import Any
 
 from infra.horovod.claims import Claims
 from infra.horovod.elastic import Committed, Elastic, Ended, Fail, Instruction, Look, Lost, Policy, Seen, Start, Stop, Wait
-from infra.horovod.generation import END_S, POLL_S, Generation, RankError, RankLostError, ending, subscribed
+from infra.horovod.generation import END_S, POLL_S, Generation, RankError, RankLostError, RegrowError, ending, subscribed
 from infra.horovod.joining import JOIN_S, Strategy
 from infra.horovod.slots import Slot, slots
 from infra.horovod.strategies import Address, environment, meeting_point
@@ -58,9 +58,10 @@ def run_on_ranks(
 
     With `min_ranks` or `max_ranks` the run is elastic: from so many to so many ranks, both `ranks` where not given. When ranks are lost it
     begins again on the workers that are there, and when there are more of them than ranks it does so after the next message of rank 0
-    that has the key `committed`: the entry sends it once its state is stored, whole, where all workers can read it. The entry looks for
-    that state itself when it starts, and may have to say again what it said after it. Because a rank on a host that was cut off can still
-    write, a state's name holds here().generation, and the highest counts. A rank's own exception is never retried.
+    that has the key `committed`: the entry sends it once its state is stored, whole, where all workers can read it (after the last step
+    it would only cost a restart). The entry looks for that state itself when it starts, and may have to say again what it said after it;
+    what it said before may be lost with its worker, so what must last belongs into the state. Because a rank on a host that was cut off
+    can still write, a state's name holds here().generation, and the highest counts. A rank's own exception is never retried.
 
     Other runs' workers, and in an elastic run workers that are missing, are waited for, `wait_s` at most. Raises RankError, or
     TimeoutError after `timeout_s`; the ranks have ended by then.
@@ -84,10 +85,6 @@ def policy_of(strategy: Strategy, ranks: int, min_ranks: int | None, max_ranks: 
         raise ValueError(f"strategy single is one rank; {high} were asked for. Set training.ranks to 1 or take horovod or torch")
     elastic = min_ranks is not None or max_ranks is not None
     return Policy(low, high, RESTARTS if elastic else 0, wait_s, patient=elastic)
-
-
-class RegrowError(Exception):
-    """Not an error: leaves a generation that ends for a larger one."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +157,7 @@ class Run:
         strategy, topic = self.job.strategy, f"{self.name}-{start.generation}"
         places = self.places(start.workers)
         there = slots(start.workers, start.generation, [places[worker].visible for worker in start.workers])
-        ranks = Generation(self.claims, self.message, self.deadline, self.timeout_s)
+        ranks = Generation(self.claims, lambda rank, message: self.message(ranks, rank, message), self.deadline, self.timeout_s)
         with ExitStack() as stack:
             server = stack.enter_context(meeting_point(strategy, self.client, there))
             stack.enter_context(subscribed(self.client, topic, ranks))
@@ -178,9 +175,7 @@ class Run:
         job = {
             "rank": slot.rank,
             "worker": at.pid,
-            "input": json.dumps(
-                {"parent": at.pid, "entry": self.job.entry, "arguments": self.job.arguments, "strategy": self.job.strategy}
-            ),
+            "input": json.dumps({"parent": at.pid, **asdict(self.job)}),
             "environment": environment(self.job.strategy, slot, at.interface, server),
             "serves_store": self.job.strategy == "torch" and slot.rank == 0,
             # The worker's own limit, should the driver be gone by then.
@@ -202,10 +197,11 @@ class Run:
                     raise error
         return dict(places)
 
-    def message(self, rank: int, message: dict[str, Any]) -> None:
+    def message(self, ranks: Generation, rank: int, message: dict[str, Any]) -> None:
         """Passes a message on, and ends the generation after a commit if the next can have more ranks."""
         self.on_message(message)
         if rank or "committed" not in message:
             return
-        if isinstance(self.elastic.on(Committed()), Look) and isinstance(self.look(), Stop):
+        may_grow = isinstance(self.elastic.on(Committed()), Look) and not ranks.ending
+        if may_grow and isinstance(self.look(), Stop):
             raise RegrowError

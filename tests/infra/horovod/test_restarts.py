@@ -1,0 +1,98 @@
+"""Elastic runs on real ranks: what is lost comes back, what was committed is never computed again."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from configs.project import Cluster
+from infra.cluster import open_cluster
+from infra.horovod.ranks import RankError, run_on_ranks
+
+
+@pytest.fixture
+def client(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    with open_cluster(Cluster(workers=2)) as client:
+        yield client
+
+
+def count_steps(client, folder, *, steps=12, ranks=2, on_message=None, timeout_s=90, **options):
+    """Results and all messages."""
+    told = []
+    keys = ("every", "step_s", "accidents")
+    arguments = {"folder": str(folder), "steps": steps, "every": 4} | {key: options.pop(key) for key in keys if key in options}
+
+    def take(message):
+        told.append(message)
+        if on_message:
+            on_message(message)
+
+    return run_on_ranks(client, "rank_entries:count_steps", arguments, ranks, timeout_s, take, **options), told
+
+
+def beginnings(told):
+    return [(message["generation"], message["size"], message["from"]) for message in told if message.get("rank") == 0]
+
+
+@pytest.mark.parametrize(("strategy", "how"), [("horovod", "kill rank"), ("torch", "kill worker")])
+def test_a_run_goes_on_from_its_last_commit_when_ranks_are_killed_twice(client, tmp_path, strategy, how):
+    accidents = {"1": [1, 6, how], "2": [0, 11, how]}
+    results, told = count_steps(client, tmp_path, min_ranks=1, strategy=strategy, accidents=accidents)
+    assert {(result["step"], result["generation"]) for result in results} <= {(12, 3), (12, 4)}
+    begun = beginnings(told)
+    assert [begin for _, _, begin in begun][:3] == [0, 4, 8]
+    assert [message["committed"] for message in told if "committed" in message] == [4, 8, 12]
+
+
+def test_workers_that_join_are_used_after_the_next_commit(client, tmp_path):
+    def join(message):
+        if message.get("committed") == 4:
+            client.cluster.scale(3)
+            client.wait_for_workers(3, timeout=60)
+
+    results, told = count_steps(client, tmp_path, steps=60, on_message=join, max_ranks=3, step_s=0.05)
+    (first, second) = beginnings(told)
+    assert first == (1, 2, 0)
+    assert second[:2] == (2, 3)
+    # What the first generation committed while it was ended is told as well: nothing is missing, nothing comes twice.
+    assert second[2] in (4, 8, 12)
+    assert [message["committed"] for message in told if "committed" in message] == list(range(4, 61, 4))
+    assert [result["size"] for result in results] == [3, 3, 3]
+
+
+def test_below_the_minimum_a_run_waits_for_a_worker(client, tmp_path):
+    client.cluster.scale(1)
+    deadline = time.monotonic() + 30
+    while len(client.ncores()) != 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    threading.Timer(1.0, client.cluster.scale, args=(2,)).start()
+    results, _ = count_steps(client, tmp_path, min_ranks=2, wait_s=60)
+    assert [result["step"] for result in results] == [12, 12]
+
+
+def test_below_the_minimum_for_too_long_a_run_fails_and_can_be_resumed(client, tmp_path):
+    def leave(message):
+        if message.get("committed") == 4:
+            client.cluster.scale(1)
+
+    with pytest.raises(RankError, match="2 ranks need 2 Dask workers; the cluster has 1 after 1 s of waiting") as raised:
+        count_steps(client, tmp_path, on_message=leave, min_ranks=2, wait_s=1, step_s=0.2)
+    assert "The last commit is whole: run again to go on from it." in str(raised.value)
+    results, told = count_steps(client, tmp_path, ranks=1, strategy="single")
+    assert beginnings(told)[0][2] >= 4
+    assert results[0]["step"] == 12
+
+
+def test_a_bug_in_an_elastic_run_is_its_error_and_never_tried_again(client, tmp_path):
+    with pytest.raises(RankError, match=r"(?s)rank 1 failed:.*ValueError: the dog ate the batch"):
+        count_steps(client, tmp_path, min_ranks=1, accidents={"1": [1, 2, "raise"], "2": [0, 3, "kill rank"]})
+    assert not list(tmp_path.iterdir())
+
+
+def test_ranks_that_are_lost_again_and_again_without_a_commit_end_the_run(client, tmp_path):
+    accidents = {str(generation): [0, 2, "kill rank"] for generation in range(1, 9)}
+    with pytest.raises(RankError, match=r"(?s)was ended by SIGKILL.*Ranks were lost 4 times in a row with no commit in between\."):
+        count_steps(client, tmp_path, min_ranks=1, strategy="torch", accidents=accidents)
