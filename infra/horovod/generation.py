@@ -170,3 +170,7 @@ def ending(client: Any, generation: Generation) -> Iterator[None]:
             except RankError as also:
                 log.info("%s", also)
         raise
+    finally:
+        # Dask would compute a finished rank again whose worker is lost, for as long as somebody holds its future.
+        for future in generation.futures:
+            future.release()

@@ -5,7 +5,9 @@ the run with the reason and leaves the workers ready for the next. A rank that i
 or, in an elastic run, begin a new generation on the workers that are there then.
 
 Horovod's own ElasticDriver is not used: its workers and its driver unpickle what reaches their ports, without authentication. Here a
-generation ends and another begins, and all that passes from one to the next is what rank 0 wrote to storage.
+generation ends and another begins with new processes, and all that passes from one to the next is what rank 0 wrote to storage. From a
+rank's death to the first line of the next generation's entry it took 1.0 to 1.4 s on two busy cores, 0.8 s of it imports that survivors
+could be spared; but the process that replaces the dead one pays them too, and the others would wait for it.
 
 Security: Horovod's rendezvous server has no authentication, so it listens only on the address that the cluster's own traffic takes
 (loopback for a local cluster), on a random port, while a generation lasts; torch's store likewise. Both keep and return bytes and unpickle

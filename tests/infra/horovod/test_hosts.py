@@ -110,7 +110,7 @@ def count_steps(client, folder, strategy, on_step):
             on_step()
 
     folder.mkdir()
-    arguments = {"folder": str(folder), "steps": 40, "every": 4, "step_s": 0.1}
+    arguments = {"folder": str(folder), "steps": 20, "every": 4, "step_s": 0.1}
     options = {"strategy": strategy, "min_ranks": 2, "wait_s": WAIT_S}
     return run_on_ranks(client, "rank_entries:count_steps", arguments, 4, 100, take, **options), told
 
@@ -124,17 +124,17 @@ def test_ranks_on_two_hosts_sum_right_know_their_places_and_outlive_a_host(clust
         assert places == [(0, 2, 0, 2), (1, 2, 0, 2), (0, 2, 1, 2), (1, 2, 1, 2)]
     # Rank 0, the store and the commits' author are on the first host.
     results, told = count_steps(client, tmp_path / "run", "torch", lambda: kill_host(names[0]))
-    assert [result["step"] for result in results] == [40, 40]
+    assert [result["step"] for result in results] == [20, 20]
     assert {message["size"] for message in told if message.get("generation", 0) > 1} == {2}
     assert all(message["from"] >= 4 for message in told if message.get("generation", 0) > 1)
 
 
 def test_a_host_that_falls_silent_is_given_up(cluster, tmp_path, monkeypatch):
     client, names = cluster
-    monkeypatch.setattr(claims, "SILENT_S", 5.0)
+    monkeypatch.setattr(claims, "SILENT_S", 4.0)
     monkeypatch.setattr(generation, "LOOK_S", 1.0)
     cut = time.monotonic()
     results, told = count_steps(client, tmp_path / "run", "horovod", lambda: ip("link", "set", names[1], "down"))
-    assert [result["step"] for result in results] == [40, 40]
+    assert [result["step"] for result in results] == [20, 20]
     assert time.monotonic() - cut < WAIT_S
     assert {message["generation"]: message["size"] for message in told if "size" in message} == {1: 4, 2: 2}

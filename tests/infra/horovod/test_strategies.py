@@ -89,7 +89,7 @@ def test_runs_one_after_the_other_leave_no_socket_thread_or_file_handle(client):
     for strategy in ("horovod", "torch"):
         report(client, strategy)
     before = state()
-    for strategy in ("torch", "horovod", "torch"):
+    for strategy in ("torch", "horovod"):
         report(client, strategy)
     handles, threads = state()
     assert handles == before[0]
