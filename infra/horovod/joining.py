@@ -21,10 +21,12 @@ LISTENER = "GYRE_STORE_SOCKET"
 """Number of the file handle on which rank 0 serves torch's store."""
 JOIN_S = 300
 """How long ranks wait for each other at the start; a worker may be busy with something else."""
+STALL_S = 1800.0
+"""How long ranks in a collective wait for one that does not come: longer than anything that a rank does alone, such as a validation."""
 
 
 @contextmanager
-def joined(strategy: Strategy) -> Iterator[None]:
+def joined(strategy: Strategy, stall_s: float) -> Iterator[None]:
     """Joins the other ranks; leaves them when the block ends well. When it fails they see the connection close, and nobody waits."""
     slot = here()
     accelerated = use_device(slot)
@@ -39,7 +41,7 @@ def joined(strategy: Strategy) -> Iterator[None]:
     elif strategy == "torch":
         from torch import distributed
 
-        join_group(slot, accelerated)
+        join_group(slot, accelerated, stall_s)
         yield
         # Rank 0 serves the store: it must not go while another still asks it.
         distributed.barrier()
@@ -62,22 +64,21 @@ def use_device(slot: Slot) -> bool:
     return True
 
 
-def join_group(slot: Slot, accelerated: bool) -> None:
+def join_group(slot: Slot, accelerated: bool, stall_s: float) -> None:
     """Initialises torch.distributed's default group."""
     from torch import distributed
 
-    wait = timedelta(seconds=JOIN_S)
     listener = int(os.environ[LISTENER]) if LISTENER in os.environ else None
     store = distributed.TCPStore(  # type: ignore[attr-defined]
         os.environ["MASTER_ADDR"],
         int(os.environ["MASTER_PORT"]),
         is_master=slot.rank == 0,
-        timeout=wait,
+        timeout=timedelta(seconds=JOIN_S),
         wait_for_workers=False,
         master_listen_fd=listener,
     )
     backend = "cpu:gloo,cuda:nccl" if accelerated else "gloo"
-    distributed.init_process_group(backend, store=store, rank=slot.rank, world_size=slot.size, timeout=wait)
+    distributed.init_process_group(backend, store=store, rank=slot.rank, world_size=slot.size, timeout=timedelta(seconds=stall_s))
 
 
 def is_consequence(error: BaseException) -> bool:

@@ -1,7 +1,7 @@
 """One rank: a process of its own, started by its Dask worker (infra/horovod/ranks.py) and never outliving it.
 
-In: one JSON line on stdin with `parent`, `strategy`, `entry` and
-`arguments`. Out: JSON lines on stdout, each with one of `message`, `result` or
+In: one JSON line on stdin with `parent`, `strategy`, `stall_s`, `entry`
+and `arguments`. Out: JSON lines on stdout, each with one of `message`, `result` or
 `error`. Whatever the rank's own code prints goes to stderr with its log.
 """
 
@@ -36,7 +36,7 @@ def main() -> int:
         out.write(json.dumps(line) + "\n")
 
     try:
-        with joined(job["strategy"]):
+        with joined(job["strategy"], job["stall_s"]):
             write(result=resolve(job["entry"])(job["arguments"], lambda message: write(message=message)))
     except BaseException as error:
         write(error=traceback.format_exc(), consequence=is_consequence(error))

@@ -27,7 +27,7 @@ from typing import Any
 from infra.horovod.claims import Claims
 from infra.horovod.elastic import Committed, Elastic, Ended, Fail, Instruction, Look, Lost, Policy, Seen, Start, Stop, Wait
 from infra.horovod.generation import END_S, POLL_S, Generation, RankError, RankLostError, RegrowError, ending, subscribed
-from infra.horovod.joining import JOIN_S, Strategy
+from infra.horovod.joining import JOIN_S, STALL_S, Strategy
 from infra.horovod.slots import Slot, slots
 from infra.horovod.strategies import Address, environment, meeting_point
 from infra.horovod.supervision import Place, place, supervise
@@ -50,6 +50,7 @@ def run_on_ranks(
     min_ranks: int | None = None,
     max_ranks: int | None = None,
     wait_s: float = JOIN_S,
+    stall_s: float = STALL_S,
 ) -> list[Any]:
     """What `entry` returned on each rank, in the order of the ranks.
 
@@ -65,13 +66,16 @@ def run_on_ranks(
     what it said before may be lost with its worker, so what must last belongs into the state. Because a rank on a host that was cut off
     can still write, a state's name holds here().generation, and the highest counts. A rank's own exception is never retried.
 
+    A rank that hangs is noticed when the others have waited `stall_s` for it in a collective, and counts as lost.
     Other runs' workers, and in an elastic run workers that are missing, are waited for, `wait_s` at most. Raises RankError, or
     TimeoutError after `timeout_s`; the ranks have ended by then.
     """
     policy = policy_of(strategy, ranks, min_ranks, max_ranks, wait_s)
     name = f"gyre-ranks-{uuid.uuid4().hex}"
     claims = Claims(client, name)
-    run = Run(client, claims, name, Job(entry, arguments, strategy), Elastic(policy), timeout_s, time.monotonic() + timeout_s, on_message)
+    run = Run(
+        client, claims, name, Job(entry, arguments, strategy, stall_s), Elastic(policy), timeout_s, time.monotonic() + timeout_s, on_message
+    )
     try:
         return run.results()
     finally:
@@ -96,6 +100,7 @@ class Job:
     entry: str
     arguments: Any
     strategy: Strategy
+    stall_s: float
 
 
 @dataclass
@@ -178,7 +183,7 @@ class Run:
             "rank": slot.rank,
             "worker": at.pid,
             "input": json.dumps({"parent": at.pid, **asdict(self.job)}),
-            "environment": environment(self.job.strategy, slot, at.interface, server),
+            "environment": environment(self.job.strategy, self.job.stall_s, slot, at.interface, server),
             "serves_store": self.job.strategy == "torch" and slot.rank == 0,
             # The worker's own limit, should the driver be gone by then.
             "timeout_s": max(0.0, self.deadline - time.monotonic()) + END_S,

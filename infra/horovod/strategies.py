@@ -49,17 +49,17 @@ def rendezvous(address: str, slots: Sequence[Slot]) -> Iterator[Address]:
         server.server_close()
 
 
-def environment(strategy: Strategy, slot: Slot, interface: str, server: Address | None) -> dict[str, str]:
+def environment(strategy: Strategy, stall_s: float, slot: Slot, interface: str, server: Address | None) -> dict[str, str]:
     """What a rank's process finds in its environment beside the worker's own. `server`: where ranks find each other."""
     common = {"PYTHONPATH": os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path), **slot.variable()}
     if strategy == "horovod" and server:
-        return common | horovod_environment(slot, interface, server)
+        return common | horovod_environment(stall_s, slot, interface, server)
     if strategy == "torch":
         return common | torch_environment(slot, interface, server)
     return common
 
 
-def horovod_environment(slot: Slot, interface: str, server: Address) -> dict[str, str]:
+def horovod_environment(stall_s: float, slot: Slot, interface: str, server: Address) -> dict[str, str]:
     """What Horovod reads."""
     return {
         "HOROVOD_HOSTNAME": slot.hostname,
@@ -76,6 +76,9 @@ def horovod_environment(slot: Slot, interface: str, server: Address) -> dict[str
         "HOROVOD_GLOO_RENDEZVOUS_ADDR": server[0],
         "HOROVOD_GLOO_RENDEZVOUS_PORT": str(server[1]),
         "HOROVOD_GLOO_TIMEOUT_SECONDS": str(JOIN_S),
+        # Horovod ends ranks only after it has warned of them.
+        "HOROVOD_STALL_CHECK_TIME_SECONDS": str(max(1, min(60, int(stall_s / 2)))),
+        "HOROVOD_STALL_SHUTDOWN_TIME_SECONDS": str(max(2, int(stall_s))),
         # Which tensors are summed together would otherwise depend on timing, and with it the last bits of a sum over three or more ranks.
         "HOROVOD_DISABLE_GROUP_FUSION": "1",
     }

@@ -99,3 +99,10 @@ def test_a_bug_in_an_elastic_run_is_its_error_and_never_tried_again(client, tmp_
     with pytest.raises(RankError, match=r"(?s)rank 1 failed:.*ValueError: the dog ate the batch"):
         count_steps(client, tmp_path, min_ranks=1, accidents={"1": [1, 2, "raise"], "2": [0, 3, "kill rank"]})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("strategy", ["horovod", "torch"])
+def test_a_rank_that_hangs_is_replaced(client, tmp_path, strategy):
+    results, told = count_steps(client, tmp_path, min_ranks=2, strategy=strategy, stall_s=3, accidents={"1": [1, 6, "hang"]})
+    assert [begin for _, _, begin in beginnings(told)] == [0, 4]
+    assert [result["step"] for result in results] == [12, 12]
