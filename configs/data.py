@@ -110,7 +110,7 @@ class Source(Section):
     extra: Literal["error", "ignore", "keep"] = "error"
     """What happens to columns that the contract does not name."""
     watermark: str | None = None
-    """Column that only grows, such as a time of change: of a database or reader only rows above the last one seen are read again."""
+    """Column that only grows, such as a time of change: of a database only rows above the last one seen are read."""
     partitions: int = Field(default=4, ge=1, le=4096)
     """At most so many pieces are read side by side; an import-path reader cuts its rows itself."""
     rows: int | None = Field(default=None, ge=1)
@@ -133,6 +133,8 @@ class Source(Section):
             raise ValueError(f"reader {self.reader!r} needs `path`: {example}")
         if (self.reader == "sql") != (self.sql is not None):
             raise ValueError("`sql` (a table or query) goes with reader: sql, and only with it")
+        if self.watermark and self.reader != "sql":
+            raise ValueError(f"watermark goes with reader: sql; files are known by their digests (reader is {self.reader!r})")
         if self.reader == "synthetic" and not (self.columns and self.rows):
             raise ValueError("reader 'synthetic' needs `columns` (the contract to draw from) and `rows`")
         return self
@@ -155,29 +157,6 @@ class Expectation(Section):
     """The expectation's own arguments."""
 
 
-class Against(Section):
-    """What may change from the last good version to the new rows. Nothing is compared where a value is not given."""
-
-    severity: Literal["fail", "warn"] = "fail"
-    max_loss: Share | None = None
-    """Share of the rows that may be gone."""
-    max_growth: float | None = Field(default=None, gt=0)
-    """New rows as a share of the old ones."""
-    max_shift: float | None = Field(default=None, gt=0)
-    """Distance of each column's distribution: Wasserstein in standard deviations of the last version for numbers, Jensen-Shannon (0 to
-    0.83) for texts."""
-    fresh: str | None = None
-    """Timestamp column whose newest value must be newer than `max_age_hours`."""
-    max_age_hours: float | None = Field(default=None, gt=0)
-
-    @model_validator(mode="after")
-    def age_goes_with_a_column(self) -> "Against":
-        """One without the other checks nothing."""
-        if (self.fresh is None) != (self.max_age_hours is None):
-            raise ValueError("`fresh` (a timestamp column) and `max_age_hours` go together")
-        return self
-
-
 class Validation(Section):
     """What raw rows must be like."""
 
@@ -185,18 +164,17 @@ class Validation(Section):
     """The suite; `gyre data propose` writes one."""
     max_quarantined: Share = 0.05
     """The run stops when a larger share of the rows is quarantined."""
-    against: Against = Against()
 
 
 class Split(Section):
-    """Deterministic splits. Whatever they go by, rows with equal input fall on one side, so no split holds a copy of another's row."""
+    """Deterministic splits, which a row's place and its neighbours do not change."""
 
     train: Share = 0.7
     validation: Share = 0.1
     """What neither takes is the test split."""
     by: Literal["content", "group", "time"] = "content"
-    """`content`: a hash of the intake's columns, so a row never changes sides; `group`: a hash of `column`, so rows of one person or
-    device stay together; `time`: the oldest rows of `column` train, the newest test."""
+    """`content`: a hash of the intake's columns, so a row never changes sides and no split holds a copy of another's; `group`: a hash of
+    `column`, so rows of one person or device stay together; `time`: the oldest rows of `column` train, the newest test."""
     column: str | None = None
 
     @model_validator(mode="after")

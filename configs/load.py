@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from configs.project import ClassificationResult, ImageIntake, Project, TabularIntake
+from configs.data import Source
+from configs.project import ClassificationResult, ImageIntake, Project, RegressionResult, TabularIntake, TextIntake
 from configs.section import Section
 
 BUNDLED = Path(__file__).parent
@@ -107,7 +108,13 @@ def walk(location: tuple[int | str, ...]) -> tuple[list[type[Section]], list[str
     return sections, keys
 
 
-TAGS = {ImageIntake: "image", TabularIntake: "tabular", ClassificationResult: "classification"}
+TAGS = {
+    ImageIntake: "image",
+    TabularIntake: "tabular",
+    TextIntake: "text",
+    ClassificationResult: "classification",
+    RegressionResult: "regression",
+}
 
 
 def _sections(annotation: Any) -> list[type[Section]]:
@@ -118,8 +125,15 @@ def _sections(annotation: Any) -> list[type[Section]]:
 
 
 def anchored(project: Project, folder: Path) -> Project:
-    """The project with a relative source path made absolute from the YAML's folder, so flows may run anywhere."""
-    if project.source.path is None or "://" in project.source.path or Path(project.source.path).is_absolute():
-        return project
-    source = project.source.model_copy(update={"path": str(folder / project.source.path)})
-    return project.model_copy(update={"source": source})
+    """The project with the relative paths of its sources made absolute from the YAML's folder, so flows may run anywhere."""
+    return project.model_copy(update={"source": anchored_source(project.source, folder)})
+
+
+def anchored_source(source: Source, folder: Path) -> Source:
+    """A source and those that are joined and appended to it; URLs and paths that begin with a variable stay as they are."""
+    path = source.path
+    if path is not None and "://" not in path and not path.startswith("$") and not Path(path).is_absolute():
+        path = str(folder / path)
+    joins = tuple(join.model_copy(update={"source": anchored_source(join.source, folder)}) for join in source.join)
+    more = tuple(anchored_source(each, folder) for each in source.append)
+    return source.model_copy(update={"path": path, "join": joins, "append": more})

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from configs.data import Source, Validation, Versioning
+from configs.search import Search
 from configs.section import ImportPath, Name, Section, Share, import_path_or
 
 
@@ -29,17 +30,43 @@ class ImageIntake(Section):
 
 
 class TabularIntake(Section):
-    """Rows are numbers in named columns; a missing value takes the training median."""
+    """Rows are values in named columns, each an input of the graph. A value may be missing; training rows say what stands for it."""
 
     kind: Literal["tabular"]
-    columns: tuple[str, ...] = Field(min_length=1)
-    """Numeric columns, in the order the network sees them."""
+    numeric: tuple[str, ...] = ()
+    """Columns of numbers; a missing one takes the training median."""
+    categorical: tuple[str, ...] = ()
+    """Columns of texts or codes without an order; a value that training rows do not have counts as missing."""
+    dates: tuple[str, ...] = ()
+    """Columns of moments: timestamps, seconds since the epoch, or texts such as 2026-01-31T12:00 (UTC where they name no zone)."""
+
+    @model_validator(mode="after")
+    def names_columns_once(self) -> "TabularIntake":
+        """A column is an input, and an input has one kind."""
+        columns = (*self.numeric, *self.categorical, *self.dates)
+        if not columns:
+            raise ValueError("names no column; give at least one in `numeric`, `categorical` or `dates`")
+        if twice := [column for number, column in enumerate(columns) if column in columns[:number]]:
+            raise ValueError(f"names column {twice[0]!r} twice; a column is either numeric, categorical or a date")
+        return self
+
+
+class TextIntake(Section):
+    """Rows are texts."""
+
+    kind: Literal["text"]
+    column: str = "text"
+    """Column with the text, also the name of the graph's input."""
+    vocabulary: int = Field(default=20_000, ge=3, le=1_000_000)
+    """At most so many different tokens are told apart, the most frequent of the training rows; the others are all one, the unknown."""
+    length: int = Field(default=64, ge=1, le=4096)
+    """Tokens of a text that are read, from its beginning."""
 
 
 class CustomIntake(Section):
     """A user's own intake class by import path, called with `options`."""
 
-    kind: Annotated[str, import_path_or("image", "tabular")]
+    kind: Annotated[str, import_path_or("image", "tabular", "text")]
     options: dict[str, Any] = {}
     """Keyword arguments of the class."""
 
@@ -52,12 +79,24 @@ class ClassificationResult(Section):
     """Class names, in the order of the network's outputs."""
     label: str = "label"
     """Column with the class of a row: written by labeling QC when there are annotators, else read from the source."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """`balanced`: every class counts the same in the loss, however few rows it has."""
+
+
+class RegressionResult(Section):
+    """A number."""
+
+    kind: Literal["regression"]
+    label: str = "label"
+    """Column with the number, in the unit that answers are given in."""
+    log: bool = False
+    """Learn, and measure r2 of, log(1 + number), for amounts whose ratios matter, such as counts and prices; none may be under 0."""
 
 
 class CustomResult(Section):
     """A user's own result class by import path, called with `options`."""
 
-    kind: Annotated[str, import_path_or("classification")]
+    kind: Annotated[str, import_path_or("classification", "regression")]
     label: str = "label"
     """Column with the truth of a row."""
     options: dict[str, Any] = {}
@@ -81,16 +120,43 @@ class Training(Section):
     """How a network is trained."""
 
     network: ImportPath | None = None
-    """The user's own network, called with (row_shape, outputs); none: the intake's default."""
+    """The user's own network, called with (shape of one preprocessed row, outputs); none: the intake's default."""
+    strategy: Literal["horovod", "ddp", "single"] = "horovod"
+    """How ranks train one network: Horovod, torch's own data parallelism, or a single rank by itself."""
     ranks: int = Field(default=2, ge=1, le=4096)
-    """Horovod ranks, one a Dask worker."""
+    """Ranks, one a Dask worker."""
     epochs: int = Field(default=20, ge=1)
     batch_size: int = Field(default=64, ge=1)
     """Rows of all ranks together, so the result does not depend on how many there are. Must be a multiple of `ranks`."""
+    accumulate: int = Field(default=1, ge=1)
+    """Pieces that a rank's share of a batch is computed in, one after the other: less memory, the same result."""
     learning_rate: float = Field(default=0.002, gt=0)
-    """Peak of a one-cycle schedule."""
+    """Peak of the schedule. It belongs to `batch_size`, so it need not grow with the number of ranks."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """How the learning rate falls after its warm-up."""
+    warmup: Share = 0.3
+    """Share of all steps in which the learning rate rises."""
     weight_decay: float = Field(default=0.01, ge=0)
+    clip: float | None = Field(default=None, gt=0)
+    """Largest norm of the gradient; a larger one is scaled down."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the network's arithmetic in training; weights and checkpoint stay float32."""
+    compression: Literal["none", "fp16"] = "none"
+    """How gradients travel between ranks."""
+    patience: int | None = Field(default=None, ge=1)
+    """Epochs without a better metric on the validation split after which training stops; the best epoch's weights are kept then."""
+    commit_seconds: float = Field(default=60, gt=0)
+    """Time between two commits, which a killed training goes on from; there is one after each epoch as well."""
     seed: int = 7
+
+    @model_validator(mode="after")
+    def strategy_suits_the_ranks(self) -> "Training":
+        """One rank by itself is one rank; gradients are compressed by Horovod alone."""
+        if self.strategy == "single" and self.ranks > 1:
+            raise ValueError(f"strategy single is one rank; ranks is {self.ranks}")
+        if self.strategy != "horovod" and self.compression != "none":
+            raise ValueError(f"compression {self.compression} goes with strategy horovod; strategy is {self.strategy}")
+        return self
 
     @model_validator(mode="after")
     def ranks_share_a_batch(self) -> "Training":
@@ -215,12 +281,17 @@ def _by_kind(*built_in: str) -> Discriminator:
 
 
 Intake = Annotated[
-    Annotated[ImageIntake, Tag("image")] | Annotated[TabularIntake, Tag("tabular")] | Annotated[CustomIntake, Tag("custom")],
-    _by_kind("image", "tabular"),
+    Annotated[ImageIntake, Tag("image")]
+    | Annotated[TabularIntake, Tag("tabular")]
+    | Annotated[TextIntake, Tag("text")]
+    | Annotated[CustomIntake, Tag("custom")],
+    _by_kind("image", "tabular", "text"),
 ]
 Result = Annotated[
-    Annotated[ClassificationResult, Tag("classification")] | Annotated[CustomResult, Tag("custom")],
-    _by_kind("classification"),
+    Annotated[ClassificationResult, Tag("classification")]
+    | Annotated[RegressionResult, Tag("regression")]
+    | Annotated[CustomResult, Tag("custom")],
+    _by_kind("classification", "regression"),
 ]
 
 
@@ -237,6 +308,7 @@ class Project(Section):
     labeling: Labeling = Labeling()
     versioning: Versioning = Versioning()
     training: Training = Training()
+    search: Search = Search()
     optimization: Optimization = Optimization()
     gate: Gate = Gate()
     deployment: Deployment = Deployment()

@@ -1,21 +1,19 @@
 """The `gyre` command. Every verb is a few lines over what a flow or a service does; `--json` wherever a program might read."""
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-import orjson
 import typer
 from pydantic import ValidationError
-from rich.console import Console
-from rich.table import Table
 
 from configs.load import ConfigError, load
 from configs.project import Project
+from flows import data
 from flows.errors import RunError
+from flows.terminal import Json, ProjectName, console, emit, enter, errors, print_rows
 from infra.settings import Settings
 
 app = typer.Typer(
@@ -25,11 +23,8 @@ app = typer.Typer(
     help="Gyre takes data in, turns it into a model in production, watches it, and goes round again when the world has moved.",
     epilog="Try: gyre demo --keep",
 )
-console = Console()
-errors = Console(stderr=True)
+app.add_typer(data.app, name="data")
 
-ProjectName = Annotated[str, typer.Argument(metavar="PROJECT", help="A project's name (configs/<name>.yaml), or the path of a YAML file.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 Changes = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Use another value, such as training.epochs=3. Repeatable.")
 ]
@@ -78,6 +73,12 @@ def run(project: ProjectName, changes: Changes = None, json: Json = False) -> No
 def drift(project: ProjectName, changes: Changes = None, json: Json = False) -> None:
     """Look at production now: the newest predictions against the training rows."""
     flow_run("drift", project, changes, json)
+
+
+@app.command()
+def tune(project: ProjectName, changes: Changes = None, json: Json = False) -> None:
+    """Search for better hyperparameters, as `search` in the YAML says; a search that was stopped goes on."""
+    flow_run("tune", project, changes, json)
 
 
 @app.command()
@@ -137,13 +138,6 @@ def demo(
         emit(report)
 
 
-def enter() -> Settings:
-    """The installation's settings, with its environment in force for every library imported from here on."""
-    settings = Settings()
-    os.environ.update(settings.environment())
-    return settings
-
-
 def overrides(changes: list[str] | None) -> dict[str, str]:
     """`--set key=value` options as a mapping. Raises ConfigError."""
     pairs = [change.partition("=") for change in changes or []]
@@ -184,25 +178,9 @@ def say(line: str) -> None:
     errors.print(line, highlight=False)
 
 
-def emit(value: Any) -> None:
-    """One JSON value on standard output."""
-    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode() + "\n")
-
-
 def print_services(found: list[Any]) -> None:
     """The services as a table."""
     print_rows([{"service": s.name, "state": s.state, "pid": s.pid or "", "url": s.url or "", "log": s.log} for s in found])
-
-
-def print_rows(rows: list[dict[str, Any]]) -> None:
-    """Rows as a table with the first row's keys as its head."""
-    if not rows:
-        console.print("[dim]none[/]")
-        return
-    table = Table(*rows[0], box=None, header_style="dim")
-    for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
-    console.print(table)
 
 
 @contextmanager

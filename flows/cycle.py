@@ -4,6 +4,7 @@ from prefect import State, flow
 from prefect.states import Completed
 
 from configs.load import load
+from configs.project import Project
 from infra.settings import Settings
 from tasks.compilation.task import compile_bundle, export
 from tasks.deployment.task import deploy, serving_champion
@@ -11,7 +12,7 @@ from tasks.ingestion.task import ingest, locate
 from tasks.labeling.task import label
 from tasks.monitoring.task import claim, close
 from tasks.optimization.task import optimize
-from tasks.records import Release
+from tasks.records import DatasetVersion, Release
 from tasks.training.task import train
 from tasks.validation.task import validate
 from tasks.versioning.task import version
@@ -29,15 +30,10 @@ def cycle(project: str, overrides: dict[str, str] | None = None, episode: str | 
     if episode and not claim(config.name, episode):
         return Completed(message=f"{episode} is answered by another run", data=None)
 
-    snapshot = locate(config.name, config.source, config.intake, config.result)
-    rows = ingest(snapshot, config.source, config.intake, config.result, config.cluster)
-    report = validate(config.name, rows, config.validation)
-    labels = label(config.name, report, config.labeling, config.intake, config.result)
-    dataset = version(config.name, labels, config.versioning)
-
+    dataset = dataset_of(config)
     model = train(dataset, config.intake, config.result, config.training, config.cluster)
     graph = export(model, config.intake, config.result, config.training)
-    graphs = [graph, *optimize(graph, dataset, config.intake, config.optimization)]
+    graphs = [graph, *optimize(graph, dataset, config.intake, config.result, config.optimization)]
     champion = serving_champion(config.name)
     bundle = compile_bundle(model, graphs, champion, config.intake, config.result, config.gate)
     release = deploy(bundle, config.intake, config.deployment)
@@ -45,3 +41,12 @@ def cycle(project: str, overrides: dict[str, str] | None = None, episode: str | 
     if episode:
         close(config.name, episode, release)
     return Completed(message=release.summary, data=release)
+
+
+def dataset_of(config: Project) -> DatasetVersion:
+    """The stages from a project's source to a version of its rows."""
+    snapshot = locate(config.name, config.source, config.intake, config.result)
+    rows = ingest(snapshot, config.source, config.intake, config.result, config.cluster)
+    report = validate(config.name, rows, config.validation)
+    labels = label(config.name, report, config.labeling, config.intake, config.result)
+    return version(config.name, labels, config.intake, config.result, config.versioning)

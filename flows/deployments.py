@@ -15,12 +15,13 @@ from configs.load import load, names
 from configs.project import Project
 from flows.cycle import cycle
 from flows.drift import drift
+from flows.tune import tune
 from infra.services.table import READY_DEPLOYMENT
 from infra.settings import Settings
 from tasks.events import DRIFT_DETECTED, resource
 
 ON_DEMAND = READY_DEPLOYMENT.partition("/")[2]
-"""The deployment that `gyre run` and `gyre drift` use: it takes any project, also one outside the projects folder."""
+"""The deployment that `gyre run`, `gyre drift` and `gyre tune` use: it takes any project, also one outside the projects folder."""
 RUNS_AT_ONCE = 4
 """Flow runs of one runner; more wait in Prefect's queue."""
 
@@ -28,7 +29,7 @@ RUNS_AT_ONCE = 4
 def deployments(settings: Settings) -> list[RunnerDeployment]:
     """What is served: the deployments of every project in the projects folder, and those that take any project."""
     projects = [load(name, folder=settings.projects) for name in names(settings.projects)]
-    on_demand = [deployment(cycle, ON_DEMAND), deployment(drift, ON_DEMAND)]
+    on_demand = [deployment(flow, ON_DEMAND) for flow in (cycle, drift, tune)]
     return [*on_demand, *(each for project in projects for each in of_project(project))]
 
 

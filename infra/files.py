@@ -77,6 +77,14 @@ def synced(path: Path) -> None:
         os.close(descriptor)
 
 
+def shared(source: Path, target: Path) -> None:
+    """`source` under another name as well: one file where both lie in one file system, else a copy. Never change either in place."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
 def write_json(path: Path, value: Any) -> None:
     """`value` as sorted, indented JSON, whole or not at all."""
     with whole_file(path) as temporary:

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol's names of numpy's dtypes, for the model server and its clients."""
+"""The Open Inference Protocol's names of numpy's dtypes and of text, for the model server and its clients."""
 
 DATATYPES = {
     "bool": "BOOL",
@@ -13,4 +13,5 @@ DATATYPES = {
     "float16": "FP16",
     "float32": "FP32",
     "float64": "FP64",
+    "str": "BYTES",
 }

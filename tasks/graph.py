@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from tasks.intake import Rows
 from tasks.result import Answers
+from tasks.rows import Rows, feed
 
 ROWS_A_CALL = 256
 """Bounds the memory of one call."""
@@ -22,7 +22,6 @@ def session(path: Path) -> Any:
 
 
 def answers(graph: Any, rows: Rows) -> Answers:
-    """A session's outputs by name for raw rows [rows, *row_shape]; at least one row."""
-    taken = graph.get_inputs()[0].name
-    calls = [graph.run(None, {taken: rows[start : start + ROWS_A_CALL]}) for start in range(0, len(rows), ROWS_A_CALL)]
+    """A session's outputs by name for raw rows; at least one row."""
+    calls = [graph.run(None, feed(rows[start : start + ROWS_A_CALL])) for start in range(0, len(rows), ROWS_A_CALL)]
     return {output.name: np.concatenate(parts) for output, parts in zip(graph.get_outputs(), zip(*calls, strict=True), strict=True)}

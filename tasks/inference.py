@@ -12,6 +12,7 @@ import numpy.typing as npt
 import orjson
 
 from tasks.datatypes import DATATYPES
+from tasks.rows import TEXT, feed
 
 TIMEOUT_S = 30.0
 """Of one request."""
@@ -48,15 +49,15 @@ class InferenceClient:
         self._http.close()
 
     def infer(self, rows: npt.NDArray[Any], request_id: str | None = None, version: int | None = None, log: bool = True) -> dict[str, Any]:
-        """The server's response about raw rows [rows, *row_shape], `answer` last among its outputs. Raises InferenceError.
+        """The server's response about raw rows, `answer` last among its outputs. Raises InferenceError.
 
+        rows: a field an input (tasks/rows.py), or the plain array [rows, ...] of a model with one input
         version: which one must answer; None leaves it to the server, by the request's id
         log: False keeps the rows out of the prediction log
         """
-        name = self._input_name(version)
-        flat = np.ascontiguousarray(rows).ravel()
-        given = {"name": name, "shape": list(rows.shape), "datatype": DATATYPES[rows.dtype.name], "data": flat}
-        body = {"id": request_id or uuid4().hex, "inputs": [given], "parameters": {"log": log}}
+        columns = feed(rows) or {self._input_name(version): np.ascontiguousarray(rows)}
+        given = [tensor(name, values) for name, values in columns.items()]
+        body = {"id": request_id or uuid4().hex, "inputs": given, "parameters": {"log": log}}
         return self._ask("POST", f"{self._path(version)}/infer", body)
 
     def answers(self, rows: npt.NDArray[Any], request_id: str | None = None, version: int | None = None, log: bool = True) -> list[str]:
@@ -64,7 +65,7 @@ class InferenceClient:
         response = self.infer(rows, request_id, version, log)
         return next(output["data"] for output in response["outputs"] if output["name"] == "answer")
 
-    def label(self, labels: Mapping[str, str]) -> None:
+    def label(self, labels: Mapping[str, str | float]) -> None:
         """Sends the truth of requests by id; it is on the server's disk when this returns. Raises InferenceError."""
         told = [{"request_id": request_id, "label": label} for request_id, label in labels.items()]
         self._ask("POST", f"{self._path()}/labels", {"labels": told})
@@ -116,6 +117,13 @@ class InferenceClient:
             if not again or time.monotonic() > deadline:
                 raise failure
             time.sleep(PAUSE_S)
+
+
+def tensor(name: str, values: npt.NDArray[Any]) -> dict[str, Any]:
+    """An input as the protocol writes it."""
+    text = values.dtype == object
+    datatype, data = DATATYPES[TEXT if text else values.dtype.name], values.ravel()
+    return {"name": name, "shape": list(values.shape), "datatype": datatype, "data": data.tolist() if text else data}
 
 
 def value_of(response: httpx.Response) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The whole model: fitted preprocessing, network and post-processing in one module, and its checkpoint without pickles."""
 
 import hashlib
+import json
 from pathlib import Path
 
 import torch
@@ -8,38 +9,46 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from configs.project import Training
-from infra.files import verified, whole_folder, write_json
+from infra.files import read_json, verified, whole_folder, write_json
 from infra.imports import resolve
-from tasks.intake import Intake
+from tasks.intake import Encoder, Intake
 from tasks.records import Stored
 from tasks.result import Result
 
 
 class Model(nn.Module):
-    """Raw rows in, answers out; `outputs` stops before the post-processing, where the loss begins."""
+    """Encoded rows in, answers out; `outputs` stops before the post-processing, where the loss begins. The encoder is no part of torch."""
 
-    def __init__(self, intake: Intake, result: Result, training: Training) -> None:
+    def __init__(self, encoder: Encoder, intake: Intake, result: Result, training: Training) -> None:
         super().__init__()
-        self.preprocessing = intake.preprocessing()
-        self.network: nn.Module = (
-            resolve(training.network)(intake.network_shape, result.outputs) if training.network else intake.network(result.outputs)
-        )
+        check_names(intake, result)
+        self.encoder = encoder
+        self.preprocessing = intake.preprocessing(encoder)
+        shape, outputs = self.preprocessing.shape, result.outputs
+        self.network: nn.Module = resolve(training.network)(shape, outputs) if training.network else intake.network(encoder, shape, outputs)
         self.postprocessing = result.postprocessing()
 
-    def outputs(self, rows: Tensor) -> Tensor:
-        """Raw rows [batch, *row_shape] -> network outputs [batch, outputs] float32."""
-        outputs: Tensor = self.network(self.preprocessing(rows))
+    def outputs(self, encoded: Tensor) -> Tensor:
+        """Encoded rows [batch, ...] -> network outputs [batch, outputs] float32."""
+        outputs: Tensor = self.network(self.preprocessing(encoded))
         return outputs
 
-    def forward(self, rows: Tensor) -> tuple[Tensor, ...]:
-        """Raw rows [batch, *row_shape] -> the answers, in the order of the result's `names`."""
-        answers: tuple[Tensor, ...] = self.postprocessing(self.outputs(rows))
+    def forward(self, encoded: Tensor) -> tuple[Tensor, ...]:
+        """Encoded rows [batch, ...] -> the answers, in the order of the result's `names`."""
+        answers: tuple[Tensor, ...] = self.postprocessing(self.outputs(encoded))
         return answers
 
 
+def check_names(intake: Intake, result: Result) -> None:
+    """Raises ValueError for an input that has the name of an output: one graph cannot tell them apart."""
+    if both := [spec.name for spec in intake.inputs if spec.name in result.names]:
+        raise ValueError(f"intake: column {both[0]!r} has the name of one of the graph's outputs; rename it in the source")
+
+
 def save(model: Model, folder: Path, facts: dict[str, object]) -> None:
-    """Writes model.safetensors and checkpoint.json, the folder whole or not at all."""
+    """Writes model.safetensors, encoder.json and checkpoint.json, the folder whole or not at all."""
     with whole_folder(folder) as partial:
+        write_json(partial / "encoder.json", model.encoder.state())
         save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, partial / "model.safetensors")
         write_json(partial / "checkpoint.json", facts)
 
@@ -47,14 +56,16 @@ def save(model: Model, folder: Path, facts: dict[str, object]) -> None:
 def load(stored: Stored, intake: Intake, result: Result, training: Training) -> Model:
     """The model of a checkpoint, in evaluation mode. Raises DigestError where the checkpoint was changed."""
     folder = verified(stored.uri, stored.digest)
-    model = Model(intake, result, training)
+    encoder = intake.encoder()
+    encoder.restore(read_json(folder / "encoder.json"))
+    model = Model(encoder, intake, result, training)
     model.load_state_dict(load_file(folder / "model.safetensors"))
     return model.eval()
 
 
-def weights_digest(model: nn.Module) -> str:
-    """sha256 over names, shapes and bytes of all parameters and buffers."""
-    digest = hashlib.sha256()
+def weights_digest(model: Model) -> str:
+    """sha256 over the encoder, and names, shapes and bytes of all parameters and buffers."""
+    digest = hashlib.sha256(json.dumps(model.encoder.state(), sort_keys=True).encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())

@@ -2,24 +2,27 @@
 
 `<home>/predictions/<project>/<YYYY-MM-DD>/predictions-*.parquet`, a line a row served:
     request_id text (`<id>` or `<id>#<row>` where a request held several), time timestamp[us] (UTC), version int64 (the model's),
-    role text (`champion`, `canary`, or `previous` where a client named that version), row list of the raw row's numbers, flat, in the
-    input's dtype, answer text.
+    role text (`champion`, `canary`, or `previous` where a client named that version), a column `input.<name>` for each input of the
+    graph (a number or text; an input of several numbers a list, flat, in its dtype), answer text.
 `<home>/predictions/<project>/<YYYY-MM-DD>/labels-*.parquet`, a line a late label:
     request_id text, time timestamp[us] (UTC), label text.
 A label may come before or after its prediction is on the disk, twice, or for a request nobody made; the last one by time counts.
 Files appear whole, by rename, and never change.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from infra.files import whole_file
+from tasks.rows import TEXT, Rows, TensorSpec, blank
 
 if TYPE_CHECKING:
     # The model server only appends, and stays small without them.
@@ -27,9 +30,7 @@ if TYPE_CHECKING:
 
 _TIME = pa.timestamp("us")
 EMPTY = {
-    "predictions": pa.schema(
-        {"request_id": pa.string(), "time": _TIME, "version": pa.int64(), "row": pa.list_(pa.float32()), "answer": pa.string()}
-    ).empty_table(),
+    "predictions": pa.schema({"request_id": pa.string(), "time": _TIME, "version": pa.int64(), "answer": pa.string()}).empty_table(),
     "labels": pa.schema({"request_id": pa.string(), "time": _TIME, "label": pa.string()}).empty_table(),
 }
 
@@ -54,11 +55,11 @@ class PredictionLog:
             pq.write_table(table, temporary, compression="zstd")
 
     def latest(self, rows: int, version: int | None = None) -> "pd.DataFrame":
-        """The newest predictions (of one model version), oldest first, at most `rows`: request_id, time, version, row, answer."""
+        """The newest predictions (of one model version), oldest first, at most `rows`: request_id, time, version, answer, inputs."""
         return self._query(
             """
             select * from (
-                select request_id, time, version, row, answer from predictions
+                select * from predictions
                 where $version is null or version = $version
                 order by time desc, request_id desc limit $rows
             ) order by time, request_id
@@ -67,15 +68,14 @@ class PredictionLog:
         )
 
     def labelled(self, since: datetime | None = None) -> "pd.DataFrame":
-        """Predictions whose truth arrived (after `since`), by arrival: request_id, time (of the label), version, row, answer, label."""
+        """Predictions whose truth arrived (after `since`), by arrival: request_id, time (of the label), version, answer, label, inputs."""
         return self._query(
             """
-            select request_id, l.time, p.version, p.row, p.answer, l.label
+            select p.* replace (l.time as time), l.label
             from (select request_id, max(time) as time, arg_max(label, time) as label from labels group by request_id) l
-            join (select request_id, first(version) as version, first(row) as row, first(answer) as answer
-                  from predictions group by request_id) p using (request_id)
+            join (select distinct on (request_id) * from predictions) p using (request_id)
             where $since is null or l.time > $since
-            order by l.time, request_id
+            order by l.time, p.request_id
             """,
             {"since": since},
         )
@@ -87,5 +87,48 @@ class PredictionLog:
         with duckdb.connect(config={"threads": 2}) as connection:
             for kind, empty in EMPTY.items():
                 files = [str(path) for path in sorted(self.folder.glob(f"*/{kind}-*.parquet"))]
-                connection.register(kind, empty) if not files else connection.read_parquet(files).create_view(kind)
+                connection.register(kind, empty) if not files else connection.read_parquet(files, union_by_name=True).create_view(kind)
             return connection.execute(sql, parameters).df()
+
+
+PREFIX = "input."
+"""Of the log's columns that hold raw rows."""
+
+
+def input_columns(rows: Rows) -> dict[str, pa.Array]:
+    """The log's columns of raw rows."""
+    return {PREFIX + name: input_column(np.ascontiguousarray(rows[name])) for name in rows.dtype.names or ()}
+
+
+def input_column(values: npt.NDArray[Any]) -> pa.Array:
+    """Numbers or texts [rows], or flat lists of [rows, ...]."""
+    if values.ndim == 1:
+        return pa.array(values, pa.string() if values.dtype == object else None)
+    offsets = np.arange(len(values) + 1, dtype=np.int32) * (values.size // len(values))
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.ravel()))
+
+
+def logged_rows(frame: "pd.DataFrame", inputs: Sequence[TensorSpec]) -> tuple[Rows, npt.NDArray[np.bool_]]:
+    """Raw rows of the log's lines, and which lines fit the inputs: a line of a model with other inputs may not, and is left blank.
+
+    A single value that was not logged, such as a column that an older model did not take, is missing: NaN or an empty text.
+    """
+    rows, fits = blank(inputs, len(frame)), np.ones(len(frame), bool)
+    for spec in inputs:
+        values = frame[PREFIX + spec.name].to_list() if PREFIX + spec.name in frame else [None] * len(frame)
+        for number, value in enumerate(values):
+            try:
+                rows[spec.name][number] = logged_value(value, spec)
+            except (TypeError, ValueError):
+                fits[number] = False
+    return rows, fits
+
+
+def logged_value(value: Any, spec: TensorSpec) -> Any:
+    """One input's value of a line in its dtype. Raises TypeError or ValueError where it is none."""
+    missing = value is None or (isinstance(value, float) and np.isnan(value))
+    if spec.dtype == TEXT:
+        return "" if missing else str(value)
+    if spec.shape:
+        return np.asarray(value, spec.dtype).reshape(spec.shape)
+    return np.nan if missing else value

@@ -3,7 +3,7 @@
 A `uri` is an absolute path (or an fsspec URL); its `digest` (infra/files.py) is checked by whoever reads it.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -26,7 +26,9 @@ class SourceSnapshot(Record):
 
     project: str
     fingerprint: str
-    """Digest of the source's files, or of the reader's code and options."""
+    """Digest of the source's slices."""
+    slices: tuple[str, ...] = ()
+    """The slices that its rows are made of, in order: names of folders under the home's `slices`."""
     feedback: Stored | None = None
     """Parquet of served rows whose truth arrived, frozen at this moment."""
     feedback_rows: int = 0
@@ -114,12 +116,34 @@ class TrainedModel(Stored):
     """On the test split, the result's first metric first."""
 
 
+class SearchReport(Record):
+    """Where a search for hyperparameters stands."""
+
+    project: str
+    study: str
+    """Its name among the kept searches; the same search again goes on."""
+    dataset: DatasetVersion
+    best: tuple[dict[str, Any], ...]
+    """Values by dotted key; several where several objectives make compromises."""
+    figures: tuple[dict[str, float], ...]
+    """Objectives of the best, by name."""
+    trials: int
+
+    @property
+    def summary(self) -> str:
+        """The best in a sentence."""
+        if not self.best:
+            return f"{self.trials} trials, none of which ended well"
+        found = ", ".join(f"{name} {value:.4g}" for name, value in self.figures[0].items())
+        return f"{self.trials} trials; best {found} with " + " ".join(f"--set {key}={value}" for key, value in self.best[0].items())
+
+
 class Graph(Stored):
     """One ONNX file: raw rows in, answers out."""
 
     name: Literal["fp32", "int8"]
     parity: float
-    """Largest absolute difference of any answer probability from the network's own, on real rows."""
+    """Largest difference from the answers of what it was made of on real rows: of a probability, or of a number in standard deviations."""
 
 
 class Candidate(Record):

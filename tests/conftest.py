@@ -1,5 +1,6 @@
 """What every test may use: free ports, a home of its own, and a look for processes that a module left behind."""
 
+import atexit
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ from infra.services.processes import mark
 from infra.settings import Settings
 
 GRACE_S = 10
+# pytest's closing line stays the last: DuckDB's binding counts its references on stderr when Python ends.
+atexit.register(lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 2))
 # These live as long as the Python process that uses multiprocessing, and end with it.
 LIFELONG = ("multiprocessing.resource_tracker", "multiprocessing.forkserver", "loky.backend.resource_tracker")
 

@@ -90,19 +90,25 @@ def play(settings: Settings, console: Console) -> dict[str, Any]:
     after = traffic.accuracy(held_out(*AFTER).replaced_scanner(), "after")
     console.print(f"  {AFTER[1] - AFTER[0]} scans of the new scanner that nobody labelled, accuracy [bold green]{after:.3f}[/]")
 
+    accuracy = {"before": before, "drifted": drifted, "after": after}
+    requests = {"sent": traffic.sent, "failed": traffic.failed}
+    return {"accuracy": accuracy, "requests": requests, "event_id": event_id} | read_back(settings, first.id, second.id)
+
+
+def read_back(settings: Settings, first: UUID, second: UUID) -> dict[str, Any]:
+    """What Prefect, MLflow and the data repo know of the two runs."""
+    from flows.demo import findings
+
     versions = findings.registered_versions(settings, PROJECT)
     return {
-        "accuracy": {"before": before, "drifted": drifted, "after": after},
-        "requests": {"sent": traffic.sent, "failed": traffic.failed},
-        "event_id": event_id,
-        "retrain_flow_run_id": str(second.id),
+        "retrain_flow_run_id": str(second),
         "versions": [int(version.version) for version in versions],
         "dataset_versions": findings.dataset_versions(settings, PROJECT),
         "ranks": findings.ranks(settings, versions[-1].run_id),
         "candidates": findings.candidates(versions[-1]),
-        "seconds": findings.stage_seconds(first.id),
-        "retrain_seconds": findings.stage_seconds(second.id),
-        "urls": urls(settings, first.id, second.id),
+        "seconds": findings.stage_seconds(first),
+        "retrain_seconds": findings.stage_seconds(second),
+        "urls": urls(settings, first, second),
     }
 
 

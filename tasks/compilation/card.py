@@ -35,7 +35,7 @@ def write_card(facts: Mapping[str, Any], image: bytes, *folders: Path) -> None:
 
 def facts_of(model: TrainedModel, verdict: Verdict, intake: Intake, result: Result, gate: Gate) -> dict[str, Any]:
     """What the card's templates show: sections of name and value, tables of rows."""
-    dataset, taken = model.dataset, intake.input
+    dataset = model.dataset
     best = verdict.chosen or max(verdict.candidates, key=lambda candidate: candidate.score)
     return {
         "project": dataset.project,
@@ -43,7 +43,7 @@ def facts_of(model: TrainedModel, verdict: Verdict, intake: Intake, result: Resu
         "decision": decision(verdict, gate),
         "sections": {
             "Model": {
-                "input": f"{taken.name}: {taken.dtype} [batch, {', '.join(map(str, taken.shape))}]",
+                "inputs": inputs(intake),
                 "outputs": ", ".join(result.names),
                 "classes": ", ".join(result.classes) if result.classes else "none, the answer is a number",
                 "graph": f"{best.graph.name}, {best.megabytes:.3g} MB, sha256 {best.graph.digest[:16]}",
@@ -60,6 +60,11 @@ def facts_of(model: TrainedModel, verdict: Verdict, intake: Intake, result: Resu
         "comparison": comparison_text(verdict),
         "limits": limits(best, verdict, intake, result),
     }
+
+
+def inputs(intake: Intake) -> str:
+    """Names, dtypes and shapes of what the graph takes, `str` being text."""
+    return ", ".join(f"{each.name} {each.dtype}{f' {list(each.shape)}' if each.shape else ''}" for each in intake.inputs)
 
 
 def row(candidate: Candidate, verdict: Verdict) -> dict[str, str]:
@@ -102,7 +107,7 @@ def limits(best: Candidate, verdict: Verdict, intake: Intake, result: Result) ->
     margin = verdict.margins[best.graph.name]
     return [
         f"Judged on {verdict.rows} test rows: {result.metric} {best.score:.3f} is known to about ±{margin:.3f} (95 %).",
-        f"Takes {intake.input.dtype} rows of shape {list(intake.input.shape)} only; any such row gets an answer, sensible or not.",
+        f"Takes rows of these inputs only: {inputs(intake)}; any such row gets an answer, sensible or not.",
         f"Answers of {best.graph.name} differ from the trained network's by up to {best.graph.parity:.2g} on the rows checked.",
         "Times are of this machine on one thread. Not judged on slices of the data.",
     ]

@@ -15,6 +15,7 @@ from tasks.graph import answers, session
 from tasks.intake import Intake, Rows
 from tasks.records import Candidate, DatasetVersion, Graph
 from tasks.result import Result
+from tasks.rows import feed
 
 log = logging.getLogger("gyre.compilation")
 
@@ -50,7 +51,7 @@ def measure(graph: Graph, rows: Rows, targets: npt.NDArray[Any], result: Result)
     given = answers(opened, rows)
     scores = result.scores(given, targets)
     latency = median_seconds(opened, [rows[at : at + 1] for at in range(min(RUNS, len(rows)))])
-    batch = np.resize(rows, (ROWS_A_BATCH, *rows.shape[1:]))
+    batch = np.resize(rows, ROWS_A_BATCH)
     candidate = Candidate(
         graph=graph,
         score=float(scores.mean()),
@@ -65,13 +66,13 @@ def measure(graph: Graph, rows: Rows, targets: npt.NDArray[Any], result: Result)
 
 def median_seconds(opened: Any, batches: list[Rows]) -> float:
     """Median time of a call, over RUNS calls or SECONDS, whichever ends first; the first calls only warm up."""
-    name = opened.get_inputs()[0].name
-    for batch in batches[:5] * 2:
-        opened.run(None, {name: batch})
+    fed = [feed(batch) for batch in batches]
+    for batch in fed[:5] * 2:
+        opened.run(None, batch)
     times: list[float] = []
     while len(times) < RUNS and sum(times) < SECONDS:
         start = time.perf_counter()
-        opened.run(None, {name: batches[len(times) % len(batches)]})
+        opened.run(None, fed[len(times) % len(fed)])
         times.append(time.perf_counter() - start)
     return float(np.median(times))
 

@@ -7,10 +7,9 @@ from tasks.result import Result
 
 
 def signature(intake: Intake, result: Result) -> dict[str, Any]:
-    """The input's name, numpy dtype and shape of one row; the outputs in order; what the integers of the first output mean, or None."""
-    taken = intake.input
+    """The inputs' names, numpy dtypes (`str` for text) and shapes of one row; outputs in order, and the classes of the first, or None."""
     return {
-        "input": {"name": taken.name, "dtype": taken.dtype, "shape": list(taken.shape)},
+        "inputs": [{"name": taken.name, "dtype": taken.dtype, "shape": list(taken.shape)} for taken in intake.inputs],
         "outputs": list(result.names),
         "classes": result.classes,
     }

@@ -13,12 +13,11 @@ import pyarrow.parquet as pq
 
 from infra.files import verified, whole_file
 from tasks.intake import Intake
-from tasks.prediction_log import PredictionLog
+from tasks.prediction_log import PREFIX, PredictionLog, logged_rows
 from tasks.records import Stored
 from tasks.result import Result
 
 LOGGER = logging.getLogger("gyre.ingestion")
-COLUMNS = ["request_id", "row", "label"]
 
 
 def freeze(log: PredictionLog, intake: Intake, result: Result, outcomes: Path) -> tuple[Stored | None, int]:
@@ -26,8 +25,10 @@ def freeze(log: PredictionLog, intake: Intake, result: Result, outcomes: Path) -
 
     Clients send rows and labels: one of another size than the intake's, or with a label the result does not allow, is left out and logged.
     """
-    frame = log.labelled()[COLUMNS]
-    frame = kept(frame, frame["row"].map(len).to_numpy() == np.prod(intake.input.shape), "rows of another size than the intake's")
+    frame = log.labelled()
+    inputs = [PREFIX + spec.name for spec in intake.inputs if PREFIX + spec.name in frame]
+    frame = frame[["request_id", *inputs, "label"]]
+    frame = kept(frame, logged_rows(frame, intake.inputs)[1], "rows of another size than the intake's")
     frame = kept(frame, frame["label"].isin(allowed(frame["label"], result)).to_numpy(), "labels that the result does not allow")
     if frame.empty:
         return None, 0
@@ -43,7 +44,7 @@ def freeze(log: PredictionLog, intake: Intake, result: Result, outcomes: Path) -
 def rows(feedback: Stored, intake: Intake, label: str) -> pd.DataFrame:
     """Frozen feedback as rows of a source, by arrival of their labels: id, the intake's columns and the label."""
     frame = pq.read_table(verified(feedback.uri, feedback.digest)).to_pandas()
-    served = np.stack(frame["row"].to_list()).astype(intake.input.dtype).reshape(-1, *intake.input.shape)
+    served = logged_rows(frame, intake.inputs)[0]
     return intake.frame(served).assign(**{"id": frame["request_id"], label: frame["label"]})
 
 

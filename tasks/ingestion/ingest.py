@@ -1,15 +1,18 @@
-"""A source's rows and production's feedback as Parquet parts, read and written by Dask workers.
+"""A source's rows and production's feedback as Parquet parts: slices are read by Dask workers, each once, and linked into the run's folder.
 
-The bytes depend on the snapshot alone, not on the number of workers: a part is a partition, and the last row of a repeated key stays.
-Feedback comes after the source, the newest last. Workers write into the outcome's folder, so it must be on storage they share.
+The bytes depend on the snapshot alone, not on the number of workers; the last row of a repeated key stays. Feedback comes after the
+source, the newest last. Workers write under the home, so it must be on storage they share.
 """
 
+import hashlib
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -19,24 +22,21 @@ from configs.project import Result as ResultSection
 from infra.files import whole_folder
 from tasks import intake as intakes
 from tasks import result as results
-from tasks.dataset import part_name, schema_of, stored, write_part
-from tasks.ingestion import feedback, sources
-from tasks.ingestion.normalize import check_label, normalized
+from tasks.dataset import part_name, part_paths, schema_of, stored, tables, write_tables
+from tasks.ingestion import feedback, join, store
+from tasks.ingestion.duplicates import drop_repeated, hasher
+from tasks.ingestion.location import name_of
+from tasks.ingestion.normalize import framed, normalized
+from tasks.ingestion.readers import numbered
+from tasks.ingestion.sources import pieces
+from tasks.ingestion.store import Job, Kept
+from tasks.ingestion.units import check_units
 from tasks.prediction_log import PredictionLog
 from tasks.records import RawRows, SourceSnapshot, Stored
 
 LOGGER = logging.getLogger("gyre.ingestion")
-
-
-@dataclass(frozen=True)
-class Part:
-    """What a worker tells about the part that it wrote."""
-
-    number: int
-    ids: list[str]
-    """In the part's order."""
-    columns: list[str]
-    """As the source has them."""
+SUBMITTED = 2
+"""Slices a worker that wait for it: a source of a million files is never in the scheduler at once."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,9 @@ class Ingested:
 
     rows: RawRows
     partitions: int
+    """Slices that have rows."""
+    read: int
+    """Slices that were not kept from an earlier run."""
     columns: list[str]
     """Of the parts."""
     duplicates: int
@@ -52,85 +55,145 @@ class Ingested:
 
 
 def snapshot(
-    project: str, source: Source, intake: IntakeSection, result: ResultSection, log: PredictionLog, outcomes: Path
+    project: str, source: Source, intake: IntakeSection, result: ResultSection, log: PredictionLog, outcomes: Path, kept: Path
 ) -> SourceSnapshot:
-    """What the source and the prediction log hold now; the feedback is frozen under `outcomes`. Raises ValueError naming the source."""
+    """What the source and the prediction log hold now; the feedback is frozen under `outcomes`. Raises ValueError naming the source.
+
+    kept: folder of the slices that were read, and of what is known about the source
+    """
     frozen, rows = feedback.freeze(log, intakes.build(intake), results.build(result), outcomes)
-    return SourceSnapshot(project=project, fingerprint=sources.fingerprint(source), feedback=frozen, feedback_rows=rows)
+    keys = tuple(job.key for job in jobs(source, intake, result.label, kept))
+    fingerprint = hashlib.sha256("".join(keys).encode()).hexdigest()
+    return SourceSnapshot(project=project, fingerprint=fingerprint, slices=keys, feedback=frozen, feedback_rows=rows)
 
 
-def ingest(snapshot: SourceSnapshot, source: Source, intake: IntakeSection, result: ResultSection, client: Any, output: Path) -> Ingested:
+def jobs(source: Source, intake: IntakeSection, label: str, kept: Path) -> list[Job]:
+    """The source's slices as they are now."""
+    kept.mkdir(parents=True, exist_ok=True)
+    joins = join.tables(source.join, intake, label, kept)
+    return [Job(piece, intake, label, joins) for piece in pieces(source, intake, label, kept)]
+
+
+def ingest(
+    snapshot: SourceSnapshot, source: Source, intake: IntakeSection, result: ResultSection, client: Any, output: Path, kept: Path
+) -> Ingested:
     """The snapshot's rows in the folder `output`, whole or not at all, by the workers of a distributed.Client.
 
     Raises ValueError where the source changed since the snapshot, has no rows, or misses a column.
     """
-    if sources.fingerprint(source) != snapshot.fingerprint:
-        raise ValueError(f"{sources.name_of(source)}: changed while it was read; run the cycle again")
+    read = read_slices(snapshot, source, intake, result.label, client, kept)
+    found = [store.opened(kept / key) for key in snapshot.slices]
+    filled = [slice_ for slice_ in found if slice_.rows]
+    if not filled:
+        raise ValueError(f"{name_of(source)}: holds no rows")
+    check_alike(filled, source)
     with whole_folder(output) as folder:
-        parts = write_parts(source, intake, result.label, client, folder)
-        check_label(parts[0].columns, str(source.key), intakes.build(intake), result.label, sources.name_of(source))
-        if snapshot.feedback:
-            parts.append(write_feedback(snapshot.feedback, intake, result, folder, parts[-1].number + 1))
-        duplicates = drop_duplicates(parts, folder)
-        columns = schema_of(folder).names
-    rows = sum(len(part.ids) for part in parts) - duplicates
-    counts = {"rows": rows, "feedback_rows": len(parts[-1].ids) if snapshot.feedback else 0}
-    LOGGER.info("%d rows in %d parts, %d repeated keys left out", rows, len(parts), duplicates)
-    return Ingested(RawRows(**stored(output).model_dump(), **counts), len(parts), columns, duplicates)
+        link_parts(filled, folder, source)
+        schema = check_source(folder, source)
+        late = write_feedback(snapshot.feedback, intake, result, folder) if snapshot.feedback else 0
+        with TemporaryDirectory(dir=kept, prefix=".ids-") as spare:
+            duplicates = drop_repeated(folder, hashes_of(filled, late, source, folder, Path(spare)))
+        rows = sum(pq.read_metadata(path).num_rows for path in part_paths(folder))
+    LOGGER.info("%d rows of %d slices, %d of them read now, %d repeated keys left out", rows, len(filled), read, duplicates)
+    made = RawRows(**stored(output).model_dump(), rows=rows, feedback_rows=late)
+    return Ingested(made, len(filled), read, schema.names, duplicates)
 
 
-def write_parts(source: Source, intake: IntakeSection, label: str, client: Any, folder: Path) -> list[Part]:
-    """The source's partitions as parts, by the workers. Raises ValueError where their columns differ or there are no rows."""
-    pieces = sources.partitions(source)
-    tasks = [
-        client.submit(write_partition, piece, source, intake, label, folder, number, pure=False) for number, piece in enumerate(pieces)
-    ]
-    parts: list[Part] = [part for part in client.gather(tasks) if part.ids]
-    for leftover in folder.glob(".part-*"):
-        leftover.unlink()  # of a worker that died while it wrote; it would change the folder's digest
-    if not parts:
-        raise ValueError(f"{sources.name_of(source)}: holds no rows")
-    for part in parts:
-        if set(part.columns) != set(parts[0].columns):
-            differ = ", ".join(sorted(set(part.columns) ^ set(parts[0].columns)))
-            raise ValueError(f"{sources.name_of(source)}: partitions {parts[0].number} and {part.number} differ in columns: {differ}")
-    return parts
+def read_slices(snapshot: SourceSnapshot, source: Source, intake: IntakeSection, label: str, client: Any, kept: Path) -> int:
+    """Has the workers read the slices that are not kept; returns how many. Raises ValueError where one is no longer what it was."""
+    missing = {key for key in snapshot.slices if not store.sound(kept / key)}
+    if not missing:
+        return 0
+    wanted = {job.key: job for job in jobs(source, intake, label, kept) if job.key in missing}
+    if missing - set(wanted):
+        raise ValueError(f"{name_of(source)}: changed while it was read; run the cycle again")
+    submit(client, list(wanted.values()), kept)
+    for key in wanted:
+        for leftover in kept.glob(f".{key}.*"):  # of a worker that died while it wrote
+            remove(leftover)
+    return len(wanted)
 
 
-def write_partition(piece: sources.Partition, source: Source, intake: IntakeSection, label: str, folder: Path, number: int) -> Part:
-    """Reads a partition and writes its part; none for a partition without rows. Runs on a Dask worker.
+def remove(folder: Path) -> None:
+    """A folder and what is in it."""
+    import shutil
 
-    A source with annotators alone gets an empty label: parts of one folder have the same columns, and feedback knows the label.
-    """
-    frame = sources.read(piece)
-    if frame.empty:
-        return Part(number, [], list(frame.columns))
-    rows = normalized(frame, str(source.key), intakes.build(intake), "source", sources.name_of(source))
-    write_part(rows if label in rows else rows.assign(**{label: None}), folder, number)
-    return Part(number, rows["id"].to_list(), list(frame.columns))
+    shutil.rmtree(folder, ignore_errors=True)
 
 
-def write_feedback(frozen: Stored, intake: IntakeSection, result: ResultSection, folder: Path, number: int) -> Part:
+def submit(client: Any, waiting: list[Job], kept: Path) -> None:
+    """Every job on some worker, a bounded number at a time. The first that fails stops the others, and its error is raised."""
+    from distributed import as_completed
+
+    left: Iterator[Job] = iter(waiting)
+    most = SUBMITTED * max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
+    running = [client.submit(store.keep, job, kept, pure=False) for job in islice(left, most)]
+    done = as_completed(running)
+    try:
+        for finished in done:
+            finished.result()
+            for job in islice(left, 1):
+                running.append(client.submit(store.keep, job, kept, pure=False))
+                done.add(running[-1])
+    finally:
+        client.cancel(running)
+
+
+def check_alike(found: list[Kept], source: Source) -> None:
+    """Raises ValueError where slices differ in their columns."""
+    for each in found:
+        if set(each.columns) != set(found[0].columns):
+            differ = ", ".join(sorted(set(each.columns) ^ set(found[0].columns)))
+            raise ValueError(f"{name_of(source)}: {found[0].origin} and {each.origin} differ in columns: {differ}")
+
+
+def link_parts(found: list[Kept], folder: Path, source: Source) -> None:
+    """The slices' parts in the run's folder, in order; the first `source.rows` rows alone where that is set."""
+    left = source.rows if source.reader != "synthetic" else None
+    for number, path in enumerate(path for each in found for path in each.parts):
+        if left is None:
+            store.link(path, folder / part_name(number))
+        elif left > 0:
+            table = pq.read_table(path).slice(0, left)
+            left -= write_tables([table], folder / part_name(number))
+
+
+def check_source(folder: Path, source: Source) -> pa.Schema:
+    """The parts' schema. Raises ValueError where types differ, or numbers came in another unit."""
+    schema = schema_of(folder)
+    usual = {name: column for name, column in source.columns.items() if column.usual and name in schema.names}
+    if usual:
+        check_units(part_paths(folder), usual, name_of(source))
+    return schema
+
+
+def hashes_of(found: list[Kept], late: int, source: Source, folder: Path, spare: Path) -> list[Path]:
+    """Files with the hashes of all ids: the slices' own, and one below `spare` of what is not a slice."""
+    if source.rows and source.reader != "synthetic":
+        return [written_hashes(part_paths(folder), spare / store.HASHES)]
+    return [each.folder / store.HASHES for each in found] + (
+        [written_hashes(part_paths(folder)[-1:], spare / store.HASHES)] if late else []
+    )
+
+
+def written_hashes(paths: list[Path], target: Path) -> Path:
+    """A file with the hashes of the ids of some parts."""
+    with target.open("wb") as stream, hasher() as hashes:
+        for path in paths:
+            for table in tables(path, ["id"]):
+                stream.write(hashes(table["id"]).tobytes())
+    return target
+
+
+def write_feedback(frozen: Stored, intake: IntakeSection, result: ResultSection, folder: Path) -> int:
     """The frozen feedback as the last part, with the source's columns (empty where production knows nothing) and its type of label."""
-    built, schema = intakes.build(intake), schema_of(folder)
-    frame = normalized(feedback.rows(frozen, built, result.label), "id", built, "feedback", "feedback")
-    if not pa.types.is_null(kind := schema.field(result.label).type):
-        frame[result.label] = pa.array(frame[result.label], pa.string()).cast(kind).to_pandas()
-    for column in set(schema.names) - set(frame.columns):
-        frame[column] = None
-    write_part(frame[schema.names], folder, number)
-    return Part(number, frame["id"].to_list(), list(frame.columns))
-
-
-def drop_duplicates(parts: list[Part], folder: Path) -> int:
-    """Leaves only the last row of every key; returns how many went."""
-    ids = pd.Series([key for part in parts for key in part.ids])
-    stays = ~ids.duplicated(keep="last").to_numpy()
-    start = 0
-    for part in parts:
-        mine = stays[start : start + len(part.ids)]
-        start += len(part.ids)
-        if not mine.all():
-            path = folder / part_name(part.number)
-            write_part(pq.read_table(path).filter(pa.array(mine)), folder, part.number)
-    return int((~stays).sum())
+    schema = schema_of(folder)
+    rows = numbered(framed(feedback.rows(frozen, intakes.build(intake), result.label)), 1)
+    table = normalized(rows, "id", intake, result.label, "feedback", "feedback")
+    columns = {}
+    for field in schema:
+        kind = field.type
+        if field.name == result.label and pa.types.is_integer(kind) and results.build(result).classes is None:
+            kind = pa.float64()  # the truth of a whole number may have a fraction
+        columns[field.name] = table[field.name].cast(kind) if field.name in table.column_names else pa.nulls(len(table), kind)
+    return write_tables([pa.table(columns)], folder / part_name(len(part_paths(folder))))

@@ -22,7 +22,7 @@ def locate(project: str, source: Source, intake: Intake, result: Result) -> Sour
 
     settings = Settings()
     log = PredictionLog(settings.home / "predictions" / project)
-    snapshot = core.snapshot(project, source, intake, result, log, settings.folder("outcomes"))
+    snapshot = core.snapshot(project, source, intake, result, log, settings.folder("outcomes"), settings.home / "slices")
     show(
         project,
         "source",
@@ -40,7 +40,7 @@ def ingest(snapshot: SourceSnapshot, source: Source, intake: Intake, result: Res
     settings, folder = Settings(), outcome_folder(("cluster",))
     with open_cluster(cluster) as client:
         started = time.monotonic()
-        found = core.ingest(snapshot, source, intake, result, client, folder)
+        found = core.ingest(snapshot, source, intake, result, client, folder, settings.home / "slices")
         speed = found.rows.rows / (time.monotonic() - started)
     picture = settings.folder("reports", snapshot.project, "ingestion") / f"{folder.name}.png"
     write_picture(found.rows, intake, result.label, picture)
@@ -54,7 +54,8 @@ def summary(found: "Ingested", speed: float) -> dict[str, object]:
         "rows": found.rows.rows,
         "late labels among them": found.rows.feedback_rows,
         "repeated keys left out": found.duplicates,
-        "partitions": found.partitions,
+        "slices": found.partitions,
+        "read now": found.read,
         "columns": ", ".join(found.columns),
         "rows/s": round(speed),
     }

@@ -1,88 +1,89 @@
 """What a model takes in. Everything else is written against `Intake` once and never asks what kind of rows it holds."""
 
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from torch import Tensor, nn
 
-from configs.project import CustomIntake, ImageIntake, TabularIntake
+from configs.project import CustomIntake, ImageIntake, TabularIntake, TextIntake
 from configs.project import Intake as Section
 from infra.imports import resolve
+from tasks.intake.encoder import Encoded, Encoder
+from tasks.rows import Rows, TensorSpec
 
-Rows = npt.NDArray[Any]
-"""Raw rows, [rows, *row_shape], in the dtype that the one graph takes."""
-
-
-@dataclass(frozen=True)
-class TensorSpec:
-    """The graph's input: raw rows."""
-
-    name: str
-    dtype: str
-    """A numpy dtype, such as uint8."""
-    shape: tuple[int, ...]
-    """Of one row."""
+__all__ = ["Encoded", "Encoder", "Intake", "Preprocessing", "Rows", "TensorSpec", "build"]
 
 
 class Preprocessing(nn.Module):
-    """Raw rows to the network's input, fitted on training rows; everything it learned is in its state dict."""
+    """Encoded rows to the network's input, fitted on training rows; everything it learned is in its state dict."""
 
-    def fit(self, rows: Rows) -> None:
-        """Learns from raw training rows."""
+    shape: tuple[int, ...]
+    """Of one preprocessed row: what a network is built for."""
+
+    def fit(self, encoded: Encoded) -> None:
+        """Learns from encoded training rows."""
         raise NotImplementedError
 
 
 class Intake(Protocol):
     """One kind of raw input."""
 
-    input: TensorSpec
+    inputs: tuple[TensorSpec, ...]
+    """What the one graph takes."""
     columns: tuple[str, ...]
     """Columns of a data set that hold the raw input."""
-    network_shape: tuple[int, ...]
-    """Shape of one preprocessed row: what a network is built for."""
     draws: int
     """Random numbers that the augmentation of one row takes."""
 
     def rows(self, frame: pd.DataFrame) -> Rows:
-        """Raw rows of a data set's frame."""
+        """Raw rows of a data set's frame. Raises ValueError for rows that cannot be read at all."""
 
     def frame(self, rows: Rows) -> pd.DataFrame:
         """The data set's columns of raw rows: the inverse of `rows`."""
 
     def decode(self, value: Any) -> Rows:
-        """One raw row [*row_shape] from what a person or client has: a mapping of columns, nested numbers, or a file's path.
+        """One raw row [1] from what a person or client has: a mapping of columns, a list, or a file's path.
 
         Raises ValueError naming the value and what is wanted.
         """
 
     def describe(self, rows: Rows) -> pd.DataFrame:
-        """The descriptors whose drift is watched, a float column each, one line a row."""
+        """The descriptors whose drift is watched, a column each of float64 or, for what has no order, text; one line a row."""
+
+    def features(self, rows: Rows) -> npt.NDArray[np.float32]:
+        """Numbers [rows, width] that a linear model can learn from, for label QC; NaN where missing."""
 
     def picture(self, rows: Rows, titles: list[str]) -> bytes:
         """A PNG of some of the rows, each with its title where it is drawn alone."""
 
-    def preprocessing(self) -> Preprocessing:
-        """An unfitted preprocessing module."""
+    def encoder(self) -> Encoder:
+        """An unfitted encoder."""
 
-    def network(self, outputs: int) -> nn.Module:
-        """The default architecture: [batch, *network_shape] float32 -> [batch, outputs]."""
+    def preprocessing(self, encoder: Encoder) -> Preprocessing:
+        """An unfitted preprocessing module behind a fitted encoder."""
 
-    def augment(self, rows: Tensor, draws: Tensor) -> Tensor:
-        """Raw training rows, changed by `draws` [rows, draws] in [0, 1): the same numbers change them the same way on any rank."""
+    def network(self, encoder: Encoder, shape: tuple[int, ...], outputs: int) -> nn.Module:
+        """The default architecture: preprocessed rows [batch, *shape] -> [batch, outputs] float32."""
+
+    def augment(self, encoded: Tensor, draws: Tensor) -> Tensor:
+        """Encoded training rows, changed by `draws` [rows, draws] in [0, 1): the same numbers change them the same way on any rank."""
 
 
 def build(section: Section) -> Intake:
     """The intake that a project's YAML names."""
     from tasks.intake.image import ImageRows
     from tasks.intake.tabular import TabularRows
+    from tasks.intake.text import TextRows
 
     match section:
         case ImageIntake():
             return ImageRows(section)
         case TabularIntake():
             return TabularRows(section)
+        case TextIntake():
+            return TextRows(section)
         case CustomIntake():
             intake: Intake = resolve(section.kind)(**section.options)
             return intake

@@ -10,13 +10,13 @@ from tasks.intake import Intake, Rows
 
 
 def read_rows(path: Path, intake: Intake) -> Rows:
-    """Raw rows [rows, *row_shape] of a .json list, a .csv with the intake's columns, or one image. Raises ValueError naming the row."""
+    """Raw rows of a .json list, a .csv with the intake's columns, or one image. Raises ValueError naming the row."""
     match path.suffix.lower():
         case ".json":
             value = json.loads(path.read_text(encoding="utf-8"))
             values = value if isinstance(value, list) else [value]
         case ".csv":
-            values = pd.read_csv(path).astype(object).where(lambda frame: frame.notna(), None).to_dict("records")
+            values = pd.read_csv(path, dtype=str).astype(object).where(lambda frame: frame.notna(), None).to_dict("records")
         case _:
             values = [path]
     rows = []
@@ -27,4 +27,4 @@ def read_rows(path: Path, intake: Intake) -> Rows:
             raise ValueError(f"{path}, row {number}: {error}") from error
     if not rows:
         raise ValueError(f"{path}: holds no rows; want a list with at least one")
-    return np.stack(rows)
+    return np.concatenate(rows)

@@ -5,13 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
 from configs.project import ImageIntake
-from tasks.intake import Preprocessing, Rows, TensorSpec
+from tasks.intake import Encoded, Encoder, Preprocessing, Rows, TensorSpec
+from tasks.intake.encoder import Identity
+from tasks.rows import rows_from
 
 
 class Normalize(Preprocessing):
@@ -20,15 +23,16 @@ class Normalize(Preprocessing):
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, section: ImageIntake) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(channels))
-        self.register_buffer("deviation", torch.ones(channels))
+        self.shape = (section.channels, section.height, section.width)
+        self.register_buffer("mean", torch.zeros(section.channels))
+        self.register_buffer("deviation", torch.ones(section.channels))
 
-    def fit(self, rows: Rows) -> None:
+    def fit(self, encoded: Encoded) -> None:
         """Mean and deviation of each channel over all pixels of the training rows; a constant channel keeps deviation 1."""
-        self.mean.copy_(torch.from_numpy(rows.mean(axis=(0, 1, 2), dtype=np.float64)))
-        deviation = rows.std(axis=(0, 1, 2), dtype=np.float64)
+        self.mean.copy_(torch.from_numpy(encoded.mean(axis=(0, 1, 2), dtype=np.float64)))
+        deviation = encoded.std(axis=(0, 1, 2), dtype=np.float64)
         self.deviation.copy_(torch.from_numpy(np.where(deviation > 0, deviation, 1.0)))
 
     def forward(self, rows: Tensor) -> Tensor:
@@ -42,38 +46,42 @@ class ImageRows:
     def __init__(self, section: ImageIntake) -> None:
         self.section = section
         self.columns: tuple[str, ...] = (section.column,)
-        self.input = TensorSpec("image", "uint8", (section.height, section.width, section.channels))
-        self.network_shape: tuple[int, ...] = (section.channels, section.height, section.width)
+        self.inputs: tuple[TensorSpec, ...] = (TensorSpec("image", "uint8", (section.height, section.width, section.channels)),)
         self.draws = 2 if section.shift else 0
 
     def rows(self, frame: pd.DataFrame) -> Rows:
-        """[rows, height, width, channels] uint8. Raises ValueError for pixels that are no bytes."""
+        """`image`: [rows, height, width, channels] uint8. Raises ValueError for pixels that are no bytes, or not as many as wanted."""
         pixels = np.stack(frame[self.section.column].to_list())
         if pixels.dtype != np.uint8 and (pixels.dtype.kind not in "iu" or pixels.min() < 0 or pixels.max() > 255):
             raise ValueError(f"{pixels.dtype} pixels from {pixels.min()} to {pixels.max()}; want whole numbers from 0 to 255")
-        return pixels.astype(np.uint8).reshape(-1, *self.input.shape)
+        shaped = pixels.reshape(-1, *self.inputs[0].shape)
+        if len(shaped) != len(frame):
+            raise ValueError(f"has {pixels.size // len(frame)} values")
+        return self._rows(shaped)
+
+    def _rows(self, pixels: npt.NDArray[Any]) -> Rows:
+        return rows_from(self.inputs, {"image": pixels})
 
     def frame(self, rows: Rows) -> pd.DataFrame:
         """A column with a flat list of bytes a row."""
-        return pd.DataFrame({self.section.column: list(rows.reshape(len(rows), -1).astype(np.uint8))})
+        return pd.DataFrame({self.section.column: list(rows["image"].reshape(len(rows), -1))})
 
     def decode(self, value: Any) -> Rows:
         """From an image file, resized and turned grey or RGB as needed, or from pixel values."""
+        shape = self.inputs[0].shape
         if isinstance(value, (str, Path)):
             with Image.open(value) as image:
                 mode = "L" if self.section.channels == 1 else "RGB"
                 scaled = image.convert(mode).resize((self.section.width, self.section.height), Image.Resampling.BILINEAR)
-                return np.asarray(scaled, dtype=np.uint8).reshape(self.input.shape)
+                return self._rows(np.asarray(scaled, dtype=np.uint8).reshape(1, *shape))
         pixels = np.asarray(value[self.section.column] if isinstance(value, dict) else value)
-        if pixels.size != np.prod(self.input.shape) or pixels.dtype.kind not in "iu" or pixels.min() < 0 or pixels.max() > 255:
-            raise ValueError(
-                f"{str(value)[:80]}: want {self.input.shape} whole numbers from 0 to 255, got shape {pixels.shape} {pixels.dtype}"
-            )
-        return pixels.astype(np.uint8).reshape(self.input.shape)
+        if pixels.size != np.prod(shape) or pixels.dtype.kind not in "iu" or pixels.min() < 0 or pixels.max() > 255:
+            raise ValueError(f"{str(value)[:80]}: want {shape} whole numbers from 0 to 255, got shape {pixels.shape} {pixels.dtype}")
+        return self._rows(pixels.reshape(1, *shape))
 
     def describe(self, rows: Rows) -> pd.DataFrame:
         """Brightness and contrast in grey levels, ink (share of bright pixels), sharpness (mean step between neighbours), centre."""
-        grey = rows.astype(np.float64).mean(axis=3)
+        grey = rows["image"].astype(np.float64).mean(axis=3)
         mass = grey.sum(axis=(1, 2)) + 1e-9
         return pd.DataFrame(
             {
@@ -86,6 +94,10 @@ class ImageRows:
             }
         )
 
+    def features(self, rows: Rows) -> npt.NDArray[np.float32]:
+        """The pixels."""
+        return rows["image"].reshape(len(rows), -1).astype(np.float32)
+
     def picture(self, rows: Rows, titles: list[str]) -> bytes:
         """A contact sheet of up to 36, spread over the rows."""
         from matplotlib.figure import Figure
@@ -97,19 +109,23 @@ class ImageRows:
         for axes in panels:
             axes.axis("off")
         for number, axes in zip(shown, panels, strict=False):
-            axes.imshow(rows[number].squeeze(), cmap="gray", vmin=0, vmax=255)
+            axes.imshow(rows["image"][number].squeeze(), cmap="gray", vmin=0, vmax=255)
             axes.set_title(titles[number], fontsize=8, pad=2)
         image = io.BytesIO()
         figure.savefig(image, format="png", dpi=100)
         return image.getvalue()
 
-    def preprocessing(self) -> Preprocessing:
-        """Per-channel normalisation."""
-        return Normalize(self.section.channels)
+    def encoder(self) -> Encoder:
+        """The pixels as they are."""
+        return Identity(self.inputs[0])
 
-    def network(self, outputs: int) -> nn.Module:
+    def preprocessing(self, encoder: Encoder) -> Preprocessing:
+        """Per-channel normalisation."""
+        return Normalize(self.section)
+
+    def network(self, encoder: Encoder, shape: tuple[int, ...], outputs: int) -> nn.Module:
         """Three convolutions and two linear layers; no batch statistics, so N ranks compute what one process would."""
-        channels, height, width = self.network_shape
+        channels, height, width = shape
         return nn.Sequential(
             nn.Conv2d(channels, 32, 3, padding=1),
             nn.ReLU(),
@@ -125,11 +141,11 @@ class ImageRows:
             nn.Linear(128, outputs),
         )
 
-    def augment(self, rows: Tensor, draws: Tensor) -> Tensor:
+    def augment(self, encoded: Tensor, draws: Tensor) -> Tensor:
         """Moves each image by up to `shift` pixels along both axes; what comes in at an edge repeats the edge."""
         if not self.section.shift:
-            return rows
+            return encoded
         moves = (draws * (2 * self.section.shift + 1)).long() - self.section.shift
         down = (torch.arange(self.section.height) - moves[:, :1]).clamp(0, self.section.height - 1)
         right = (torch.arange(self.section.width) - moves[:, 1:]).clamp(0, self.section.width - 1)
-        return rows[torch.arange(len(rows))[:, None, None], down[:, :, None], right[:, None, :]]
+        return encoded[torch.arange(len(encoded))[:, None, None], down[:, :, None], right[:, None, :]]

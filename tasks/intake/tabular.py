@@ -1,106 +1,184 @@
-"""Numbers in named columns."""
+"""Columns of numbers, categories and dates, each an input of its own."""
 
 import io
+import warnings
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from configs.project import TabularIntake
-from tasks.intake import Preprocessing, Rows, TensorSpec
+from tasks.intake import Encoder, Preprocessing, Rows, TensorSpec
+from tasks.intake.columns import ColumnEncoder, Features
+from tasks.intake.residual import ResidualNetwork
+from tasks.rows import rows_from
 
-
-class Standardize(Preprocessing):
-    """[batch, columns] float32 with NaN for missing -> the same shape, the median in place of NaN, zero mean and unit deviation."""
-
-    median: Tensor
-    mean: Tensor
-    deviation: Tensor
-
-    def __init__(self, columns: int) -> None:
-        super().__init__()
-        self.register_buffer("median", torch.zeros(columns))
-        self.register_buffer("mean", torch.zeros(columns))
-        self.register_buffer("deviation", torch.ones(columns))
-
-    def fit(self, rows: Rows) -> None:
-        """Median, mean and deviation of each column; a column without any value counts as 0, a constant one keeps deviation 1."""
-        values = np.where(np.isnan(rows).all(axis=0), 0.0, rows.astype(np.float64))
-        median = np.nanmedian(values, axis=0)
-        filled = np.where(np.isnan(values), median, values)
-        deviation = filled.std(axis=0)
-        self.median.copy_(torch.from_numpy(median))
-        self.mean.copy_(torch.from_numpy(filled.mean(axis=0)))
-        self.deviation.copy_(torch.from_numpy(np.where(deviation > 0, deviation, 1.0)))
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """Imputes, then standardises, in float32."""
-        return (torch.where(torch.isnan(rows), self.median, rows) - self.mean) / self.deviation
+HIDDEN = 0.02
+"""Share of categories that training hides, so that the network learns what to do with one it never saw."""
+LATEST = 253402300800.0
+"""Seconds from the epoch to the year 10000; a date further away on either side is none."""
+SHOWN = 12
 
 
 class TabularRows:
     """See tasks/intake/__init__.py: Intake."""
 
-    draws = 0
-
     def __init__(self, section: TabularIntake) -> None:
-        self.columns = section.columns
-        self.input = TensorSpec("features", "float32", (len(section.columns),))
-        self.network_shape = self.input.shape
+        self.section = section
+        numeric, dates, categorical = section.numeric, section.dates, section.categorical
+        self.columns: tuple[str, ...] = (*numeric, *dates, *categorical)
+        dtypes = ["float32"] * len(numeric) + ["float64"] * len(dates) + ["str"] * len(categorical)
+        self.inputs = tuple(TensorSpec(name, dtype, ()) for name, dtype in zip(self.columns, dtypes, strict=True))
+        self.draws = len(categorical)
 
     def rows(self, frame: pd.DataFrame) -> Rows:
-        """[rows, columns] float32, NaN where a value is missing or no number."""
-        numbers: pd.DataFrame = frame[list(self.columns)].apply(pd.to_numeric, errors="coerce")
-        return numbers.to_numpy(dtype=np.float32, na_value=np.nan)
+        """Numbers float32 and dates float64 seconds since the epoch, NaN where missing or unreadable; categories as text, "" if missing."""
+        columns: dict[str, npt.NDArray[Any]] = {name: numbers(frame[name]) for name in self.section.numeric}
+        columns |= {name: seconds(frame[name]) for name in self.section.dates}
+        columns |= {name: categories(frame[name]) for name in self.section.categorical}
+        return rows_from(self.inputs, columns)
 
     def frame(self, rows: Rows) -> pd.DataFrame:
-        """A float column a name."""
-        return pd.DataFrame(rows, columns=list(self.columns))
+        """A float column a number, a timestamp (UTC, without zone) a date, a text column a category, empty where missing."""
+        columns: dict[str, Any] = {name: rows[name] for name in self.section.numeric}
+        columns |= {name: timestamps(rows[name]) for name in self.section.dates}
+        columns |= {name: pd.Series([value or None for value in rows[name]], dtype="str") for name in self.section.categorical}
+        return pd.DataFrame(columns)
 
     def decode(self, value: Any) -> Rows:
-        """From a mapping of column to number (None or absent: missing), or a list of numbers in the columns' order."""
-        values = [value.get(column) for column in self.columns] if isinstance(value, dict) else value
-        try:
-            row = np.asarray([np.nan if item in (None, "") else item for item in values], dtype=np.float32)
-        except (TypeError, ValueError):
-            raise ValueError(f"{str(value)[:80]}: want a number (or nothing) for each of {', '.join(self.columns)}") from None
-        if row.shape != self.input.shape:
-            raise ValueError(f"{str(value)[:80]}: has {row.size} values; want {len(self.columns)}: {', '.join(self.columns)}")
-        return row
+        """From a mapping of columns (None, empty or absent: missing), or a list of values in the order of `columns`."""
+        if not isinstance(value, dict):
+            values = list(value) if isinstance(value, (list, tuple, np.ndarray)) else [value]
+            if len(values) != len(self.columns):
+                raise ValueError(f"{str(value)[:80]}: has {len(values)} values; want {len(self.columns)}: {', '.join(self.columns)}")
+            value = dict(zip(self.columns, values, strict=True))
+        given = {name: None if value.get(name) == "" else value.get(name) for name in self.columns}
+        rows = self.rows(pd.DataFrame({name: pd.Series([item], dtype=object) for name, item in given.items()}))
+        for kind, names in (("a number", self.section.numeric), ("a date such as 2026-01-31T12:00", self.section.dates)):
+            for name in names:
+                if np.isnan(rows[name][0]) and not missing(given[name]):
+                    raise ValueError(f"{name} {str(given[name])[:80]!r}: want {kind} (or nothing) for each of {', '.join(names)}")
+        return rows
 
     def describe(self, rows: Rows) -> pd.DataFrame:
-        """The columns themselves."""
-        return self.frame(rows).astype(np.float64)
+        """The numbers and categories themselves; of a date hour and weekday, since its day is always newer than any in training."""
+        found = pd.DataFrame({name: rows[name].astype(np.float64) for name in self.section.numeric}, index=range(len(rows)))
+        for name in self.section.dates:
+            when = timestamps(rows[name]).dt
+            found[f"hour of {name}"] = when.hour.astype(np.float64)
+            found[f"weekday of {name}"] = when.day_name()
+        return found.assign(**{name: pd.Series(rows[name], dtype="str") for name in self.section.categorical})
+
+    def features(self, rows: Rows) -> npt.NDArray[np.float32]:
+        """What the network is shown, preprocessing fitted on these rows."""
+        encoder = self.encoder()
+        encoder.fit(rows)
+        encoded, preprocessing = encoder.encode(rows), self.preprocessing(encoder)
+        preprocessing.fit(encoded)
+        with torch.inference_mode():
+            made: npt.NDArray[np.float32] = preprocessing(torch.from_numpy(encoded)).numpy()
+        return made
 
     def picture(self, rows: Rows, titles: list[str]) -> bytes:
-        """A histogram of each column, the first twelve at most; missing values are not drawn."""
+        """A histogram of each number and date and the most frequent categories, the first twelve columns; missing values are not drawn."""
         from matplotlib.figure import Figure
 
-        shown = self.columns[:12]
+        shown = self.columns[:SHOWN]
         figure = Figure(figsize=(2.4 * min(4, len(shown)), 1.8 * -(-len(shown) // 4)), layout="constrained")
         panels = figure.subplots(-(-len(shown) // 4), min(4, len(shown)), squeeze=False).ravel()
         for axes in panels:
             axes.axis("off")
-        for number, (column, axes) in enumerate(zip(shown, panels, strict=False)):
-            values = rows[:, number].astype(np.float64)
+        for column, axes in zip(shown, panels, strict=False):
             axes.axis("on")
-            axes.hist(values[np.isfinite(values)], bins=20)
             axes.set_title(column, fontsize=8)
             axes.tick_params(labelsize=7)
+            if column in self.section.categorical:
+                counts = pd.Series(rows[column]).replace("", np.nan).value_counts().head(8)
+                axes.barh([str(name)[:16] for name in counts.index][::-1], counts.to_list()[::-1])
+            else:
+                values = rows[column].astype(np.float64)
+                known = values[np.isfinite(values)]
+                axes.hist(known.astype("datetime64[s]") if column in self.section.dates else known, bins=20)
+                axes.tick_params(axis="x", rotation=30 if column in self.section.dates else 0)
         image = io.BytesIO()
         figure.savefig(image, format="png", dpi=100)
         return image.getvalue()
 
-    def preprocessing(self) -> Preprocessing:
-        """Median imputation and standardisation."""
-        return Standardize(len(self.columns))
+    def encoder(self) -> Encoder:
+        """Categories as numbers."""
+        return ColumnEncoder(self.section)
 
-    def network(self, outputs: int) -> nn.Module:
-        """Two hidden layers of 128."""
-        return nn.Sequential(nn.Linear(len(self.columns), 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, outputs))
+    def preprocessing(self, encoder: Encoder) -> Preprocessing:
+        """Standardised and piecewise linear numbers, cyclic dates, categories one by one."""
+        assert isinstance(encoder, ColumnEncoder)  # noqa: S101 - the one that it made itself
+        return Features(self.section, [len(encoder.known[name]) for name in self.section.categorical])
 
-    def augment(self, rows: Tensor, draws: Tensor) -> Tensor:
-        """None: there is no change of numbers that keeps every label."""
-        return rows
+    def network(self, encoder: Encoder, shape: tuple[int, ...], outputs: int) -> nn.Module:
+        """A residual network; its first layer is an embedding for the categories, which come one by one."""
+        return ResidualNetwork(shape[0], outputs)
+
+    def augment(self, encoded: Tensor, draws: Tensor) -> Tensor:
+        """Hides a few categories; there is no change of numbers that keeps every label."""
+        start = encoded.shape[1] - self.draws
+        shown = torch.where(draws < HIDDEN, 0.0, encoded[:, start:])
+        return torch.cat([encoded[:, :start], shown], dim=1)
+
+
+def missing(value: Any) -> bool:
+    """Whether a cell holds nothing."""
+    return value is None or value is pd.NaT or (isinstance(value, float) and np.isnan(value))
+
+
+def numbers(column: pd.Series) -> npt.NDArray[np.float32]:
+    """float32, NaN where a value is missing or no number; what float32 cannot hold is infinite."""
+    with np.errstate(over="ignore"):
+        return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan).astype(np.float32)
+
+
+def seconds(column: pd.Series) -> npt.NDArray[np.float64]:
+    """Seconds since the epoch in UTC of timestamps, numbers (seconds already) or texts, ISO 8601 or as pandas reads them (month first)."""
+    values: npt.NDArray[Any]
+    if pd.api.types.is_numeric_dtype(column):
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    elif pd.api.types.is_datetime64_any_dtype(column):
+        elapsed = pd.to_datetime(column, utc=True) - pd.Timestamp(0, tz="UTC")
+        values = (elapsed / pd.Timedelta(seconds=1)).to_numpy(dtype=np.float64, na_value=np.nan)
+    else:
+        # A day is read once, however many rows have it.
+        codes, distinct = pd.factorize(column.astype(object), use_na_sentinel=True)
+        values = np.array([*map(second, distinct), np.nan])[codes]
+    known: npt.NDArray[np.float64] = np.where(np.abs(values) < LATEST, values, np.nan)
+    return known
+
+
+def second(value: Any) -> float:
+    """Seconds since the epoch of one text, number or date; NaN where it is none."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the order of day and month was guessed
+        found = pd.to_datetime(value, errors="coerce", utc=True)
+    return np.nan if found is pd.NaT else float(found.timestamp())
+
+
+def timestamps(values: npt.NDArray[np.float64]) -> pd.Series:
+    """Seconds since the epoch as timestamps to the microsecond, NaT where there is none."""
+    known = np.where(np.abs(values) < LATEST, values, np.nan)
+    micro = np.where(np.isnan(known), 0, np.round(known * 1e6)).astype(np.int64).astype("datetime64[us]")
+    return pd.Series(np.where(np.isnan(known), np.datetime64("NaT", "us"), micro))
+
+
+def categories(column: pd.Series) -> npt.NDArray[np.object_]:
+    """Texts; a whole number is the same text whether its column has gaps (and so is float) or not; missing is empty."""
+    codes, distinct = pd.factorize(column.astype(object), use_na_sentinel=True)
+    texts = np.array([*map(category, distinct), ""], dtype=object)
+    found: npt.NDArray[np.object_] = texts[codes]
+    return found
+
+
+def category(value: Any) -> str:
+    """One category's text."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -13,7 +13,7 @@ COLUMNS = ["id", "label", "suggested", "quality"]
 def suspects(frame: pd.DataFrame, intake: Intake, result: Result, most: int) -> pd.DataFrame:
     """Suspected label errors, worst first, at most `most`: id, label, suggested, quality (0 worst, 1 best).
 
-    Probabilities are out of sample: a logistic regression on the flattened rows, cross-validated. Empty where the result has no classes,
+    Probabilities are out of sample: a logistic regression on the intake's features, cross-validated. Empty where the result has no classes,
     or where a class has too few rows to be left out.
     """
     classes = result.classes
@@ -25,7 +25,7 @@ def suspects(frame: pd.DataFrame, intake: Intake, result: Result, most: int) -> 
     from cleanlab.rank import get_label_quality_scores
 
     compact = np.searchsorted(present, targets)
-    probabilities = out_of_sample(intake.rows(frame).reshape(len(frame), -1).astype(np.float32), compact)
+    probabilities = out_of_sample(intake.features(intake.rows(frame)), compact)
     scores = get_label_quality_scores(compact, probabilities)
     worst = find_label_issues(compact, probabilities, return_indices_ranked_by="self_confidence", n_jobs=1)[:most]
     names = np.array(classes)[present]

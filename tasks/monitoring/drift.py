@@ -15,7 +15,7 @@ import pandas as pd
 from configs.project import Intake, Monitoring, Result
 from infra.files import read_json, whole_folder, write_json
 from tasks.dataset import read
-from tasks.prediction_log import PredictionLog
+from tasks.prediction_log import PredictionLog, logged_rows
 from tasks.records import Champion, DescriptorDrift, DriftReport
 
 LOGGER = logging.getLogger("gyre.monitoring")
@@ -23,6 +23,8 @@ ANSWER = "model answer"
 """Descriptor of the answers; the reference's are its labels."""
 MISSING = "missing values"
 """Descriptor of rows with gaps: the share of a row's descriptors that have no value."""
+KEPT_TEXTS, OTHER = 30, "(other)"
+"""Distinct texts of a descriptor that are told apart, and what the others become."""
 KEPT_REPORTS = 100
 """HTML reports of a project that are kept, the newest (4 MB each)."""
 
@@ -91,18 +93,27 @@ def frames(
     recent: pd.DataFrame, champion: Champion, intake: Intake, result: Result, monitoring: Monitoring
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Current and reference, a column a descriptor: float64, or text where the answer is a class."""
-    import numpy as np
-
     from tasks.intake import build as build_intake
     from tasks.result import build as build_result
 
     rows, answers = build_intake(intake), build_result(result)
-    raw = np.stack(recent["row"].to_list()).astype(rows.input.dtype).reshape(-1, *rows.input.shape)
+    raw, fits = logged_rows(recent, rows.inputs)
+    raw, recent = raw[fits], recent[fits]
     trained = read(champion.dataset, [*rows.columns, answers.label], split="train").tail(monitoring.reference).reset_index(drop=True)
     kind: Any = float if answers.classes is None else str
     current = rows.describe(raw).assign(**{ANSWER: recent["answer"].astype(kind).to_numpy()})
     reference = rows.describe(rows.rows(trained)).assign(**{ANSWER: trained[answers.label].astype(kind).to_numpy()})
-    return with_gaps(current, reference)
+    return with_gaps(*with_frequent(current, reference))
+
+
+def with_frequent(current: pd.DataFrame, reference: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The same with the reference's most frequent texts of each column alone: rare ones differ between any two samples."""
+    for name in reference.columns.difference(reference.select_dtypes("number").columns):
+        frequent = reference[name].value_counts().index[:KEPT_TEXTS]
+        current, reference = (
+            frame.assign(**{name: frame[name].where(frame[name].isin(frequent), OTHER)}) for frame in (current, reference)
+        )
+    return current, reference
 
 
 def with_gaps(current: pd.DataFrame, reference: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

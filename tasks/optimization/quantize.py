@@ -4,26 +4,32 @@ import logging
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from infra.files import digest, verified, whole_file
 from tasks.dataset import SplitName, read
 from tasks.graph import answers, session
+from tasks.graph_parts import joined, split
 from tasks.intake import Intake, Rows
+from tasks.intake.encoder import ENCODED
 from tasks.records import DatasetVersion, Graph
+from tasks.result import Result
+from tasks.rows import feed
 
 log = logging.getLogger("gyre.optimization")
 
-OPERATORS = ["Conv", "Gemm", "MatMul", "Relu", "MaxPool", "AveragePool", "GlobalAveragePool", "Reshape"]
-"""The weights, and what lies between them: 8 bits stay 8 bits from layer to layer. Preprocessing and softmax stay float."""
+OPERATORS = ["Conv", "Gemm", "MatMul", "Relu", "MaxPool", "AveragePool", "GlobalAveragePool", "Reshape", "Gather"]
+"""The weights (embeddings by Gather), and what lies between them: 8 bits stay 8 bits from layer to layer. Preprocessing and softmax stay
+float."""
 ROWS_A_BATCH = 32
 PARITY_ROWS = 256
 METHOD = "MinMax"
 """On digits MinMax stays nearest to fp32; percentiles from 99.9 to 99.999 move the probabilities up to twice as far."""
 
 
-def quantize(graph: Graph, dataset: DatasetVersion, intake: Intake, calibration_rows: int, output: Path) -> Graph:
+def quantize(graph: Graph, dataset: DatasetVersion, intake: Intake, result: Result, calibration_rows: int, output: Path) -> Graph:
     """The INT8 form of a graph (QDQ, a scale a channel) as `<output>/int8.onnx`; `parity` is its distance from the graph it came from.
 
     Equal inputs give equal bytes. Raises DigestError where graph or data set was changed.
@@ -31,9 +37,10 @@ def quantize(graph: Graph, dataset: DatasetVersion, intake: Intake, calibration_
     source, made = verified(graph.uri, graph.digest), output / "int8.onnx"
     rows = spread(dataset, intake, "train", calibration_rows)
     with whole_file(made) as temporary:
-        quantize_file(source, temporary, intake.input.name, rows)
+        quantize_file(source, temporary, rows)
         # On rows that calibrated it a graph looks better than it is.
-        moved = difference(source, temporary, spread(dataset, intake, "test", PARITY_ROWS))
+        shown = spread(dataset, intake, "test", PARITY_ROWS)
+        moved = result.parity(answers(session(source), shown), answers(session(temporary), shown))
     sizes = f"{source.stat().st_size} -> {made.stat().st_size} bytes"
     log.info("int8: %s, %d calibration rows, answers move by up to %.4f", sizes, len(rows), moved)
     return Graph(uri=str(made), digest=digest(made), name="int8", parity=moved)
@@ -47,41 +54,55 @@ def spread(dataset: DatasetVersion, intake: Intake, split: SplitName, count: int
     return intake.rows(frame.iloc[np.linspace(0, len(frame) - 1, min(count, len(frame))).astype(int)])
 
 
-def quantize_file(source: Path, target: Path, name: str, rows: Rows) -> None:
-    """Writes the INT8 form of the graph at `source`, whose input is `name`."""
+def quantize_file(source: Path, target: Path, rows: Rows) -> None:
+    """Writes the INT8 form of the graph at `source`: of the network, behind whatever reads texts and dates."""
+    import onnx
+
+    prefix, core = split(onnx.load(source))
+    batches = [feed(rows[start : start + ROWS_A_BATCH]) for start in range(0, len(rows), ROWS_A_BATCH)]
+    with tempfile.TemporaryDirectory() as folder:
+        front, full, small = (Path(folder) / name for name in ("prefix.onnx", "core.onnx", "int8.onnx"))
+        onnx.save(core, full)
+        if prefix is not None:
+            onnx.save(prefix, front)
+            encode = session(front)
+            batches = [{ENCODED: encode.run(None, batch)[0]} for batch in batches]
+        quantize_core(full, small, batches)
+        made = onnx.load(small)
+        onnx.save(made if prefix is None else joined(prefix, made), target)
+
+
+def quantize_core(source: Path, target: Path, batches: list[dict[str, Any]]) -> None:
+    """Writes the INT8 form of a graph of numbers, calibrated on batches by input name."""
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    with tempfile.TemporaryDirectory() as folder:
-        prepared = Path(folder) / "prepared.onnx"
+    prepared = source.with_name("prepared.onnx")
+    try:
         quant_pre_process(source, prepared)
-        quantize_static(
-            prepared,
-            target,
-            Batches(name, rows),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=OPERATORS,
-            per_channel=True,
-            # Eight bits of weight saturate on CPUs without VNNI, so the answers would depend on the machine; seven cost nothing on digits.
-            reduce_range=True,
-            calibrate_method=CalibrationMethod[METHOD],
-        )
+    except Exception as error:
+        # ONNX Runtime's symbolic inference of shapes does not know every operator (ReduceMax is one); ONNX's own goes on without it.
+        log.info("shapes are inferred by ONNX alone: %s", error)
+        quant_pre_process(source, prepared, skip_symbolic_shape=True)
+    quantize_static(
+        prepared,
+        target,
+        Batches(batches),
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=OPERATORS,
+        per_channel=True,
+        # Eight bits of weight saturate on CPUs without VNNI, so the answers would depend on the machine; seven cost nothing on digits.
+        reduce_range=True,
+        calibrate_method=CalibrationMethod[METHOD],
+    )
 
 
 class Batches:
     """Rows as ONNX Runtime's calibrator reads them."""
 
-    def __init__(self, name: str, rows: Rows) -> None:
-        self.batches: Iterator[dict[str, Rows]] = (
-            {name: rows[start : start + ROWS_A_BATCH]} for start in range(0, len(rows), ROWS_A_BATCH)
-        )
+    def __init__(self, batches: list[dict[str, Any]]) -> None:
+        self.batches: Iterator[dict[str, Any]] = iter(batches)
 
-    def get_next(self) -> dict[str, Rows] | None:
+    def get_next(self) -> dict[str, Any] | None:
         """The next batch by input name; None after the last."""
         return next(self.batches, None)
-
-
-def difference(mine: Path, theirs: Path, rows: Rows) -> float:
-    """Largest absolute difference of any float output between two graphs, on the same rows."""
-    first, second = answers(session(mine), rows), answers(session(theirs), rows)
-    return max((float(np.abs(first[name] - second[name]).max()) for name in first if first[name].dtype.kind == "f"), default=0.0)

@@ -2,19 +2,20 @@
 
 from pathlib import Path
 
-from configs.project import Intake, Optimization
+from configs.project import Intake, Optimization, Result
 from tasks.records import DatasetVersion, Graph
 from tasks.stage import outcome_folder, show, stage, table
 
 
 @stage()
-def optimize(graph: Graph, dataset: DatasetVersion, intake: Intake, optimization: Optimization) -> list[Graph]:
+def optimize(graph: Graph, dataset: DatasetVersion, intake: Intake, result: Result, optimization: Optimization) -> list[Graph]:
     """The variants that the project asks for; none where `optimization.quantize` is empty."""
-    from tasks.intake import build
+    from tasks import intake as intakes
+    from tasks import result as results
     from tasks.optimization.quantize import METHOD, quantize
 
-    output = outcome_folder()
-    made = [quantize(graph, dataset, build(intake), optimization.calibration_rows, output) for _ in optimization.quantize]
+    output, taken, given = outcome_folder(), intakes.build(intake), results.build(result)
+    made = [quantize(graph, dataset, taken, given, optimization.calibration_rows, output) for _ in optimization.quantize]
     rows = [
         {"graph": each.name, "KB": Path(each.uri).stat().st_size / 1e3, "moves answers by up to": each.parity} for each in (graph, *made)
     ]

@@ -7,12 +7,26 @@ import numpy.typing as npt
 import pandas as pd
 from torch import Tensor, nn
 
-from configs.project import ClassificationResult, CustomResult
+from configs.project import ClassificationResult, CustomResult, RegressionResult
 from configs.project import Result as Section
 from infra.imports import resolve
 
 Answers = dict[str, npt.NDArray[Any]]
 """The graph's outputs by name, [rows, ...]."""
+
+
+class Postprocessing(nn.Module):
+    """Network outputs [batch, outputs] float32 to the graph's outputs; where the scale of the truth is known, and so the loss.
+
+    Everything that it learned is in its state dict.
+    """
+
+    def fit(self, targets: npt.NDArray[Any]) -> None:
+        """Learns from the targets [rows] of the training rows."""
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Mean loss of a batch, [batch, outputs] float32 and [batch] -> scalar: a mean over rows, so shares of a batch add up."""
+        raise NotImplementedError
 
 
 class Result(Protocol):
@@ -32,11 +46,8 @@ class Result(Protocol):
     def targets(self, labels: pd.Series) -> npt.NDArray[Any]:
         """Truth as the loss takes it, [rows]. Raises ValueError naming labels that are not allowed."""
 
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Mean loss of a batch, [batch, outputs] float32 and [batch] -> scalar."""
-
-    def postprocessing(self) -> nn.Module:
-        """Network outputs -> the graph's outputs, in the order of `names`."""
+    def postprocessing(self) -> Postprocessing:
+        """An unfitted module from network outputs to the graph's outputs, in the order of `names`."""
 
     def metrics(self, answers: Answers, targets: npt.NDArray[Any]) -> dict[str, float]:
         """All metrics, `metric` first."""
@@ -45,7 +56,7 @@ class Result(Protocol):
         """Each row's part of `metric` [rows], whose mean it is: what a paired comparison resamples."""
 
     def parity(self, mine: Answers, theirs: Answers) -> float:
-        """Largest absolute difference between two graphs' answers to the same rows."""
+        """Largest difference between two graphs' answers to the same rows, where 1 is as far as answers lie apart."""
 
     def describe(self, answers: Answers) -> pd.DataFrame:
         """The descriptors of answers whose drift is watched, one line a row."""
@@ -60,10 +71,13 @@ class Result(Protocol):
 def build(section: Section) -> Result:
     """The result that a project's YAML names."""
     from tasks.result.classification import Classes
+    from tasks.result.regression import Number
 
     match section:
         case ClassificationResult():
             return Classes(section)
+        case RegressionResult():
+            return Number(section)
         case CustomResult():
             result: Result = resolve(section.kind)(label=section.label, **section.options)
             return result

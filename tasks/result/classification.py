@@ -6,14 +6,35 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import torch
 from torch import Tensor, nn
 
 from configs.project import ClassificationResult
-from tasks.result import Answers
+from tasks.result import Answers, Postprocessing
 
 
-class Choose(nn.Module):
+class Choose(Postprocessing):
     """[batch, classes] logits -> the most probable class [batch] int64 and all probabilities [batch, classes] float32."""
+
+    weight: Tensor | None
+
+    def __init__(self, classes: int, balanced: bool) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.ones(classes) if balanced else None)
+
+    def fit(self, targets: npt.NDArray[Any]) -> None:
+        """Where classes are balanced: each class weighs rows / (classes x its own rows), one without any row nothing."""
+        if self.weight is not None:
+            counts = np.bincount(targets, minlength=len(self.weight))
+            share = np.divide(len(targets), counts * (counts > 0).sum(), out=np.zeros(len(counts)), where=counts > 0)
+            self.weight.copy_(torch.from_numpy(share))
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Cross entropy, weighted where classes are balanced."""
+        if self.weight is None:
+            return nn.functional.cross_entropy(outputs, targets)
+        # Torch's own weighting divides by the weights of the batch, so two halves of it would not add up.
+        return (nn.functional.cross_entropy(outputs, targets, reduction="none") * self.weight[targets]).mean()
 
     def forward(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
         """Softmax and argmax."""
@@ -31,6 +52,7 @@ class Classes:
         self.classes: list[str] | None = self._classes
         self.label = section.label
         self.outputs = len(self._classes)
+        self._balanced = section.class_weights == "balanced"
 
     def targets(self, labels: pd.Series) -> npt.NDArray[Any]:
         """Indexes into `classes`; labels are compared as text."""
@@ -42,13 +64,9 @@ class Classes:
             )
         return indexes.astype(np.int64)
 
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Cross entropy."""
-        return nn.functional.cross_entropy(outputs, targets)
-
-    def postprocessing(self) -> nn.Module:
+    def postprocessing(self) -> Postprocessing:
         """Probabilities and the most probable class."""
-        return Choose()
+        return Choose(self.outputs, self._balanced)
 
     def metrics(self, answers: Answers, targets: npt.NDArray[Any]) -> dict[str, float]:
         """Accuracy, macro F1 over the classes that occur, and log loss in nats."""

@@ -12,9 +12,10 @@ from typing import Any
 import orjson
 
 from tasks.release import Releases
+from tasks.rows import weight
 from tasks.serving.journal import GroupCommit, Journal, Label, Prediction
 from tasks.serving.model import Model
-from tasks.serving.protocol import json_object, parse, response, rows_of, short
+from tasks.serving.protocol import json_object, metadata, parse, response, rows_of, short
 from tasks.serving.refusal import Refusal
 from tasks.serving.routing import Route, Table, Watch
 
@@ -118,7 +119,7 @@ class Application:
         """An inference, logged as production traffic unless the request says otherwise."""
         route, request = self._route(project), parse(body)
         role, model = route.choose(request.id) if version is None else route.version(project, version)
-        rows = rows_of(request.inputs[0], model.signature.input)
+        rows = rows_of(request.inputs, model.signature.inputs)
         outputs = await model.answer(rows)
         answers = model.signature.texts(next(iter(outputs.values())))
         answered = response(project, model.served.version, request, outputs, answers)
@@ -129,7 +130,7 @@ class Application:
     def _remember(self, prediction: Prediction) -> None:
         """Queues a prediction for the log. Answering matters more: what a stuck disk cannot take is dropped, loudly."""
         try:
-            self._predictions.add([prediction], prediction.rows.nbytes + LINE_BYTES * len(prediction.ids))
+            self._predictions.add([prediction], weight(prediction.rows) + LINE_BYTES * len(prediction.ids))
         except BufferError as error:
             log.error("%s: prediction %s is not logged: %s", prediction.project, prediction.ids[0], error)
 
@@ -139,7 +140,7 @@ class Application:
         told, now = value.get("labels", [value]), utc_now()
         if not isinstance(told, list) or not told:
             raise Refusal(400, f'labels is {short(told)}; want a list such as [{{"request_id": "...", "label": "..."}}]')
-        pairs = [label_of(each, f"labels[{number}]") for number, each in enumerate(told)]
+        pairs = [label_of(each, f"labels[{number}]", signature.classes is None) for number, each in enumerate(told)]
         for number, (_, label) in enumerate(pairs):
             if wanted := signature.refuses(label):
                 raise Refusal(400, f"labels[{number}].label is {short(label)}; want {wanted}")
@@ -196,8 +197,8 @@ def about(project: str, route: Route, model: Model) -> dict[str, Any]:
         "name": project,
         "versions": [str(each.served.version) for each in route.models.values()],
         "platform": "onnxruntime_onnx",
-        "inputs": [model.signature.input.metadata()],
-        "outputs": [output.metadata() for output in model.signature.outputs],
+        "inputs": [metadata(each) for each in model.signature.inputs],
+        "outputs": [metadata(output) for output in model.signature.outputs],
         "parameters": {role: str(each.served.version) for role, each in route.models.items()} | {"canary_share": route.share},
     }
 
@@ -208,9 +209,11 @@ def statistics(project: str, model: Model) -> dict[str, Any]:
     return {"name": project, "version": str(model.served.version), "inference_stats": counts}
 
 
-def label_of(value: Any, where: str) -> tuple[str, str]:
-    """Request id and label of one late label."""
+def label_of(value: Any, where: str, numeric: bool) -> tuple[str, str]:
+    """Request id and label, as text, of one late label. Where answers are numbers (`numeric`), a label may be a JSON number too."""
     fields = value if isinstance(value, dict) else {}
+    if numeric and type(fields.get("label")) in (int, float):
+        fields = fields | {"label": repr(fields["label"])}
     for name in ("request_id", "label"):
         if not isinstance(fields.get(name), str) or not fields[name]:
             raise Refusal(400, f'{where}.{name} is {short(fields.get(name))}; want a text, such as {{"request_id": "...", "label": "..."}}')

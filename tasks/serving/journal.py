@@ -8,13 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
 
-from tasks.prediction_log import PredictionLog
+from tasks.prediction_log import PredictionLog, input_columns
+from tasks.rows import Rows
 
 log = logging.getLogger("gyre.serving")
 T = TypeVar("T")
@@ -91,8 +92,8 @@ class Prediction:
     """Naive UTC."""
     version: int
     role: str
-    rows: Any
-    """[rows, ...] in the input's dtype."""
+    rows: Rows
+    """A field an input."""
     answers: list[str]
 
 
@@ -115,7 +116,7 @@ class Journal:
     """`<home>/predictions`."""
 
     def write_predictions(self, predictions: list[Prediction]) -> None:
-        """One file for each project, day and dtype among them."""
+        """One file for each project, day and kind of rows among them."""
         for group in grouped(predictions, lambda each: (each.project, each.time.date(), each.rows.dtype)):
             PredictionLog(self.folder / group[0].project).append_predictions(prediction_table(group), day(group[0].time), file_name())
 
@@ -141,15 +142,13 @@ def day(time: datetime) -> str:
 def prediction_table(predictions: list[Prediction]) -> pa.Table:
     """A line a row served; see tasks/prediction_log.py."""
     counts = [len(each.ids) for each in predictions]
-    rows = np.concatenate([each.rows.reshape(len(each.ids), -1) for each in predictions])
-    offsets = np.arange(len(rows) + 1, dtype=np.int32) * rows.shape[1]
     return pa.table(
         {
             "request_id": [name for each in predictions for name in each.ids],
             "time": pa.array(np.repeat([np.datetime64(each.time, "us") for each in predictions], counts), pa.timestamp("us")),
             "version": pa.array(np.repeat([each.version for each in predictions], counts), pa.int64()),
             "role": [each.role for each in predictions for _ in each.ids],
-            "row": pa.ListArray.from_arrays(pa.array(offsets), pa.array(rows.ravel())),
+            **input_columns(np.concatenate([each.rows for each in predictions])),
             "answer": [answer for each in predictions for answer in each.answers],
         }
     )

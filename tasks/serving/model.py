@@ -1,6 +1,7 @@
 """One model version in memory: its bundle, checked and warmed, and the queue in front of its graph."""
 
 import asyncio
+import math
 from collections import deque
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -12,10 +13,11 @@ import numpy as np
 from infra.files import digest, read_json, verified
 from tasks.datatypes import DATATYPES
 from tasks.release import Served
-from tasks.serving.protocol import MAX_ROWS, Rows, Tensor
+from tasks.rows import Rows, TensorSpec, blank, feed
+from tasks.serving.protocol import MAX_ROWS, Values
 from tasks.serving.refusal import Refusal
 
-Outputs = dict[str, Rows]
+Outputs = dict[str, Values]
 """A graph's outputs by name, [rows, ...], the answer first."""
 ROWS_A_BATCH = 64
 """What a call of the graph takes from the queue; a larger request is a batch of its own."""
@@ -27,12 +29,12 @@ ROWS_WAITING = 2 * MAX_ROWS
 class Signature:
     """What a bundle takes and gives."""
 
-    input: Tensor
-    outputs: tuple[Tensor, ...]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
     classes: tuple[str, ...] | None
     """Texts of the first output's integers; None where it is a number."""
 
-    def texts(self, answers: Rows) -> list[str]:
+    def texts(self, answers: Values) -> list[str]:
         """The first output in words."""
         return [self.classes[index] for index in answers] if self.classes else [str(value) for value in answers]
 
@@ -41,10 +43,9 @@ class Signature:
         if self.classes is not None:
             return None if label in self.classes else f"one of {', '.join(self.classes)}"
         try:
-            float(label)
+            return None if math.isfinite(float(label)) else "a finite number"
         except ValueError:
-            return "a number as text"
-        return None
+            return "a number, such as 12.5"
 
 
 @dataclass(eq=False)
@@ -115,7 +116,7 @@ class Model:
     async def _run(self, requests: list[Rows]) -> list[Outputs]:
         """The outputs of each request, from one call of the graph."""
         rows = requests[0] if len(requests) == 1 else np.concatenate(requests)
-        values = await asyncio.get_running_loop().run_in_executor(self.executor, self.session.run, None, {self.signature.input.name: rows})
+        values = await asyncio.get_running_loop().run_in_executor(self.executor, self.session.run, None, feed(rows))
         outputs = dict(zip((output.name for output in self.signature.outputs), values, strict=True))
         if len(requests) == 1:
             return [outputs]
@@ -144,9 +145,9 @@ def load(project: str, served: Served, executor: Executor) -> Model:
     if facts["project"] != project or facts["graph_digest"] != digest(graph):
         raise ValueError(f"{folder}: signature.json is of another graph (project {facts['project']!r}); have the bundle made again")
     session = open_session(graph)
-    taken = Tensor(facts["input"]["name"], facts["input"]["dtype"], tuple(facts["input"]["shape"]))
-    found = [tensor(value) for value in session.get_inputs()]
-    if [(each.name, each.dtype) for each in found] != [(taken.name, taken.dtype)]:
+    taken = tuple(TensorSpec(each["name"], each["dtype"], tuple(each["shape"])) for each in facts["inputs"])
+    found = tuple(tensor(value) for value in session.get_inputs())
+    if found != taken:
         raise ValueError(f"{graph}: takes {found}; signature.json says {taken}")
     signature = Signature(
         taken, tuple(tensor(value) for value in session.get_outputs()), tuple(facts["classes"]) if facts["classes"] else None
@@ -154,7 +155,7 @@ def load(project: str, served: Served, executor: Executor) -> Model:
     if [output.name for output in signature.outputs] != facts["outputs"]:
         raise ValueError(f"{graph}: gives {[output.name for output in signature.outputs]}; signature.json says {facts['outputs']}")
     for rows in (1, ROWS_A_BATCH):
-        session.run(None, {taken.name: np.zeros((rows, *taken.shape), taken.dtype)})
+        session.run(None, feed(blank(taken, rows)))
     return Model(served, signature, session, executor)
 
 
@@ -167,10 +168,10 @@ def open_session(graph: Path) -> Any:
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
-def tensor(value: Any) -> Tensor:
+def tensor(value: Any) -> TensorSpec:
     """An input or output as ONNX Runtime describes it. Raises ValueError for a type that JSON rows cannot have."""
     dtype = value.type.removeprefix("tensor(").removesuffix(")")
-    dtype = {"float": "float32", "double": "float64"}.get(dtype, dtype)
+    dtype = {"float": "float32", "double": "float64", "string": "str"}.get(dtype, dtype)
     if dtype not in DATATYPES:
         raise ValueError(f"{value.name!r} is {value.type}; the server speaks {', '.join(DATATYPES)}")
-    return Tensor(value.name, dtype, tuple(size if isinstance(size, int) else -1 for size in value.shape[1:]))
+    return TensorSpec(value.name, dtype, tuple(size if isinstance(size, int) else -1 for size in value.shape[1:]))

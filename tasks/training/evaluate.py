@@ -22,12 +22,13 @@ def evaluate(plan: Plan, checkpoint: Stored) -> tuple[dict[str, float], bytes]:
     if frame.empty:
         raise ValueError(f"{plan.dataset.tag}: no rows in the test split; leave more rows to it in versioning.split")
     targets = result.targets(frame[result.label])
-    given = answers(load(checkpoint, intake, result, plan.training), result, torch.from_numpy(intake.rows(frame)))
+    model = load(checkpoint, intake, result, plan.training)
+    given = answers(model, result, torch.from_numpy(model.encoder.encode(intake.rows(frame))))
     return result.metrics(given, targets), result.picture(given, targets)
 
 
 def answers(model: Model, result: Result, rows: Tensor) -> Answers:
-    """The answers of a model in evaluation mode to raw rows, by name."""
+    """The answers of a model in evaluation mode to encoded rows, by name."""
     with torch.inference_mode():
         batches = [model(batch) for batch in rows.split(ROWS_A_BATCH)]
     return {name: torch.cat(parts).numpy() for name, parts in zip(result.names, zip(*batches, strict=True), strict=True)}

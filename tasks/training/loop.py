@@ -1,54 +1,71 @@
 """The training loop of one rank. N ranks compute what one process would at the same global batch.
 
-Order and augmentation of every epoch are drawn for the whole data set from (seed, epoch), the same on each rank. A rank takes its
-contiguous share of every global batch, and its loss counts by the size of that share, so the last, smaller batch is exact as well.
+Order, augmentation and dropout are drawn from (seed, epoch, batch), so a training that was killed goes on from its last commit as if
+nothing had happened. A rank's loss counts by the size of its share of the global batch, so the last, smaller batch is exact as well.
 """
 
 import inspect
+import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
-from torch.optim.lr_scheduler import OneCycleLR
 
 import tasks.intake
 import tasks.result
-from tasks import dataset
+from configs.project import Training
+from infra.files import verified
 from tasks.model import Model, save, weights_digest
-from tasks.training.evaluate import answers
+from tasks.training import strategy as strategies
+from tasks.training.commits import Commits, optimizer_state, restore_optimizer
+from tasks.training.evaluate import ROWS_A_BATCH, answers
+from tasks.training.loader import Loader, Share
 from tasks.training.plan import Plan
-from tasks.training.strategy import Horovod, Strategy
+from tasks.training.strategy import Strategy
 
 Send = Callable[[dict[str, Any]], None]
+Batch = tuple[Tensor, Tensor]
+"""Encoded rows [rows, ...] and targets [rows]."""
+MODEL = "model."
+"""Prefix of the model's tensors in a commit."""
+FITTED_ROWS = 200_000
+"""Training rows that preprocessing and vocabularies are fitted on, all of them where there are fewer."""
+FIRST_RATE = 0.04
+"""Share of the learning rate that a warm-up begins with."""
+PROGRESS_S = 2.0
+"""Time between two messages about the progress within an epoch."""
 
 
 def on_rank(arguments: dict[str, Any], send: Send) -> dict[str, Any]:
-    """What every Horovod rank calls: `arguments` is a Plan."""
+    """What every rank calls: `arguments` is a Plan."""
     # As torch.use_deterministic_algorithms, without its import of the compiler.
     torch.set_deterministic_debug_mode("warn")
-    return fit(Plan.model_validate(arguments), Horovod(), send)
+    plan = Plan.model_validate(arguments)
+    return fit(plan, strategies.of(plan.training), send)
 
 
 def fit(plan: Plan, strategy: Strategy, send: Send) -> dict[str, Any]:
-    """Trains; rank 0 sends a message after each epoch and saves the checkpoint at the end. Returns the digest of the rank's weights.
+    """Trains, from the last commit where there is one; rank 0 sends messages and saves the checkpoint. Returns the weights' digest.
 
-    A message has epoch, epochs, loss (mean of the epoch), samples_per_s (of all ranks) and, with a validation split, the result's metric.
+    After each epoch a message has epoch, epochs, loss (mean of the epoch), samples_per_s (of all ranks) and, with a validation split, the
+    result's metric. Within an epoch, every PROGRESS_S, it has progress (share of the training) and seconds_left.
     """
-    fitting = Fitting(plan, strategy)
-    for epoch in range(1, plan.training.epochs + 1):
-        started = time.perf_counter()
-        loss = fitting.epoch(epoch)
-        seconds = time.perf_counter() - started
-        if strategy.rank == 0:
-            measured = {"loss": loss, "samples_per_s": len(fitting.rows) / seconds, **fitting.validate()}
-            send({"epoch": epoch, "epochs": plan.training.epochs, **measured})
+    fitting = Fitting(plan, strategy, send if strategy.rank == 0 else lambda _: None)
+    fitting.resume()
+    while not fitting.over:
+        fitting.epoch()
+    fitting.take_best()
     weights = weights_digest(fitting.model)
     if strategy.rank == 0:
         save(fitting.model, plan.checkpoint, facts(plan, weights))
-    return {"weights": weights}
+        fitting.commits.remove()
+    return {"weights": weights, "parameters": sum(parameter.numel() for parameter in fitting.model.parameters())}
 
 
 def facts(plan: Plan, weights: str) -> dict[str, object]:
@@ -65,65 +82,193 @@ class Adam(AdamW):
     step = torch.no_grad()(inspect.unwrap(AdamW.step))
 
 
+class Outputs(nn.Module):
+    """A model up to where the loss begins, as what torch's wrappers can call."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, encoded: Tensor) -> Tensor:
+        """Encoded rows [batch, ...] -> network outputs [batch, outputs]."""
+        return self.model.outputs(encoded)
+
+
 class Fitting:
     """A network in training on one rank."""
 
-    def __init__(self, plan: Plan, strategy: Strategy) -> None:
-        self.training, self.strategy, self.plan = plan.training, strategy, plan
+    def __init__(self, plan: Plan, strategy: Strategy, send: Send) -> None:
+        self.training, self.strategy, self.plan, self.send = plan.training, strategy, plan, send
         self.intake, self.result = tasks.intake.build(plan.intake), tasks.result.build(plan.result)
-        self.rows, self.targets = self.split("train")
-        self.held_out = self.split("validation") if strategy.rank == 0 and plan.dataset.splits.get("validation") else None
-        torch.manual_seed(self.training.seed)
-        self.model = Model(self.intake, self.result, self.training)
-        self.model.preprocessing.fit(self.rows.numpy())
+        folder, columns = verified(plan.dataset.uri, plan.dataset.digest), [*self.intake.columns, self.result.label]
+        self.loader = Loader(folder, "train", columns, self.decoded, self.training.batch_size, self.training.seed)
+        self.held_out = Loader(folder, "validation", columns, self.decoded, ROWS_A_BATCH, 0)
+        self.encoder = self.intake.encoder()
+        self.model = self.fitted().to(strategy.device)
         strategy.align(self.model.state_dict())
-        # Layers that draw while they train, such as dropout, draw something else on each rank.
-        torch.manual_seed(self.training.seed + strategy.rank)
-        rate, decay = self.training.learning_rate, self.training.weight_decay
-        self.optimizer = strategy.averaging(Adam(self.model.parameters(), lr=rate, weight_decay=decay, fused=True), self.model)
-        steps = -(-len(self.rows) // self.training.batch_size) * self.training.epochs
-        self.schedule = OneCycleLR(self.optimizer, max_lr=rate, total_steps=steps)
+        self.forward = strategy.parallel(Outputs(self.model))
+        adam = Adam(self.model.parameters(), lr=self.training.learning_rate, weight_decay=self.training.weight_decay, fused=True)
+        self.optimizer = strategy.averaging(adam, self.model, self.training)
+        self.steps = self.loader.steps * self.training.epochs
+        self.commits = Commits(plan.folder / "commits")
+        self.step = 0
+        """Optimizer steps done, over all epochs."""
+        self.history: list[dict[str, Any]] = []
+        self.committed = self.told = time.monotonic()
 
-    def split(self, name: dataset.SplitName) -> tuple[Tensor, Tensor]:
-        """Raw rows [rows, *row_shape] and targets [rows] of one split."""
-        frame = dataset.read(self.plan.dataset, [*self.intake.columns, self.result.label], name)
-        return torch.from_numpy(self.intake.rows(frame)), torch.from_numpy(self.result.targets(frame[self.result.label]))
+    def fitted(self) -> Model:
+        """A fresh network behind an encoder, preprocessing and postprocessing that know the training rows."""
+        frame = self.loader.sample(FITTED_ROWS).to_pandas()
+        rows = self.intake.rows(frame)
+        self.encoder.fit(rows)
+        torch.manual_seed(self.training.seed)
+        model = Model(self.encoder, self.intake, self.result, self.training)
+        model.preprocessing.fit(self.encoder.encode(rows))
+        model.postprocessing.fit(self.result.targets(frame[self.result.label]))
+        return model
 
-    def epoch(self, number: int) -> float:
-        """One pass over the training rows; the mean loss of all ranks."""
+    def decoded(self, table: pa.Table) -> Batch:
+        """A table's encoded rows and targets."""
+        frame = table.to_pandas()
+        encoded = self.encoder.encode(self.intake.rows(frame))
+        return torch.from_numpy(encoded), torch.from_numpy(self.result.targets(frame[self.result.label]))
+
+    @property
+    def over(self) -> bool:
+        """Whether all epochs are done, or `patience` of them brought nothing better."""
+        if self.step >= self.steps:
+            return True
+        at_epoch_start = self.step % self.loader.steps == 0
+        return at_epoch_start and self.training.patience is not None and self.epochs_without_better() >= self.training.patience
+
+    def epochs_without_better(self) -> int:
+        """Since the best one."""
+        scores = [message.get(self.result.metric, -math.inf) for message in self.history]
+        return len(scores) - 1 - scores.index(max(scores)) if scores else 0
+
+    def epoch(self) -> None:
+        """The rest of the epoch that the training is in."""
+        started, first = time.perf_counter(), self.step
+        number, batch = divmod(self.step, self.loader.steps)
         self.model.train()
-        summed = torch.zeros(())
-        for rows, targets, weight, size in self.shares(number):
-            self.optimizer.zero_grad()
-            loss = self.result.loss(self.model.outputs(rows), targets) * weight
-            loss.backward()
-            self.optimizer.step()
-            self.schedule.step()
-            summed += loss.detach() * size / self.strategy.size
+        summed, rows = torch.zeros((), device=self.strategy.device), 0
+        with closing(self.loader.epoch(number, self.strategy.rank, self.strategy.size, batch)) as shares:
+            for share in shares:
+                summed += self.batch(share, number) * share.size
+                rows += share.size
+                self.tell(started, self.step - first)
         # Running statistics follow each rank's own rows; all go on with those of rank 0.
         self.strategy.align(dict(self.model.named_buffers()))
-        return self.strategy.total(summed) / len(self.rows)
+        mean = self.strategy.total(summed / self.strategy.size) / rows
+        seconds = time.perf_counter() - started
+        message = {"epoch": number + 1, "epochs": self.training.epochs, "loss": mean, "samples_per_s": rows / seconds, **self.validate()}
+        self.history.append(message)
+        self.send(message)
+        self.commit(message.get(self.result.metric, -math.inf))
 
-    def shares(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, float, int]]:
-        """Of every global batch: the rank's rows and targets, what its mean loss weighs, and how many rows all ranks have.
+    def batch(self, share: Share[Batch], epoch: int) -> Tensor:
+        """One optimizer step; the share's mean loss, weighed so that the mean over ranks is the mean loss of the global batch."""
+        draws = np.random.SeedSequence((self.training.seed, epoch, share.number)).generate_state(1, np.uint64)[0] >> 1
+        rows, targets = self.augmented(share, int(draws))
+        # Layers that draw while they train, such as dropout, draw something else on each rank.
+        torch.manual_seed(int(draws) + self.strategy.rank)
+        weight = (share.end - share.start) * self.strategy.size / share.size
+        self.optimizer.zero_grad()
+        total = torch.zeros((), device=self.strategy.device)
+        for number, (piece, truth, part) in enumerate(pieces(rows, targets, self.training.accumulate), start=1):
+            with self.strategy.piece(self.forward, last=number == self.training.accumulate):
+                with torch.autocast(self.strategy.device.type, torch.bfloat16, enabled=self.training.precision == "bfloat16"):
+                    outputs = self.forward(piece)
+                loss = self.model.postprocessing.loss(outputs.float(), truth) * (weight * part)
+                loss.backward()
+            total += loss.detach()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate(self.training, self.step, self.steps)
+        self.strategy.step(self.optimizer, self.model, self.training.clip)
+        self.step += 1
+        return total
 
-        The mean over ranks of weight x loss is the mean loss of the global batch.
-        """
-        generator = torch.Generator().manual_seed(self.training.seed * 1_000_003 + epoch)
-        order = torch.randperm(len(self.rows), generator=generator)
-        for batch in order.split(self.training.batch_size):
-            draws = torch.rand(len(batch), self.intake.draws, generator=generator)
-            start, end = (len(batch) * rank // self.strategy.size for rank in (self.strategy.rank, self.strategy.rank + 1))
-            weight = (end - start) * self.strategy.size / len(batch)
-            # A rank whose share of the last batch is empty still takes part in the averaging, with a row that counts nothing.
-            mine = slice(start, max(end, start + 1)) if start < len(batch) else slice(0, 1)
-            rows = self.intake.augment(self.rows[batch[mine]], draws[mine])
-            yield rows, self.targets[batch[mine]], weight, len(batch)
+    def augmented(self, share: Share[Batch], seed: int) -> Batch:
+        """The share's rows on the device, changed by draws that belong to their places in the global batch."""
+        rows, targets = share.rows
+        if self.intake.draws:
+            draws = torch.rand(share.size, self.intake.draws, generator=torch.Generator().manual_seed(seed))
+            rows = self.intake.augment(rows, draws[share.start : share.start + len(rows)])
+        return rows.to(self.strategy.device), targets.to(self.strategy.device)
+
+    def tell(self, started: float, steps: int) -> None:
+        """Every PROGRESS_S how far it is, every `commit_seconds` a commit."""
+        now = time.monotonic()
+        if now - self.told > PROGRESS_S:
+            self.told = now
+            pace = (time.perf_counter() - started) / steps
+            self.send({"progress": self.step / self.steps, "seconds_left": pace * (self.steps - self.step)})
+        if now - self.committed > self.training.commit_seconds and self.step % self.loader.steps:
+            self.commit()
 
     def validate(self) -> dict[str, float]:
-        """The result's metric on the validation split; nothing where there is none."""
-        if not self.held_out:
+        """The result's metric on the validation split, whose rows the ranks share; nothing where there is none."""
+        if not self.held_out.rows:
             return {}
-        rows, targets = self.held_out
-        scores = self.result.scores(answers(self.model.eval(), self.result, rows), targets.numpy())
+        shared = self.held_out.rows >= self.strategy.size
+        place = (self.strategy.rank, self.strategy.size) if shared else (0, 1)
+        given, wanted = [], []
+        self.model.eval()
+        for rows, targets in self.held_out.share_of_all(*place):
+            given.append(answers(self.model, self.result, rows.to(self.strategy.device)))
+            wanted.append(targets)
+        columns = {name: torch.from_numpy(np.concatenate([each[name] for each in given])) for name in self.result.names}
+        gather = self.strategy.gather if shared else Tensor.cpu
+        merged = {name: gather(values).numpy() for name, values in columns.items()}
+        scores = self.result.scores(merged, gather(torch.cat(wanted)).numpy())
         return {self.result.metric: float(scores.mean())}
+
+    def commit(self, score: float = -math.inf) -> None:
+        """Rank 0 writes down where the training stands, and says so."""
+        self.committed = time.monotonic()
+        if self.strategy.rank:
+            return
+        tensors, groups = optimizer_state(self.optimizer)
+        tensors |= {MODEL + name: tensor for name, tensor in self.model.state_dict().items()}
+        self.commits.save(self.step, tensors, {"groups": groups, "history": self.history}, score)
+        self.send({"committed": self.step})
+
+    def resume(self) -> None:
+        """Goes on from the newest commit: every rank reads it, so that all stand at the same step."""
+        commit = self.commits.newest()
+        if commit is None:
+            return
+        self.load(commit.tensors)
+        restore_optimizer(self.optimizer, commit.tensors, commit.facts["groups"])
+        self.step, self.history = commit.step, commit.facts["history"]
+        for message in self.history:
+            self.send(message)
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """The model as a commit has it."""
+        self.model.load_state_dict({name.removeprefix(MODEL): each for name, each in tensors.items() if name.startswith(MODEL)})
+
+    def take_best(self) -> None:
+        """The weights of the best epoch, where `patience` asks for them."""
+        if self.training.patience is not None and (best := self.commits.best()):
+            self.load(best.tensors)
+            self.strategy.align(self.model.state_dict())
+
+
+def pieces(rows: Tensor, targets: Tensor, count: int) -> Iterator[tuple[Tensor, Tensor, float]]:
+    """A share in `count` pieces, each with what its mean loss weighs; a piece of a small share may be a row that counts nothing."""
+    for number in range(count):
+        start, end = (len(rows) * each // count for each in (number, number + 1))
+        mine = slice(min(start, len(rows) - 1), max(end, start + 1))
+        yield rows[mine], targets[mine], (end - start) / len(rows)
+
+
+def rate(training: Training, step: int, steps: int) -> float:
+    """Learning rate of a step: up along half a cosine for `warmup`, then down to nothing as the schedule says."""
+    rising = round(training.warmup * steps)
+    if step < rising:
+        share = FIRST_RATE + (1 - FIRST_RATE) * (1 - math.cos(math.pi * step / rising)) / 2
+    else:
+        done = (step - rising) / max(1, steps - rising)
+        share = {"cosine": (1 + math.cos(math.pi * done)) / 2, "linear": 1 - done, "constant": 1.0}[training.schedule]
+    return training.learning_rate * share

@@ -1,13 +1,18 @@
 """The training stage's Prefect task."""
 
+import hashlib
+import json
 from typing import Any
 from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
 from configs.project import Cluster, Intake, Result, Training
+from configs.search import Search
+from infra.cluster import open_cluster
+from infra.files import whole_file
 from infra.settings import Settings
-from tasks.records import DatasetVersion, TrainedModel
+from tasks.records import DatasetVersion, SearchReport, TrainedModel
 from tasks.stage import outcome_folder, show, stage, table
 from tasks.training.plan import Plan
 from tasks.training.tracking import Tracker
@@ -23,7 +28,7 @@ def train(dataset: DatasetVersion, intake: Intake, result: Result, training: Tra
     key = f"{dataset.project}-epochs".replace("_", "-")
     progress: Any = create_progress_artifact(0.0, key=key, description=f"Epochs of {dataset.tag} on {training.ranks} ranks")
     with Tracker(settings.tracking_uri, settings.folder("mlflow", "artifacts"), plan, folder.name) as tracker:
-        model = train_network(plan, cluster, tracker, pictures, lambda message: advance(progress, message["epoch"] / message["epochs"]))
+        model = train_network(plan, cluster, tracker, pictures, lambda share: advance(progress, share))
     urls = [settings.report_url(pictures / name) for name in ("curves.png", "errors.png")]
     body = f"{table([model.metrics])}\n\n![Loss and metric of each epoch]({urls[0]})\n\n![Where the answers are wrong]({urls[1]})"
     show(dataset.project, "Training", body, run_in_MLflow=f"{settings.mlflow_url}/{tracker.page}")
@@ -33,3 +38,45 @@ def train(dataset: DatasetVersion, intake: Intake, result: Result, training: Tra
 def advance(progress: UUID, share: float) -> None:
     """Moves the bar on the task run's page."""
     update_progress_artifact(progress, progress=100 * share)
+
+
+@stage(cached=False)
+def tune(dataset: DatasetVersion, intake: Intake, result: Result, training: Training, search: Search, cluster: Cluster) -> SearchReport:
+    """Better values of the keys that `search` names. Trials are kept as they end: the same search again goes on where it stood."""
+    from tasks.training import search as core
+    from tasks.training.tune import Trials
+
+    settings = Settings()
+    study = study_name(dataset, intake, result, training, search)
+    plan = Plan(dataset=dataset, intake=intake, result=result, training=training, folder=settings.folder("searches", study))
+    storage = f"sqlite:///{settings.folder('searches') / 'searches.db'}"
+
+    def tracker(trial: Plan, number: int) -> Tracker:
+        return Tracker(settings.tracking_uri, settings.folder("mlflow", "artifacts"), trial, f"{study} trial {number}")
+
+    with open_cluster(cluster) as client:
+        trials = Trials(client, plan, search, tracker)
+        found = core.search(study, storage, search, trials.evaluate, trials.slots)
+    picture = settings.folder("reports", dataset.project, "searches") / f"{study}.png"
+    with whole_file(picture) as temporary:
+        temporary.write_bytes(core.picture(core.opened(study, storage, search), search))
+    report = SearchReport(
+        project=dataset.project, study=study, dataset=dataset, best=found.best, figures=found.figures, trials=len(found.trials)
+    )
+    show(dataset.project, "Search", f"{searched(report, found.trials)}\n\n![The search]({settings.report_url(picture)})")
+    return report
+
+
+def study_name(dataset: DatasetVersion, intake: Intake, result: Result, training: Training, search: Search) -> str:
+    """The same for the same question: rows, network, keys and objectives; its budget is not part of it."""
+    question = [dataset.digest, intake.model_dump(), result.model_dump(), training.model_dump()]
+    question.append(search.model_dump(exclude={"trials", "minutes", "ranks"}))
+    return f"{dataset.project}-{hashlib.sha256(json.dumps(question, sort_keys=True, default=str).encode()).hexdigest()[:12]}"
+
+
+def searched(report: SearchReport, trials: tuple[dict[str, Any], ...]) -> str:
+    """The best values as they are used, and the trials, for people."""
+    lines = [f"gyre run {report.project} " + " ".join(f"--set {key}={value}" for key, value in best.items()) for best in report.best]
+    used = "\n".join(lines) or "no trial ended well"
+    names = list(dict.fromkeys(name for trial in trials for name in trial))
+    return f"```\n{used}\n```\n\n{table([{name: trial.get(name, '') for name in names} for trial in trials])}"

@@ -8,7 +8,7 @@ from typing import Any
 from configs.project import Cluster
 from infra.cluster import open_cluster
 from infra.files import whole_file
-from infra.horovod.ranks import run_on_ranks
+from infra.horovod.ranks import Library, run_on_ranks
 from tasks.dataset import stored
 from tasks.records import Stored, TrainedModel
 from tasks.training.plan import Plan
@@ -18,7 +18,7 @@ from tasks.training.tracking import Tracker
 log = logging.getLogger("gyre.training")
 TIMEOUT_S = 24 * 3600
 """A training that takes longer has hung."""
-OnEpoch = Callable[[dict[str, Any]], None]
+OnMessage = Callable[[dict[str, Any]], None]
 """Takes the messages of tasks/training/loop.py: fit."""
 
 
@@ -26,16 +26,23 @@ class DivergedError(RuntimeError):
     """The ranks ended with different weights, so no checkpoint speaks for them all."""
 
 
-def train_network(plan: Plan, cluster: Cluster, tracker: Tracker, pictures: Path, on_epoch: OnEpoch) -> TrainedModel:
-    """The trained and evaluated model; writes curves.png and errors.png (where answers are wrong) to the folder `pictures`."""
+def train_network(plan: Plan, cluster: Cluster, tracker: Tracker, pictures: Path, on_progress: Callable[[float], None]) -> TrainedModel:
+    """The trained and evaluated model; writes curves.png and errors.png (where answers are wrong) to the folder `pictures`.
+
+    `on_progress` takes the share of the training that is done.
+    """
     history: History = []
 
     def message(measured: dict[str, Any]) -> None:
+        if "progress" in measured:
+            on_progress(measured["progress"])
+        if "epoch" not in measured:
+            return
         numbers = ", ".join(f"{name} {value:.4g}" for name, value in measured.items() if name not in ("epoch", "epochs"))
         log.info("epoch %d/%d: %s", measured["epoch"], measured["epochs"], numbers)
         history.append(measured)
         tracker.epoch(measured)
-        on_epoch(measured)
+        on_progress(measured["epoch"] / measured["epochs"])
 
     with open_cluster(cluster) as client:
         checkpoint = train_on_ranks(client, plan, message)
@@ -51,10 +58,11 @@ def train_network(plan: Plan, cluster: Cluster, tracker: Tracker, pictures: Path
     return TrainedModel(**dict(checkpoint), dataset=plan.dataset, run_id=tracker.run_id, ranks=plan.training.ranks, metrics=metrics)
 
 
-def train_on_ranks(client: Any, plan: Plan, on_epoch: OnEpoch) -> Stored:
+def train_on_ranks(client: Any, plan: Plan, on_message: OnMessage) -> Stored:
     """The checkpoint of a training, a rank a worker. Raises DivergedError, and what run_on_ranks raises."""
     arguments = plan.model_dump(mode="json")
-    results = run_on_ranks(client, "tasks.training.loop:on_rank", arguments, plan.training.ranks, TIMEOUT_S, on_epoch)
+    library: Library = "torch" if plan.training.strategy == "ddp" else "horovod"
+    results = run_on_ranks(client, "tasks.training.loop:on_rank", arguments, plan.training.ranks, TIMEOUT_S, on_message, library=library)
     digests = [result["weights"] for result in results]
     if len(set(digests)) > 1:
         ends = ", ".join(f"rank {rank}: {digest[:12]}" for rank, digest in enumerate(digests))

@@ -1,22 +1,21 @@
-"""The YAML's expectations as a Great Expectations suite, run on a frame.
+"""The YAML's expectations as a Great Expectations suite, run on Parquet parts.
 
 An expectation that Great Expectations does not know, or whose arguments do not fit, is an error before any row is read. One that
 raises while it runs is a broken rule that says so, never one that holds.
 """
 
-import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-import pandas as pd
-
 from configs.data import Expectation, Validation
+from infra.imports import resolve
 from tasks.records import RuleOutcome
+from tasks.validation.engine import TABLE, Rows, prepare
 
-os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read when Great Expectations is imported, which then sends events out
+EXAMPLES = 20
+"""Values shown of those that break a rule."""
 NUMBER = "number"
 """Key in an expectation's meta under which its place in the YAML comes back; results come in another order."""
 
@@ -26,8 +25,9 @@ class Checked:
     """One expectation's outcome and the rows that it sets apart."""
 
     outcome: RuleOutcome
-    ids: frozenset[str]
-    """Keys of the rows that break it; empty for a rule about the whole table, and where it holds (`mostly` may tolerate rows)."""
+    query: str | None
+    """SQL that finds the `id` of every row that breaks it; None for a rule about the whole table, and where it holds (`mostly` may
+    tolerate rows)."""
     raised: bool
     """Whether it could not be checked at all."""
 
@@ -48,8 +48,9 @@ def rule(number: int, expectation: Expectation) -> Any:
     from great_expectations.expectations.registry import get_expectation_impl, list_registered_expectation_implementations
 
     place = f"validation.expectations[{number}]: {expectation.type}"
+    prepare()
     try:
-        kind = get_expectation_impl(expectation.type)
+        kind = resolve(expectation.type) if ":" in expectation.type else get_expectation_impl(expectation.type)
     except ExpectationNotFoundError:
         near = get_close_matches(expectation.type, list_registered_expectation_implementations(), n=3)
         hint = f"; did you mean {' or '.join(near)}?" if near else "; see https://greatexpectations.io/expectations"
@@ -74,30 +75,39 @@ def explained(problems: Sequence[Mapping[str, Any]], kwargs: dict[str, Any]) -> 
     return "; ".join(reasons.values()) or whole
 
 
-def run(suite: Any, frame: pd.DataFrame) -> dict[str, Any]:
-    """Great Expectations' result of a suite on a frame with the column `id`, in plain JSON values."""
+def run(suite: Any, rows: Rows) -> dict[str, Any]:
+    """Great Expectations' result of a suite, in plain JSON values.
+
+    First every rule is counted, in few queries; then the rows that break one are asked for, of the broken rules alone.
+    """
     import great_expectations as gx
 
-    context: Any = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False, "metric_calculations": False}
-    asset = context.data_sources.add_pandas("rows").add_dataframe_asset("rows")
-    batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
-    result = batch.validate(suite, result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["id"]})
-    # Some results hold numpy scalars, which neither its own serialisation nor its documents take.
-    plain: dict[str, Any] = json.loads(json.dumps(result.to_json_dict(), default=lambda scalar: scalar.item()))
-    return plain
+    result = rows.validate(suite, result_format="BASIC", partial_unexpected_count=0)
+    broken = [
+        number_of(found) for found in result["results"] if found["result"].get("unexpected_count") or exception(found["exception_info"])
+    ]
+    again = gx.ExpectationSuite(name="broken", expectations=[rule for rule in suite.expectations if rule.meta[NUMBER] in broken])
+    if broken:
+        asked = rows.validate(again, result_format="COMPLETE", unexpected_index_column_names=["id"], partial_unexpected_count=EXAMPLES)
+        details = {number_of(found): found for found in asked["results"]}
+        result["results"] = [details.get(number_of(found), found) for found in result["results"]]
+    result["results"].sort(key=number_of)
+    return result
+
+
+def number_of(found: dict[str, Any]) -> int:
+    """A result's place in the YAML."""
+    return int(found["expectation_config"]["meta"][NUMBER])
 
 
 def checked(result: dict[str, Any], validation: Validation) -> list[Checked]:
     """The outcomes in the order of the YAML."""
-    results = sorted(result["results"], key=lambda found: found["expectation_config"]["meta"][NUMBER])
-    return [outcome(expectation, found) for expectation, found in zip(validation.expectations, results, strict=True)]
+    return [outcome(expectation, found) for expectation, found in zip(validation.expectations, result["results"], strict=True)]
 
 
 def outcome(expectation: Expectation, found: dict[str, Any]) -> Checked:
     """One expectation's outcome from its plain result."""
     values, error = found["result"], exception(found["exception_info"])
-    broken = values.get("unexpected_index_list") or []
     record = RuleOutcome(
         rule=title(expectation),
         severity=expectation.severity,
@@ -105,7 +115,13 @@ def outcome(expectation: Expectation, found: dict[str, Any]) -> Checked:
         observed=observed(values) if error is None else f"could not be checked: {error}",
         unexpected=values.get("unexpected_count") or 0,
     )
-    return Checked(record, frozenset() if record.success else frozenset(row["id"] for row in broken), error is not None)
+    return Checked(record, None if record.success or error else broken_rows(expectation, values), error is not None)
+
+
+def broken_rows(expectation: Expectation, values: dict[str, Any]) -> str | None:
+    """A query for the `id` of every row that breaks a rule; None for a rule about the whole table."""
+    query = values.get("unexpected_index_query") or expectation.kwargs.get("unexpected_rows_query")
+    return str(query).replace("{batch}", TABLE) if query else None
 
 
 def title(expectation: Expectation) -> str:

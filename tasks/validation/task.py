@@ -7,8 +7,9 @@ import pyarrow.parquet as pq
 from configs.data import Validation
 from infra.files import verified
 from infra.settings import Settings
+from tasks.events import DATA_REJECTED
 from tasks.records import RawRows, Stored, ValidationReport
-from tasks.stage import StoppedError, outcome_folder, show, stage, table
+from tasks.stage import StoppedError, announce, outcome_folder, show, stage, table
 from tasks.validation import validate as core
 
 QUARANTINED_SHOWN = 20
@@ -21,6 +22,8 @@ def validate(project: str, rows: RawRows, validation: Validation) -> ValidationR
     report = core.validate(rows, validation, folder, settings.folder("reports", project, "validation", folder.name))
     show(project, "validation", description(report), Data_Docs=settings.report_url(Path(report.report)))
     if report.failures:
+        facts = {"project": project, "rows": report.rows, "quarantined": report.quarantined, "reasons": list(report.failures)}
+        announce(DATA_REJECTED, project, facts | {"report": report.report})
         raise StoppedError("; ".join(report.failures))
     return report
 

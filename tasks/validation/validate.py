@@ -1,20 +1,17 @@
 """Raw rows against the project's rules: accepted, set aside with their reasons, or a reason to stop."""
 
 import logging
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from configs.data import Validation
-from infra.files import verified, whole_file, whole_folder
-from tasks.dataset import part_paths, read, stored, write
+from infra.files import shared, verified, whole_file, whole_folder
+from tasks.dataset import part_paths, part_writer, schema_of, stored, tables, write_tables
 from tasks.records import RawRows, ValidationReport
-from tasks.validation import suite
+from tasks.validation import engine, suite
 from tasks.validation.suite import Checked
 
 LOGGER = logging.getLogger("gyre.validation")
@@ -28,10 +25,11 @@ def validate(rows: RawRows, validation: Validation, output: Path, report_folder:
     """
     expectations = suite.build(validation)
     source = verified(rows.uri, rows.digest)
-    frame = read(rows, columns=checkable(source))
-    result = suite.run(expectations, frame)
-    rules = suite.checked(result, validation)
-    reasons = quarantine_reasons(rules)
+    fields = checkable(source)
+    with engine.opened(part_paths(source), fields) as questioned:
+        result = suite.run(expectations, questioned)
+        rules = suite.checked(result, validation)
+        reasons = quarantine_reasons(rules, questioned)
     with whole_folder(output) as folder:
         quarantined = separate(source, reasons, folder)
     page = report_folder / "index.html"
@@ -44,59 +42,75 @@ def validate(rows: RawRows, validation: Validation, output: Path, report_folder:
         quarantined=quarantined,
         quarantine=stored(output / "quarantine.parquet") if quarantined else None,
         rules=tuple(checked.outcome for checked in rules),
-        failures=tuple(failures(rules, quarantined, rows.rows, validation, frame)),
+        failures=tuple(failures(rules, quarantined, rows.rows, validation, [field.name for field in fields])),
         report=str(page),
     )
 
 
-def checkable(folder: Path) -> list[str]:
+def checkable(folder: Path) -> list[pa.Field]:
     """The columns that rules can be about: those whose values are single ones, not lists of pixels."""
-    schema = pa.unify_schemas([pq.read_schema(path) for path in part_paths(folder)], promote_options="permissive")
-    return [field.name for field in schema if not pa.types.is_nested(field.type)]
+    return [field for field in schema_of(folder) if not pa.types.is_nested(field.type)]
 
 
-def quarantine_reasons(rules: list[Checked]) -> dict[str, list[str]]:
-    """The rules that each row to be set aside breaks, by its key."""
-    reasons: dict[str, list[str]] = defaultdict(list)
+def quarantine_reasons(rules: list[Checked], rows: engine.Rows) -> pa.Table:
+    """The rules that each row to be set aside breaks: [id, reasons], a line a row."""
+    pieces = []
     for checked in rules:
-        if checked.outcome.severity == "quarantine":
-            for key in checked.ids:
-                reasons[key].append(checked.outcome.rule)
-    return reasons
+        if checked.outcome.severity == "quarantine" and checked.query:
+            found = rows.keys(checked.query)
+            pieces.append(found.append_column("reasons", pa.array([checked.outcome.rule] * len(found), pa.string())))
+    if not pieces:
+        return pa.table({"id": pa.array([], pa.string()), "reasons": pa.array([], pa.list_(pa.string()))})
+    grouped = pa.concat_tables(pieces).group_by("id", use_threads=False).aggregate([("reasons", "list")])
+    return grouped.rename_columns({"reasons_list": "reasons"}).select(["id", "reasons"])
 
 
-def separate(source: Path, reasons: dict[str, list[str]], folder: Path) -> int:
-    """Writes the accepted rows as parts under `folder`/rows, the others to `folder`/quarantine.parquet; returns how many those are."""
-    keys = pa.array(list(reasons), pa.string())
-    aside = []
+def separate(source: Path, reasons: pa.Table, folder: Path) -> int:
+    """Writes the accepted rows as parts under `folder`/rows, the others to `folder`/quarantine.parquet; returns how many those are.
+
+    A part none of whose rows is set aside is the same file.
+    """
+    (folder / "rows").mkdir()
+    keys = reasons["id"].combine_chunks()
+    with part_writer(folder / "quarantine.parquet") as add:
+        counts = [separate_part(path, keys, reasons, folder / "rows", add) for path in part_paths(source)]
+    if not sum(counts):
+        (folder / "quarantine.parquet").unlink(missing_ok=True)
+    return sum(counts)
+
+
+def separate_part(path: Path, keys: pa.Array, reasons: pa.Table, folder: Path, add: Callable[[pa.Table], None]) -> int:
+    """One part's accepted rows into `folder`, the others to `add` with their reasons; returns how many those are."""
+    aside = 0
+    if not any(pc.any(pc.is_in(table["id"].cast(pa.string()), keys)).as_py() for table in tables(path, ["id"])):
+        shared(path, folder / path.name)
+        return 0
 
     def accepted() -> Iterator[pa.Table]:
-        for path in part_paths(source):
-            table = pq.read_table(path)
-            broken = pc.is_in(table["id"].cast(pa.string()), keys)
-            aside.append(table.filter(broken))
+        nonlocal aside
+        for table in tables(path):
+            places = pc.index_in(table["id"].cast(pa.string()), keys)
+            broken = pc.is_valid(places)
+            if count := pc.sum(broken).as_py():
+                add(table.filter(broken).append_column("reasons", reasons["reasons"].take(places.drop_null())))
+                aside += count
             yield table.filter(pc.invert(broken))
 
-    (folder / "rows").mkdir()
-    write(accepted(), folder / "rows")
-    table = pa.concat_tables(aside, promote_options="permissive")
-    if len(table):
-        why = pa.array([reasons[key] for key in table["id"].to_pylist()], pa.list_(pa.string()))
-        pq.write_table(table.append_column("reasons", why), folder / "quarantine.parquet", compression="zstd")
-    return len(table)
+    write_tables(accepted(), folder / path.name)
+    return aside
 
 
-def failures(rules: list[Checked], quarantined: int, rows: int, validation: Validation, frame: pd.DataFrame) -> Iterator[str]:
+def failures(rules: list[Checked], quarantined: int, rows: int, validation: Validation, columns: list[str]) -> Iterator[str]:
     """Why the run must stop."""
     for checked in rules:
         rule, severity = checked.outcome.rule, checked.outcome.severity
         if checked.raised:
-            yield f"{rule} {checked.outcome.observed}; rules can be about the columns {', '.join(frame.columns)}"
+            yield f"{rule} {checked.outcome.observed}; rules can be about the columns {', '.join(columns)}"
         elif checked.outcome.success or severity == "warn":
             continue
         elif severity == "fail":
             yield f"{rule} does not hold: {checked.outcome.observed}"
-        elif not checked.ids:
+        elif not checked.query:
             yield f"{rule} does not hold: {checked.outcome.observed}; it has no rows to quarantine, so its severity is fail or warn"
     share = quarantined / rows
     if share > validation.max_quarantined:

@@ -66,7 +66,7 @@ def release(home):
     onnx.save(network(), folder / "model.onnx")
     facts = {
         "project": PROJECT,
-        "input": {"name": "image", "dtype": "uint8", "shape": [28, 28, 1]},
+        "inputs": [{"name": "image", "dtype": "uint8", "shape": [28, 28, 1]}],
         "outputs": ["class", "probability"],
         "classes": [str(number) for number in range(10)],
         "graph_digest": digest(folder / "model.onnx"),

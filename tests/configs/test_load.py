@@ -44,7 +44,7 @@ def test_a_change_from_the_command_line_is_checked_as_the_file_is():
 
 def test_an_unknown_project_is_told_with_the_known_ones():
     assert "digits" in names()
-    with pytest.raises(ConfigError, match=r"digit\.yaml: no such project file\. Known projects in .*configs: digits"):
+    with pytest.raises(ConfigError, match=r"digit\.yaml: no such project file\. Known projects in .*configs: adult, bike_sharing, digits"):
         load("digit")
 
 

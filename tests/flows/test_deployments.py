@@ -4,6 +4,7 @@ import importlib
 
 import pytest
 
+from configs.load import names
 from flows.deployments import deployments
 from infra.settings import Settings
 
@@ -14,7 +15,14 @@ def registry():
 
 
 def test_the_registry_holds_a_cycle_and_a_drift_flow_for_every_project_and_for_any(registry):
-    assert set(registry) == {"cycle/on-demand", "drift/on-demand", "cycle/digits-nightly", "cycle/digits-on-drift", "drift/digits"}
+    assert {"cycle/on-demand", "drift/on-demand", "tune/on-demand"} <= set(registry)
+    for project in names():
+        assert {f"cycle/{project}-nightly", f"cycle/{project}-on-drift", f"drift/{project}"} <= set(registry)
+
+
+def test_an_example_that_is_not_scheduled_runs_when_someone_starts_it(registry):
+    assert not registry["cycle/adult-nightly"].schedules
+    assert not registry["drift/adult"].schedules
 
 
 def test_every_entry_point_imports(registry):

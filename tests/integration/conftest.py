@@ -16,6 +16,8 @@ import pytest
 
 GYRE = str(Path(sys.executable).with_name("gyre"))
 DEMO_TIMEOUT_S = 900
+DATA = Path(os.environ.get("GYRE_DATA", Path(__file__).parents[3] / "shared" / "data"))
+"""Real data sets; what needs them is skipped where they are not."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,10 @@ def free_ports(count: int) -> list[int]:
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     base = tmp_path_factory.mktemp("gyre")
     names = ("GYRE_PREFECT_PORT", "GYRE_MLFLOW_PORT", "GYRE_SERVER_PORT", "GYRE_REPORTS_PORT")
-    environment = {name: str(port) for name, port in zip(names, free_ports(4), strict=True)} | {"GYRE_HOME": str(base)}
+    environment = {name: str(port) for name, port in zip(names, free_ports(4), strict=True)} | {
+        "GYRE_HOME": str(base),
+        "GYRE_DATA": str(DATA),
+    }
     try:
         report = json.loads(run_gyre(environment, "demo", "--keep", "--json", timeout=DEMO_TIMEOUT_S).stdout)
         home = base / "demo"

@@ -6,6 +6,7 @@ import shutil
 import time
 
 import psutil
+import pytest
 
 # The wide gate lets a model of another seed replace the champion, whatever its luck.
 SAME_RUN = ("run", "digits", "--set", "training.seed=8", "--set", "gate.max_drop=0.3", "--json")
@@ -54,6 +55,7 @@ def finish(installation):
     return {stage["stage"]: stage["reused"] for stage in ended["stages"]}, release["champion"]
 
 
+@pytest.mark.timeout(900)  # eight cycles
 def test_killed_in_train_compile_and_deploy_the_same_run_ends_in_the_same_digests_with_one_deployment(installation):
     versions = len(json.loads(installation.gyre("models", "--json").stdout))
     kill_in(installation, "train")

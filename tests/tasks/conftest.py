@@ -92,7 +92,7 @@ def bundle(tmp_path):
         onnx.save(graph(turn, broken_at), folder / "model.onnx")
         signature = {
             "project": PROJECT,
-            "input": {"name": "image", "dtype": "uint8", "shape": [2, 2, 1]},
+            "inputs": [{"name": "image", "dtype": "uint8", "shape": [2, 2, 1]}],
             "outputs": ["class", "probability"],
             "classes": CLASSES,
             "graph_digest": digest(folder / "model.onnx"),

@@ -16,9 +16,11 @@ from tasks.deployment.registry import Registry, registered
 from tasks.deployment.rollout import roll_back, roll_out
 from tasks.inference import InferenceError
 from tasks.release import ReleaseError, Releases, rollback, stage_canary
+from tasks.rows import TensorSpec, rows_from
 
 PROJECT = "spots"
-ROWS = np.array([[9, 0, 0, 0], [0, 9, 0, 0], [0, 0, 9, 0]], dtype=np.uint8).reshape(3, 2, 2, 1)
+PIXELS = np.array([[9, 0, 0, 0], [0, 9, 0, 0], [0, 0, 9, 0]], dtype=np.uint8).reshape(3, 2, 2, 1)
+ROWS = rows_from([TensorSpec("image", "uint8", (2, 2, 1))], {"image": PIXELS})
 QUICK = Deployment(canary_share=0.5, canary_requests=10, canary_seconds=20)
 
 
@@ -164,7 +166,7 @@ def test_live_requests_that_the_canary_cannot_answer_roll_it_back(deploy, traine
     deploy(trained(1))
     ended = threading.Event()
     unbearable = ROWS[:1].copy()
-    unbearable[0, 1, 1, 0] = 5
+    unbearable["image"][0, 1, 1, 0] = 5
 
     def ask_on():
         with server.client(patience_s=0) as client:

@@ -5,11 +5,10 @@ import pandas as pd
 import pytest
 
 from tasks.ingestion.digits import images, scans
-from tasks.ingestion.sources import read
 
 
 def frame(**options):
-    return pd.concat([read(partition) for partition in scans(**options)], ignore_index=True)
+    return pd.concat([partition() for partition in scans(**options)], ignore_index=True)
 
 
 def test_a_range_holds_the_same_scans_whichever_range_is_read():

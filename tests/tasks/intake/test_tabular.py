@@ -1,41 +1,151 @@
-"""Tabular rows: missing values take the training median, in the graph as in training."""
+"""Columns: what a row is, what the network sees of it, and that the graph's own prefix computes exactly the same."""
 
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pytest
 import torch
+from onnx import helper
 
 from configs.project import TabularIntake
 from tasks.intake import build
+from tasks.intake.encoder import ENCODED
 from tasks.intake.files import read_rows
+from tasks.rows import feed, rows_from
 
-INTAKE = build(TabularIntake(kind="tabular", columns=("height", "weight")))
-
-
-def test_a_missing_value_becomes_the_median():
-    preprocessing = INTAKE.preprocessing()
-    preprocessing.fit(np.array([[1, 10], [2, 20], [3, np.nan], [9, 90]], np.float32))
-    filled = preprocessing(torch.tensor([[float("nan"), 20.0]]))
-    assert torch.allclose(filled, preprocessing(torch.tensor([[2.5, 20.0]])))
+SIZES = build(TabularIntake(kind="tabular", numeric=("height", "weight")))
+MIXED = build(TabularIntake(kind="tabular", numeric=("age",), categorical=("work",), dates=("day",)))
+HOSTILE = ["", " ", "a", "A", "ä", "日本", "😀", "x" * 100_000, "a\nb", "a\0b", "\u202e"]
 
 
-def test_a_constant_or_empty_column_stays_finite():
-    preprocessing = INTAKE.preprocessing()
-    preprocessing.fit(np.array([[5, np.nan], [5, np.nan]], np.float32))
-    assert torch.isfinite(preprocessing(torch.tensor([[5.0, float("nan")]]))).all()
+def fitted(intake, rows):
+    encoder = intake.encoder()
+    encoder.fit(rows)
+    return encoder
+
+
+def features(intake, train, rows):
+    encoder = fitted(intake, train)
+    preprocessing = intake.preprocessing(encoder)
+    preprocessing.fit(encoder.encode(train))
+    return preprocessing(torch.from_numpy(encoder.encode(rows)))
+
+
+def by_onnx(encoder, rows):
+    opsets = {"": 20}
+    graph = encoder.prefix(opsets)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid(*each) for each in opsets.items()], ir_version=10)
+    return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]).run([ENCODED], feed(rows))[0]
+
+
+def sizes(**columns):
+    return rows_from(SIZES.inputs, {name: np.array(values, np.float32) for name, values in columns.items()})
+
+
+def test_a_missing_value_becomes_the_median_and_says_so():
+    train = sizes(height=[1, 2, 3, 9], weight=[10, 20, np.nan, 90])
+    gap, median = features(SIZES, train, sizes(height=[np.nan, 2.5], weight=[20, 20]))
+    told = (gap != median).nonzero().ravel().tolist()
+    assert told == [2]
+    assert (gap[2], median[2]) == (1, 0)
+
+
+def test_constant_empty_and_endless_numbers_stay_finite():
+    train = sizes(height=[5, 5, np.inf], weight=[np.nan] * 3)
+    assert torch.isfinite(features(SIZES, train, sizes(height=[5, np.nan, -np.inf, 3e38], weight=[np.nan, 1, 2, np.inf]))).all()
 
 
 def test_rows_are_read_from_csv_and_json_alike(tmp_path):
     pd.DataFrame({"weight": [10.0, None], "height": [1.0, 2.0]}).to_csv(tmp_path / "rows.csv", index=False)
     (tmp_path / "rows.json").write_text('[{"height": 1, "weight": 10}, {"height": 2, "weight": null}]')
-    expected = np.array([[1, 10], [2, np.nan]], np.float32)
     for name in ("rows.csv", "rows.json"):
-        assert np.array_equal(read_rows(tmp_path / name, INTAKE), expected, equal_nan=True)
+        rows = read_rows(tmp_path / name, SIZES)
+        assert np.array_equal(rows["height"], np.array([1, 2], np.float32))
+        assert np.array_equal(rows["weight"], np.array([10, np.nan], np.float32), equal_nan=True)
 
 
 def test_a_row_that_does_not_fit_is_named(tmp_path):
     (tmp_path / "rows.json").write_text('[[1, 2], [1, "tall"]]')
-    with pytest.raises(ValueError, match=r"rows.json, row 1: .*want a number \(or nothing\) for each of height, weight"):
-        read_rows(tmp_path / "rows.json", INTAKE)
+    with pytest.raises(ValueError, match=r"rows.json, row 1: weight 'tall': want a number \(or nothing\) for each of height, weight"):
+        read_rows(tmp_path / "rows.json", SIZES)
     with pytest.raises(ValueError, match="has 3 values; want 2: height, weight"):
-        INTAKE.decode([1, 2, 3])
+        SIZES.decode([1, 2, 3])
+    with pytest.raises(ValueError, match="day 'soon': want a date such as 2026-01-31T12:00"):
+        MIXED.decode({"day": "soon"})
+
+
+def test_dates_are_seconds_however_they_are_written():
+    moment = 1_293_840_000 + 3600
+    texts = pd.Series(["2011-01-01T01:00", "1/1/2011 1:00", "2011-01-01 02:00+01:00", moment, pd.Timestamp("2011-01-01 01:00"), None, "x"])
+    columns = {"age": [1] * 7, "work": "a"}
+    seconds = MIXED.rows(pd.DataFrame({"day": texts} | columns))["day"]
+    assert seconds[:5].tolist() == [moment] * 5
+    assert np.isnan(seconds[5:]).all()
+    stamps = pd.DataFrame({"day": pd.to_datetime(["2011-01-01 01:00"]), "age": 1, "work": "a"})
+    assert MIXED.rows(stamps)["day"].tolist() == [moment]
+
+
+def test_a_category_is_the_same_text_whether_its_column_has_gaps_or_not():
+    whole, gaps = (MIXED.rows(pd.DataFrame({"work": work, "age": 1, "day": None})) for work in ([1, 2], [1.0, None]))
+    assert whole["work"].tolist() == ["1", "2"]
+    assert gaps["work"].tolist() == ["1", ""]
+
+
+def test_rows_survive_the_way_through_a_frame_and_parquet(tmp_path):
+    frame = pd.DataFrame({"age": [1.5, None], "work": ["a", None], "day": ["2011-01-01T01:02:03.5", None]})
+    rows = MIXED.rows(frame)
+    MIXED.frame(rows).to_parquet(tmp_path / "rows.parquet")
+    again = MIXED.rows(pd.read_parquet(tmp_path / "rows.parquet"))
+    assert all(np.array_equal(rows[name], again[name], equal_nan=name != "work") for name in MIXED.columns)
+
+
+def test_a_category_that_training_never_saw_counts_as_missing():
+    train = MIXED.rows(pd.DataFrame({"work": ["a", "a", "b", "b", "b", "once"], "age": 1, "day": "2011-01-01"}))
+    asked = MIXED.rows(pd.DataFrame({"work": ["b", "a", "once", "new", None], "age": 1, "day": "2011-01-01"}))
+    assert fitted(MIXED, train).encode(asked)[:, -1].tolist() == [1, 2, 0, 0, 0]
+
+
+def test_a_week_is_seven_days_and_a_day_has_hours():
+    times = pd.date_range("2024-01-01", periods=400 * 4, freq="6h")
+    rows = MIXED.rows(pd.DataFrame({"day": times, "age": 1, "work": "a"}))
+    made = features(MIXED, rows, rows)
+    numbers = 10
+    weekday = made[:, numbers + 2 : numbers + 9].argmax(dim=1)
+    assert weekday.tolist() == times.dayofweek.tolist()
+    noon = made[:, numbers + 9 + 3]
+    assert torch.allclose(noon, torch.tensor(np.sin(2 * np.pi * times.hour / 24), dtype=torch.float32), atol=1e-5)
+
+
+def test_the_graphs_prefix_is_exactly_the_encoder_on_hostile_rows():
+    count = len(HOSTILE)
+    days = np.array([0, -1, 1.3e9 + 0.25, np.nan, 1e300, -1e300, np.inf, 86399.999, 86400, 253402300799, 1e-300])
+    ages = np.array([0, -0.0, np.nan, np.inf, -np.inf, 3.4e38, 1e-45, 1, 2, 3, 4], np.float32)
+    rows = rows_from(MIXED.inputs, {"age": ages, "work": np.array(HOSTILE, object), "day": days})
+    encoder = fitted(MIXED, np.concatenate([rows, rows]))
+    assert len(encoder.known["work"]) == count - 1
+    assert np.array_equal(by_onnx(encoder, rows), encoder.encode(rows), equal_nan=True)
+    assert torch.isfinite(features(MIXED, rows, rows)).all()
+
+
+def test_the_encoder_comes_back_from_json():
+    rows = MIXED.rows(pd.DataFrame({"work": ["a", "a", "b", "b"], "age": 1, "day": None}))
+    encoder, again = fitted(MIXED, rows), MIXED.encoder()
+    again.restore(encoder.state())
+    assert np.array_equal(again.encode(rows), encoder.encode(rows), equal_nan=True)
+
+
+def test_training_hides_some_categories_and_changes_nothing_else():
+    encoded, draws = torch.tensor([[5.0, 1.0, 2.0, 3.0]] * 2), torch.tensor([[0.001], [0.5]])
+    assert MIXED.augment(encoded, draws).tolist() == [[5.0, 1.0, 2.0, 0.0], [5.0, 1.0, 2.0, 3.0]]
+
+
+def test_descriptors_are_numbers_texts_and_the_time_of_day():
+    rows = MIXED.rows(pd.DataFrame({"work": ["a", None], "age": [3, None], "day": ["2024-01-01T06:00", None]}))
+    found = MIXED.describe(rows)
+    assert list(found.columns) == ["age", "hour of day", "weekday of day", "work"]
+    assert found.iloc[0].tolist() == [3.0, 6.0, "Monday", "a"]
+
+
+def test_the_picture_is_a_png():
+    rows = MIXED.rows(pd.DataFrame({"work": ["a", None], "age": [3, None], "day": ["2024-01-01T06:00", None]}))
+    assert MIXED.picture(rows, ["", ""]).startswith(b"\x89PNG")

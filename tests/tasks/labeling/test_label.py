@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from configs.load import load
+from configs.project import ClassificationResult, RegressionResult, TabularIntake, TextIntake
 from infra.files import digest, whole_folder
 from tasks import intake as intakes
 from tasks import result as results
@@ -12,7 +13,9 @@ from tasks.dataset import read, read_file, stored, write
 from tasks.ingestion.digits import images
 from tasks.labeling.consensus import answers_of, consensus, majority
 from tasks.labeling.label import label, sample
+from tasks.labeling.suspects import suspects
 from tasks.records import ValidationReport
+from tasks.rows import rows_from
 
 DIGITS = load("digits")
 INTAKE, RESULT = intakes.build(DIGITS.intake), results.build(DIGITS.result)
@@ -21,7 +24,7 @@ INTAKE, RESULT = intakes.build(DIGITS.intake), results.build(DIGITS.result)
 @pytest.fixture
 def rows():
     pixels, labels, ids = images(0, 400)
-    return INTAKE.frame(pixels).assign(id=ids, label=labels, origin="source")
+    return INTAKE.frame(rows_from(INTAKE.inputs, {"image": pixels})).assign(id=ids, label=labels, origin="source")
 
 
 def labelled(frame, section, folder):
@@ -89,3 +92,24 @@ def test_parts_whose_labels_are_given_keep_their_bytes(rows, tmp_path):
 def test_suspects_are_looked_for_in_an_even_sample(rows, tmp_path):
     labelled(rows, DIGITS.labeling.model_copy(update={"annotators": ()}), tmp_path)
     assert sample(stored(tmp_path / "in"), len(rows), 100)["id"].to_list() == rows["id"].to_list()[::4]
+
+
+@pytest.mark.parametrize("intake", [TextIntake(kind="text"), TabularIntake(kind="tabular", categorical=("text",))])
+def test_planted_errors_are_found_among_texts_and_categories(intake, tmp_path):
+    draw = np.random.default_rng(0)
+    labels = draw.choice(["ham", "spam"], 300)
+    words = {"ham": "see you later", "spam": "win a prize"}
+    frame = pd.DataFrame({"id": [str(number) for number in range(300)], "text": [words[label] for label in labels], "label": labels})
+    wrong = frame.index[::30]
+    frame.loc[wrong, "label"] = frame["label"].map({"ham": "spam", "spam": "ham"})[wrong]
+    built = intakes.build(intake), results.build(ClassificationResult(kind="classification", classes=("ham", "spam")))
+    assert set(suspects(frame, *built, 10)["id"]) == set(frame["id"][wrong])
+
+
+def test_numbers_have_no_suspects():
+    frame = pd.DataFrame({"id": ["a", "b"], "size": [1, 2], "price": ["1", "2.5"]})
+    built = (
+        intakes.build(TabularIntake(kind="tabular", numeric=("size",))),
+        results.build(RegressionResult(kind="regression", label="price")),
+    )
+    assert suspects(frame, *built, 10).empty

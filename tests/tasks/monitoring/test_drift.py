@@ -14,14 +14,16 @@ from scipy.stats import wasserstein_distance
 from sklearn.datasets import load_digits
 
 from configs.load import load
-from configs.project import ClassificationResult, Monitoring, TabularIntake
+from configs.project import ClassificationResult, Monitoring, RegressionResult, TabularIntake, TextIntake
 from tasks import dataset
 from tasks.intake import build
 from tasks.monitoring import drift
-from tasks.prediction_log import EMPTY, PredictionLog
+from tasks.prediction_log import EMPTY, PredictionLog, input_columns
 from tasks.records import Champion, DatasetVersion
+from tasks.rows import rows_from
 
 DIGITS = load("digits")
+INPUTS = build(DIGITS.intake).inputs
 BUNCH = load_digits()
 IMAGES = np.round(BUNCH.images * 255 / 16).astype(np.uint8)
 LABELS = BUNCH.target.astype(str)
@@ -65,18 +67,18 @@ def log(tmp_path):
     return PredictionLog(tmp_path / "predictions")
 
 
-def serve(log, rows, answers, *, version=1, name="a", start=START):
+def serve(log, rows, answers, *, version=1, name="a", start=START, inputs=INPUTS):
+    """`rows`: images, or the structured rows of other inputs."""
+    rows = rows if rows.dtype.names else rows_from(inputs, {"image": rows.reshape(-1, 8, 8, 1)})
     times = [(start + timedelta(milliseconds=number)).replace(tzinfo=None) for number in range(len(rows))]
     columns = {
         "request_id": [f"{name}-{number}" for number in range(len(rows))],
-        "time": times,
+        "time": pa.array(times, pa.timestamp("us")),
         "version": [version] * len(rows),
         "role": ["champion"] * len(rows),
-        "row": [row.ravel().astype(np.float32) for row in rows],
-        "answer": list(answers),
+        "answer": pa.array(list(answers), pa.string()),
     }
-    schema = EMPTY["predictions"].schema
-    log.append_predictions(pa.table({field: columns[field] for field in schema.names}, schema=schema), "2026-01-01", name)
+    log.append_predictions(pa.table(columns | input_columns(rows)), "2026-01-01", name)
 
 
 def tell_truth(log, identities, time, name="a"):
@@ -131,7 +133,7 @@ def test_distances_are_wasserstein_in_standard_deviations_of_the_newest_training
     rows = build(DIGITS.intake)
     trained = dataset.read(champion.dataset, split="train").tail(DIGITS.monitoring.reference)
     expected = rows.describe(rows.rows(trained))["brightness"]
-    current = rows.describe(IMAGES[1000:1200, :, :, None])["brightness"]
+    current = rows.describe(rows_from(INPUTS, {"image": IMAGES[1000:1200, :, :, None]}))["brightness"]
     found = {one.name: one.distance for one in look(log, champion).descriptors}
     assert found["brightness"] == pytest.approx(wasserstein_distance(expected, current) / expected.std(ddof=0), rel=0.02)
 
@@ -183,13 +185,14 @@ def test_a_column_that_fell_silent_drifts(log, tmp_path):
     frame = pd.DataFrame(
         {"heat": rng.normal(size=300), "dust": rng.normal(size=300), "label": rng.choice(["yes", "no"], 300), "split": "train"}
     )
-    rows = np.stack([rng.normal(size=200), np.full(200, np.nan)], axis=1)
+    inputs = build(TabularIntake(kind="tabular", numeric=("heat", "dust"))).inputs
+    rows = rows_from(inputs, {"heat": rng.normal(size=200), "dust": np.full(200, np.nan)})
     serve(log, rows, rng.choice(["yes", "no"], 200))
     report = look(
         log,
         champion_of(frame, tmp_path / "rows"),
         monitoring=Monitoring(),
-        intake=TabularIntake(kind="tabular", columns=("heat", "dust")),
+        intake=TabularIntake(kind="tabular", numeric=("heat", "dust")),
         result=ClassificationResult(kind="classification", classes=("yes", "no")),
     )
     assert {found.name: found.drifted for found in report.descriptors} == {
@@ -198,6 +201,38 @@ def test_a_column_that_fell_silent_drifts(log, tmp_path):
         "heat": False,
         "model answer": False,
     }
+
+
+def prices(count, shares, start=0):
+    """Texts, a category, a date and a price."""
+    draw = np.random.default_rng(start)
+    kind = draw.choice(list("abc"), count, p=shares)
+    when = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(start, start + count), unit="h")
+    return pd.DataFrame({"kind": kind, "when": when, "price": draw.normal(100, 10, count).astype(str), "split": "train"})
+
+
+@pytest.mark.parametrize(("shares", "drifted"), [((0.6, 0.3, 0.1), False), ((0.0, 0.1, 0.9), True)])
+def test_categories_and_prices_are_watched_and_time_may_go_on(log, tmp_path, shares, drifted):
+    intake, result = (
+        TabularIntake(kind="tabular", categorical=("kind",), dates=("when",)),
+        RegressionResult(kind="regression", label="price"),
+    )
+    built, now = build(intake), prices(200, shares, 5000)
+    serve(log, built.rows(now), now["price"])
+    frame = prices(500, (0.6, 0.3, 0.1))
+    report = look(log, champion_of(frame, tmp_path / "rows"), monitoring=Monitoring(), intake=intake, result=result)
+    found = {one.name: one.drifted for one in report.descriptors}
+    assert found == {"kind": drifted, "hour of when": False, "weekday of when": False, "model answer": False}
+
+
+def test_shouting_drifts(log, tmp_path):
+    calm = pd.DataFrame({"text": [f"see you at {number % 9}" for number in range(300)], "label": "ham", "split": "train"})
+    intake = TextIntake(kind="text")
+    serve(log, build(intake).rows(pd.DataFrame({"text": [f"CALL 0800{number} NOW" for number in range(150)]})), ["ham"] * 150)
+    result = ClassificationResult(kind="classification", classes=("ham", "spam"))
+    report = look(log, champion_of(calm, tmp_path / "rows"), monitoring=Monitoring(), intake=intake, result=result)
+    assert {"digits", "capitals"} <= {one.name for one in report.descriptors if one.drifted}
+    assert "model answer" not in {one.name for one in report.descriptors if one.drifted}
 
 
 def test_nothing_serves_yet(log):

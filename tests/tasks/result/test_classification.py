@@ -40,3 +40,16 @@ def test_answers_are_readable():
 
 def test_the_picture_is_a_png():
     assert RESULT.picture(ANSWERS, np.array([0, 1, 0])).startswith(b"\x89PNG")
+
+
+def test_balanced_classes_count_the_same_and_shares_of_a_batch_add_up():
+    module = build(ClassificationResult(kind="classification", classes=("cat", "dog", "cow"), class_weights="balanced")).postprocessing()
+    module.fit(np.array([0, 0, 0, 1]))
+    assert module.weight.tolist() == pytest.approx([4 / 6, 2, 0])
+    outputs, targets = torch.randn(6, 3), torch.tensor([0, 0, 1, 0, 1, 1])
+    halves = [module.loss(outputs[part], targets[part]) for part in (slice(0, 3), slice(3, 6))]
+    assert torch.allclose(module.loss(outputs, targets), sum(halves) / 2)
+
+
+def test_without_weights_there_is_nothing_to_save():
+    assert RESULT.postprocessing().state_dict() == {}

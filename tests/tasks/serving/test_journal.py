@@ -31,8 +31,8 @@ def test_the_log_is_complete_after_sigterm(serving, log):
     found = log.latest(100)
     assert found["request_id"].tolist() == [f"one-{number}" for number in range(20)] + ["two#0", "two#1"]
     assert found["answer"].tolist() == ["left"] * 21 + ["right"]
-    assert found["row"].iloc[-1].tolist() == [0, 0, 9, 0]
-    assert found["row"].iloc[-1].dtype == np.uint8
+    assert found["input.image"].iloc[-1].tolist() == [0, 0, 9, 0]
+    assert found["input.image"].iloc[-1].dtype == np.uint8
     assert set(found["version"]) == {1}
 
 

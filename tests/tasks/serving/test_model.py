@@ -4,10 +4,10 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from infra.files import DigestError, digest, read_json, write_json
+from tasks.rows import blank
 from tasks.serving.model import load
 from tasks.serving.refusal import Refusal
 
@@ -20,7 +20,7 @@ def executor():
 
 def test_a_full_queue_sends_requests_back_and_answers_those_that_wait(served, executor):
     model = load("spots", served(1), executor)
-    rows = np.zeros((1024, 2, 2, 1), dtype=np.uint8)
+    rows = blank(model.signature.inputs, 1024)
 
     async def ask_all():
         return await asyncio.gather(*(model.answer(rows) for _ in range(10)), return_exceptions=True)
@@ -44,6 +44,6 @@ def test_a_signature_with_another_input_is_refused(served, executor):
     version = served(1)
     path = Path(version.uri, "signature.json")
     facts = read_json(path)
-    write_json(path, facts | {"input": facts["input"] | {"name": "picture"}})
-    with pytest.raises(ValueError, match=r"signature.json says Tensor\(name='picture'"):
+    write_json(path, facts | {"inputs": [facts["inputs"][0] | {"name": "picture"}]})
+    with pytest.raises(ValueError, match=r"signature.json says .TensorSpec\(name='picture'"):
         load("spots", version.model_copy(update={"digest": digest(Path(version.uri))}), executor)

@@ -52,7 +52,9 @@ def test_a_server_without_models_is_ready_and_says_that_there_are_none(server):
 def test_what_is_wrong_is_named_with_its_value_and_what_is_wanted(serving):
     wrong = {
         "inputs is missing; want a list with one tensor": {},
+        "inputs is 7; want a list with one tensor": {"inputs": 7},
         "inputs[0].name is 'picture'; want 'image'": {"inputs": [ROWS | {"name": "picture"}]},
+        "inputs[1].name is 'image' for the second time; want one tensor": {"inputs": [ROWS, ROWS]},
         "input 'image': datatype is 'FP32'; want 'UINT8'": {"inputs": [ROWS | {"datatype": "FP32"}]},
         "input 'image': shape is [2, 4]; want [1 to 1024, 2, 2, 1]": {"inputs": [ROWS | {"shape": [2, 4]}]},
         "input 'image': shape is [0, 2, 2, 1]; want [1 to 1024, 2, 2, 1]": {"inputs": [ROWS | {"shape": [0, 2, 2, 1]}]},

@@ -23,6 +23,11 @@ def test_null_is_a_missing_number():
         ([[1, 2], 3], "int8", "data[0] is [1, 2]; want whole numbers from -128 to 127 (INT8)"),
         ([], "int8", "data is empty; want whole numbers from -128 to 127 (INT8)"),
         ([1, -1], "uint8", "data[1] is -1; want whole numbers from 0 to 255 (UINT8)"),
+        (["a", 1], "str", "data[1] is 1; want texts or null (BYTES)"),
+        (["a", True], "str", "data[1] is True; want texts or null (BYTES)"),
+        ([{"a": "b"}], "str", "data[0] is {'a': 'b'}; want texts or null (BYTES)"),
+        (["a", "x" * 20_001], "str", "data[1] has 20001 characters; want at most 20000"),
+        (["x" * 20_000, *[""] * 200], "str", "201 texts of up to 20000 characters; want at most 200 such texts a request"),
         ([2**70], "int64", "data[0] is 1180591620717411303424; want whole numbers"),
     ],
 )
@@ -36,3 +41,9 @@ def test_whole_numbers_and_truths_keep_their_values():
     assert numbers([0, 255], "uint8", "").tolist() == [0, 255]
     assert numbers([2**63], "uint64", "").tolist() == [2**63]
     assert numbers([True, False], "bool", "").tolist() == [True, False]
+
+
+def test_a_missing_text_is_empty():
+    values = numbers([["é", None], ["", "日本"]], "str", "")
+    assert values.dtype == object
+    assert values.tolist() == ["é", "", "", "日本"]

@@ -19,7 +19,7 @@ def trained(plan):
     def train(**arguments):
         made, history = plan("trained", **arguments), []
         fit(made, Single(), history.append)
-        return made, history
+        return made, [message for message in history if "epoch" in message]
 
     return train
 

@@ -4,9 +4,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from infra.files import read_json
+from configs.project import Training
+from infra.files import digest, read_json
 from infra.horovod.ranks import RankError, run_on_ranks
-from tasks.training.loop import Adam, Fitting, fit
+from tasks.training.loop import Adam, Fitting, fit, rate
 from tasks.training.strategy import Single
 from tasks.training.train import DivergedError, train_on_ranks
 
@@ -20,15 +21,19 @@ def largest_difference(one, other):
     return max(float((tensor - weights(other)[name]).abs().max()) for name, tensor in weights(one).items())
 
 
+def epochs_of(messages):
+    return [message for message in messages if "epoch" in message]
+
+
 def on_two_ranks(client, plan):
     messages = []
-    return train_on_ranks(client, plan, messages.append), messages
+    return train_on_ranks(client, plan, messages.append), epochs_of(messages)
 
 
 def on_one_process(plan):
     messages = []
     fit(plan, Single(), messages.append)
-    return messages
+    return epochs_of(messages)
 
 
 @pytest.mark.parametrize("epochs", [1, 3])
@@ -38,6 +43,14 @@ def test_two_ranks_reach_the_weights_of_one_process(client, plan, epochs):
     _, messages = on_two_ranks(client, two)
     assert largest_difference(one, two) < 1e-5
     assert [message["loss"] for message in messages] == pytest.approx([message["loss"] for message in before], abs=1e-5)
+    assert [message["accuracy"] for message in messages] == [message["accuracy"] for message in before]
+
+
+def test_two_ranks_of_ddp_reach_the_weights_of_one_process(client, plan):
+    one, two = plan("one", epochs=2, clip=1.0), plan("two", epochs=2, clip=1.0, strategy="ddp", accumulate=2)
+    before = on_one_process(one)
+    _, messages = on_two_ranks(client, two)
+    assert largest_difference(one, two) < 1e-5
     assert [message["accuracy"] for message in messages] == [message["accuracy"] for message in before]
 
 
@@ -79,12 +92,86 @@ def test_without_a_validation_split_the_metric_is_left_out(plan, digits):
     assert set(messages[0]) == {"epoch", "epochs", "loss", "samples_per_s"}
 
 
-def test_every_epoch_sees_every_row_once_in_another_order(plan):
-    fitting = Fitting(plan("order"), Single())
-    fitting.targets = torch.arange(len(fitting.rows))
-    first, second = ([int(row) for _, targets, _, _ in fitting.shares(epoch) for row in targets] for epoch in (1, 2))
-    assert sorted(first) == sorted(second) == list(range(299))
-    assert first != second
+def test_a_killed_training_goes_on_from_its_last_commit_to_the_same_bytes(plan):
+    undisturbed, killed = plan("undisturbed", epochs=3), plan("killed", epochs=3)
+    on_one_process(undisturbed)
+
+    def stop(message):
+        if message.get("committed") == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(killed, Single(), stop)
+    told = on_one_process(killed)
+    assert [message["epoch"] for message in told] == [1, 2, 3]
+    assert digest(killed.checkpoint) == digest(undisturbed.checkpoint)
+    assert not (killed.folder / "commits").exists()
+
+
+def test_a_training_goes_on_in_the_middle_of_an_epoch_on_another_number_of_ranks(client, plan):
+    undisturbed, killed = plan("undisturbed", epochs=2), plan("killed", epochs=2, commit_seconds=1e-9)
+    on_one_process(undisturbed)
+
+    def stop(message):
+        if message.get("committed") == 8:  # of 5 steps an epoch
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(killed, Single(), stop)
+    on_two_ranks(client, killed)
+    assert largest_difference(undisturbed, killed) < 1e-5
+
+
+def test_a_share_computed_in_pieces_gives_the_same_weights(client, plan):
+    whole, pieces, ranks = plan("whole"), plan("pieces", accumulate=3), plan("ranks", accumulate=2)
+    on_one_process(whole)
+    on_one_process(pieces)
+    on_two_ranks(client, ranks)
+    assert largest_difference(whole, pieces) < 1e-5
+    assert largest_difference(whole, ranks) < 1e-5
+
+
+def test_gradients_are_clipped_alike_on_one_process_and_on_two_ranks(client, plan):
+    free, one, two = plan("free"), plan("one", clip=0.1), plan("two", clip=0.1)
+    for each in (free, one):
+        on_one_process(each)
+    on_two_ranks(client, two)
+    assert largest_difference(one, two) < 1e-5
+    assert largest_difference(one, free) > 1e-4
+
+
+def test_compressed_gradients_train_nearly_alike(client, plan):
+    exact, compressed = plan("exact", epochs=5, learning_rate=0.004), plan("compressed", epochs=5, learning_rate=0.004, compression="fp16")
+    _, before = on_two_ranks(client, exact)
+    _, after = on_two_ranks(client, compressed)
+    assert after[-1]["accuracy"] == pytest.approx(before[-1]["accuracy"], abs=0.1)
+
+
+def test_bfloat16_trains(plan):
+    assert on_one_process(plan("bf16", epochs=8, learning_rate=0.004, precision="bfloat16"))[-1]["accuracy"] > 0.7
+
+
+def test_training_stops_when_nothing_gets_better_and_keeps_the_best_weights(plan):
+    made = plan("patient", epochs=40, learning_rate=0.004, patience=2)
+    told = on_one_process(made)
+    scores = [message["accuracy"] for message in told]
+    assert len(told) < 40
+    assert max(scores) == scores[-3]
+    assert evaluate_validation(made) == pytest.approx(max(scores))
+
+
+def evaluate_validation(plan):
+    fitting = Fitting(plan, Single(), lambda _: None)
+    fitting.model.load_state_dict(weights(plan))
+    return fitting.validate()["accuracy"]
+
+
+def test_the_learning_rate_rises_and_falls_as_its_schedule_says():
+    warm = Training(learning_rate=0.1, warmup=0.5)
+    assert [round(rate(warm, step, 8), 4) for step in (0, 4, 6, 8)] == [0.004, 0.1, 0.05, 0.0]
+    linear = Training(learning_rate=0.1, warmup=0, schedule="linear")
+    assert [round(rate(linear, step, 8), 4) for step in (0, 4, 8)] == [0.1, 0.05, 0.0]
+    assert rate(Training(learning_rate=0.1, warmup=0, schedule="constant"), 7, 8) == 0.1
 
 
 def test_the_checkpoint_says_what_it_was_made_from(plan, dataset):

@@ -6,28 +6,45 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from configs.data import Split, Versioning
 from infra.files import digest, whole_folder
-from tasks.dataset import read, write
+from tasks.dataset import read, stored, write
 from tasks.records import LabelReport
+from tasks.versioning.difference import difference
 from tasks.versioning.repository import Repository
-from tasks.versioning.split import counts, split_of
-from tasks.versioning.version import Changes, changes, make_version
+from tasks.versioning.split import Splitter, splitter
+from tasks.versioning.version import make_version
+
+SPLIT = Split(train=0.7, validation=0.1)
 
 
 def labelled(folder, rows):
+    return of_frames(folder, [pd.DataFrame({"id": [f"r{n}" for n in range(rows)], "x": [float(n) for n in range(rows)], "label": "a"})])
+
+
+def of_frames(folder, frames):
     with whole_folder(folder) as partial:
-        write([pd.DataFrame({"id": [f"r{n}" for n in range(rows)], "x": [float(n) for n in range(rows)], "label": "a"})], partial)
+        write(frames, partial)
     nothing = {"agreement": 1.0, "annotators": (), "relabelled": 0, "suspects": None, "suspected": 0, "failures": ()}
-    return LabelReport(uri=str(folder), digest=digest(folder), rows=rows, **nothing)
+    return LabelReport(uri=str(folder), digest=digest(folder), rows=sum(map(len, frames)), **nothing)
+
+
+@pytest.fixture
+def data():
+    """The folder of real data sets."""
+    folder = Path(os.environ.get("GYRE_DATA", Path(__file__).parents[4] / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no data sets in {folder}; set GYRE_DATA")
+    return folder
 
 
 @pytest.fixture
 def make(tmp_path):
     repository = Repository(tmp_path / "home" / "data", str(tmp_path / "remote"))
-    return lambda labels: make_version("wine", labels, Versioning(), repository, tmp_path / "home" / "datasets")
+    return lambda labels: make_version("wine", labels, ("x",), Versioning(), repository, tmp_path / "home" / "datasets")
 
 
 def test_the_same_rows_are_the_same_version_and_others_the_next(make, tmp_path):
@@ -37,7 +54,7 @@ def test_the_same_rows_are_the_same_version_and_others_the_next(make, tmp_path):
     assert (first.tag, second.tag) == ("wine/v1", "wine/v2")
     assert make(few) == first
     assert len(read(first)) == 40
-    assert changes(second, first) == Changes(added=20, removed=0, changed=0)
+    assert difference(Path(first.uri), Path(second.uri), "label").summary == "20 rows added, 0 removed, 0 changed"
 
 
 def test_a_run_killed_between_commit_and_tag_is_finished_by_the_next(make, tmp_path):
@@ -58,17 +75,85 @@ def test_git_and_dvc_alone_fetch_a_version(make, tmp_path):
     assert digest(clone / "wine") == first.digest
 
 
+def sides(table, split=SPLIT, columns=("text",)):
+    return Splitter(split, columns)(table)["split"].to_pylist()
+
+
 def test_a_row_keeps_its_split_when_others_come():
-    ids = pd.Series([f"scan-{n}" for n in range(3000)])
-    split = Split(train=0.7, validation=0.1)
-    sides = split_of(ids, split)
-    assert (split_of(ids[1000:], split) == sides[1000:]).all()
-    assert abs(counts(sides, split)["train"] / 3000 - 0.7) < 0.03
+    table = pa.table({"text": [f"message {n}" for n in range(3000)]})
+    assert sides(table[1000:]) == sides(table)[1000:]
+    assert abs(sides(table).count("train") / 3000 - 0.7) < 0.03
+
+
+def test_copies_of_a_text_or_an_image_fall_on_one_side():
+    texts = pa.table({"text": [text for n in range(300) for text in (f"Buy  NOW {n}", f"buy now {n} ")]})
+    pixels = pa.table(
+        {"image": [[n % 7, n % 250, 3] for n in range(300) for _ in range(2)]}, schema=pa.schema([("image", pa.list_(pa.uint8()))])
+    )
+    for found in (sides(texts), sides(pixels, columns=("image",))):
+        assert found[::2] == found[1::2]
+        assert set(found) == {"train", "validation", "test"}
+
+
+def test_the_duplicate_messages_of_real_data_never_straddle(data):
+    lines = (data / "text" / "sms_spam.tsv").read_text(encoding="utf-8").splitlines()
+    texts = [line.partition("\t")[2] for line in lines]
+    found = {}
+    for text, side in zip(texts, sides(pa.table({"text": texts})), strict=True):
+        found.setdefault(text, set()).add(side)
+    assert len(texts) - len(found) == 403
+    assert all(len(each) == 1 for each in found.values())
+
+
+def test_rows_of_a_group_stay_together():
+    table = pa.table({"text": [str(n) for n in range(2000)], "person": [n % 400 for n in range(2000)]})
+    found = sides(table, Split(by="group", column="person"))
+    assert all(found[n] == found[n + 400] for n in range(1600))
+
+
+def test_by_time_the_oldest_rows_train_and_the_newest_test(tmp_path):
+    moments = pd.date_range("2024-01-01", periods=1000, freq="h").to_list()
+    write([pd.DataFrame({"when": moments[500:]}), pd.DataFrame({"when": moments[:500]})], tmp_path)
+    put = splitter(tmp_path, Split(by="time", column="when"), ())
+    found = put(pa.table({"when": pa.array(moments, pa.timestamp("us"))}))["split"].to_pylist()
+    assert found == sorted(found, key=["train", "validation", "test"].index)
+    assert abs(put.checked()["train"] - 700) <= 1
 
 
 def test_an_empty_split_is_named():
+    put = Splitter(Split(), ("text",))
+    put(pa.table({"text": ["only"]}))
     with pytest.raises(ValueError, match="no row of 1 falls into"):
-        counts(split_of(pd.Series(["only"]), Split()), Split())
+        put.checked()
+
+
+def test_versions_share_the_parts_that_did_not_change(make, tmp_path):
+    frames = [
+        pd.DataFrame({"id": [f"{part}-{n}" for n in range(40)], "x": [float(n) for n in range(40)], "label": "a"}) for part in range(20)
+    ]
+    first = make(of_frames(tmp_path / "first", frames))
+    frames[7].loc[3, "label"] = "b"
+    second = make(of_frames(tmp_path / "second", frames))
+    inodes = [{path.stat().st_ino for path in Path(version.uri).iterdir()} for version in (first, second)]
+    assert len(inodes[0] & inodes[1]) == 19
+    objects = [path for path in (tmp_path / "remote").rglob("*") if path.is_file() and path.suffix != ".dir"]
+    assert len(objects) == 21
+    found = difference(Path(first.uri), Path(second.uri), "label")
+    assert (found.summary, found.labels) == ("0 rows added, 0 removed, 1 changed", (("a", "b", 1),))
+
+
+def test_surplus_versions_go_and_those_that_a_model_needs_stay(make, tmp_path):
+    for rows in (40, 41, 42, 43):
+        made = make(labelled(tmp_path / str(rows), rows))
+    repository = Repository(tmp_path / "home" / "data", str(tmp_path / "remote"))
+    assert repository.surplus("wine", 1, {2}) == [1, 3]
+    repository.remove("wine", [1, 3])
+    assert list(repository.versions("wine")) == [2, 4]
+    repository.checkout("wine", 2, tmp_path / "second")
+    assert len(read(stored(tmp_path / "second"))) == 41
+    with pytest.raises(ValueError, match="wine: no version 3; there are 2, 4"):
+        repository.checkout("wine", 3, tmp_path / "third")
+    assert made.version == 4
 
 
 def test_the_repo_does_not_depend_on_the_users_git_configuration(make, tmp_path, monkeypatch):

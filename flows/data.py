@@ -1,0 +1,145 @@
+"""`gyre data`: what goes into a model, looked at and looked after."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from configs.load import load
+from configs.project import Project
+from flows.terminal import Json, ProjectName, console, emit, enter, print_rows
+from infra.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, help="Look at a source, propose rules, and compare, fetch or clear versions of a data set.")
+Version = Annotated[str, typer.Argument(metavar="VERSION", help="Such as 3 or v3.")]
+
+
+@app.command()
+def infer(
+    source: Annotated[str, typer.Argument(help="A file, or a URL: s3://, https://, postgresql://...")],
+    table: Annotated[str | None, typer.Option(help="Of a database: the table to look at.")] = None,
+) -> None:
+    """Print the `source` section for a file, URL or database: types, missing values, units, a key; with what was noticed."""
+    from tasks.ingestion.infer import infer as inferred
+    from tasks.ingestion.infer import to_yaml
+    from tasks.ingestion.sniff import sniffed
+
+    enter()
+    sys.stdout.write(to_yaml(inferred(sniffed(source, table))))
+
+
+@app.command()
+def propose(
+    project: ProjectName, version: Annotated[str | None, typer.Option(help="The good version; by default the newest.")] = None
+) -> None:
+    """Print the `expectations` that a good version's rows keep, with margins, for a person to edit."""
+    from tasks.dataset import part_paths
+    from tasks.validation.propose import propose as proposed
+    from tasks.validation.propose import to_yaml
+
+    settings, config = of(project)
+    folder = laid_out(settings, config.name, number_of(version) if version else newest(settings, config.name))
+    sys.stdout.write(to_yaml(proposed(part_paths(folder), ignore=("origin", "origin_line", "split"))))
+
+
+@app.command()
+def versions(project: ProjectName, json: Json = False) -> None:
+    """List a project's data set versions: rows, splits, commit."""
+    settings, config = of(project)
+    found = repository(settings, config).described(config.name)
+    emit(found) if json else print_rows(found)
+
+
+@app.command()
+def diff(project: ProjectName, before: Version, now: Version, json: Json = False) -> None:
+    """What changed between two versions: rows, columns, labels, statistics."""
+    from dataclasses import asdict
+
+    from tasks.result import build
+    from tasks.versioning.difference import difference
+
+    settings, config = of(project)
+    old, new = (laid_out(settings, config.name, number_of(version)) for version in (before, now))
+    found = difference(old, new, build(config.result).label)
+    if json:
+        emit(asdict(found))
+        return
+    console.print(f"[bold]{found.summary}[/]")
+    for title, columns in (("columns added", found.columns_added), ("columns removed", found.columns_removed)):
+        if columns:
+            console.print(f"{title}: {', '.join(columns)}")
+    if found.labels:
+        print_rows([{"label before": was, "label now": is_now, "rows": rows} for was, is_now, rows in found.labels])
+    print_rows(list(found.statistics))
+
+
+@app.command()
+def checkout(project: ProjectName, version: Version, folder: Annotated[Path, typer.Argument(help="A new folder.")]) -> None:
+    """Put a version's rows, Parquet parts, into a new folder."""
+    settings, config = of(project)
+    repository(settings, config).checkout(config.name, number_of(version), folder)
+    console.print(f"{config.name} v{number_of(version)} is in {folder}")
+
+
+@app.command()
+def gc(
+    project: ProjectName,
+    keep: Annotated[int, typer.Option(min=1, help="Newest versions that stay in any case.")] = 5,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove them; without it they are only listed.")] = False,
+) -> None:
+    """Remove old versions that no registered model was trained on, here and in the remote."""
+    import shutil
+
+    from tasks.deployment.registry import registered
+
+    settings, config = of(project)
+    repo = repository(settings, config)
+    needed = {number_of(str(model["dataset"]).rpartition("/")[2]) for model in registered() if model["model"] == config.name}
+    surplus = repo.surplus(config.name, keep, needed)
+    console.print(f"{'Removing' if yes else 'Would remove'}: {', '.join(f'v{version}' for version in surplus) or 'nothing'}")
+    if yes and surplus:
+        repo.remove(config.name, surplus)
+        for version in surplus:
+            shutil.rmtree(settings.home / "datasets" / config.name / f"v{version}", ignore_errors=True)
+
+
+def of(project: str) -> tuple[Settings, Project]:
+    """The installation and the project."""
+    settings = enter()
+    return settings, load(project, folder=settings.projects)
+
+
+def repository(settings: Settings, config: Project) -> Any:
+    """The data repo. Raises ValueError where no cycle has made it yet."""
+    from tasks.versioning.task import repository_of
+
+    found = repository_of(config.versioning, settings)
+    if not (found.root / ".git").is_dir():
+        raise ValueError(f"{config.name}: no version yet in {found.root}; `gyre run {config.name}` makes one")
+    return found
+
+
+def number_of(version: str) -> int:
+    """The number in 3 or v3. Raises ValueError."""
+    text = version.removeprefix("v")
+    if not text.isdigit():
+        raise ValueError(f"{version!r} is no version; want a number such as 3 or v3")
+    return int(text)
+
+
+def newest(settings: Settings, project: str) -> int:
+    """The newest version that is laid out."""
+    found = [int(path.name[1:]) for path in (settings.home / "datasets" / project).glob("v*")]
+    if not found:
+        raise ValueError(f"{project}: no version yet; `gyre run {project}` makes one")
+    return max(found)
+
+
+def laid_out(settings: Settings, project: str, version: int) -> Path:
+    """The folder of a version's parts. Raises ValueError naming those that are there."""
+    folder = settings.home / "datasets" / project / f"v{version}"
+    if not folder.is_dir():
+        there = ", ".join(sorted(path.name for path in folder.parent.glob("v*"))) or "none"
+        raise ValueError(f"{project}: no version {version}; there are {there}")
+    return folder

@@ -1,0 +1,41 @@
+"""What every verb of the `gyre` command shares: the installation it works on, and how it prints."""
+
+import os
+import sys
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from infra.settings import Settings
+
+console = Console()
+errors = Console(stderr=True)
+
+ProjectName = Annotated[str, typer.Argument(metavar="PROJECT", help="A project's name (configs/<name>.yaml), or the path of a YAML file.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+
+
+def enter() -> Settings:
+    """The installation's settings, with its environment in force for every library imported from here on."""
+    settings = Settings()
+    os.environ.update(settings.environment())
+    return settings
+
+
+def emit(value: Any) -> None:
+    """One JSON value on standard output."""
+    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode() + "\n")
+
+
+def print_rows(rows: list[dict[str, Any]]) -> None:
+    """Rows as a table with the first row's keys as its head."""
+    if not rows:
+        console.print("[dim]none[/]")
+        return
+    table = Table(*rows[0], box=None, header_style="dim")
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    console.print(table)

@@ -1,0 +1,23 @@
+"""A search for better hyperparameters on a project's rows. Started by a person; the same search again goes on where it stood."""
+
+from prefect import State, flow
+from prefect.states import Completed
+
+from configs.load import load
+from flows.cycle import dataset_of
+from infra.settings import Settings
+from tasks.records import SearchReport
+from tasks.training.task import tune as search
+
+
+@flow(flow_run_name="{project}", log_prints=True)
+def tune(project: str, overrides: dict[str, str] | None = None) -> State[SearchReport]:
+    """The project's rows as a version, then trials on it until the budget of `search` is spent.
+
+    project: name of a project, or path of its YAML
+    overrides: dotted keys of the YAML with the values to use instead, such as {"search.trials": "50"}
+    """
+    config = load(project, overrides, Settings().projects)
+    dataset = dataset_of(config)
+    report = search(dataset, config.intake, config.result, config.training, config.search, config.cluster)
+    return Completed(message=report.summary, data=report)

@@ -1,0 +1,110 @@
+"""Rows that repeat a key: the last stays. Found by DuckDB on disk and in bounded memory, whatever the number of rows."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tasks.dataset import part_paths, tables, write_tables
+
+Hashes = npt.NDArray[np.uint64]
+ROWS_A_PASS = 2_000_000
+"""Ids whose hashes are sorted at once; more rows are more passes, not more memory."""
+MEMORY = "384MiB"
+
+
+@contextmanager
+def database(folder: Path) -> Iterator[Any]:
+    """A DuckDB of two threads and bounded memory that spills beside the data."""
+    import duckdb
+
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".duckdb-") as spill:
+        options: dict[str, Any] = {"memory_limit": MEMORY, "temp_directory": spill, "threads": 2, "preserve_insertion_order": False}
+        with duckdb.connect(str(Path(spill) / "work.duckdb"), config=options) as opened:
+            yield opened
+
+
+@contextmanager
+def hasher() -> Iterator[Callable[[pa.ChunkedArray], Hashes]]:
+    """A function that gives the hashes of a column of ids [rows]."""
+    import duckdb
+
+    with duckdb.connect(config={"threads": 1}) as opened:
+
+        def hashes(ids: pa.ChunkedArray) -> Hashes:
+            opened.register("ids", pa.table({"id": ids}))
+            return np.asarray(opened.execute("SELECT hash(id) AS hash FROM ids").fetchnumpy()["hash"])
+
+        yield hashes
+
+
+def drop_repeated(folder: Path, hashes: list[Path]) -> int:
+    """Leaves only the last row of every `id` in a folder of parts; returns how many went. Parts without one keep their bytes.
+
+    hashes: files with the hash of every id in the folder
+    """
+    doubtful = repeated_hashes(hashes)
+    if not len(doubtful):
+        return 0
+    paths = part_paths(folder)
+    with database(folder.parent) as opened:
+        opened.register("doubtful", pa.table({"hash": doubtful}))
+        mark_losers(opened, paths)
+        return sum(without(path, losers(opened, path)) for path in paths)
+
+
+def repeated_hashes(files: list[Path]) -> Hashes:
+    """The hashes that come more than once, each once; different ids may share one, which is for the ids themselves to tell."""
+    rows = sum(path.stat().st_size // 8 for path in files)
+    bits = max(0, (rows // ROWS_A_PASS).bit_length())
+    found = []
+    for number in range(2**bits):
+        mine = np.sort(np.concatenate([np.empty(0, np.uint64), *(chosen(path, bits, number) for path in files)]))
+        found.append(np.unique(mine[1:][mine[1:] == mine[:-1]]))
+    return np.concatenate(found)
+
+
+def chosen(path: Path, bits: int, number: int) -> Hashes:
+    """A file's hashes whose first bits are `number`."""
+    hashes = np.fromfile(path, np.uint64)
+    return hashes[hashes >> np.uint64(64 - bits) == number] if bits else hashes
+
+
+def mark_losers(opened: Any, paths: list[Path]) -> None:
+    """The table `losers`: the file and row of every row that a later one repeats."""
+    opened.execute(
+        "CREATE TABLE losers AS SELECT filename, file_row_number AS number FROM ("
+        "SELECT filename, file_row_number, row_number() OVER (PARTITION BY id ORDER BY filename DESC, file_row_number DESC) AS place "
+        "FROM read_parquet(?, filename = true, file_row_number = true) WHERE hash(id) IN (SELECT hash FROM doubtful)) WHERE place > 1",
+        [[str(path) for path in paths]],
+    )
+
+
+def losers(opened: Any, path: Path) -> "np.ndarray[Any, Any]":
+    """The rows of a part that go."""
+    query = "SELECT number FROM losers WHERE filename = ? ORDER BY number"
+    found: np.ndarray[Any, Any] = opened.execute(query, [str(path)]).fetchnumpy()["number"]
+    return found
+
+
+def without(path: Path, rows: "np.ndarray[Any, Any]") -> int:
+    """Writes a part again without some of its rows; returns how many."""
+    if len(rows):
+        write_tables(remaining(path, rows), path)
+    return len(rows)
+
+
+def remaining(path: Path, rows: "np.ndarray[Any, Any]") -> Iterator[pa.Table]:
+    """A part's row groups without some rows."""
+    start = 0
+    for table in tables(path):
+        mine = rows[(rows >= start) & (rows < start + len(table))] - start
+        mask = np.ones(len(table), bool)
+        mask[mine] = False
+        start += len(table)
+        yield table.filter(pa.array(mask))

@@ -1,0 +1,104 @@
+"""Columns of other sources beside a source's rows, by DuckDB on disk: the joined table may be larger than memory."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from configs.data import Join
+from configs.project import Intake as IntakeSection
+from infra.files import whole_file
+from tasks.dataset import ROWS_A_PART, part_writer
+from tasks.ingestion.contract import conform
+from tasks.ingestion.duplicates import database
+from tasks.ingestion.location import name_of
+from tasks.ingestion.readers import LINE
+from tasks.ingestion.sources import pieces
+from tasks.ingestion.stream import ahead, even
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows to join, in a Parquet file under the home."""
+
+    path: Path
+    key: str
+    """Changes with the rows and with how they are joined."""
+    on: str
+    how: str
+    name: str
+
+
+def tables(joins: tuple[Join, ...], intake: IntakeSection, label: str, kept: Path) -> tuple[Table, ...]:
+    """Reads the joined sources, each once: what is unchanged is not read again. Raises ValueError where `on` is absent or not unique."""
+    return tuple(table(join, intake, label, kept) for join in joins)
+
+
+def table(join: Join, intake: IntakeSection, label: str, kept: Path) -> Table:
+    """One joined source as a file."""
+    name, found = f"join with {name_of(join.source)}", pieces(join.source, intake, label, kept)
+    how = join.source.model_dump(include={"columns", "extra", "rows", "csv", "limits"}, mode="json")
+    facts = json.dumps([[piece.slice.id for piece in found], how, join.on, join.how], sort_keys=True)
+    key = hashlib.sha256(facts.encode()).hexdigest()[:24]
+    path = kept / f"join-{key}.parquet"
+    if not path.exists():
+        with whole_file(path) as temporary:
+            with part_writer(temporary) as add:
+                for piece in found:
+                    for rows in ahead(piece.slice.tables, piece.source.limits.seconds, name):
+                        add(conform(rows.drop_columns([LINE]), piece.source.columns, piece.source.extra, name))
+            check_unique(temporary, join.on, name)
+    return Table(path, key, join.on, join.how, name)
+
+
+def check_unique(path: Path, on: str, name: str) -> None:
+    """Raises ValueError where `on` is absent, or a value comes twice: the join would double rows."""
+    import duckdb
+
+    with database(path.parent) as opened:
+        quoted = '"' + on.replace('"', '""') + '"'
+        try:
+            repeated = f"SELECT {quoted}, count(*) FROM read_parquet(?) WHERE {quoted} IS NOT NULL GROUP BY 1 HAVING count(*) > 1"  # noqa: S608
+            found = opened.execute(f"{repeated} ORDER BY 1 LIMIT 1", [str(path)]).fetchone()
+        except duckdb.BinderException:
+            raise ValueError(f"{name}: no column {on!r} (source.join.on)") from None
+    if found:
+        raise ValueError(f"{name}: {on} {found[0]!r} comes {found[1]} times; a join would double rows, so make it unique there")
+
+
+def joined(rows: Iterable[pa.Table], others: tuple[Table, ...], name: str) -> Iterator[pa.Table]:
+    """Rows with the columns of the others beside them, in the same order; a part's worth of rows is joined at once."""
+    if not others:
+        yield from rows
+        return
+    with ExitStack() as stack:
+        opened = stack.enter_context(database(others[0].path.parent))
+        for big in even(rows, ROWS_A_PART):
+            for other in others:
+                big = one_joined(opened, big, other, name)  # noqa: PLW2901
+            yield from even([big])
+
+
+def one_joined(opened: Any, rows: pa.Table, other: Table, name: str) -> pa.Table:
+    """Rows joined with one other table. Raises ValueError where `on` is absent, or a joined column is there already."""
+    if other.on not in rows.column_names:
+        raise ValueError(f"{name}: no column {other.on!r} (source.join.on); it has {', '.join(rows.column_names)}")
+    opened.register("here", rows.append_column("gyre row", pa.array(range(len(rows)), pa.int64())))
+    try:
+        there = [column[0] for column in opened.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(other.path)]).fetchall()]
+        if twice := sorted((set(there) - {other.on}) & set(rows.column_names)):
+            raise ValueError(f"{other.name}: column {twice[0]!r} is in both; leave it out there (source.columns, extra: ignore)")
+        on = '"' + other.on.replace('"', '""') + '"'
+        found = opened.execute(
+            f'SELECT * FROM here {other.how.upper()} JOIN (SELECT * FROM read_parquet(?)) AS there USING ({on}) ORDER BY "gyre row"',  # noqa: S608
+            [str(other.path)],
+        ).to_arrow_table()
+    finally:
+        opened.unregister("here")
+    lines = found[LINE]
+    return found.drop_columns(["gyre row", LINE]).append_column(LINE, lines)

@@ -1,0 +1,187 @@
+"""CSV files: a large file of this machine is cut into pieces that workers parse side by side, any other is streamed.
+
+Values are text; the contract gives them types afterwards, but for columns that need no cleaning, which Arrow's parser reads as what they
+are. Lines, columns and memory are bounded before anything is parsed.
+"""
+
+import csv
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv as arrow_csv
+
+from configs.data import Csv, Limits, Source
+from tasks.ingestion.location import File, matched
+from tasks.ingestion.readers import LINE, ChangedError, Slice
+from tasks.ingestion.readers.csv_pieces import BLOCK, Piece, cut, texts, too_long, whole_rows
+
+Types = Mapping[str, pa.DataType]
+PLAIN = {"integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_(), "timestamp": pa.timestamp("us")}
+"""Contract types that the parser may read at once."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a file is parsed."""
+
+    file: File
+    csv: Csv
+    limits: Limits
+    names: tuple[str, ...]
+    types: Types
+
+
+def slices(source: Source) -> list[Slice]:
+    """The files' slices, in the order of their names. Raises ValueError naming a file that cannot be read, and why."""
+    found = []
+    for file in matched(source):
+        names, start = header(file, source.csv, source.limits)
+        form = Form(file, source.csv, source.limits, names, plain_types(source))
+        pieces = cut(file, source.csv, source.limits, start) if names else []
+        if pieces is None:
+            found.append(Slice(file.name, [file.content(), names], partial(streamed, form)))
+        else:
+            found += [Slice(file.name, [piece.digest, piece.line, names], partial(parsed, form, piece)) for piece in pieces]
+    return found or [Slice(file.name, [file.content(), names], partial(empty, names))]
+
+
+def empty(names: tuple[str, ...]) -> Iterator[pa.Table]:
+    """A table without rows: a file that is only a header."""
+    yield pa.table({name: pa.array([], pa.string()) for name in names} | {LINE: pa.array([], pa.int64())})
+
+
+def plain_types(source: Source) -> dict[str, pa.DataType]:
+    """The source's columns that need no cleaning, by the contract; a chunk that has other texts in one falls back to text."""
+    plain = {name: column for name, column in source.columns.items() if column.type in PLAIN}
+    return {
+        column.source or name: PLAIN[column.type]
+        for name, column in plain.items()
+        if set(column.missing) <= {""} and not (column.suffix or column.thousands or column.format) and column.decimal == "."
+    }
+
+
+def header(file: File, form: Csv, limits: Limits) -> tuple[tuple[str, ...], int]:
+    """The columns' names and where the rows begin, in bytes. Raises ValueError where the first line alone shows that the file is none."""
+    with file.open(file.compression()) as stream:
+        line = stream.readline(limits.line_bytes + 1)
+    if len(line) > limits.line_bytes:
+        raise ValueError(too_long(file, 1, limits))
+    mark = 3 if line.startswith(b"\xef\xbb\xbf") else 0
+    try:
+        text = line[mark:].decode(form.encoding).lstrip("\ufeff").rstrip("\r\n\0")
+    except UnicodeDecodeError as error:
+        if form.encoding.lower().replace("_", "-").startswith("utf-16"):
+            text = line[: len(line) // 2 * 2].decode(form.encoding, "ignore").lstrip("\ufeff").rstrip("\r\n\0")
+        else:
+            raise ValueError(f"{file.name}: line 1 is not {form.encoding} ({error.reason}); set source.csv.encoding") from None
+    first = fields(text, form)
+    if len(first) > limits.columns:
+        raise ValueError(f"{file.name}: has {len(first):,} columns; at most {limits.columns:,} are read (source.limits.columns)")
+    if form.names:
+        return form.names, mark
+    if repeated := sorted({name for name in first if first.count(name) > 1}):
+        raise ValueError(f"{file.name}: column {repeated[0]!r} comes twice; name the columns in source.csv.names")
+    return tuple(first), len(line)
+
+
+def fields(line: str, form: Csv) -> list[str]:
+    """The values of one line."""
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if form.quote else csv.QUOTE_NONE
+    csv.field_size_limit(2**31 - 1)
+    return next(csv.reader([line], delimiter=form.delimiter, quotechar=form.quote or None, quoting=quoting), [])
+
+
+def parsed(form: Form, piece: Piece) -> Iterator[pa.Table]:
+    """A piece's rows. Raises ChangedError where its bytes are no longer those that were looked at."""
+    digest, line, rest = hashlib.sha256(), piece.line, b""
+    with form.file.open() as stream:
+        stream.seek(piece.start)
+        for start in range(piece.start, piece.stop, BLOCK):
+            block = stream.read(min(BLOCK, piece.stop - start))
+            digest.update(block)
+            end = len(block) if start + BLOCK >= piece.stop else block.rfind(b"\n") + 1
+            chunk, rest = rest + block[:end], block[end:]
+            if chunk:
+                yield with_lines(parse(chunk, form, line), chunk, line)
+                line += chunk.count(b"\n")
+    if digest.hexdigest() != piece.digest:
+        raise ChangedError(f"{form.file.name}: changed while it was read; run the cycle again")
+
+
+def parse(chunk: bytes, form: Form, line: int) -> pa.Table:
+    """Whole lines as a table: plain numbers as numbers where all are, else as text. Raises ValueError naming the line."""
+    reading = arrow_csv.ReadOptions(
+        column_names=form.names, use_threads=False, block_size=max(len(chunk) + 1, 1024), encoding=form.csv.encoding
+    )
+    for types in (form.types, {}) if form.types else ({},):
+        try:
+            return arrow_csv.read_csv(
+                pa.BufferReader(chunk), read_options=reading, parse_options=dialect(form.csv), convert_options=conversion(form, types)
+            )
+        except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+            if not types or "Expected" in str(error):
+                raise ValueError(explained(str(error), form.file, line)) from None
+    raise AssertionError("the last attempt returns or raises")
+
+
+def streamed(form: Form) -> Iterator[pa.Table]:
+    """The rows of a file whose quoted values hold line breaks, that is packed, or lies elsewhere."""
+    plain = replace(form, csv=form.csv.model_copy(update={"encoding": "utf-8"}))
+    line, head = 1, not form.csv.names
+    try:
+        for rows in whole_rows(texts(form.file, form.csv.encoding), form.file, form.csv, form.limits):
+            chunk = rows[rows.find(b"\n") + 1 or len(rows) :] if head else rows
+            line, head = line + head, False
+            if chunk:
+                yield with_lines(parse(chunk, plain, line), chunk, line)
+                line += chunk.count(b"\n")
+    except UnicodeDecodeError:
+        raise ValueError(explained("UTF8", form.file, line)) from None
+
+
+def dialect(form: Csv) -> arrow_csv.ParseOptions:
+    """Arrow's options of how values are separated."""
+    return arrow_csv.ParseOptions(delimiter=form.delimiter, quote_char=form.quote or False, newlines_in_values=bool(form.quote))
+
+
+def conversion(form: Form, types: Types) -> arrow_csv.ConvertOptions:
+    """Arrow's options of what values become: an empty value is none."""
+    kinds = {name: types.get(name, pa.string()) for name in form.names}
+    return arrow_csv.ConvertOptions(column_types=kinds, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=True)
+
+
+def explained(error: str, file: File, line: int) -> str:
+    """What Arrow says, with the line in the file and the key to set."""
+    if "UTF8" in error:
+        return f"{file.name}: from line {line} on: text that is not in the encoding; set source.csv.encoding"
+    if found := re.search(r"Row #(\d+): (.*)", error, re.DOTALL):
+        return f"{file.name}: line {line + int(found[1]) - 1}: {found[2][:300]}; mend the line, or set source.csv.delimiter or quote"
+    return f"{file.name}: from line {line} on: {error[:300]}"
+
+
+def with_lines(table: pa.Table, chunk: bytes, line: int) -> pa.Table:
+    """A table with LINE: every line a row, but for blank ones and for line breaks inside values."""
+    lines = chunk.count(b"\n") + (not chunk.endswith(b"\n"))
+    numbers: npt.NDArray[Any] = np.arange(line, line + lines)
+    if lines != len(table):
+        full = numbers[[bool(text.strip(b"\r")) for text in chunk.split(b"\n")[:lines]]]
+        numbers = full if len(full) == len(table) else line + row_starts(table)
+    return table.append_column(LINE, pa.array(numbers, pa.int64()))
+
+
+def row_starts(table: pa.Table) -> npt.NDArray[np.int64]:
+    """Lines before each row [rows], line breaks inside values counted."""
+    breaks = np.ones(len(table), np.int64)
+    for column in table.columns:
+        if pa.types.is_string(column.type):
+            breaks += pc.fill_null(pc.count_substring(column, "\n"), 0).to_numpy()
+    starts: npt.NDArray[np.int64] = np.cumsum(breaks) - breaks
+    return starts

@@ -1,0 +1,52 @@
+"""A user's own reader: a function by import path (tasks/ingestion/sources.py says what it gives)."""
+
+import hashlib
+import inspect
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from configs.data import Source
+from infra.imports import resolve
+from tasks.ingestion.location import name_of
+from tasks.ingestion.readers import Slice, counted
+
+Partition = Callable[[], Any] | Any
+"""A function that gives a pandas DataFrame or an Arrow table, or such a table."""
+
+
+def slices(source: Source) -> list[Slice]:
+    """A slice a partition. Raises ValueError where the reader gives none, or takes other options."""
+    reader = bound(source)
+    found = reader()
+    if not isinstance(found, list) or not found:
+        raise ValueError(f"{name_of(source)}: returned {found!r:.80}; want a list of functions or tables, one a partition")
+    own = getattr(reader.func, "fingerprint", None)
+    code = hashlib.sha256(Path(inspect.getsourcefile(reader.func) or "").read_bytes()).hexdigest()
+    facts = [code, source.options, str(own(**source.options)) if own else None]
+    return [Slice(source.reader, [facts, number], partial(read, piece)) for number, piece in enumerate(found)]
+
+
+def read(partition: Partition) -> Iterator[pa.Table]:
+    """A partition's rows. Raises TypeError where it is none."""
+    rows = partition if isinstance(partition, (pd.DataFrame, pa.Table)) else partition()
+    if isinstance(rows, pd.DataFrame):
+        rows = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(None)
+    if not isinstance(rows, pa.Table):
+        raise TypeError(f"{partition!r:.80}: gave {type(rows).__name__}; want a pandas DataFrame or an Arrow table")
+    return counted(iter([rows]))
+
+
+def bound(source: Source) -> partial[Any]:
+    """The user's reader with its options. Raises ValueError where they do not fit its arguments."""
+    reader = resolve(source.reader)
+    try:
+        inspect.signature(reader).bind(**source.options)
+    except TypeError as error:
+        takes = ", ".join(inspect.signature(reader).parameters)
+        raise ValueError(f"{name_of(source)}: {error}; source.options may have {takes or 'nothing'}") from None
+    return partial(reader, **source.options)

@@ -1,0 +1,184 @@
+"""Rows of a database by SQLAlchemy, through a server-side cursor; a table may be cut into ranges that are read side by side.
+
+What was read is known by its content; with a `watermark`, by its range alone: each run adds one range above the last, which never changes.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from configs.data import Source, Sql
+from infra.files import read_json, write_json
+from tasks.ingestion.location import expanded, expanded_value, hidden, name_of, place
+from tasks.ingestion.readers import ChangedError, Slice, counted
+
+ROWS_A_FETCH = 10_000
+Range = tuple[Any, Any, bool]
+"""Above or from (the third: whether from is included), up to and including; None: no end."""
+ALL: Range = (None, None, True)
+
+
+def slices(source: Source, kept: Path) -> list[Slice]:
+    """A slice a range. Raises ValueError naming the source without its password where the database does not answer or has no such rows."""
+    sql, origin = form(source), table_name(source)
+    if source.watermark:
+        ranges = ledger(source, kept)
+        return [Slice(origin, [source.watermark, *map(str, each)], partial(read, source, each, None)) for each in ranges]
+    with connection(source) as connected:
+        ranges = pieces(connected, source, sql)
+        digests = [digest(fetched(connected, source, each)) for each in ranges]
+    return [Slice(origin, [content, each], partial(read, source, each, content)) for each, content in zip(ranges, digests, strict=True)]
+
+
+def form(source: Source) -> Sql:
+    """What is read."""
+    assert source.sql is not None  # noqa: S101 - the schema says so
+    return source.sql
+
+
+def table_name(source: Source) -> str:
+    """The `origin` of rows: the table, or that it was a query."""
+    return form(source).table or "query"
+
+
+@contextmanager
+def connection(source: Source) -> Iterator[sa.Connection]:
+    """An open connection; what goes wrong is a ValueError that names the source and holds no password."""
+    template = place(source)
+    try:
+        engine = sa.create_engine(expanded(template), poolclass=sa.NullPool, connect_args=expanded_value(source.options))
+        with engine.connect() as connected:
+            yield connected.execution_options(stream_results=True, yield_per=ROWS_A_FETCH)
+    except (sa.exc.SQLAlchemyError, ImportError) as error:
+        reason = hidden(str(getattr(error, "orig", None) or error), template).strip().splitlines()
+        raise ValueError(f"{name_of(source)}: {' '.join(reason)[:300]}; look at source.path and source.sql") from None
+
+
+def selected(source: Source) -> Any:
+    """The table or query that rows come from."""
+    sql = form(source)
+    if sql.query:
+        return sa.text(f"({sql.query.rstrip().rstrip(';')}) AS gyre_query")  # the project's own query, not a stranger's
+    schema, _, table = str(sql.table).rpartition(".")
+    return sa.table(table, schema=schema or None)
+
+
+def limits_of(connected: sa.Connection, source: Source, column: str) -> tuple[Any, Any]:
+    """The least and the greatest value of a column; None for no rows."""
+    named: sa.ColumnClause[Any] = sa.column(column)
+    low, high = connected.execute(sa.select(sa.func.min(named), sa.func.max(named)).select_from(selected(source))).one()
+    return low, high
+
+
+def pieces(connected: sa.Connection, source: Source, sql: Sql) -> list[Range]:
+    """The ranges of `partition_on`, all of one width; the first holds the rows without a value."""
+    if not sql.partition_on or source.partitions == 1:
+        return [ALL]
+    low, high = limits_of(connected, source, sql.partition_on)
+    if low is None or low == high:
+        return [ALL]
+    try:
+        step = (high - low) / source.partitions
+        cuts = sorted(
+            {low + type(low)(step * number) if isinstance(low, int) else low + step * number for number in range(1, source.partitions)}
+        )
+    except TypeError:
+        raise ValueError(f"{name_of(source)}: {sql.partition_on} holds {low!r}; partition_on wants a number or time column") from None
+    edges = [None, *cuts, None]
+    return [(edges[number], edges[number + 1], False) for number in range(len(edges) - 1)]
+
+
+def ledger(source: Source, kept: Path) -> list[Range]:
+    """The ranges of the watermark that runs have seen, with one more where rows came since. The list only grows."""
+    identity = [source.reader, source.path, form(source).model_dump(), source.watermark]
+    path = kept / f"watermark-{hashlib.sha256(repr(identity).encode()).hexdigest()[:24]}.json"
+    with connection(source) as connected:
+        _, newest = limits_of(connected, source, str(source.watermark))
+    seen = read_json(path) if path.exists() else []
+    marks = [restored(mark) for mark in seen]
+    if newest is not None and (not marks or newest > marks[-1]):
+        marks.append(newest)
+        write_json(path, [*seen, [type(newest).__name__, str(newest)]])
+    return [(low, high, False) for low, high in zip([None, *marks], marks, strict=False)]
+
+
+def restored(mark: list[str]) -> Any:
+    """A watermark as it was. Raises ValueError for a column type that cannot be one."""
+    from datetime import date, datetime
+    from decimal import Decimal
+
+    kinds: dict[str, Any] = {
+        "int": int, "float": float, "str": str, "Decimal": Decimal, "datetime": datetime.fromisoformat, "date": date.fromisoformat,
+    }  # fmt: skip
+    if mark[0] not in kinds:
+        raise ValueError(f"watermark {mark[1]!r}: is {mark[0]}; want a number, text or time column in source.watermark")
+    return kinds[mark[0]](mark[1])
+
+
+def fetched(connected: sa.Connection, source: Source, piece: Range) -> Iterator[tuple[list[str], list[tuple[Any, ...]]]]:
+    """Column names and rows, ROWS_A_FETCH at a time, ordered by the key, so that equal rows come in equal order."""
+    low, high, included = piece
+    query: sa.Select[Any] = sa.select(sa.literal_column("*")).select_from(selected(source))
+    column: sa.ColumnClause[Any] = sa.column(source.watermark or form(source).partition_on or "")
+    if low is not None:
+        query = query.where(column >= low if included else column > low)
+    if high is not None:
+        query = query.where(column <= high if low is not None or source.watermark else sa.or_(column <= high, column.is_(None)))
+    keys = [source.key] if isinstance(source.key, str) else source.key
+    order: list[sa.ColumnClause[Any]] = [
+        sa.column(key if (spec := source.columns.get(key)) is None else spec.source or key) for key in keys if key != "*"
+    ]
+    result = connected.execute(query.order_by(*order) if order else query)
+    names = list(result.keys())
+    empty = True
+    for rows in result.partitions(ROWS_A_FETCH):
+        empty = False
+        yield names, [tuple(row) for row in rows]
+    if empty:
+        yield names, []
+
+
+def digest(batches: Iterable[tuple[list[str], list[tuple[Any, ...]]]]) -> str:
+    """sha256 of rows."""
+    found = hashlib.sha256()
+    for names, rows in batches:
+        found.update(repr((names, rows)).encode())
+    return found.hexdigest()
+
+
+def read(source: Source, piece: Range, content: str | None) -> Iterator[pa.Table]:
+    """A range's rows. Raises ChangedError where they are no longer those that were looked at."""
+    return counted(tables(source, piece, content))
+
+
+def tables(source: Source, piece: Range, content: str | None) -> Iterator[pa.Table]:
+    """A range's rows, fetch for fetch."""
+    found = hashlib.sha256()
+    with connection(source) as connected:
+        for names, rows in fetched(connected, source, piece):
+            if content:
+                found.update(repr((names, rows)).encode())
+            if len(names) > source.limits.columns:
+                raise ValueError(f"{name_of(source)}: has {len(names):,} columns; at most {source.limits.columns:,} are read")
+            columns = zip(*rows, strict=True) if rows else [()] * len(names)
+            yield pa.table({name: array(values) for name, values in zip(names, columns, strict=True)})
+    if content and found.hexdigest() != content:
+        raise ChangedError(f"{name_of(source)}: changed while it was read; run the cycle again")
+
+
+def array(values: Iterable[Any]) -> pa.Array:
+    """A column's values; decimals are numbers, and what Arrow has no type for is text."""
+    from decimal import Decimal
+
+    listed = [float(value) if isinstance(value, Decimal) else value for value in values]
+    try:
+        made = pa.array(listed)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        made = pa.array([None if value is None else str(value) for value in listed], pa.string())
+    return made.cast(pa.string()) if pa.types.is_null(made.type) else made

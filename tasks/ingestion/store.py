@@ -1,0 +1,182 @@
+"""Slices that were read, each once and for all: a folder of parts under the home, known by what was read and how.
+
+A run links the parts into its own folder. What a run finds already here it does not read again.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from itertools import chain, islice
+from pathlib import Path
+
+import pyarrow as pa
+
+from configs.project import Intake as IntakeSection
+from infra.files import digest, read_json, whole_folder, write_json
+from tasks.dataset import ROWS_A_PART, part_name, write_tables
+from tasks.ingestion.contract import conform
+from tasks.ingestion.duplicates import hasher
+from tasks.ingestion.join import Table as JoinTable
+from tasks.ingestion.join import joined
+from tasks.ingestion.location import hidden, place
+from tasks.ingestion.normalize import normalized
+from tasks.ingestion.readers import LINE
+from tasks.ingestion.sources import Piece
+from tasks.ingestion.stream import ahead, even
+
+NOTE = "slice.json"
+HASHES = "ids.u64"
+"""Beside a slice's parts: a hash of every row's id, 8 bytes each, so that repeated keys are found without reading the ids again."""
+ROW = re.compile(r"\brow (\d+)\b")
+HOW = ("columns", "extra", "key", "rows", "limits", "csv", "images")
+"""What of a source's section changes the rows of a slice. Where it lies does not."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A slice and what is made of it."""
+
+    piece: Piece
+    intake: IntakeSection
+    label: str
+    joins: tuple[JoinTable, ...]
+
+    @property
+    def key(self) -> str:
+        """Name of the slice's folder: a digest of the code, the rows and how they are read."""
+        how = self.piece.source.model_dump(include=set(HOW), mode="json")
+        facts = [code(), self.piece.slice.id, how, self.intake.model_dump(mode="json"), self.label, [join.key for join in self.joins]]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
+
+
+@cache
+def code() -> str:
+    """Digest of what makes rows of a slice."""
+    here = Path(__file__).parent
+    files = [*sorted(here.rglob("*.py")), *sorted((here.parent / "intake").rglob("*.py")), here.parent / "dataset.py"]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files) + version("duckdb").encode()).hexdigest()
+
+
+def keep(job: Job, folder: Path) -> None:
+    """Reads a slice into `folder`/<key>, whole or not at all. Runs on a Dask worker. Raises ValueError naming what is wrong, and where."""
+    if (folder / job.key / NOTE).exists():
+        return
+    source, name = job.piece.source, job.piece.name
+    with whole_folder(folder / job.key) as made:
+        tables = ahead(lambda: normal(job), source.limits.seconds, name)
+        try:
+            first = next(tables, None)
+            columns = [] if first is None else first.column_names
+            counts = write_parts(hashed(chain([first], tables), made / HASHES), made) if first is not None else []
+        except Exception as error:
+            text = str(error)
+            if hidden(text, place(source)) == text:
+                raise
+            raise ValueError(hidden(text, place(source))) from None
+        pa.default_memory_pool().release_unused()  # or a worker keeps what its largest slice took
+        parts = {path.name: digest(path) for path in sorted(made.iterdir())}
+        write_json(made / NOTE, {"origin": job.piece.slice.origin, "name": name, "columns": columns, "rows": counts, "parts": parts})
+
+
+def normal(job: Job) -> Iterator[pa.Table]:
+    """A slice's rows in the one layout, in even tables; one without rows for a slice that has none."""
+    source, name = job.piece.source, job.piece.name
+    read = (conformed(table, job) for table in first_rows(job.piece.slice.tables(), source.rows if source.reader != "synthetic" else None))
+    for table in joined(even(read), job.joins, name):
+        if len(table):
+            yield normalized(table, source.key, job.intake, job.label, job.piece.slice.origin, name)
+        else:
+            yield table
+
+
+def conformed(table: pa.Table, job: Job) -> pa.Table:
+    """A table in the contract's columns, its lines with it."""
+    source = job.piece.source
+    if not source.columns or table.num_columns == 1:
+        return table
+    try:
+        return conform(table.drop_columns([LINE]), source.columns, source.extra, job.piece.name).append_column(LINE, table[LINE])
+    except ValueError as error:
+        raise ValueError(ROW.sub(lambda row: f"line {table[LINE][int(row[1]) - 1]}", str(error), count=1)) from None
+
+
+def first_rows(tables: Iterator[pa.Table], most: int | None) -> Iterator[pa.Table]:
+    """No more than `most` rows."""
+    for table in tables:
+        yield table if most is None else table.slice(0, most)
+        if most is not None and (most := most - len(table)) <= 0:
+            return
+
+
+def write_parts(tables: Iterator[pa.Table], folder: Path) -> list[int]:
+    """Tables as parts of about ROWS_A_PART rows; returns the rows of each."""
+    counts: list[int] = []
+    rows = (table for table in tables if len(table))
+    for first in rows:
+        counts.append(write_tables(chain([first], limited(rows, ROWS_A_PART - len(first))), folder / part_name(len(counts))))
+    return counts
+
+
+def hashed(tables: Iterator[pa.Table], path: Path) -> Iterator[pa.Table]:
+    """The tables, the hashes of their ids written on the way."""
+    with path.open("wb") as stream, hasher() as hashes:
+        for table in tables:
+            if len(table):
+                stream.write(hashes(table["id"]).tobytes())
+            yield table
+
+
+def limited(tables: Iterator[pa.Table], most: int) -> Iterator[pa.Table]:
+    """Tables until they are about `most` rows together."""
+    while most > 0:
+        for table in islice(tables, 1):
+            most -= len(table)
+            yield table
+            break
+        else:
+            return
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A slice that was read."""
+
+    folder: Path
+    origin: str
+    columns: list[str]
+    rows: int
+
+    @property
+    def parts(self) -> list[Path]:
+        """In order."""
+        return sorted(self.folder.glob("part-*.parquet"))
+
+
+def opened(folder: Path) -> Kept:
+    """A slice by its folder."""
+    note = read_json(folder / NOTE)
+    return Kept(folder, note["origin"], note["columns"], sum(note["rows"]))
+
+
+def sound(folder: Path) -> bool:
+    """Whether a slice is there and its parts are as they were written; one that was damaged is removed, to be read again."""
+    if not (folder / NOTE).exists():
+        return False
+    whole = all((folder / name).exists() and digest(folder / name) == found for name, found in read_json(folder / NOTE)["parts"].items())
+    if not whole:
+        shutil.rmtree(folder)
+    return whole
+
+
+def link(path: Path, target: Path) -> None:
+    """The same file in another folder; a copy where that is on another file system."""
+    try:
+        os.link(path, target)
+    except OSError:
+        shutil.copyfile(path, target)

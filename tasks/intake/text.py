@@ -1,0 +1,150 @@
+"""One text a row, read as words by a vocabulary of the project's own."""
+
+import io
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from configs.project import TextIntake
+from tasks.intake import Encoded, Encoder, Preprocessing, Rows, TensorSpec
+from tasks.intake.tokens import UNKNOWN, TokenEncoder
+from tasks.rows import MAX_TEXT, rows_from
+
+HIDDEN = 0.1
+"""Share of words that training hides, so that the network learns what to do with one it never saw, and not to lean on single words."""
+WIDTH = 64
+SHOWN = 12
+COMPONENTS = 128
+"""Of label QC's view of texts."""
+
+
+class Words(Preprocessing):
+    """Token ids [batch, length] int64 as they are: nothing about them is learned before the network."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__()
+        self.shape = (length,)
+
+    def fit(self, encoded: Encoded) -> None:
+        """Nothing to learn."""
+
+    def forward(self, encoded: Tensor) -> Tensor:
+        """The ids."""
+        return encoded
+
+
+class WordNetwork(nn.Module):
+    """Token ids [batch, length] int64, 0 where there is none -> [batch, outputs].
+
+    Single words by their sum over the root of their number, groups of three by the strongest answer of a convolution (Kim, Convolutional
+    Neural Networks for Sentence Classification, 2014). No dropout and no batch statistics, so N ranks compute what one process would.
+    """
+
+    def __init__(self, vocabulary: int, outputs: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, WIDTH)
+        nn.init.normal_(self.embedding.weight, std=0.1)
+        self.convolution = nn.Conv1d(WIDTH, 2 * WIDTH, 3, padding=1)
+        self.head = nn.Linear(3 * WIDTH, outputs)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """See the class."""
+        there = (tokens > 0).unsqueeze(1).to(torch.float32)
+        words = self.embedding(tokens).transpose(1, 2) * there
+        summed = words.sum(dim=2) / there.sum(dim=2).clamp(min=1).sqrt()
+        strongest = (torch.relu(self.convolution(words)) * there).amax(dim=2)
+        outputs: Tensor = self.head(torch.cat([summed, strongest], dim=1))
+        return outputs
+
+
+class TextRows:
+    """See tasks/intake/__init__.py: Intake."""
+
+    def __init__(self, section: TextIntake) -> None:
+        self.section = section
+        self.columns: tuple[str, ...] = (section.column,)
+        self.inputs: tuple[TensorSpec, ...] = (TensorSpec(section.column, "str", ()),)
+        self.draws = section.length
+
+    def rows(self, frame: pd.DataFrame) -> Rows:
+        """The column's texts, "" where one is missing; what lies behind MAX_TEXT characters is cut off."""
+        column = frame[self.section.column]
+        texts = np.empty(len(column), dtype=object)
+        texts[:] = ["" if gone else str(text)[:MAX_TEXT] for text, gone in zip(column, column.isna(), strict=True)]
+        return rows_from(self.inputs, {self.section.column: texts})
+
+    def frame(self, rows: Rows) -> pd.DataFrame:
+        """One text column, empty where missing."""
+        return pd.DataFrame({self.section.column: pd.Series([text or None for text in rows[self.section.column]], dtype="str")})
+
+    def decode(self, value: Any) -> Rows:
+        """From a text, a list of one, or a mapping with the column."""
+        if isinstance(value, dict):
+            value = value.get(self.section.column)
+        if isinstance(value, (list, tuple)) and len(value) == 1:
+            value = value[0]
+        if value is not None and not isinstance(value, str):
+            raise ValueError(f"{str(value)[:80]}: want a text, or a mapping with {self.section.column!r}")
+        return self.rows(pd.DataFrame({self.section.column: pd.Series([value], dtype=object)}))
+
+    def describe(self, rows: Rows) -> pd.DataFrame:
+        """Length in characters, number of words, and which shares of the characters are digits and capitals."""
+        texts = rows[self.section.column]
+        length = np.array([len(text) for text in texts], dtype=np.float64)
+        shares = {"digits": str.isdigit, "capitals": str.isupper}
+        found = {name: np.array([sum(map(test, text)) for text in texts]) / np.maximum(length, 1) for name, test in shares.items()}
+        return pd.DataFrame({"length": length, "words": np.array([len(text.split()) for text in texts], dtype=np.float64)} | found)
+
+    def features(self, rows: Rows) -> npt.NDArray[np.float32]:
+        """Directions in which these texts differ most: TF-IDF of words and pairs, by truncated SVD."""
+        from sklearn.decomposition import TruncatedSVD
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        try:
+            counted = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), max_features=20_000).fit_transform(rows[self.section.column])
+        except ValueError:  # no text has a word
+            return np.zeros((len(rows), 1), np.float32)
+        width = min(COMPONENTS, counted.shape[1] - 1)
+        made = TruncatedSVD(width, random_state=0).fit_transform(counted) if width > 0 else counted.toarray()
+        return np.asarray(made, np.float32)
+
+    def picture(self, rows: Rows, titles: list[str]) -> bytes:
+        """The beginnings of up to twelve texts, spread over the rows, each behind its title."""
+        from matplotlib.figure import Figure
+
+        shown = np.unique(np.linspace(0, len(rows) - 1, SHOWN).astype(int))
+        figure = Figure(figsize=(9, 0.3 * len(shown) + 0.2))
+        for line, number in enumerate(shown):
+            height = 1 - (line + 0.7) / len(shown)
+            # Text that looks like a formula is not one.
+            figure.text(0.01, height, drawable(str(titles[number]))[:24], fontsize=8, weight="bold", parse_math=False)
+            figure.text(0.22, height, drawable(rows[self.section.column][number])[:90], fontsize=8, parse_math=False)
+        image = io.BytesIO()
+        figure.savefig(image, format="png", dpi=100)
+        return image.getvalue()
+
+    def encoder(self) -> Encoder:
+        """Words as numbers."""
+        return TokenEncoder(self.section)
+
+    def preprocessing(self, encoder: Encoder) -> Preprocessing:
+        """None: ids go to the network as they are."""
+        return Words(self.section.length)
+
+    def network(self, encoder: Encoder, shape: tuple[int, ...], outputs: int) -> nn.Module:
+        """An embedding, its sum, and a convolution."""
+        assert isinstance(encoder, TokenEncoder)  # noqa: S101 - the one that it made itself
+        return WordNetwork(encoder.size, outputs)
+
+    def augment(self, encoded: Tensor, draws: Tensor) -> Tensor:
+        """Hides some words."""
+        return torch.where((draws < HIDDEN) & (encoded > 0), UNKNOWN, encoded)
+
+
+def drawable(text: str) -> str:
+    """The text in one line; a sign that the font may lack is drawn as a box."""
+    return "".join(sign if sign.isprintable() and ord(sign) < 0x250 else "□" for sign in " ".join(text.split()))

@@ -1,0 +1,206 @@
+"""Training rows, streamed from Parquet: every rank its share of every global batch, in an order that no number of ranks changes.
+
+An epoch's order is drawn from (seed, epoch): row groups are shuffled and read in windows, and rows are shuffled within a window. Up to two
+windows are in memory, whatever the data set's size; one that fits into a window is shuffled as a whole. Reading and decoding run ahead of
+the training in a thread.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tasks.dataset import SplitName, part_paths
+
+T = TypeVar("T")
+WINDOW_BYTES = 128 * 2**20
+"""Of decoded columns; rows are shuffled within it."""
+AHEAD = 8
+"""Batches that are decoded before they are asked for."""
+WAIT_S = 0.1
+"""How soon a reader thread notices that nobody listens any more."""
+
+
+@dataclass(frozen=True)
+class Share(Generic[T]):
+    """One rank's part of a global batch."""
+
+    rows: T
+    """Decoded; one row that counts nothing where the share is empty, since every rank takes part in the averaging."""
+    number: int
+    """Of the batch in its epoch, from 0."""
+    size: int
+    """Rows of the global batch."""
+    start: int
+    end: int
+    """The share is rows `start` to `end` of the global batch."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """A row group of a part."""
+
+    path: Path
+    number: int
+    rows: int
+    """Of the split."""
+    size: int
+    """Bytes of its columns, uncompressed."""
+
+
+class Loader(Generic[T]):
+    """The batches of one split.
+
+    folder: of Parquet parts with the column `split`, already verified
+    decode: from a pyarrow Table of `columns` to what the training takes; called in the reader thread
+    batch_size: rows of all ranks together
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        split: SplitName,
+        columns: list[str],
+        decode: Callable[[pa.Table], T],
+        batch_size: int,
+        seed: int,
+        window_bytes: int = WINDOW_BYTES,
+    ) -> None:
+        self.split, self.columns, self.decode = split, columns, decode
+        self.batch_size, self.seed, self.window_bytes = batch_size, seed, window_bytes
+        self.groups = [group for path in part_paths(folder) for group in groups_of(path, split, columns) if group.rows]
+        self.rows = sum(group.rows for group in self.groups)
+        self.steps = -(-self.rows // batch_size)
+        """Batches of an epoch; the last one is smaller where the rows do not divide."""
+
+    def epoch(self, number: int, rank: int, ranks: int, first: int = 0) -> Generator[Share[T]]:
+        """The rank's shares of an epoch's batches from batch `first` on. Close it (or run it to its end) to end its thread."""
+        return ahead(self.shares(number, rank, ranks, first), AHEAD)
+
+    def shares(self, epoch: int, rank: int, ranks: int, first: int) -> Iterator[Share[T]]:
+        """As `epoch`, in the caller's thread."""
+        begin, batch, pieces = 0, first, list[pa.Table]()
+        for groups, order in self.windows(epoch):
+            end = begin + len(order)
+            if end > batch * self.batch_size:
+                table = self.read(groups)
+                while batch < self.steps and batch * self.batch_size < end:
+                    start, stop = self.bounds(batch, rank, ranks)
+                    if start < end and stop > begin:
+                        pieces.append(table.take(pa.array(order[max(start, begin) - begin : min(stop, end) - begin])))
+                    if stop > end:
+                        break
+                    if pieces:
+                        yield self.share(batch, rank, ranks, pa.concat_tables(pieces))
+                    batch, pieces = batch + 1, []
+            begin = end
+
+    def bounds(self, batch: int, rank: int, ranks: int) -> tuple[int, int]:
+        """Where a rank's rows of a batch begin and end in the epoch's order; at least one row."""
+        size = min(self.batch_size, self.rows - batch * self.batch_size)
+        start, end = (batch * self.batch_size + size * each // ranks for each in (rank, rank + 1))
+        return start, max(end, start + 1)
+
+    def share(self, batch: int, rank: int, ranks: int, table: pa.Table) -> Share[T]:
+        """A decoded share."""
+        size = min(self.batch_size, self.rows - batch * self.batch_size)
+        start, end = (size * each // ranks for each in (rank, rank + 1))
+        return Share(self.decode(table), batch, size, start, end)
+
+    def windows(self, epoch: int) -> Iterator[tuple[list[Group], npt.NDArray[np.int64]]]:
+        """Row groups that are read together, and the order of their rows."""
+        draw = np.random.default_rng((self.seed, epoch))
+        window, size = list[Group](), 0
+        for place in draw.permutation(len(self.groups)):
+            group = self.groups[place]
+            if window and size + group.size > self.window_bytes:
+                yield window, draw.permutation(sum(each.rows for each in window))
+                window, size = [], 0
+            window.append(group)
+            size += group.size
+        yield window, draw.permutation(sum(each.rows for each in window))
+
+    def read(self, groups: list[Group]) -> pa.Table:
+        """The split's rows of some row groups."""
+        return pa.concat_tables([read_group(group, self.split, self.columns) for group in groups], promote_options="permissive")
+
+    def sample(self, most: int) -> pa.Table:
+        """All rows in their order, or about `most` of them, the first of every row group: what preprocessing is fitted on."""
+        share = min(1.0, most / max(1, self.rows))
+        taken = [read_group(group, self.split, self.columns).slice(0, max(1, round(group.rows * share))) for group in self.groups]
+        return pa.concat_tables(taken, promote_options="permissive")
+
+    def share_of_all(self, rank: int, ranks: int) -> Iterator[T]:
+        """The rank's share of all rows in the order of the data, `batch_size` at most at a time: every row on one rank."""
+        first, last = (self.rows * each // ranks for each in (rank, rank + 1))
+        before = 0
+        for group in self.groups:
+            start, end = max(first - before, 0), min(last - before, group.rows)
+            before += group.rows
+            if start < end:
+                table = read_group(group, self.split, self.columns).slice(start, end - start)
+                yield from (self.decode(table.slice(begin, self.batch_size)) for begin in range(0, len(table), self.batch_size))
+
+
+def groups_of(path: Path, split: SplitName, columns: list[str]) -> Iterator[Group]:
+    """The row groups of a part, with their rows of a split."""
+    with pq.ParquetFile(path) as file:
+        places = [place for place in range(file.metadata.num_columns) if root(file, place) in columns]
+        for number in range(file.num_row_groups):
+            labels = file.read_row_group(number, columns=["split"])["split"]
+            size = sum(file.metadata.row_group(number).column(place).total_uncompressed_size for place in places)
+            yield Group(path, number, pc.sum(pc.equal(labels, split)).as_py() or 0, size)
+
+
+def root(file: pq.ParquetFile, place: int) -> str:
+    """The column that a Parquet leaf belongs to."""
+    return str(file.metadata.schema.column(place).path).partition(".")[0]
+
+
+def read_group(group: Group, split: SplitName, columns: list[str]) -> pa.Table:
+    """A row group's rows of a split."""
+    with pq.ParquetFile(group.path) as file:
+        table = file.read_row_group(group.number, columns=[*columns, "split"])
+    return table.filter(pc.equal(table["split"], split)).select(columns)
+
+
+def ahead(items: Iterator[T], most: int) -> Generator[T]:
+    """The items, made by a thread of their own up to `most` in advance. What it raises is raised here; closing ends it."""
+    ready: queue.Queue[tuple[str, Any]] = queue.Queue(most)
+    over = threading.Event()
+
+    def put(item: tuple[str, Any]) -> None:
+        while not over.is_set():
+            with suppress(queue.Full):
+                ready.put(item, timeout=WAIT_S)
+                return
+
+    def work() -> None:
+        try:
+            for item in items:
+                put(("item", item))
+                if over.is_set():
+                    return
+            put(("end", None))
+        except BaseException as error:  # whatever it is, the training must hear of it
+            put(("error", error))
+
+    thread = threading.Thread(target=work, name="loader", daemon=True)
+    thread.start()
+    try:
+        while (found := ready.get())[0] == "item":
+            yield found[1]
+        if found[0] == "error":
+            raise found[1]
+    finally:
+        over.set()
+        thread.join()

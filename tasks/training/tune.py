@@ -1,0 +1,86 @@
+"""Hyperparameters tried out on the Dask cluster: as many trainings side by side as it has workers for."""
+
+import queue
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from configs.search import Search
+from infra.horovod.ranks import run_on_ranks
+from tasks.training.plan import Plan
+from tasks.training.search import Report
+from tasks.training.tracking import Tracker
+from tasks.training.train import TIMEOUT_S
+
+
+@dataclass
+class Trials:
+    """Trains one set of values at a time on a part of the workers; `evaluate` is called from several threads."""
+
+    client: Any
+    plan: Plan
+    section: Search
+    tracker: Callable[[Plan, int], Tracker]
+    """Makes the MLflow run of a trial, by its plan and number."""
+    places: "queue.SimpleQueue[list[str]]" = field(default_factory=queue.SimpleQueue)
+    """Workers that no trial uses, in groups of `section.ranks`."""
+    slots: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where the cluster is too small, nothing is to be tried, or there are no rows to score on."""
+        workers, ranks = sorted(self.client.ncores()), self.section.ranks
+        if not self.section.parameters:
+            raise ValueError("search.parameters is empty; name keys with their values, such as training.epochs: {choices: [5, 10]}")
+        if len(workers) < ranks:
+            raise ValueError(f"search.ranks {ranks} needs as many Dask workers; the cluster has {len(workers)}")
+        if not self.plan.dataset.splits.get("validation"):
+            raise ValueError(f"{self.plan.dataset.tag} has no validation split to score trials on; raise versioning.split.validation")
+        for first in range(0, len(workers) - ranks + 1, ranks):
+            self.places.put(workers[first : first + ranks])
+            self.slots += 1
+
+    def evaluate(self, values: dict[str, Any], number: int, report: Report) -> dict[str, float]:
+        """Score (the best epoch's metric on the validation split), seconds and network parameters of a training with these values."""
+        plan, scores, started = self.planned(values, number), list[float](), time.monotonic()
+        workers = self.places.get(timeout=TIMEOUT_S)
+        try:
+            with self.tracker(plan, number) as tracker:
+
+                def message(measured: dict[str, Any]) -> None:
+                    if "epoch" in measured:
+                        tracker.epoch(measured)
+                        scores.append(score_of(measured))
+                        report(measured["epoch"], max(scores))
+
+                arguments = plan.model_dump(mode="json")
+                ended = run_on_ranks(self.client, "tasks.training.loop:on_rank", arguments, len(workers), TIMEOUT_S, message, workers)
+        finally:
+            self.places.put(workers)
+            shutil.rmtree(plan.folder, ignore_errors=True)
+        return {"score": max(scores), "seconds": time.monotonic() - started, "parameters": float(ended[0]["parameters"])}
+
+    def planned(self, values: dict[str, Any], number: int) -> Plan:
+        """The plan with these values, in a folder of its own. Raises ValueError naming a key or value that does not fit."""
+        training = self.plan.training.model_copy(update={"ranks": self.section.ranks})
+        tree = self.plan.model_copy(update={"training": training}).model_dump()
+        for key, value in values.items():
+            *sections, last = key.split(".")
+            place = tree
+            for section in sections:
+                place = place[section]
+            place[last] = value
+        try:
+            return Plan.model_validate(tree | {"folder": Path(self.plan.folder) / f"trial-{number}"})
+        except ValidationError as error:
+            problem = error.errors()[0]
+            raise ValueError(f"search.parameters.{'.'.join(map(str, problem['loc']))}: {problem['input']!r}: {problem['msg']}") from None
+
+
+def score_of(message: dict[str, Any]) -> float:
+    """The metric of an epoch's message: its last entry (tasks/training/loop.py: fit)."""
+    return float(list(message.values())[-1])

@@ -1,0 +1,30 @@
+"""The real projects of configs/ through the whole loop, on part of their rows and with little training, to an answer over HTTP."""
+
+import json
+
+import pytest
+
+from tests.integration.conftest import DATA
+
+QUICK = ["training.epochs=2", "gate.min_score=0.3", "labeling.suspects=0"]
+PERSON = {"age": 50, "workclass": "Private", "education": "Masters", "education_num": 14, "marital_status": "Married-civ-spouse"}
+PERSON |= {"occupation": "Exec-managerial", "relationship": "Husband", "race": "White", "sex": "Male", "capital_gain": 0}
+HOUR = {"dteday": "2012-06-01", "season": "2", "yr": 1, "hr": "17", "holiday": "0", "weekday": "5", "workingday": "1", "weathersit": "1"}
+ASKED = {
+    "adult": PERSON | {"capital_loss": 0, "hours_per_week": 45, "native_country": "nowhere"},
+    "bike_sharing": HOUR | {"temp": 0.7, "atemp": 0.65, "hum": 0.5, "windspeed": None},
+    "sms_spam": {"text": "WIN a prize now! Call 09061701461"},
+}
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"no data sets in {DATA}; set GYRE_DATA")
+@pytest.mark.parametrize("project", ASKED)
+def test_a_real_project_goes_through_the_whole_loop(installation, tmp_path, project):
+    changes = [part for change in [*QUICK, "source.append=[]"] for part in ("--set", change)]
+    ended = json.loads(installation.gyre("run", project, *changes, "--json", timeout=290).stdout)
+    assert ended["state"] == "Completed", ended["message"]
+    (tmp_path / "asked.json").write_text(json.dumps([ASKED[project]]))
+    answer = json.loads(installation.gyre("predict", project, str(tmp_path / "asked.json"), "--json").stdout)
+    given = next(output["data"] for output in answer["outputs"] if output["name"] == "answer")
+    assert len(given) == 1
+    assert installation.gyre("data", "versions", project).stdout.count(f"{project}/v1") == 1

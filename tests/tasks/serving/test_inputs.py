@@ -1,0 +1,173 @@
+"""Rows of several inputs, texts among them, over real HTTP: answered as the graph answers, logged, and refused by name."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from configs.project import ClassificationResult, RegressionResult, TabularIntake, TextIntake, Training
+from infra.files import digest, write_json
+from tasks import intake as intakes
+from tasks import result as results
+from tasks.compilation.export import graph_bytes
+from tasks.compilation.signature import signature
+from tasks.dataset import stored, write
+from tasks.graph import answers, session
+from tasks.model import Model
+from tasks.prediction_log import PredictionLog, logged_rows
+from tasks.records import DatasetVersion
+from tasks.release import Served
+
+# torch 2.13, at export: its own deprecated check.
+pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
+MODEL = "/v2/models/spots"
+TABLE = intakes.build(TabularIntake(kind="tabular", numeric=("size",), categorical=("kind",), dates=("day",)))
+AMOUNT = results.build(RegressionResult(kind="regression", label="amount", log=True))
+TEXTS = intakes.build(TextIntake(kind="text", length=8))
+CLASSES = results.build(ClassificationResult(kind="classification", classes=("ham", "spam")))
+FRAME = pd.DataFrame({"size": [1.5, None, 3.0], "kind": ["a", "b", None], "day": ["2024-01-01T06:00", None, "2024-06-01"]})
+TRUTH = {"size": [1.5, None, 3.0], "kind": ["a", "b", ""], "day": [1704088800.0, None, 1717200000.0]}
+TYPES = {"size": "FP32", "kind": "BYTES", "day": "FP64"}
+INPUTS = [{"name": name, "shape": [3], "datatype": TYPES[name], "data": TRUTH[name]} for name in ("kind", "day", "size")]
+
+
+def served(intake, result, frame, labels, folder):
+    """An untrained network that really was exported, as a version."""
+    torch.manual_seed(0)
+    rows, encoder = intake.rows(frame), intake.encoder()
+    encoder.fit(np.concatenate([rows, rows]))
+    model = Model(encoder, intake, result, Training()).eval()
+    model.preprocessing.fit(encoder.encode(rows))
+    model.postprocessing.fit(result.targets(pd.Series(labels)))
+    bundle = folder / "bundle"
+    bundle.mkdir()
+    (bundle / "model.onnx").write_bytes(graph_bytes(model, result.names))
+    facts = {"project": "spots", **signature(intake, result), "graph_digest": digest(bundle / "model.onnx")}
+    write_json(bundle / "signature.json", facts)
+    (folder / "rows").mkdir()
+    write([pd.DataFrame({"id": ["a"], "split": ["test"]})], folder / "rows")
+    data = {"project": "spots", "version": 1, "tag": "spots/v1", "commit": "c", "rows": 1, "splits": {"test": 1}}
+    dataset = DatasetVersion(**stored(folder / "rows").model_dump(), **data)
+    return Served(**stored(bundle).model_dump(), version=1, graph_digest=facts["graph_digest"], dataset=dataset)
+
+
+@pytest.fixture
+def table(server, tmp_path):
+    version = served(TABLE, AMOUNT, FRAME, [1, 10, 100], tmp_path)
+    server.release(version)
+    return server, session(tmp_path / "bundle" / "model.onnx")
+
+
+@pytest.fixture
+def texts(server, tmp_path):
+    frame = pd.DataFrame({"text": ["free prize", "see you", "日本 😀"]})
+    server.release(served(TEXTS, CLASSES, frame, ["spam", "ham", "ham"], tmp_path))
+    return server, session(tmp_path / "bundle" / "model.onnx")
+
+
+def test_columns_in_any_order_are_answered_as_the_graph_answers(table):
+    server, graph = table
+    expected = answers(graph, TABLE.rows(FRAME))["prediction"]
+    response = server.post(f"{MODEL}/infer", {"inputs": INPUTS}).json()
+    assert np.allclose(response["outputs"][0]["data"], expected, rtol=1e-5)
+    assert np.allclose([float(text) for text in response["outputs"][1]["data"]], expected, rtol=1e-5)
+    columns = [each | {"shape": [3, 1], "data": [[value] for value in each["data"]]} for each in INPUTS]
+    assert server.post(f"{MODEL}/infer", {"inputs": columns}).json()["outputs"][0] == response["outputs"][0]
+    with server.client() as client:
+        assert np.allclose(client.infer(TABLE.rows(FRAME))["outputs"][0]["data"], expected, rtol=1e-5)
+
+
+def test_the_model_describes_its_inputs(table):
+    found = table[0].get(MODEL).json()["inputs"]
+    assert found == [{"name": name, "datatype": TYPES[name], "shape": [-1]} for name in ("size", "day", "kind")]
+
+
+def test_what_was_asked_comes_back_from_the_log(table):
+    server, _ = table
+    with server.client() as client:
+        client.infer(TABLE.rows(FRAME), "mine")
+        client.label({"mine#0": 12.5, "mine#1": "7"})
+    server.stop()
+    log = PredictionLog(server.settings.home / "predictions" / "spots")
+    rows, fits = logged_rows(log.latest(10), TABLE.inputs)
+    assert fits.all()
+    for name in TABLE.columns:
+        assert np.array_equal(rows[name], TABLE.rows(FRAME)[name], equal_nan=name != "kind")
+    labelled = log.labelled()
+    assert dict(zip(labelled["request_id"], labelled["label"], strict=True)) == {"mine#0": "12.5", "mine#1": "7"}
+
+
+def test_hostile_columns_are_refused_by_name(table):
+    server, _ = table
+    kind, day, size = INPUTS
+    wrong = {
+        "inputs is missing; want a list with 3 tensors: size, day, kind": None,
+        "inputs has no 'day'; want 3 tensors: size, day, kind (null stands for a missing value)": [kind, size],
+        "inputs[1].name is 'colour'; want 'size' or 'day' or 'kind'": [kind, size | {"name": "colour"}, day],
+        "inputs[3].name is 'day' for the second time; want 3 tensors: size, day, kind": [kind, day, size, day],
+        "inputs[0].name is ['kind']; want 'size' or 'day' or 'kind'": [kind | {"name": ["kind"]}],
+        "input 'kind': datatype is 'FP32'; want 'BYTES'": [kind | {"datatype": "FP32"}, day, size],
+        "input 'kind': data[1] is 7; want texts or null (BYTES)": [kind | {"data": ["a", 7, "b"]}, day, size],
+        "input 'size': data[0] is 'big'; want numbers or null (FP32)": [kind, day, size | {"data": ["big", 1, 2]}],
+        "input 'day': data[0] is '2024-01-01'; want numbers or null (FP64)": [kind, day | {"data": ["2024-01-01", 1, 2]}, size],
+        "input 'day': has 2 rows; want 3, as many as input 'size'": [kind, day | {"shape": [2], "data": [1, 2]}, size],
+        "input 'size': shape is [3, 2]; want [1 to 1024]": [kind, day, size | {"shape": [3, 2]}],
+    }
+    responses = [server.post(f"{MODEL}/infer", {"inputs": inputs}) for inputs in wrong.values()]
+    assert {response.status_code for response in responses} == {400}
+    assert [response.json()["error"] for response in responses] == list(wrong)
+    extreme = [kind | {"data": ["\0", "x" * 20_000, "\u202e"]}, day | {"data": [1e300, -1e300, 0]}, size | {"data": [1e308, -1e308, 0]}]
+    answered = server.post(f"{MODEL}/infer", {"inputs": extreme})
+    assert answered.status_code == 200
+    assert np.isfinite(answered.json()["outputs"][0]["data"]).all()
+
+
+def test_labels_of_a_number_are_numbers(table):
+    server, _ = table
+    texts = {
+        "labels[0].label is 'many'; want a number, such as 12.5": "many",
+        "labels[0].label is 'nan'; want a finite number": "nan",
+        'labels[0].label is [1]; want a text, such as {"request_id": "...", "label": "..."}': [1],
+        'labels[0].label is True; want a text, such as {"request_id": "...", "label": "..."}': True,
+    }
+    responses = [server.post(f"{MODEL}/labels", {"request_id": "a", "label": label}) for label in texts.values()]
+    assert [(response.status_code, response.json()["error"]) for response in responses] == [(400, text) for text in texts]
+    assert server.post(f"{MODEL}/labels", {"request_id": "a", "label": 7}).json() == {"accepted": 1}
+
+
+def test_texts_are_answered_whatever_stands_in_them(texts):
+    server, graph = texts
+    asked = ["free prize", "", "日本 😀\n\r\t", "\0\u202e", "x" * 20_000, "win " * 4000]
+    rows = TEXTS.rows(pd.DataFrame({"text": asked}))
+    tensor = {"name": "text", "shape": [len(asked)], "datatype": "BYTES", "data": asked}
+    response = server.post(f"{MODEL}/infer", {"id": "texts", "inputs": [tensor]}).json()
+    assert np.allclose(np.reshape(response["outputs"][1]["data"], (-1, 2)), answers(graph, rows)["probability"], atol=1e-5)
+    assert set(response["outputs"][2]["data"]) <= {"ham", "spam"}
+    server.stop()
+    log = PredictionLog(server.settings.home / "predictions" / "spots")
+    assert logged_rows(log.latest(10), TEXTS.inputs)[0]["text"].tolist() == asked
+
+
+def test_requests_of_texts_side_by_side_share_a_call(texts):
+    from concurrent.futures import ThreadPoolExecutor
+
+    server, graph = texts
+    asked = [f"free {'prize ' * (number % 7)}{number}" for number in range(60)]
+    expected = answers(graph, TEXTS.rows(pd.DataFrame({"text": asked})))["probability"]
+
+    def ask(text):
+        with server.client() as client:
+            return client.infer(TEXTS.decode(text))["outputs"][1]["data"]
+
+    with ThreadPoolExecutor(16) as pool:
+        assert np.allclose(list(pool.map(ask, asked)), expected, atol=1e-5)
+
+
+def test_an_endless_text_is_refused(texts):
+    server, _ = texts
+    tensor = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["x" * 20_001]}
+    response = server.post(f"{MODEL}/infer", {"inputs": [tensor]})
+    assert (response.status_code, response.json()["error"]) == (
+        400,
+        "input 'text': data[0] has 20001 characters; want at most 20000",
+    )
