@@ -126,6 +126,23 @@ def models(json: Json = False) -> None:
 
 
 @app.command()
+def lineage(
+    anything: Annotated[
+        str,
+        typer.Argument(
+            help="A version (digits/v3), a model (digits/2), a run's id, a bundle's digest, a request's id, or a quarantined row."
+        ),
+    ],
+    json: Json = False,
+) -> None:
+    """Tell what a thing came from and what followed from it: sources, rows set aside, version, run, bundle, model, release, drift."""
+    from tasks.lineage import lineage as traced
+
+    found = traced(anything, enter())
+    emit(found.as_json()) if json else console.print(found.text(), markup=False, highlight=False)
+
+
+@app.command()
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the services running afterwards, to look around.")] = False,
     json: Json = False,

@@ -49,4 +49,15 @@ def dataset_of(config: Project) -> DatasetVersion:
     rows = ingest(snapshot, config.source, config.intake, config.result, config.cluster)
     report = validate(config.name, rows, config.validation)
     labels = label(config.name, report, config.labeling, config.intake, config.result)
-    return version(config.name, labels, config.intake, config.result, config.versioning)
+    return version(
+        snapshot,
+        rows,
+        report,
+        labels,
+        config.source,
+        config.validation,
+        config.labeling,
+        config.intake,
+        config.result,
+        config.versioning,
+    )

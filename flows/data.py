@@ -12,6 +12,7 @@ from flows.terminal import Json, ProjectName, console, emit, enter, print_rows
 from infra.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Look at a source, propose rules, and compare, fetch or clear versions of a data set.")
+REMOTE = "Another remote than the project's; `versioning.remote_options` go with it."
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="Such as 3 or v3.")]
 
 
@@ -83,25 +84,63 @@ def checkout(project: ProjectName, version: Version, folder: Annotated[Path, typ
 
 
 @app.command()
+def tag(project: ProjectName, version: Version, name: Annotated[str, typer.Argument(help="Such as golden.")]) -> None:
+    """Give a version a name, which keeps it from being cleared."""
+    settings, config = of(project)
+    console.print(f"{repository(settings, config).tag(config.name, number_of(version), name)} is v{number_of(version)}")
+
+
+@app.command()
+def push(project: ProjectName, to: Annotated[str | None, typer.Option(help=REMOTE)] = None) -> None:
+    """Send the files of all versions to a DVC remote: a folder, s3://, gs://, azure:// or ssh://."""
+    from tasks.versioning.transfer import push as pushed
+
+    settings, config = of(project)
+    console.print(f"{pushed(repository(settings, config), config.name, to, config.versioning.remote_options if to else {})} files sent")
+
+
+@app.command()
+def pull(project: ProjectName, source: Annotated[str | None, typer.Option("--from", help=REMOTE)] = None) -> None:
+    """Fetch the files of all versions from a DVC remote, and lay them out."""
+    from tasks.versioning.transfer import pull as pulled
+
+    settings, config = of(project)
+    options = config.versioning.remote_options if source else {}
+    console.print(f"{pulled(repository(settings, config), config.name, settings.home / 'datasets', source, options)} files fetched")
+
+
+@app.command()
+def card(project: ProjectName, version: Version) -> None:
+    """Write a version's data card: one HTML file with its statistics, samples, labels and origin."""
+    from tasks.intake import build
+    from tasks.versioning.card import card as written
+
+    settings, config = of(project)
+    folder = settings.folder("reports", config.name, "data")
+    known, number = repository(settings, config), number_of(version)
+    path = written(config.name, number, known, build(config.intake), config.result.label, settings.home / "datasets", folder)
+    console.print(str(path))
+
+
+@app.command()
 def gc(
     project: ProjectName,
     keep: Annotated[int, typer.Option(min=1, help="Newest versions that stay in any case.")] = 5,
     yes: Annotated[bool, typer.Option("--yes", help="Remove them; without it they are only listed.")] = False,
 ) -> None:
-    """Remove old versions that no registered model was trained on, here and in the remote."""
-    import shutil
-
+    """Remove old versions without a name that no registered model was trained on, here and in the remote."""
     from tasks.deployment.registry import registered
+    from tasks.versioning.clearing import alone, remove, size, surplus
 
     settings, config = of(project)
     repo = repository(settings, config)
     needed = {number_of(str(model["dataset"]).rpartition("/")[2]) for model in registered() if model["model"] == config.name}
-    surplus = repo.surplus(config.name, keep, needed)
-    console.print(f"{'Removing' if yes else 'Would remove'}: {', '.join(f'v{version}' for version in surplus) or 'nothing'}")
-    if yes and surplus:
-        repo.remove(config.name, surplus)
-        for version in surplus:
-            shutil.rmtree(settings.home / "datasets" / config.name / f"v{version}", ignore_errors=True)
+    found = surplus(repo, config.name, keep, needed)
+    megabytes = size(repo, alone(repo, config.name, found)) / 1e6
+    names = ", ".join(f"v{version}" for version in found) or "nothing"
+    console.print(f"{'Removing' if yes else 'Would remove'}: {names}, {megabytes:.3g} MB that no other version has")
+    if yes and found:
+        remove(repo, config.name, found, settings.home / "datasets")
 
 
 def of(project: str) -> tuple[Settings, Project]:

@@ -80,6 +80,19 @@ class PredictionLog:
             {"since": since},
         )
 
+    def answered(self, request_id: str) -> "pd.DataFrame":
+        """What was answered to a request, a line a row of it, and its truth: request_id, time, version, answer, label (none yet: null)."""
+        return self._query(
+            """
+            select distinct on (p.request_id) p.request_id, p.time, p.version, p.answer, l.label
+            from predictions p
+            left join (select request_id, arg_max(label, time) as label from labels group by request_id) l using (request_id)
+            where p.request_id = $request or starts_with(p.request_id, $request || '#')
+            order by p.request_id, p.time
+            """,
+            {"request": request_id},
+        )
+
     def _query(self, sql: str, parameters: Mapping[str, object]) -> "pd.DataFrame":
         """Runs `sql` with the views `predictions` and `labels`; a kind of which there is no file yet is an empty view."""
         import duckdb

@@ -59,6 +59,12 @@ class Ledger:
             record = connection.execute(select(EPISODES.c.record).where(EPISODES.c.id == identity)).scalar()
         return Episode.model_validate_json(record) if record else None
 
+    def episodes(self, project: str) -> list[Episode]:
+        """All of a project's episodes, by their ids."""
+        query = select(EPISODES.c.record).where(EPISODES.c.project == project).order_by(EPISODES.c.id)
+        with self._engine.connect() as connection:
+            return [Episode.model_validate_json(record) for record in connection.execute(query).scalars()]
+
     def claims(self, episode: str) -> list[str]:
         """The flow runs that held an episode, in order."""
         query = select(CLAIMS.c.flow_run_id).where(CLAIMS.c.episode == episode).order_by(CLAIMS.c.attempt)

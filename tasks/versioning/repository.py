@@ -2,51 +2,93 @@
 
 import fcntl
 import json
+import logging
 import os
-import subprocess
+import re
+import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-GIT_TIMEOUT_S = 60
-# A user's own git configuration (signing, hooks, templates) must not decide whether a data set can be kept.
-GIT_ENVIRONMENT = {
-    "GIT_CONFIG_GLOBAL": os.devnull,
-    "GIT_CONFIG_SYSTEM": os.devnull,
-    "GIT_AUTHOR_NAME": "Gyre",
-    "GIT_AUTHOR_EMAIL": "gyre@localhost",
-    "GIT_COMMITTER_NAME": "Gyre",
-    "GIT_COMMITTER_EMAIL": "gyre@localhost",
-}
+import yaml
+
+from tasks.versions import NUMBERED, Versions
+
+log = logging.getLogger("gyre.versioning")
+
+WAIT_S = 1800.0
+"""How long a writer waits for another one: as long as a large version may take to be pushed."""
+GIT_GRACE_S = 10.0
+"""A git command of a writer that was killed ends by itself within this time; a lock file older than that has nobody behind it."""
+LEFT = re.compile(r"\.[\w.-]+\.[a-z0-9_]{8}")
+"""Temporary names (infra/files.py) that a killed writer leaves behind."""
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True)
-class Repository:
-    """Each project is a folder of it; a version is a tag `<project>/v<N>`."""
+class Repository(Versions):
+    """The data repo, to write. A version is a tag `<project>/v<N>`, made last: what has a tag is complete, here and in the remote."""
 
-    root: Path
     remote: str
     """Where DVC pushes to: a folder or URL."""
     options: Mapping[str, str] = field(default_factory=dict)
     """DVC's settings of the remote."""
 
     @contextmanager
-    def opened(self) -> Iterator[Any]:
-        """A dvc.repo.Repo, made first where there is none; other writers wait until it is closed."""
+    def opened(self, wait_s: float = WAIT_S, elsewhere: Mapping[str, str] | None = None) -> Iterator[Any]:
+        """A dvc.repo.Repo, made first where there is none; other writers wait until it is closed. Raises TimeoutError.
+
+        elsewhere: settings of a remote named `elsewhere`, which are kept nowhere
+        """
         from dvc.repo import Repo
 
+        # Its advice on which git commands come next is not for the readers of a run's log.
+        logging.getLogger("dvc").setLevel(logging.WARNING)
         self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root.parent / f".{self.root.name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with (self.root.parent / f".{self.root.name}.lock").open("a+") as lock:
+            self.wait(lock, wait_s)
+            self.clean()
             if not (self.root / ".git").is_dir():
                 self.git("init", "--quiet", "--initial-branch=main")
             if not (self.root / ".dvc" / "config").is_file():
                 Repo.init(str(self.root), force=True).close()
             self.configure()
-            with Repo(str(self.root)) as repo:
+            with Repo(str(self.root), config={"remote": {"elsewhere": dict(elsewhere)}} if elsewhere else None) as repo:
                 yield repo
+
+    def wait(self, lock: IO[str], wait_s: float) -> None:
+        """Takes the lock; its file says who has it. A killed writer lets go by dying."""
+        deadline, told = time.monotonic() + wait_s, False
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                lock.seek(0)
+                holder = lock.read().strip() or "another process"
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.root}: {holder} has been writing for {wait_s:g} s; wait for it or end it, then run again")
+            if not told:
+                log.warning("%s: %s is writing; waiting up to %g s", self.root, holder, wait_s)
+                told = True
+            time.sleep(0.1)
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()}")
+        lock.flush()
+
+    def clean(self) -> None:
+        """Removes what a killed writer left: half-written parts, lock files of git and DVC. Nobody else writes while the lock is held."""
+        for path in self.root.iterdir():
+            if LEFT.fullmatch(path.name):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for path in (self.root / ".git").rglob("*.lock"):
+            while path.exists() and time.time() - path.stat().st_mtime < GIT_GRACE_S:
+                time.sleep(0.1)
+            path.unlink(missing_ok=True)
+        (self.root / ".dvc" / "tmp" / "rwlock").unlink(missing_ok=True)
 
     def configure(self) -> None:
         """DVC's settings, before it is opened: it reads them once."""
@@ -58,53 +100,53 @@ class Repository:
             # One file under several names: a part that versions share takes its space once.
             config["cache"] = {"type": "reflink,hardlink,copy"}
 
-    def git(self, *arguments: str) -> str:
-        """What a git command prints. Raises RuntimeError with git's own words."""
-        command = ["git", "-C", str(self.root), *arguments]
-        done = subprocess.run(command, env=os.environ | GIT_ENVIRONMENT, capture_output=True, text=True, timeout=GIT_TIMEOUT_S, check=False)
-        if done.returncode:
-            raise RuntimeError(f"git {' '.join(arguments)} in {self.root}: {done.stderr.strip() or done.stdout.strip()}")
-        return done.stdout.strip()
+    def commit(self, project: str, message: str) -> None:
+        """Commits a project's files and DVC's own; nothing where nothing changed (a run before was killed after its commit)."""
+        files = (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", f"{project}.dvc", f"{project}.json")
+        self.git("add", "--", *(name for name in files if (self.root / name).exists()))
+        if self.git("diff", "--cached", "--name-only"):
+            self.git("commit", "--quiet", "--message", message)
+
+    def tag(self, project: str, version: int, name: str) -> str:
+        """Gives a version a name, `<project>/<name>`, which keeps it from being cleared; returns that tag.
+
+        Raises ValueError for a name that is taken by another version or is none.
+        """
+        if not NAME.fullmatch(name) or NUMBERED.fullmatch(name):
+            raise ValueError(f"{name!r} is no name for a version; want letters, digits, dots and dashes, and not a number such as v3")
+        tag, given = self.tag_of(project, version), self.names(project)
+        if given.get(name, version) != version:
+            raise ValueError(f"{project}/{name} is version {given[name]} already; choose another name")
+        if name not in given:
+            self.git("tag", f"{project}/{name}", tag)
+        return f"{project}/{name}"
+
+    def parts(self, tag: str, project: str) -> dict[str, str]:
+        """DVC's names (md5) of a version's parts, by their file names. Raises ValueError where the cache lacks the list of them."""
+        listed = self.cached(self.listing(tag, project))
+        if not listed.is_file():
+            raise ValueError(f"{tag}: its list of parts is not in {listed.parents[3]}; `gyre data pull {project}` fetches it")
+        return {part["relpath"]: part["md5"] for part in json.loads(listed.read_text(encoding="utf-8"))}
+
+    def listing(self, tag: str, project: str) -> str:
+        """DVC's name of a version's list of parts."""
+        return str(yaml.safe_load(self.git("show", f"{tag}:{project}.dvc"))["outs"][0]["md5"])
+
+    def lacking(self, tag: str, project: str) -> int:
+        """How many of a version's files the cache lacks; 1 where it lacks the list of them."""
+        if not self.cached(self.listing(tag, project)).is_file():
+            return 1
+        return sum(not self.cached(name).is_file() for name in self.parts(tag, project).values())
+
+    def cached(self, name: str) -> Path:
+        """Where DVC's cache keeps a file."""
+        return self.root / ".dvc" / "cache" / "files" / "md5" / name[:2] / name[2:]
 
     def checkout(self, project: str, version: int, folder: Path) -> None:
         """A version's parts in a new folder. Raises ValueError where there is no such version, FileExistsError where the folder is."""
         from dvc.repo import Repo
 
-        if version not in (known := self.versions(project)):
-            raise ValueError(f"{project}: no version {version}; there are {', '.join(map(str, known)) or 'none'}")
+        tag = self.tag_of(project, version)
         if folder.exists():
             raise FileExistsError(f"{folder}: is there already; name a new folder")
-        Repo.get(str(self.root), project, out=str(folder), rev=f"{project}/v{version}")
-
-    def surplus(self, project: str, keep: int, needed: set[int]) -> list[int]:
-        """Versions that nothing needs: not among the last `keep`, and no registered model was trained on them."""
-        known = list(self.versions(project))
-        return [version for version in known[:-keep] if version not in needed]
-
-    def remove(self, project: str, versions: list[int]) -> None:
-        """Forgets versions, and the data that no other version has, here and in the remote."""
-        with self.opened() as repo:
-            for version in versions:
-                self.git("tag", "--delete", f"{project}/v{version}")
-            repo.gc(all_tags=True, workspace=True, cloud=True, force=True)
-
-    def described(self, project: str) -> list[dict[str, Any]]:
-        """Each version, oldest first: its tag, commit, time, rows and rows a split."""
-        lines = []
-        for version in self.versions(project):
-            tag = f"{project}/v{version}"
-            facts = json.loads(self.git("show", f"{tag}:{project}.json"))
-            commit, when = self.git("log", "-1", "--format=%h %cI", tag).split()
-            lines.append({"version": tag, "commit": commit, "made": when, "rows": facts["rows"], **facts["splits"]})
-        return lines
-
-    def versions(self, project: str) -> dict[int, str]:
-        """Digest of each version of a project, oldest first, as its commit tells."""
-        tags = self.git("tag", "--list", f"{project}/v*", "--sort=v:refname").split()
-        return {int(tag.rpartition("/v")[2]): json.loads(self.git("show", f"{tag}:{project}.json"))["digest"] for tag in tags}
-
-    def commit(self, message: str) -> None:
-        """Commits everything that changed; nothing where nothing did (a run before was killed after its commit)."""
-        self.git("add", "--all")
-        if self.git("status", "--porcelain"):
-            self.git("commit", "--quiet", "--message", message)
+        Repo.get(str(self.root), project, out=str(folder), rev=tag)

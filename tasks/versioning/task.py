@@ -2,29 +2,53 @@
 
 from pathlib import Path
 
-from configs.data import Versioning
-from configs.project import Intake, Result
+from configs.data import Source, Validation, Versioning
+from configs.project import Intake, Labeling, Result
 from infra.settings import Settings
 from tasks.intake import build
-from tasks.records import DatasetVersion, LabelReport
+from tasks.records import DatasetVersion, LabelReport, RawRows, SourceSnapshot, ValidationReport
 from tasks.stage import show, stage, table
 from tasks.versioning.repository import Repository
 
 
 @stage()
-def version(project: str, labels: LabelReport, intake: Intake, result: Result, versioning: Versioning) -> DatasetVersion:
-    """The labelled rows as a version that `git` and `dvc pull` can fetch."""
+def version(
+    snapshot: SourceSnapshot,
+    rows: RawRows,
+    report: ValidationReport,
+    labels: LabelReport,
+    source: Source,
+    validation: Validation,
+    labeling: Labeling,
+    intake: Intake,
+    result: Result,
+    versioning: Versioning,
+) -> DatasetVersion:
+    """The labelled rows as a version that `git` and `dvc pull` can fetch, and what is known of them."""
+    from tasks.versioning.card import write_card
     from tasks.versioning.difference import difference
+    from tasks.versioning.origin import origin
     from tasks.versioning.version import make_version
 
-    settings = Settings()
+    settings, project, taken = Settings(), snapshot.project, build(intake)
+    sections = {
+        "source": source,
+        "validation": validation,
+        "labeling": labeling,
+        "intake": intake,
+        "result": result,
+        "versioning": versioning,
+    }
+    known = origin(snapshot, rows, report, labels, sections, settings.home, settings.projects)
     repository = repository_of(versioning, settings)
-    made = make_version(project, labels, build(intake).columns, versioning, repository, settings.home / "datasets")
+    made = make_version(project, labels, taken.columns, versioning, repository, settings.home / "datasets", result.label, known)
     before = settings.home / "datasets" / project / f"v{made.version - 1}"
     against = difference(before, Path(made.uri), result.label).summary if before.is_dir() else "the first version"
     facts = {"version": made.tag, "commit": made.commit[:12], "rows": made.rows, **made.splits, "against the one before": against}
     fetch = f"git clone {repository.root} rows && cd rows\ngit checkout {made.tag}\ndvc pull {project}"
-    show(project, "data set", f"{table([facts])}\n\nWithout Gyre:\n\n```\n{fetch}\n```")
+    card = write_card(made, repository, taken, result.label, settings.folder("reports", project, "data"))
+    body = f"{table([facts])}\n\nWithout Gyre:\n\n```\n{fetch}\n```"
+    show(project, "data set", body, data_card=settings.report_url(card))
     return made
 
 

@@ -1,29 +1,44 @@
-"""Makes a version of labelled rows: split, committed, tagged, pushed; the same rows again are the same version."""
+"""Makes a version of labelled rows: split, pushed, committed, tagged; the same rows again are the same version."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from configs.data import Versioning
-from infra.files import digest, shared, whole_folder, write_json
+from infra.files import digest, whole_folder, write_json
 from tasks.dataset import part_paths, rewrite
 from tasks.records import DatasetVersion, LabelReport
 from tasks.versioning.repository import Repository
+from tasks.versioning.room import room
 from tasks.versioning.split import splitter
+from tasks.versioning.statistics import leaks, statistics
+from tasks.versioning.transfer import lay_out
 
 log = logging.getLogger("gyre.versioning")
 
 
 def make_version(
-    project: str, labels: LabelReport, columns: tuple[str, ...], versioning: Versioning, repository: Repository, datasets: Path
+    project: str,
+    labels: LabelReport,
+    columns: tuple[str, ...],
+    versioning: Versioning,
+    repository: Repository,
+    datasets: Path,
+    label: str = "label",
+    origin: Mapping[str, Any] | None = None,
 ) -> DatasetVersion:
     """The rows as `<project>/v<N>` of the data repo, and laid out in `<datasets>/<project>/v<N>`, which nothing changes later.
 
     columns: the intake's, by which rows are split
-    Parts whose rows are those of an earlier version are the same files. Killed at any point, the same call finishes what is missing.
-    Raises ValueError for an empty split, DigestError for changed rows.
+    label: column with the truth of a row
+    origin: where the rows come from (tasks/versioning/origin.py), kept beside what is found in them
+    Parts whose rows are those of an earlier version are the same files. The tag comes last: killed at any point, nothing half-made can
+    be fetched, and the same call finishes what is missing. Raises ValueError for an empty split, DigestError for changed rows, OSError
+    where there is no room, TimeoutError where another writer does not end.
     """
     put = splitter(Path(labels.uri), versioning.split, columns)
-    with repository.opened() as repo:
+    with repository.opened() as repo, room(labels, repository.root, datasets, repository.remote):
         folder = repository.root / project
         with whole_folder(folder) as partial:
             rows = rewrite(labels, partial, put)
@@ -34,23 +49,30 @@ def make_version(
         tag = f"{project}/v{number}"
         repo.add(str(folder))
         repo.checkout(targets=[f"{folder}.dvc"], relink=True, force=True)
-        if number not in versions:
-            write_json(repository.root / f"{project}.json", {"digest": content, "rows": rows, "splits": splits})
-            repository.commit(f"{project} v{number}: {rows} rows")
-            repository.git("tag", tag)
         repo.push(targets=[f"{folder}.dvc"])
-        commit = repository.git("rev-list", "-n", "1", tag)
         laid_out = lay_out(folder, datasets / project / f"v{number}", content)
+        if number not in versions:
+            found = {"digest": content, "rows": rows, "splits": splits, **described(folder, columns, label, versioning, project)}
+            parent = f"{project}/v{max(versions)}" if versions else None
+            write_json(repository.root / f"{project}.json", found | {"parent": parent} | dict(origin or {}))
+            repository.commit(project, f"{project} v{number}: {rows} rows")
+            repository.git("tag", tag)
+        commit = repository.git("rev-list", "-n", "1", tag)
     log.info("%s: %d rows, commit %s", tag, rows, commit[:12])
     return DatasetVersion(
         uri=str(laid_out), digest=content, project=project, version=number, tag=tag, commit=commit, rows=rows, splits=splits
     )
 
 
-def lay_out(source: Path, target: Path, content: str) -> Path:
-    """A version's parts where the next version does not change them: other names of the files in DVC's cache."""
-    if not (target.is_dir() and digest(target) == content):
-        with whole_folder(target) as partial:
-            for part in part_paths(source):
-                shared(part, partial / part.name)
-    return target
+def described(folder: Path, columns: tuple[str, ...], label: str, versioning: Versioning, project: str) -> dict[str, Any]:
+    """What is found in the rows: schema, statistics, labels a split, and copies of training rows in the other splits."""
+    parts, split = part_paths(folder), versioning.split
+    copies = 0 if split.by == "content" else leaks(parts, columns)
+    if copies:
+        log.warning(
+            "%s: %d rows of validation and test have the input of a training row, so scores are flattered; versioning.split.by: "
+            "content keeps copies on one side",
+            project,
+            copies,
+        )
+    return {**statistics(parts, label), "leaks": copies, "split": split.model_dump(mode="json")}

@@ -19,6 +19,11 @@ SURFACE = {
     "data versions": {"project", "--json"},
     "data diff": {"project", "before", "now", "--json"},
     "data checkout": {"project", "version", "folder"},
+    "data tag": {"project", "version", "name"},
+    "data push": {"project", "--to"},
+    "data pull": {"project", "--from"},
+    "data card": {"project", "version"},
+    "lineage": {"anything", "--json"},
     "data gc": {"project", "--keep", "--yes"},
     "demo": {"--keep", "--json"},
 }

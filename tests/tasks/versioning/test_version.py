@@ -9,46 +9,22 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from configs.data import Split, Versioning
-from infra.files import digest, whole_folder
-from tasks.dataset import read, stored, write
-from tasks.records import LabelReport
+from configs.data import Split
+from infra.files import digest
+from tasks.dataset import read, write
 from tasks.versioning.difference import difference
-from tasks.versioning.repository import Repository
 from tasks.versioning.split import Splitter, splitter
-from tasks.versioning.version import make_version
 
 SPLIT = Split(train=0.7, validation=0.1)
 
 
-def labelled(folder, rows):
-    return of_frames(folder, [pd.DataFrame({"id": [f"r{n}" for n in range(rows)], "x": [float(n) for n in range(rows)], "label": "a"})])
-
-
-def of_frames(folder, frames):
-    with whole_folder(folder) as partial:
-        write(frames, partial)
-    nothing = {"agreement": 1.0, "annotators": (), "relabelled": 0, "suspects": None, "suspected": 0, "failures": ()}
-    return LabelReport(uri=str(folder), digest=digest(folder), rows=sum(map(len, frames)), **nothing)
-
-
 @pytest.fixture
-def data():
-    """The folder of real data sets."""
-    folder = Path(os.environ.get("GYRE_DATA", Path(__file__).parents[4] / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip(f"no data sets in {folder}; set GYRE_DATA")
-    return folder
+def make(workshop):
+    return workshop.make
 
 
-@pytest.fixture
-def make(tmp_path):
-    repository = Repository(tmp_path / "home" / "data", str(tmp_path / "remote"))
-    return lambda labels: make_version("wine", labels, ("x",), Versioning(), repository, tmp_path / "home" / "datasets")
-
-
-def test_the_same_rows_are_the_same_version_and_others_the_next(make, tmp_path):
-    few, more = labelled(tmp_path / "few", 40), labelled(tmp_path / "more", 60)
+def test_the_same_rows_are_the_same_version_and_others_the_next(make, workshop, tmp_path):
+    few, more = workshop.labelled("few", 40), workshop.labelled("more", 60)
     first, again, second = make(few), make(few), make(more)
     assert first == again
     assert (first.tag, second.tag) == ("wine/v1", "wine/v2")
@@ -57,16 +33,16 @@ def test_the_same_rows_are_the_same_version_and_others_the_next(make, tmp_path):
     assert difference(Path(first.uri), Path(second.uri), "label").summary == "20 rows added, 0 removed, 0 changed"
 
 
-def test_a_run_killed_between_commit_and_tag_is_finished_by_the_next(make, tmp_path):
-    labels = labelled(tmp_path / "rows", 40)
+def test_a_run_killed_between_commit_and_tag_is_finished_by_the_next(make, workshop, tmp_path):
+    labels = workshop.labelled("rows", 40)
     first = make(labels)
     subprocess.run(["git", "-C", tmp_path / "home" / "data", "tag", "--delete", first.tag], check=True, capture_output=True)
     assert make(labels) == first
 
 
-def test_git_and_dvc_alone_fetch_a_version(make, tmp_path):
-    first = make(labelled(tmp_path / "few", 40))
-    make(labelled(tmp_path / "more", 60))
+def test_git_and_dvc_alone_fetch_a_version(make, workshop, tmp_path):
+    first = make(workshop.labelled("few", 40))
+    make(workshop.labelled("more", 60))
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "--quiet", tmp_path / "home" / "data", clone], check=True)
     subprocess.run(["git", "-C", clone, "checkout", "--quiet", first.tag], check=True)
@@ -127,13 +103,13 @@ def test_an_empty_split_is_named():
         put.checked()
 
 
-def test_versions_share_the_parts_that_did_not_change(make, tmp_path):
+def test_versions_share_the_parts_that_did_not_change(make, workshop, tmp_path):
     frames = [
         pd.DataFrame({"id": [f"{part}-{n}" for n in range(40)], "x": [float(n) for n in range(40)], "label": "a"}) for part in range(20)
     ]
-    first = make(of_frames(tmp_path / "first", frames))
+    first = make(workshop.of_frames("first", frames))
     frames[7].loc[3, "label"] = "b"
-    second = make(of_frames(tmp_path / "second", frames))
+    second = make(workshop.of_frames("second", frames))
     inodes = [{path.stat().st_ino for path in Path(version.uri).iterdir()} for version in (first, second)]
     assert len(inodes[0] & inodes[1]) == 19
     objects = [path for path in (tmp_path / "remote").rglob("*") if path.is_file() and path.suffix != ".dir"]
@@ -142,22 +118,8 @@ def test_versions_share_the_parts_that_did_not_change(make, tmp_path):
     assert (found.summary, found.labels) == ("0 rows added, 0 removed, 1 changed", (("a", "b", 1),))
 
 
-def test_surplus_versions_go_and_those_that_a_model_needs_stay(make, tmp_path):
-    for rows in (40, 41, 42, 43):
-        made = make(labelled(tmp_path / str(rows), rows))
-    repository = Repository(tmp_path / "home" / "data", str(tmp_path / "remote"))
-    assert repository.surplus("wine", 1, {2}) == [1, 3]
-    repository.remove("wine", [1, 3])
-    assert list(repository.versions("wine")) == [2, 4]
-    repository.checkout("wine", 2, tmp_path / "second")
-    assert len(read(stored(tmp_path / "second"))) == 41
-    with pytest.raises(ValueError, match="wine: no version 3; there are 2, 4"):
-        repository.checkout("wine", 3, tmp_path / "third")
-    assert made.version == 4
-
-
-def test_the_repo_does_not_depend_on_the_users_git_configuration(make, tmp_path, monkeypatch):
+def test_the_repo_does_not_depend_on_the_users_git_configuration(make, workshop, tmp_path, monkeypatch):
     (tmp_path / "gitconfig").write_text("[commit]\n gpgsign = true\n[user]\n useConfigOnly = true\n")
     monkeypatch.setenv("HOME", str(Path(tmp_path)))
     (tmp_path / ".gitconfig").write_text((tmp_path / "gitconfig").read_text())
-    assert make(labelled(tmp_path / "rows", 40)).version == 1
+    assert make(workshop.labelled("rows", 40)).version == 1
