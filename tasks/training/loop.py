@@ -57,8 +57,9 @@ def on_rank(arguments: dict[str, Any], send: Send) -> dict[str, Any]:
 def fit(plan: Plan, strategy: Strategy, send: Send) -> dict[str, Any]:
     """Trains, from the last commit where there is one; rank 0 sends messages and saves the checkpoint. Returns the weights' digest.
 
-    After each epoch a message has epoch, epochs, loss (mean of the epoch), samples_per_s (of all ranks) and, with a validation split, the
-    result's metric. Within an epoch, every PROGRESS_S, it has progress (share of the training) and seconds_left.
+    After each epoch a message has epoch, epochs, loss (mean of the epoch, or of what was left of it when the training went on),
+    samples_per_s (of all ranks) and, with a validation split, the result's metric. Within an epoch, every PROGRESS_S, it has progress
+    (share of the training) and seconds_left.
     """
     fitting = Fitting(plan, strategy, send if strategy.rank == 0 else lambda _: None)
     fitting.resume()
@@ -198,7 +199,11 @@ class Fitting:
             self.told = now
             pace = (time.perf_counter() - started) / steps
             self.send({"progress": self.step / self.steps, "seconds_left": pace * (self.steps - self.step)})
-        if now - self.committed > self.training.commit_seconds and self.step % self.loader.steps:
+        due = now - self.committed > self.training.commit_seconds
+        if self.strategy.sharded:
+            # All ranks take part in such a commit, and their clocks may differ.
+            due = bool(self.strategy.sum(torch.tensor(float(due), device=self.strategy.device)) > 0)
+        if due and self.step % self.loader.steps:
             self.commit()
 
     def validate(self) -> dict[str, float]:
