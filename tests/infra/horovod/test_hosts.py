@@ -1,6 +1,7 @@
 """Two hosts, each a network namespace with Dask workers of its own: ranks meet over the network between them, and one host may die."""
 
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -83,7 +84,8 @@ def cluster(monkeypatch, tmp_path):
 
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     monkeypatch.chdir(tmp_path)
-    mark, subnet = os.getpid() % 100000, f"10.213.{os.getpid() % 250}"
+    # A namespace's links go some time after it: the next test takes other names.
+    mark, subnet = secrets.token_hex(4), f"10.213.{secrets.randbelow(250)}"
     with ExitStack() as stack:
         try:
             stack.enter_context(bridge(f"gy{mark}", f"{subnet}.1"))
