@@ -122,6 +122,11 @@ class Training(Section):
 
     network: ImportPath | None = None
     """The user's own network, called with (shape of one preprocessed row, outputs); none: the intake's default."""
+    start: str | None = Field(default=None, pattern=r"^[^/\s]+/([1-9]\d*|champion)$")
+    """Registered model to start from, such as digits/2, or digits/champion for the one that serves (from nothing, as long as none does):
+    its layers are kept. Its rows must be the same kind as this project's; for other classes the last layer is new."""
+    trunk_rate: Share = 1.0
+    """Learning rate of the kept layers as a share of `learning_rate`; 0 leaves them as they are."""
     strategy: Literal["horovod", "ddp", "fsdp", "single"] = "horovod"
     """How ranks train one network: Horovod; torch's own data parallelism; fsdp, where each rank holds a part of the network, for one that
     is too large for a device; or a single rank by itself."""

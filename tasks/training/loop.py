@@ -23,6 +23,7 @@ import tasks.result
 from configs.project import Training
 from infra.files import verified
 from tasks.model import Model, save, weights_digest
+from tasks.training import start
 from tasks.training import strategy as strategies
 from tasks.training.batch_norm import Batch, synchronize
 from tasks.training.commits import NAME_BYTES, STATE, Commit, Commits, optimizer_state, read, restore_optimizer
@@ -98,12 +99,13 @@ class Fitting:
         self.loader = Loader(folder, "train", columns, self.decoded, self.training.batch_size, self.training.seed)
         self.held_out = Loader(folder, "validation", columns, self.decoded, ROWS_A_BATCH, 0)
         self.encoder = self.intake.encoder()
+        self.kept: frozenset[str] = frozenset()
+        """Names of the tensors of layers that come from `plan.start`."""
         self.model = self.fitted().to(strategy.device)
         strategy.align(self.model.state_dict())
         self.rows = synchronize(self.model, strategy) if strategy.size > 1 else Batch()
         self.forward = strategy.parallel(self.model)
-        adam = Adam(self.model.parameters(), lr=self.training.learning_rate, weight_decay=self.training.weight_decay, fused=True)
-        self.optimizer = strategy.averaging(adam, self.model, self.training)
+        self.optimizer = strategy.averaging(self.adam(), self.model, self.training)
         self.steps = self.loader.steps * self.training.epochs
         self.commits = Commits(plan.folder / "commits")
         self.step = 0
@@ -115,12 +117,28 @@ class Fitting:
         """A fresh network behind an encoder, preprocessing and postprocessing that know the training rows."""
         frame = self.loader.sample(FITTED_ROWS).to_pandas()
         rows = self.intake.rows(frame)
-        self.encoder.fit(rows)
+        if self.plan.start:
+            self.encoder.restore(start.encoder_state(self.plan))
+        else:
+            self.encoder.fit(rows)
         torch.manual_seed(self.training.seed)
         model = Model(self.encoder, self.intake, self.result, self.training)
         model.preprocessing.fit(self.encoder.encode(rows))
         model.postprocessing.fit(self.result.targets(frame[self.result.label]))
+        if self.plan.start:
+            self.kept = start.take_over(model, self.plan)
+            if not self.training.trunk_rate:
+                start.rest(model, self.kept)
         return model
+
+    def adam(self) -> Adam:
+        """The optimizer; layers that were kept have a learning rate of their own."""
+        kept: dict[bool, list[Tensor]] = {False: [], True: []}
+        for name, parameter in self.model.named_parameters():
+            kept[name in self.kept].append(parameter)
+        shares = {False: 1.0, True: self.training.trunk_rate}
+        groups = [{"params": parameters, "share": shares[key]} for key, parameters in kept.items() if parameters]
+        return Adam(groups, lr=self.training.learning_rate, weight_decay=self.training.weight_decay, fused=True)
 
     def decoded(self, table: pa.Table) -> Rows:
         """A table's encoded rows and targets."""
@@ -146,6 +164,8 @@ class Fitting:
         started, first = time.perf_counter(), self.step
         number, batch = divmod(self.step, self.loader.steps)
         self.model.train()
+        if self.kept and not self.training.trunk_rate:
+            start.rest(self.model, self.kept)
         summed, rows = torch.zeros((), device=self.strategy.device), 0
         with closing(self.loader.epoch(number, self.strategy.rank, self.strategy.size, batch)) as shares:
             for share in shares:
@@ -179,7 +199,7 @@ class Fitting:
                 loss.backward()
             total += loss.detach()
         for group in self.optimizer.param_groups:
-            group["lr"] = rate(self.training, self.step, self.steps)
+            group["lr"] = rate(self.training, self.step, self.steps) * group["share"]
         self.strategy.step(self.optimizer, self.model, self.training.clip)
         self.step += 1
         return total
