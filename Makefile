@@ -7,7 +7,7 @@ VENV := .venv/bin
 # Byte code is kept: every flow run is a process of its own, and would compile its imports again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup lint test demo clean constraints
+.PHONY: help setup lint test demo chaos clean constraints
 
 help: ## list the targets
 	@sed -nE 's/^([a-z%-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -29,6 +29,9 @@ demo: setup ## watch the loop turn on handwritten digits
 
 bench-%: setup ## run tests/benchmarks/%.py, such as make bench-serve
 	$(VENV)/python tests/benchmarks/$*.py
+
+chaos: setup ## kill ranks and workers at random, 20 times in one training
+	GYRE_KILLS=20 $(VENV)/pytest tests/chaos
 
 constraints: setup ## resolve the dependencies again, into constraints.txt
 	@$(VENV)/python -m infra.setup --constraints

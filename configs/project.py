@@ -4,6 +4,7 @@ A section is handed to its stage as it stands here, and its contents are part of
 again, an unchanged one does not.
 """
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -121,13 +122,25 @@ class Training(Section):
 
     network: ImportPath | None = None
     """The user's own network, called with (shape of one preprocessed row, outputs); none: the intake's default."""
-    strategy: Literal["horovod", "ddp", "single"] = "horovod"
-    """How ranks train one network: Horovod, torch's own data parallelism, or a single rank by itself."""
+    start: str | None = Field(default=None, pattern=r"^[^/\s]+/([1-9]\d*|champion)$")
+    """Registered model to start from, such as digits/2, or digits/champion for the one that serves (from nothing, as long as none does):
+    its layers are kept. Its rows must be the same kind as this project's; for other classes the last layer is new."""
+    trunk_rate: Share = 1.0
+    """Learning rate of the kept layers as a share of `learning_rate`; 0 leaves them as they are."""
+    strategy: Literal["horovod", "ddp", "fsdp", "single"] = "horovod"
+    """How ranks train one network: Horovod; torch's own data parallelism; fsdp, where each rank holds a part of the network, for one that
+    is too large for a device; or a single rank by itself."""
     ranks: int = Field(default=2, ge=1, le=4096)
     """Ranks, one a Dask worker."""
+    min_ranks: int | None = Field(default=None, ge=1)
+    """Elastic: a training that loses ranks, workers or hosts goes on from its last commit with no fewer than these; none: it ends."""
+    max_ranks: int | None = Field(default=None, ge=1)
+    """Elastic: workers that come later are used from the next commit on, up to so many ranks; none: as many as `ranks`."""
+    wait_seconds: float = Field(default=300, gt=0)
+    """How long an elastic training waits for workers before it fails, with a commit that another can resume."""
     epochs: int = Field(default=20, ge=1)
     batch_size: int = Field(default=64, ge=1)
-    """Rows of all ranks together, so the result does not depend on how many there are. Must be a multiple of `ranks`."""
+    """Rows of all ranks together, so the result does not depend on how many there are."""
     accumulate: int = Field(default=1, ge=1)
     """Pieces that a rank's share of a batch is computed in, one after the other: less memory, the same result."""
     learning_rate: float = Field(default=0.002, gt=0)
@@ -147,6 +160,8 @@ class Training(Section):
     """Epochs without a better metric on the validation split after which training stops; the best epoch's weights are kept then."""
     commit_seconds: float = Field(default=60, gt=0)
     """Time between two commits, which a killed training goes on from; there is one after each epoch as well."""
+    resume: Path | None = None
+    """Folder of a commit to go on from, of a training of the same network on the same rows; any number of ranks."""
     seed: int = 7
 
     @model_validator(mode="after")
@@ -160,9 +175,12 @@ class Training(Section):
 
     @model_validator(mode="after")
     def ranks_share_a_batch(self) -> "Training":
-        """Every rank takes the same share of every batch."""
-        if self.batch_size % self.ranks:
-            raise ValueError(f"batch_size {self.batch_size} is not a multiple of ranks {self.ranks}")
+        """Every rank has a row of every full batch, and elastic bounds hold the number that the training begins with."""
+        low, high = self.min_ranks or self.ranks, self.max_ranks or self.ranks
+        if not low <= self.ranks <= high:
+            raise ValueError(f"min_ranks {low}, ranks {self.ranks}, max_ranks {high}: none may be smaller than the one before")
+        if self.batch_size < high:
+            raise ValueError(f"batch_size {self.batch_size} is smaller than the {high} ranks that share a batch")
         return self
 
 

@@ -140,7 +140,7 @@ def lineage(
     from tasks.lineage import lineage as traced
 
     found = traced(anything, enter())
-    emit(found.as_json()) if json else console.print(found.text(), markup=False, highlight=False)
+    emit(found.as_json()) if json else console.print(found.text(), markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()

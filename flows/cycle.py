@@ -7,7 +7,7 @@ from configs.load import load
 from configs.project import Project
 from infra.settings import Settings
 from tasks.compilation.task import compile_bundle, export
-from tasks.deployment.task import deploy, serving_champion
+from tasks.deployment.task import deploy, registered_checkpoint, serving_champion
 from tasks.ingestion.task import ingest, locate
 from tasks.labeling.task import label
 from tasks.monitoring.task import claim, close
@@ -31,7 +31,8 @@ def cycle(project: str, overrides: dict[str, str] | None = None, episode: str | 
         return Completed(message=f"{episode} is answered by another run", data=None)
 
     dataset = dataset_of(config)
-    model = train(dataset, config.intake, config.result, config.training, config.cluster)
+    start = registered_checkpoint(config.training)
+    model = train(dataset, config.intake, config.result, config.training, start, config.cluster)
     graph = export(model, config.intake, config.result, config.training)
     graphs = [graph, *optimize(graph, dataset, config.intake, config.result, config.optimization)]
     champion = serving_champion(config.name)

@@ -110,14 +110,14 @@ def pull(project: ProjectName, source: Annotated[str | None, typer.Option("--fro
 
 
 @app.command()
-def card(project: ProjectName, version: Version) -> None:
+def card(project: ProjectName, version: Annotated[str | None, typer.Argument(help="By default the newest.")] = None) -> None:
     """Write a version's data card: one HTML file with its statistics, samples, labels and origin."""
     from tasks.intake import build
     from tasks.versioning.card import card as written
 
     settings, config = of(project)
     folder = settings.folder("reports", config.name, "data")
-    known, number = repository(settings, config), number_of(version)
+    known, number = repository(settings, config), number_of(version) if version else newest(settings, config.name)
     path = written(config.name, number, known, build(config.intake), config.result.label, settings.home / "datasets", folder)
     console.print(str(path))
 

@@ -45,11 +45,11 @@ def check_names(intake: Intake, result: Result) -> None:
         raise ValueError(f"intake: column {both[0]!r} has the name of one of the graph's outputs; rename it in the source")
 
 
-def save(model: Model, folder: Path, facts: dict[str, object]) -> None:
-    """Writes model.safetensors, encoder.json and checkpoint.json, the folder whole or not at all."""
+def save(encoder: Encoder, tensors: dict[str, Tensor], folder: Path, facts: dict[str, object]) -> None:
+    """Writes model.safetensors, encoder.json and checkpoint.json, the folder whole or not at all. `tensors`: a model's state."""
     with whole_folder(folder) as partial:
-        write_json(partial / "encoder.json", model.encoder.state())
-        save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, partial / "model.safetensors")
+        write_json(partial / "encoder.json", encoder.state())
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial / "model.safetensors")
         write_json(partial / "checkpoint.json", facts)
 
 
@@ -63,10 +63,10 @@ def load(stored: Stored, intake: Intake, result: Result, training: Training) -> 
     return model.eval()
 
 
-def weights_digest(model: Model) -> str:
-    """sha256 over the encoder, and names, shapes and bytes of all parameters and buffers."""
-    digest = hashlib.sha256(json.dumps(model.encoder.state(), sort_keys=True).encode())
-    for name, tensor in sorted(model.state_dict().items()):
+def weights_digest(encoder: Encoder, tensors: dict[str, Tensor]) -> str:
+    """sha256 over the encoder, and names, shapes and bytes of a model's state: all parameters and buffers."""
+    digest = hashlib.sha256(json.dumps(encoder.state(), sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

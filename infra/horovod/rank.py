@@ -1,6 +1,7 @@
 """One rank: a process of its own, started by its Dask worker (infra/horovod/ranks.py) and never outliving it.
 
-In: one JSON line on stdin with `parent`, `entry` and `arguments`. Out: JSON lines on stdout, each with one of `message`, `result` or
+In: one JSON line on stdin with `parent`, `strategy`, `stall_s`, `entry`
+and `arguments`. Out: JSON lines on stdout, each with one of `message`, `result` or
 `error`. Whatever the rank's own code prints goes to stderr with its log.
 """
 
@@ -11,15 +12,13 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
+from infra.horovod.joining import is_consequence, joined
 from infra.imports import resolve
 
 PR_SET_PDEATHSIG = 1
-CONSEQUENCES = ("HorovodInternalError", "DistBackendError")
-"""Errors of a rank that lost another one."""
 Send = Callable[[dict[str, Any]], None]
 """Sends a message of JSON values to the driver, while the rank goes on."""
 
@@ -37,30 +36,12 @@ def main() -> int:
         out.write(json.dumps(line) + "\n")
 
     try:
-        with connected(job["library"]):
+        with joined(job["strategy"], job["stall_s"]):
             write(result=resolve(job["entry"])(job["arguments"], lambda message: write(message=message)))
     except BaseException as error:
-        write(error=traceback.format_exc(), consequence=type(error).__name__ in CONSEQUENCES)
+        write(error=traceback.format_exc(), consequence=is_consequence(error))
         return 1
     return 0
-
-
-@contextmanager
-def connected(library: str) -> Iterator[None]:
-    """The ranks know each other inside the block. After an error nothing is shut down, which would wait for the other ranks."""
-    if library == "horovod":
-        import horovod.torch as hvd
-
-        hvd.init()
-        yield
-        hvd.shutdown()
-    else:
-        import torch
-        from torch import distributed
-
-        distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-        yield
-        distributed.destroy_process_group()
 
 
 def die_with(parent: int) -> None:

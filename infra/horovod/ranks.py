@@ -1,47 +1,41 @@
-"""Runs a function on N Horovod ranks over a Dask cluster: no mpirun, no ssh.
+"""Runs a function on N ranks over a Dask cluster: no mpirun, no ssh.
 
-The driver starts Horovod's rendezvous server and pins one submission to each of N Dask workers; each starts its rank as a child process.
-A rank that raises, is killed or hangs, and a worker that is lost, end the run with the reason and leave the workers ready for the next.
+The driver pins one submission to each of N Dask workers, and each starts its rank as a child process. A rank that raises or hangs ends
+the run with the reason and leaves the workers ready for the next. A rank that is killed, and a worker or a host that is lost, end it too,
+or, in an elastic run, begin a new generation on the workers that are there then.
 
-Security: the rendezvous server has no authentication, so it listens only on the address that the cluster's own traffic takes (loopback
-for a local cluster), on a random port, while a run lasts. It keeps and returns bytes; unlike Horovod's elastic and task services, which
-are not used, it unpickles nothing. Ranks exchange tensors alone (no `broadcast_object`), and report to the driver in JSON. Dask itself
-pickles the submissions: protect a cluster that others can reach with Dask's TLS.
+Horovod's own ElasticDriver is not used: its workers and its driver unpickle what reaches their ports, without authentication. Here a
+generation ends and another begins with new processes, and all that passes from one to the next is what rank 0 wrote to storage. From a
+rank's death to the first line of the next generation's entry it took 1.0 to 1.4 s on two busy cores, 0.8 s of it imports that survivors
+could be spared; but the process that replaces the dead one pays them too, and the others would wait for it.
+
+Security: Horovod's rendezvous server has no authentication, so it listens only on the address that the cluster's own traffic takes
+(loopback for a local cluster), on a random port, while a generation lasts; torch's store likewise. Both keep and return bytes and unpickle
+nothing. Ranks exchange tensors alone (no `broadcast_object`), and report to the driver in JSON. Dask itself pickles the submissions:
+protect a cluster that others can reach with Dask's TLS.
 """
 
 import json
 import logging
-import os
-import queue
-import signal
-import sys
-import threading
 import time
 import uuid
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from infra.horovod.supervision import place, supervise
+from infra.horovod.claims import Claims
+from infra.horovod.elastic import Committed, Elastic, Ended, Fail, Instruction, Look, Lost, Policy, Seen, Start, Stop, Wait
+from infra.horovod.generation import END_S, POLL_S, Generation, RankError, RankLostError, RegrowError, ending, subscribed
+from infra.horovod.joining import JOIN_S, STALL_S, Strategy
+from infra.horovod.slots import Slot, slots
+from infra.horovod.strategies import Address, environment, meeting_point
+from infra.horovod.supervision import Place, place, supervise
 
+__all__ = ["RankError", "RankLostError", "run_on_ranks"]
 log = logging.getLogger("gyre.ranks")
-Library = Literal["horovod", "torch"]
-"""What ranks talk to each other by."""
-POLL_S = 0.2
-"""How often the workers are counted: a lost one is noticed this long after the scheduler did."""
-GRACE_S = 2.0
-"""How long a rank that failed because of another waits for the other's own reason."""
-END_S = 10.0
-"""How long the ranks of a run that failed may take to end."""
-JOIN_S = 300
-"""How long ranks wait for each other at the start; a worker may be busy with something else."""
-
-
-class RankError(RuntimeError):
-    """A rank failed; the message names the rank and gives its own error whole."""
+RESTARTS = 3
+"""How often in a row an elastic run loses ranks without a commit in between before it fails: what kills them is then no accident."""
 
 
 def run_on_ranks(
@@ -51,239 +45,170 @@ def run_on_ranks(
     ranks: int,
     timeout_s: float,
     on_message: Callable[[dict[str, Any]], None],
-    workers: list[str] | None = None,
-    library: Library = "horovod",
+    *,
+    strategy: Strategy = "horovod",
+    min_ranks: int | None = None,
+    max_ranks: int | None = None,
+    wait_s: float = JOIN_S,
+    stall_s: float = STALL_S,
 ) -> list[Any]:
     """What `entry` returned on each rank, in the order of the ranks.
 
-    `entry` is a `module:function` that is called on every rank as function(arguments, send), inside an initialised Horovod or, by
-    `library`, torch.distributed process group; arguments and result are JSON values. Each send(message) arrives as on_message(message),
+    `entry` is a `module:function` that is called on every rank as function(arguments, send), once the strategy has joined the ranks
+    (joining.py); arguments and result are JSON values. slots.here() tells it its place. Each send(message) arrives as on_message(message),
     in the calling thread, in the rank's order; lines that a rank prints or logs go to the logger `gyre.ranks`. Modules are found as the
-    driver finds them (its sys.path). `workers` are the Dask addresses to use, one a rank, so that several runs can share a cluster; by
-    default the first of them.
+    driver finds them (its sys.path).
 
-    Raises RankError, or TimeoutError after `timeout_s`; the ranks have ended by then.
+    With `min_ranks` or `max_ranks` the run is elastic: from so many to so many ranks, both `ranks` where not given. When ranks are lost it
+    begins again on the workers that are there, and when there are more of them than ranks it does so after the next message of rank 0
+    that has the key `committed`: the entry sends it once its state is stored, whole, where all workers can read it (after the last step
+    it would only cost a restart). The entry looks for that state itself when it starts, and may have to say again what it said after it;
+    what it said before may be lost with its worker, so what must last belongs into the state. Because a rank on a host that was cut off
+    can still write, a state's name holds here().generation, and the highest counts. A rank's own exception is never retried.
+
+    A rank that hangs is noticed when the others have waited `stall_s` for it in a collective, and counts as lost.
+    Other runs' workers, and in an elastic run workers that are missing, are waited for, `wait_s` at most. Raises RankError, or
+    TimeoutError after `timeout_s`; the ranks have ended by then.
     """
-    from horovod.runner.common.util.hosts import HostInfo, get_host_assignments
-
-    workers = workers or choose(client, ranks)
-    places = client.run(place, workers=workers)
-    slots = get_host_assignments([HostInfo(host, count) for host, count in Counter(map(host_of, workers)).items()], ranks)
-    run = Run(ranks, on_message)
-    topic = f"gyre-ranks-{uuid.uuid4().hex}"
-    with meeting(library, address_towards(client), slots) as server, subscribed(client, topic, run.inbox), ending(client, run):
-        for worker, slot in zip(workers, slots, strict=True):
-            pid, interface = places[worker]
-            job = {
-                "rank": slot.rank,
-                "worker": pid,
-                "input": json.dumps({"parent": pid, "entry": entry, "arguments": arguments, "library": library}),
-                "environment": environment(slot, interface, server),
-                # The worker's own limit, should the driver be gone by then.
-                "timeout_s": timeout_s + END_S,
-            }
-            options = {"workers": [worker], "allow_other_workers": False, "pure": False, "retries": 0}
-            future = client.submit(supervise, job, topic, key=f"{topic}-{slot.rank}", **options)
-            run.add(slot.rank, worker, future)
-        return run.follow(client, timeout_s)
-
-
-def choose(client: Any, ranks: int) -> list[str]:
-    """Addresses of as many workers as ranks, those of one host side by side. Raises RankError where there are fewer."""
-    workers = sorted(client.ncores())
-    if len(workers) < ranks:
-        raise RankError(
-            f"{ranks} ranks need {ranks} Dask workers; the cluster has {len(workers)}. Raise cluster.workers or lower training.ranks."
-        )
-    return workers[:ranks]
-
-
-def host_of(address: str) -> str:
-    """Host of a Dask address such as tcp://10.0.0.1:8786."""
-    from distributed.comm.addressing import get_address_host
-
-    return str(get_address_host(address))
-
-
-def address_towards(client: Any) -> str:
-    """The driver's address on the network of the cluster's scheduler, under which workers reach it."""
-    from distributed.utils import get_ip
-
-    return str(get_ip(host_of(client.scheduler.address)))
-
-
-@contextmanager
-def meeting(library: Library, address: str, slots: list[Any]) -> Iterator[tuple[str, int]]:
-    """Address and port where the ranks find each other."""
-    if library == "horovod":
-        with rendezvous(address, slots) as server:
-            yield server
-        return
-    from datetime import timedelta
-
-    from torch.distributed import TCPStore  # type: ignore[attr-defined]
-
-    # It keeps bytes and unpickles nothing, but listens on every interface: torch has no choice of one.
-    store = TCPStore(address, 0, len(slots), is_master=True, wait_for_workers=False, timeout=timedelta(seconds=JOIN_S))
-    yield address, store.port
-
-
-@contextmanager
-def rendezvous(address: str, slots: list[Any]) -> Iterator[tuple[str, int]]:
-    """Address and port of a rendezvous server that listens on `address` alone; Horovod's own class takes every interface."""
-    from horovod.runner.http.http_server import RendezvousHandler, RendezvousHTTPServer
-
-    server = RendezvousHTTPServer((address, 0), RendezvousHandler, False)
-    server.daemon_threads = True
-    server.init(slots)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
+    policy = policy_of(strategy, ranks, min_ranks, max_ranks, wait_s)
+    name = f"gyre-ranks-{uuid.uuid4().hex}"
+    claims = Claims(client, name)
+    run = Run(
+        client, claims, name, Job(entry, arguments, strategy, stall_s), Elastic(policy), timeout_s, time.monotonic() + timeout_s, on_message
+    )
     try:
-        yield address, server.server_address[1]
+        return run.results()
     finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+        claims.release()
 
 
-@contextmanager
-def subscribed(client: Any, topic: str, inbox: "queue.SimpleQueue[dict[str, Any]]") -> Iterator[None]:
-    """Puts the ranks' events into `inbox` until the block ends."""
-    client.subscribe_topic(topic, lambda event: inbox.put(json.loads(event[1])))
-    try:
-        yield
-    finally:
-        client.unsubscribe_topic(topic)
+def policy_of(strategy: Strategy, ranks: int, min_ranks: int | None, max_ranks: int | None, wait_s: float) -> Policy:
+    """Raises ValueError where the numbers contradict each other."""
+    low, high = min_ranks or ranks, max_ranks or ranks
+    if not 1 <= low <= ranks <= high:
+        raise ValueError(f"min_ranks {low}, ranks {ranks}, max_ranks {high}: each must be at least the one before, and the first 1 or more")
+    if strategy == "single" and high > 1:
+        raise ValueError(f"strategy single is one rank; {high} were asked for. Set training.ranks to 1 or take horovod or torch")
+    elastic = min_ranks is not None or max_ranks is not None
+    return Policy(low, high, RESTARTS if elastic else 0, wait_s, patient=elastic)
 
 
-def environment(slot: Any, interface: str, server: tuple[str, int]) -> dict[str, str]:
-    """What a rank's process finds in its environment beside the worker's own."""
-    return {
-        "PYTHONPATH": os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path),
-        "HOROVOD_HOSTNAME": slot.hostname,
-        "HOROVOD_RANK": str(slot.rank),
-        "HOROVOD_SIZE": str(slot.size),
-        "HOROVOD_LOCAL_RANK": str(slot.local_rank),
-        "HOROVOD_LOCAL_SIZE": str(slot.local_size),
-        "HOROVOD_CROSS_RANK": str(slot.cross_rank),
-        "HOROVOD_CROSS_SIZE": str(slot.cross_size),
-        "HOROVOD_CONTROLLER": "gloo",
-        "HOROVOD_CPU_OPERATIONS": "gloo",
-        "HOROVOD_GLOO_IFACE": interface,
-        "HOROVOD_GLOO_RENDEZVOUS_ADDR": server[0],
-        "HOROVOD_GLOO_RENDEZVOUS_PORT": str(server[1]),
-        "HOROVOD_GLOO_TIMEOUT_SECONDS": str(JOIN_S),
-        # Which tensors are summed together would otherwise depend on timing, and with it the last bits of a sum over three or more ranks.
-        "HOROVOD_DISABLE_GROUP_FUSION": "1",
-        # The same for torch.distributed, whose store the driver keeps.
-        "RANK": str(slot.rank),
-        "WORLD_SIZE": str(slot.size),
-        "LOCAL_RANK": str(slot.local_rank),
-        "MASTER_ADDR": server[0],
-        "MASTER_PORT": str(server[1]),
-        "TORCHELASTIC_USE_AGENT_STORE": "True",
-        "GLOO_SOCKET_IFNAME": interface,
-    }
+@dataclass(frozen=True)
+class Job:
+    """What every rank does."""
+
+    entry: str
+    arguments: Any
+    strategy: Strategy
+    stall_s: float
 
 
 @dataclass
 class Run:
-    """The driver's view of one run: what each rank has said so far."""
+    """Does what the decisions in elastic.py say."""
 
-    ranks: int
+    client: Any
+    claims: Claims
+    name: str
+    job: Job
+    elastic: Elastic
+    timeout_s: float
+    deadline: float
     on_message: Callable[[dict[str, Any]], None]
-    inbox: "queue.SimpleQueue[dict[str, Any]]" = field(default_factory=queue.SimpleQueue)
-    futures: list[Any] = field(default_factory=list)
-    running: dict[int, str] = field(default_factory=dict)
-    """Worker address of each rank that has not ended."""
-    results: dict[int, Any] = field(default_factory=dict)
-    consequences: dict[int, str] = field(default_factory=dict)
-    """Errors of ranks that failed because another one did."""
-    patience: float = float("inf")
-    """When to stop waiting for the other one's own error."""
 
-    def add(self, rank: int, worker: str, future: Any) -> None:
-        """A rank that was submitted."""
-        self.running[rank] = worker
-        self.futures.append(future)
-        future.add_done_callback(lambda done: self.submitted(rank, done))
+    def results(self) -> list[Any]:
+        """What the ranks of the last generation returned."""
+        instruction: Instruction = Look()
+        while True:
+            match instruction:
+                case Start():
+                    outcome = self.attempt(instruction)
+                    if isinstance(outcome, list):
+                        return outcome
+                    instruction = self.elastic.on(outcome)
+                case Wait():
+                    self.wait()
+                    instruction = Look()
+                case Fail(reason):
+                    raise RankError(reason)
+                case _:
+                    instruction = self.look()
 
-    def submitted(self, rank: int, future: Any) -> None:
-        """Passes on what went wrong around the rank, such as a worker that cannot import this package."""
-        if future.status == "error":
-            self.inbox.put({"rank": rank, "error": repr(future.exception())})
-            self.inbox.put({"rank": rank, "ended": 1})
+    def look(self) -> Instruction:
+        """Tells the decisions which workers there are."""
+        workers = self.claims.look()
+        return self.elastic.on(Seen(time.monotonic(), len(workers.live), tuple(workers.free)))
 
-    def follow(self, client: Any, timeout_s: float) -> list[Any]:
-        """Waits for all ranks. Raises what ended the run."""
-        deadline = time.monotonic() + timeout_s
-        next_count = 0.0
-        while self.running and (now := time.monotonic()) < min(deadline, self.patience):
-            if now >= next_count:
-                next_count = now + POLL_S
-                self.count(client)
-            self.take(POLL_S)
-        for rank, error in sorted(self.consequences.items()):
-            raise RankError(f"rank {rank} failed:\n{error}")
-        if self.running:
-            raise TimeoutError(f"{self.named()} did not end within {timeout_s:g} s")
-        return [self.results[rank] for rank in range(self.ranks)]
+    def wait(self) -> None:
+        """A moment. Nothing is held meanwhile, so two runs that wait never wait for each other."""
+        self.claims.release()
+        if time.monotonic() >= self.deadline:
+            raise TimeoutError(f"no ranks could start within {self.timeout_s:g} s: other runs hold the workers, or there are too few")
+        time.sleep(POLL_S)
 
-    def take(self, timeout_s: float) -> None:
-        """Handles the next event, if one comes in time."""
+    def attempt(self, start: Start) -> list[Any] | Lost | Ended:
+        """One generation: its results, or why there are none."""
+        if not self.claims.take(start.workers):
+            return Ended()
         try:
-            event = self.inbox.get(timeout=timeout_s)
-        except queue.Empty:
+            return self.generation(start)
+        except RegrowError:
+            log.info("generation %d ends after a commit: there are more workers now", start.generation)
+            return Ended()
+        except RankLostError as lost:
+            log.warning("generation %d: %s", start.generation, lost)
+            return Lost(str(lost))
+
+    def generation(self, start: Start) -> list[Any]:
+        """Starts the ranks and follows them to their end."""
+        strategy, topic = self.job.strategy, f"{self.name}-{start.generation}"
+        places = self.places(start.workers)
+        there = slots(start.workers, start.generation, [places[worker].visible for worker in start.workers])
+        ranks = Generation(self.claims, lambda rank, message: self.message(ranks, rank, message), self.deadline, self.timeout_s)
+        with ExitStack() as stack:
+            server = stack.enter_context(meeting_point(strategy, self.client, there))
+            stack.enter_context(subscribed(self.client, topic, ranks))
+            stack.enter_context(ending(self.client, ranks))
+            for worker, slot in zip(start.workers, there, strict=True):
+                self.submit(ranks, topic, worker, slot, places[worker], server)
+                if strategy == "torch" and slot.rank == 0:
+                    # Only rank 0's worker can say which port is free there.
+                    ranks.until(lambda: ranks.store is not None)
+                    server = ranks.store
+            return ranks.follow()
+
+    def submit(self, ranks: Generation, topic: str, worker: str, slot: Slot, at: Place, server: Address | None) -> None:
+        """Has a worker start its rank."""
+        job = {
+            "rank": slot.rank,
+            "worker": at.pid,
+            "input": json.dumps({"parent": at.pid, **asdict(self.job)}),
+            "environment": environment(self.job.strategy, self.job.stall_s, slot, at.interface, server),
+            "serves_store": self.job.strategy == "torch" and slot.rank == 0,
+            # The worker's own limit, should the driver be gone by then.
+            "timeout_s": max(0.0, self.deadline - time.monotonic()) + END_S,
+        }
+        options = {"workers": [worker], "allow_other_workers": False, "pure": False, "retries": 0}
+        ranks.add(slot.rank, worker, self.client.submit(supervise, job, topic, key=f"{topic}-{slot.rank}", **options))
+
+    def places(self, workers: tuple[str, ...]) -> dict[str, Place]:
+        """Each worker's process and network. Raises RankLostError where one has gone."""
+        places = self.client.run(place, workers=list(workers), on_error="return")
+        for worker in workers:
+            match places.get(worker):
+                case Place():
+                    pass
+                case OSError() | None as error:
+                    raise RankLostError(f"worker {worker} was lost before its rank started: {error!r}")
+                case error:
+                    raise error
+        return dict(places)
+
+    def message(self, ranks: Generation, rank: int, message: dict[str, Any]) -> None:
+        """Passes a message on, and ends the generation after a commit if the next can have more ranks."""
+        self.on_message(message)
+        if rank or "committed" not in message:
             return
-        rank = event["rank"]
-        match event:
-            case {"line": line}:
-                log.info("[rank %d] %s", rank, line)
-            case {"message": message}:
-                self.on_message(message)
-            case {"result": result}:
-                self.results[rank] = result
-            case {"error": error, "consequence": True}:
-                self.consequences[rank] = error
-                self.patience = min(self.patience, time.monotonic() + GRACE_S)
-            case {"error": error}:
-                raise RankError(f"rank {rank} failed:\n{error}")
-            case {"ended": code}:
-                worker = self.running.pop(rank)
-                if rank not in self.results and rank not in self.consequences:
-                    raise RankError(f"rank {rank} on {worker} {how(code)} before it had a result")
-
-    def count(self, client: Any) -> None:
-        """Raises RankError where a worker whose rank still runs has gone."""
-        alive = client.ncores()
-        for rank, worker in sorted(self.running.items()):
-            if worker not in alive:
-                del self.running[rank]
-                raise RankError(f"rank {rank}: its worker {worker} was lost")
-
-    def named(self) -> str:
-        """The ranks that still run, for people."""
-        return f"rank{'s' * (len(self.running) > 1)} {', '.join(map(str, sorted(self.running)))}"
-
-
-def how(code: int) -> str:
-    """How a process ended, by its exit code."""
-    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-
-
-@contextmanager
-def ending(client: Any, run: Run) -> Iterator[None]:
-    """Ends the ranks that still run when the block fails, and waits for them, so that nothing of this run meets the next."""
-    try:
-        yield
-    except BaseException:
-        client.cancel(run.futures, force=True)
-        deadline = time.monotonic() + END_S
-        run.on_message = lambda _: None
-        while run.running and time.monotonic() < deadline:
-            try:
-                run.take(POLL_S)
-                run.count(client)
-            except RankError as also:
-                log.info("%s", also)
-        raise
+        may_grow = isinstance(self.elastic.on(Committed()), Look) and not ranks.ending
+        if may_grow and isinstance(self.look(), Stop):
+            raise RegrowError

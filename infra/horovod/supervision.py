@@ -7,31 +7,45 @@ It runs in a thread of a Dask worker. What it reports goes to the driver as Dask
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import IO, Any, cast
+
+from infra.horovod.joining import LISTENER
+from infra.horovod.slots import host_of
 
 POLL_S = 0.1
 """How often a rank is looked at; it ends this long after its run was given up."""
 
 
-def place(dask_worker: Any) -> tuple[int, str]:
-    """Process id of a Dask worker, and the network interface that carries its address."""
-    import psutil
-    from distributed.comm.addressing import get_address_host
+@dataclass(frozen=True)
+class Place:
+    """A Dask worker's process id, the network interface that carries its address, and its CUDA_VISIBLE_DEVICES."""
 
-    host = get_address_host(dask_worker.address)
+    pid: int
+    interface: str
+    visible: str | None
+
+
+def place(dask_worker: Any) -> Place:
+    """Where a Dask worker is. Raises RuntimeError where no interface has its address."""
+    import psutil
+
+    host = host_of(dask_worker.address)
     names = [name for name, addresses in psutil.net_if_addrs().items() if any(address.address == host for address in addresses)]
     if not names:
         raise RuntimeError(f"worker {dask_worker.address}: no network interface has the address {host}; start it with --host")
-    return os.getpid(), names[0]
+    return Place(os.getpid(), names[0], os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
 def supervise(job: dict[str, Any], topic: str) -> None:
-    """Runs one rank to its end. `job`: rank, worker (its pid), input (for the rank's stdin), environment, timeout_s."""
+    """Runs one rank to its end. `job`: rank, worker (its pid), input (for the rank's stdin), environment, serves_store, timeout_s."""
     from distributed import get_worker
 
     worker = get_worker()
@@ -46,11 +60,11 @@ def supervise(job: dict[str, Any], topic: str) -> None:
 
     if os.getpid() != job["worker"]:
         # Dask brought the worker back under its old address and gave it the task again; the other ranks speak to the first one.
-        report(error=f"its worker {worker.address} was restarted", consequence=False)
+        report(error=f"its worker {worker.address} was restarted", lost=True)
         report(ended=1)
         return
     deadline = time.monotonic() + job["timeout_s"]
-    child = start(job)
+    child = start_with_store(job, host_of(worker.address), report) if job["serves_store"] else start(job)
     readers = [
         threading.Thread(target=forward_messages, args=(child.stdout, report)),
         threading.Thread(target=forward_lines, args=(child.stderr, report)),
@@ -68,8 +82,18 @@ def supervise(job: dict[str, Any], topic: str) -> None:
         report(ended=child.returncode)
 
 
-def start(job: dict[str, Any]) -> "subprocess.Popen[bytes]":
-    """The rank's process, a session of its own, with its job on stdin."""
+def start_with_store(job: dict[str, Any], host: str, report: Any) -> "subprocess.Popen[bytes]":
+    """Rank 0's process, with a listening socket for torch's store that only the cluster's network reaches; reports its address."""
+    with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
+        port, handle = listener.getsockname()[1], listener.fileno()
+        # The others may start now: until rank 0 serves, the socket holds their connections.
+        report(store=[host, port])
+        store = {"MASTER_ADDR": host, "MASTER_PORT": str(port), LISTENER: str(handle)}
+        return start(job | {"environment": job["environment"] | store}, [handle])
+
+
+def start(job: dict[str, Any], handles: Sequence[int] = ()) -> "subprocess.Popen[bytes]":
+    """The rank's process, a session of its own, with its job on stdin and these file handles."""
     child = subprocess.Popen(
         [sys.executable, "-P", "-m", "infra.horovod.rank"],
         stdin=subprocess.PIPE,
@@ -77,6 +101,7 @@ def start(job: dict[str, Any]) -> "subprocess.Popen[bytes]":
         stderr=subprocess.PIPE,
         env={"OMP_NUM_THREADS": "1", **os.environ, **job["environment"]},
         start_new_session=True,
+        pass_fds=handles,
     )
     # A rank that died at once says why on its stderr; this pipe is broken then.
     with suppress(BrokenPipeError), cast(IO[bytes], child.stdin) as stdin:

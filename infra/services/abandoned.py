@@ -7,10 +7,14 @@ from infra.services.answers import ask
 
 MESSAGE = "Gyre's services were stopped, or killed, while this ran. Run it again: its finished stages are reused."
 
+ANSWER_S = 60.0
+"""How long Prefect may take over an answer: it has just started, perhaps on a busy machine."""
+
 
 def close_abandoned(prefect_url: str, before: datetime) -> None:
     """Marks every flow run as crashed that counts as running since a time when the services had not started yet."""
     unfinished = {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}}}
-    for run in json.loads(ask(f"{prefect_url}/api/flow_runs/filter", unfinished) or "[]"):
+    for run in json.loads(ask(f"{prefect_url}/api/flow_runs/filter", unfinished, ANSWER_S) or "[]"):
         if datetime.fromisoformat(run["state"]["timestamp"]) < before:
-            ask(f"{prefect_url}/api/flow_runs/{run['id']}/set_state", {"state": {"type": "CRASHED", "message": MESSAGE}})
+            crashed = {"state": {"type": "CRASHED", "message": MESSAGE}}
+            ask(f"{prefect_url}/api/flow_runs/{run['id']}/set_state", crashed, ANSWER_S)

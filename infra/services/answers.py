@@ -25,10 +25,10 @@ def polls(prefect_url: str, deployment: str, since: datetime) -> bool:
     return any(polled >= since and datetime.now(polled.tzinfo) - polled < POLLED_WITHIN for polled in latest)
 
 
-def ask(url: str, body: Any = None) -> bytes | None:
-    """What a loopback URL answers to a GET, or to a POST of JSON; None where it does not answer 200 or 201. No proxy comes between."""
+def ask(url: str, body: Any = None, timeout_s: float = TIMEOUT_S) -> bytes | None:
+    """What a loopback URL answers to a GET, or to a POST of JSON; None where that is not 200 or 201, in time. No proxy comes between."""
     parts = urlsplit(url)
-    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
+    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_s)
     try:
         if body is None:
             connection.request("GET", parts.path or "/")

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
+from infra.files import read_json, whole_folder
 from infra.settings import Settings
-from tasks.records import Bundle, Champion
+from tasks.records import Bundle, Champion, Stored
 from tasks.release import Releases
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -56,6 +59,32 @@ class Registry:
     def versions(self, project: str) -> list[Any]:
         """MLflow's model versions of a project, newest first."""
         return sorted(self.client.search_model_versions(f"name='{project}'"), key=lambda each: -int(each.version))
+
+    def checkpoint(self, model: str, folder: Path) -> Stored | None:
+        """The checkpoint of `<project>/<version>`, or of `<project>/champion`, None while nothing serves there; fetched into the folder.
+
+        Raises ValueError naming what there is instead.
+        """
+        project, _, wanted = model.partition("/")
+        versions = {str(each.version): each for each in self.versions(project)}
+        if wanted == CHAMPION:
+            aliases = self.client.get_registered_model(project).aliases if versions else {}
+            if CHAMPION not in aliases:
+                return None
+            wanted = str(aliases[CHAMPION])
+        found = versions.get(wanted)
+        if found is None:
+            there = ", ".join(f"{project}/{number}" for number in versions) or "none of this project"
+            raise ValueError(f"training.start {model}: no such registered model; there are {there}")
+        lineage = read_json(Path(url2pathname(urlsplit(found.source).path)) / "lineage.json")
+        known = str(lineage["checkpoint"]["digest"])
+        kept = folder / known[:24]
+        if not kept.exists():
+            from mlflow.artifacts import download_artifacts
+
+            with whole_folder(kept) as partial:
+                download_artifacts(run_id=found.run_id, artifact_path="checkpoint", dst_path=str(partial), tracking_uri=self.uri)
+        return Stored(uri=str(kept / "checkpoint"), digest=known)
 
     def on_trial(self, project: str, version: int) -> None:
         """`version` has the alias `challenger`."""

@@ -1,9 +1,9 @@
 """Prefect tasks of deployment."""
 
-from configs.project import Deployment, Intake
+from configs.project import Deployment, Intake, Training
 from infra.settings import Settings
 from tasks.events import RELEASE_PROMOTED, RELEASE_ROLLED_BACK
-from tasks.records import Bundle, Champion, Release
+from tasks.records import Bundle, Champion, Release, Stored
 from tasks.release import Releases
 from tasks.stage import announce, show, stage, table
 
@@ -12,6 +12,18 @@ from tasks.stage import announce, show, stage, table
 def serving_champion(project: str) -> Champion | None:
     """The version that serves now; None before the first release."""
     return Releases(Settings().home / "releases").champion(project)
+
+
+@stage(cached=False)
+def registered_checkpoint(training: Training) -> Stored | None:
+    """The checkpoint of the registered model that `training.start` names; None where it names none, or a champion that is not there yet."""
+    if training.start is None:
+        return None
+    from tasks.deployment.registry import Registry
+
+    settings = Settings()
+    settings.folder("mlflow")
+    return Registry(settings.tracking_uri).checkpoint(training.start, settings.folder("checkpoints"))
 
 
 @stage(cached=False)

@@ -21,6 +21,7 @@ from infra.files import digest, whole_folder, write_json
 
 log = logging.getLogger("gyre.training")
 NAME = re.compile(r"step-(\d{12})-([0-9a-f]{16})")
+NAME_BYTES = 34
 STATE = "state."
 """Prefix of an optimizer's tensors: state.<number of the parameter>.<name>."""
 
@@ -34,6 +35,7 @@ class Commit:
     tensors: dict[str, Tensor]
     facts: dict[str, Any]
     """JSON values: position in the data, schedule, history."""
+    path: Path
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def read(path: Path) -> Commit | None:
     if found is None or not any(path.iterdir()) or digest(path)[:16] != found[2]:
         return None
     state = json.loads((path / "state.json").read_text(encoding="utf-8"))
-    return Commit(state["step"], load_file(path / "state.safetensors"), state["facts"])
+    return Commit(state["step"], load_file(path / "state.safetensors"), state["facts"], path)
 
 
 def score_of(path: Path) -> float:

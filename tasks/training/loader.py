@@ -141,14 +141,23 @@ class Loader(Generic[T]):
 
     def share_of_all(self, rank: int, ranks: int) -> Iterator[T]:
         """The rank's share of all rows in the order of the data, `batch_size` at most at a time: every row on one rank."""
+        for group, start, end in self.pieces_of_all(rank, ranks):
+            table = read_group(group, self.split, self.columns).slice(start, end - start)
+            yield from (self.decode(table.slice(begin, self.batch_size)) for begin in range(0, len(table), self.batch_size))
+
+    def batches_of_all(self, rank: int, ranks: int) -> int:
+        """How many batches `share_of_all` gives."""
+        return sum(-(-(end - start) // self.batch_size) for _, start, end in self.pieces_of_all(rank, ranks))
+
+    def pieces_of_all(self, rank: int, ranks: int) -> Iterator[tuple[Group, int, int]]:
+        """Row groups with the rank's rows of them, from start to end."""
         first, last = (self.rows * each // ranks for each in (rank, rank + 1))
         before = 0
         for group in self.groups:
             start, end = max(first - before, 0), min(last - before, group.rows)
             before += group.rows
             if start < end:
-                table = read_group(group, self.split, self.columns).slice(start, end - start)
-                yield from (self.decode(table.slice(begin, self.batch_size)) for begin in range(0, len(table), self.batch_size))
+                yield group, start, end
 
 
 def groups_of(path: Path, split: SplitName, columns: list[str]) -> Iterator[Group]:

@@ -9,12 +9,13 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
 import tasks.intake
@@ -22,15 +23,17 @@ import tasks.result
 from configs.project import Training
 from infra.files import verified
 from tasks.model import Model, save, weights_digest
+from tasks.training import start
 from tasks.training import strategy as strategies
-from tasks.training.commits import Commits, optimizer_state, restore_optimizer
+from tasks.training.batch_norm import Batch, synchronize
+from tasks.training.commits import NAME_BYTES, STATE, Commit, Commits, optimizer_state, read, restore_optimizer
 from tasks.training.evaluate import ROWS_A_BATCH, answers
 from tasks.training.loader import Loader, Share
 from tasks.training.plan import Plan
 from tasks.training.strategy import Strategy
 
 Send = Callable[[dict[str, Any]], None]
-Batch = tuple[Tensor, Tensor]
+Rows = tuple[Tensor, Tensor]
 """Encoded rows [rows, ...] and targets [rows]."""
 MODEL = "model."
 """Prefix of the model's tensors in a commit."""
@@ -38,6 +41,8 @@ FITTED_ROWS = 200_000
 """Training rows that preprocessing and vocabularies are fitted on, all of them where there are fewer."""
 FIRST_RATE = 0.04
 """Share of the learning rate that a warm-up begins with."""
+MOMENTS = ("exp_avg", "exp_avg_sq")
+"""What Adam remembers of each parameter, in the parameter's shape."""
 PROGRESS_S = 2.0
 """Time between two messages about the progress within an epoch."""
 
@@ -53,17 +58,19 @@ def on_rank(arguments: dict[str, Any], send: Send) -> dict[str, Any]:
 def fit(plan: Plan, strategy: Strategy, send: Send) -> dict[str, Any]:
     """Trains, from the last commit where there is one; rank 0 sends messages and saves the checkpoint. Returns the weights' digest.
 
-    After each epoch a message has epoch, epochs, loss (mean of the epoch), samples_per_s (of all ranks) and, with a validation split, the
-    result's metric. Within an epoch, every PROGRESS_S, it has progress (share of the training) and seconds_left.
+    After each epoch a message has epoch, epochs, loss (mean of the epoch, or of what was left of it when the training went on),
+    samples_per_s (of all ranks) and, with a validation split, the result's metric. Within an epoch, every PROGRESS_S, it has progress
+    (share of the training) and seconds_left.
     """
     fitting = Fitting(plan, strategy, send if strategy.rank == 0 else lambda _: None)
     fitting.resume()
     while not fitting.over:
         fitting.epoch()
     fitting.take_best()
-    weights = weights_digest(fitting.model)
+    tensors = strategy.whole(fitting.model.state_dict())
+    weights = weights_digest(fitting.encoder, tensors)
     if strategy.rank == 0:
-        save(fitting.model, plan.checkpoint, facts(plan, weights))
+        save(fitting.encoder, tensors, plan.checkpoint, facts(plan, weights))
         fitting.commits.remove()
     return {"weights": weights, "parameters": sum(parameter.numel() for parameter in fitting.model.parameters())}
 
@@ -82,18 +89,6 @@ class Adam(AdamW):
     step = torch.no_grad()(inspect.unwrap(AdamW.step))
 
 
-class Outputs(nn.Module):
-    """A model up to where the loss begins, as what torch's wrappers can call."""
-
-    def __init__(self, model: Model) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, encoded: Tensor) -> Tensor:
-        """Encoded rows [batch, ...] -> network outputs [batch, outputs]."""
-        return self.model.outputs(encoded)
-
-
 class Fitting:
     """A network in training on one rank."""
 
@@ -104,11 +99,13 @@ class Fitting:
         self.loader = Loader(folder, "train", columns, self.decoded, self.training.batch_size, self.training.seed)
         self.held_out = Loader(folder, "validation", columns, self.decoded, ROWS_A_BATCH, 0)
         self.encoder = self.intake.encoder()
+        self.kept: frozenset[str] = frozenset()
+        """Names of the tensors of layers that come from `plan.start`."""
         self.model = self.fitted().to(strategy.device)
         strategy.align(self.model.state_dict())
-        self.forward = strategy.parallel(Outputs(self.model))
-        adam = Adam(self.model.parameters(), lr=self.training.learning_rate, weight_decay=self.training.weight_decay, fused=True)
-        self.optimizer = strategy.averaging(adam, self.model, self.training)
+        self.rows = synchronize(self.model, strategy) if strategy.size > 1 else Batch()
+        self.forward = strategy.parallel(self.model)
+        self.optimizer = strategy.averaging(self.adam(), self.model, self.training)
         self.steps = self.loader.steps * self.training.epochs
         self.commits = Commits(plan.folder / "commits")
         self.step = 0
@@ -120,14 +117,30 @@ class Fitting:
         """A fresh network behind an encoder, preprocessing and postprocessing that know the training rows."""
         frame = self.loader.sample(FITTED_ROWS).to_pandas()
         rows = self.intake.rows(frame)
-        self.encoder.fit(rows)
+        if self.plan.start:
+            self.encoder.restore(start.encoder_state(self.plan))
+        else:
+            self.encoder.fit(rows)
         torch.manual_seed(self.training.seed)
         model = Model(self.encoder, self.intake, self.result, self.training)
         model.preprocessing.fit(self.encoder.encode(rows))
         model.postprocessing.fit(self.result.targets(frame[self.result.label]))
+        if self.plan.start:
+            self.kept = start.take_over(model, self.plan)
+            if not self.training.trunk_rate:
+                start.rest(model, self.kept)
         return model
 
-    def decoded(self, table: pa.Table) -> Batch:
+    def adam(self) -> Adam:
+        """The optimizer; layers that were kept have a learning rate of their own."""
+        kept: dict[bool, list[Tensor]] = {False: [], True: []}
+        for name, parameter in self.model.named_parameters():
+            kept[name in self.kept].append(parameter)
+        shares = {False: 1.0, True: self.training.trunk_rate}
+        groups = [{"params": parameters, "share": shares[key]} for key, parameters in kept.items() if parameters]
+        return Adam(groups, lr=self.training.learning_rate, weight_decay=self.training.weight_decay, fused=True)
+
+    def decoded(self, table: pa.Table) -> Rows:
         """A table's encoded rows and targets."""
         frame = table.to_pandas()
         encoded = self.encoder.encode(self.intake.rows(frame))
@@ -151,22 +164,24 @@ class Fitting:
         started, first = time.perf_counter(), self.step
         number, batch = divmod(self.step, self.loader.steps)
         self.model.train()
+        if self.kept and not self.training.trunk_rate:
+            start.rest(self.model, self.kept)
         summed, rows = torch.zeros((), device=self.strategy.device), 0
         with closing(self.loader.epoch(number, self.strategy.rank, self.strategy.size, batch)) as shares:
             for share in shares:
                 summed += self.batch(share, number) * share.size
                 rows += share.size
                 self.tell(started, self.step - first)
-        # Running statistics follow each rank's own rows; all go on with those of rank 0.
+        # What a layer of the user's own remembers follows each rank's own rows; all go on with that of rank 0.
         self.strategy.align(dict(self.model.named_buffers()))
-        mean = self.strategy.total(summed / self.strategy.size) / rows
+        mean = float(self.strategy.sum(summed / self.strategy.size)) / rows
         seconds = time.perf_counter() - started
         message = {"epoch": number + 1, "epochs": self.training.epochs, "loss": mean, "samples_per_s": rows / seconds, **self.validate()}
         self.history.append(message)
         self.send(message)
         self.commit(message.get(self.result.metric, -math.inf))
 
-    def batch(self, share: Share[Batch], epoch: int) -> Tensor:
+    def batch(self, share: Share[Rows], epoch: int) -> Tensor:
         """One optimizer step; the share's mean loss, weighed so that the mean over ranks is the mean loss of the global batch."""
         draws = np.random.SeedSequence((self.training.seed, epoch, share.number)).generate_state(1, np.uint64)[0] >> 1
         rows, targets = self.augmented(share, int(draws))
@@ -176,6 +191,7 @@ class Fitting:
         self.optimizer.zero_grad()
         total = torch.zeros((), device=self.strategy.device)
         for number, (piece, truth, part) in enumerate(pieces(rows, targets, self.training.accumulate), start=1):
+            self.rows.counts = weight * part > 0
             with self.strategy.piece(self.forward, last=number == self.training.accumulate):
                 with torch.autocast(self.strategy.device.type, torch.bfloat16, enabled=self.training.precision == "bfloat16"):
                     outputs = self.forward(piece)
@@ -183,12 +199,12 @@ class Fitting:
                 loss.backward()
             total += loss.detach()
         for group in self.optimizer.param_groups:
-            group["lr"] = rate(self.training, self.step, self.steps)
+            group["lr"] = rate(self.training, self.step, self.steps) * group["share"]
         self.strategy.step(self.optimizer, self.model, self.training.clip)
         self.step += 1
         return total
 
-    def augmented(self, share: Share[Batch], seed: int) -> Batch:
+    def augmented(self, share: Share[Rows], seed: int) -> Rows:
         """The share's rows on the device, changed by draws that belong to their places in the global batch."""
         rows, targets = share.rows
         if self.intake.draws:
@@ -203,7 +219,11 @@ class Fitting:
             self.told = now
             pace = (time.perf_counter() - started) / steps
             self.send({"progress": self.step / self.steps, "seconds_left": pace * (self.steps - self.step)})
-        if now - self.committed > self.training.commit_seconds and self.step % self.loader.steps:
+        due = now - self.committed > self.training.commit_seconds
+        if self.strategy.sharded:
+            # All ranks take part in such a commit, and their clocks may differ.
+            due = bool(self.strategy.sum(torch.tensor(float(due), device=self.strategy.device)) > 0)
+        if due and self.step % self.loader.steps:
             self.commit()
 
     def validate(self) -> dict[str, float]:
@@ -217,6 +237,9 @@ class Fitting:
         for rows, targets in self.held_out.share_of_all(*place):
             given.append(answers(self.model, self.result, rows.to(self.strategy.device)))
             wanted.append(targets)
+        if self.strategy.sharded:
+            for _ in range(len(given), max(self.held_out.batches_of_all(rank, place[1]) for rank in range(place[1]))):
+                answers(self.model, self.result, rows.to(self.strategy.device))
         columns = {name: torch.from_numpy(np.concatenate([each[name] for each in given])) for name in self.result.names}
         gather = self.strategy.gather if shared else Tensor.cpu
         merged = {name: gather(values).numpy() for name, values in columns.items()}
@@ -226,33 +249,58 @@ class Fitting:
     def commit(self, score: float = -math.inf) -> None:
         """Rank 0 writes down where the training stands, and says so."""
         self.committed = time.monotonic()
-        if self.strategy.rank:
+        if self.strategy.rank and not self.strategy.sharded:
             return
         tensors, groups = optimizer_state(self.optimizer)
         tensors |= {MODEL + name: tensor for name, tensor in self.model.state_dict().items()}
-        self.commits.save(self.step, tensors, {"groups": groups, "history": self.history}, score)
-        self.send({"committed": self.step})
+        whole = self.strategy.whole(tensors)
+        if not self.strategy.rank:
+            self.commits.save(self.step, whole, {"groups": groups, "history": self.history}, score)
+            self.send({"committed": self.step})
 
     def resume(self) -> None:
-        """Goes on from the newest commit: every rank reads it, so that all stand at the same step."""
-        commit = self.commits.newest()
+        """Goes on from the newest commit, or from the one that `training.resume` names."""
+        commit = self.agreed(self.commits.newest)
+        if commit is None and self.training.resume:
+            commit = named(self.training.resume)
         if commit is None:
             return
+        like: dict[str, Tensor] = {f"{STATE}{number}.{key}": each for number, each in enumerate(self.model.parameters()) for key in MOMENTS}
+        restore_optimizer(self.optimizer, self.strategy.parts(commit.tensors, like), commit.facts["groups"])
         self.load(commit.tensors)
-        restore_optimizer(self.optimizer, commit.tensors, commit.facts["groups"])
         self.step, self.history = commit.step, commit.facts["history"]
         for message in self.history:
             self.send(message)
 
+    def agreed(self, choose: Callable[[], Commit | None]) -> Commit | None:
+        """The commit that rank 0 chooses: a rank that chose by itself might find one that was written since."""
+        commit = choose() if not self.strategy.rank else None
+        name = torch.zeros(NAME_BYTES, dtype=torch.uint8)
+        if commit:
+            name = torch.tensor(list(commit.path.name.encode()), dtype=torch.uint8)
+        name = name.to(self.strategy.device)
+        self.strategy.align({"commit": name})
+        if not name.any() or not self.strategy.rank:
+            return commit
+        return named(self.commits.folder / bytes(name.tolist()).decode())
+
     def load(self, tensors: dict[str, Tensor]) -> None:
         """The model as a commit has it."""
-        self.model.load_state_dict({name.removeprefix(MODEL): each for name, each in tensors.items() if name.startswith(MODEL)})
+        state = {name.removeprefix(MODEL): each for name, each in tensors.items() if name.startswith(MODEL)}
+        self.model.load_state_dict(self.strategy.parts(state, self.model.state_dict()))
 
     def take_best(self) -> None:
         """The weights of the best epoch, where `patience` asks for them."""
-        if self.training.patience is not None and (best := self.commits.best()):
+        if self.training.patience is not None and (best := self.agreed(self.commits.best)):
             self.load(best.tensors)
-            self.strategy.align(self.model.state_dict())
+
+
+def named(path: Path) -> Commit:
+    """The commit of a folder. Raises ValueError where it is not there or damaged."""
+    commit = read(path) if path.is_dir() else None
+    if commit is None:
+        raise ValueError(f"{path}: no commit of a training, or a damaged one; all workers need the storage that rank 0 writes it to")
+    return commit
 
 
 def pieces(rows: Tensor, targets: Tensor, count: int) -> Iterator[tuple[Tensor, Tensor, float]]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from configs.project import Intake, Result, Training
-from tasks.records import DatasetVersion, Record
+from tasks.records import DatasetVersion, Record, Stored
 
 
 class Plan(Record):
@@ -13,6 +13,8 @@ class Plan(Record):
     intake: Intake
     result: Result
     training: Training
+    start: Stored | None = None
+    """Checkpoint of the model that `training.start` names."""
     folder: Path
     """Where the checkpoint is written; workers see it under the same path."""
 

@@ -1,6 +1,5 @@
-"""How one training loop runs on one process or on many: the only place that knows of Horovod and DDP."""
+"""How one training loop runs on one process or on many: the only place that knows of Horovod, DDP and FSDP."""
 
-import os
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
@@ -20,6 +19,8 @@ class Strategy(Protocol):
     rank: int
     size: int
     device: torch.device
+    sharded: bool
+    """Whether a forward pass needs all ranks, because each has but a part of the network."""
 
     def align(self, tensors: dict[str, Tensor]) -> None:
         """Gives every rank the tensors of rank 0, in place."""
@@ -27,8 +28,8 @@ class Strategy(Protocol):
     def averaging(self, optimizer: Optimizer, model: nn.Module, training: Training) -> Optimizer:
         """The optimizer, stepping on the mean of all ranks' gradients."""
 
-    def parallel(self, forward: nn.Module) -> nn.Module:
-        """The module that training calls; called before the optimizer is made."""
+    def parallel(self, model: nn.Module) -> nn.Module:
+        """The module that training calls for the model's outputs; called before the optimizer is made."""
 
     def piece(self, forward: nn.Module, last: bool) -> AbstractContextManager[object]:
         """Surrounds forward and backward pass of a piece of a batch; gradients are averaged after the last."""
@@ -36,11 +37,30 @@ class Strategy(Protocol):
     def step(self, optimizer: Optimizer, model: nn.Module, clip: float | None) -> None:
         """A step on the averaged gradients, their norm at most `clip`."""
 
-    def total(self, value: Tensor) -> float:
-        """Sum of all ranks' values."""
+    def sum(self, tensor: Tensor) -> Tensor:
+        """Sum of all ranks' tensors."""
+
+    def whole(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The tensors as one process has them, where ranks have parts of them; called by all ranks."""
+
+    def parts(self, tensors: dict[str, Tensor], like: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The inverse of `whole`: this rank's part of each, as that of its namesake in `like`."""
 
     def gather(self, values: Tensor) -> Tensor:
         """All ranks' rows, rank by rank; on the CPU."""
+
+
+class Outputs(nn.Module):
+    """A model up to where the loss begins, as what torch's wrappers can call."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, encoded: Tensor) -> Tensor:
+        """Encoded rows [batch, ...] -> network outputs [batch, outputs]."""
+        outputs: Tensor = self.model.outputs(encoded)
+        return outputs
 
 
 class Single:
@@ -48,9 +68,10 @@ class Single:
 
     rank: int = 0
     size: int = 1
+    sharded = False
 
     def __init__(self) -> None:
-        self.device = device(0)
+        self.device = device()
 
     def align(self, tensors: dict[str, Tensor]) -> None:
         """Nothing: there is nobody else."""
@@ -59,9 +80,9 @@ class Single:
         """The optimizer itself."""
         return optimizer
 
-    def parallel(self, forward: nn.Module) -> nn.Module:
+    def parallel(self, model: nn.Module) -> nn.Module:
         """As it is."""
-        return forward
+        return Outputs(model)
 
     def piece(self, forward: nn.Module, last: bool) -> AbstractContextManager[object]:
         """Nothing."""
@@ -72,9 +93,17 @@ class Single:
         clipped(model, clip)
         optimizer.step()
 
-    def total(self, value: Tensor) -> float:
-        """The value."""
-        return float(value)
+    def sum(self, tensor: Tensor) -> Tensor:
+        """The tensor."""
+        return tensor
+
+    def whole(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """As they are."""
+        return tensors
+
+    def parts(self, tensors: dict[str, Tensor], like: dict[str, Tensor]) -> dict[str, Tensor]:
+        """As they are."""
+        return tensors
 
     def gather(self, values: Tensor) -> Tensor:
         """The rows themselves."""
@@ -85,12 +114,12 @@ class Horovod(Single):
     """A Horovod rank; hvd.init() was called."""
 
     def __init__(self) -> None:
+        super().__init__()
         import horovod.torch as hvd
 
         self.hvd = hvd
         self.rank: int = hvd.rank()
         self.size: int = hvd.size()
-        self.device = device(hvd.local_rank())
 
     def align(self, tensors: dict[str, Tensor]) -> None:
         """Broadcast, in one go."""
@@ -115,9 +144,10 @@ class Horovod(Single):
         with optimizer.skip_synchronize():
             optimizer.step()
 
-    def total(self, value: Tensor) -> float:
+    def sum(self, tensor: Tensor) -> Tensor:
         """Allreduce."""
-        return float(self.hvd.allreduce(value, op=self.hvd.Sum))
+        summed: Tensor = self.hvd.allreduce(tensor, op=self.hvd.Sum)
+        return summed
 
     def gather(self, values: Tensor) -> Tensor:
         """Allgather; ranks may have different numbers of rows."""
@@ -125,16 +155,16 @@ class Horovod(Single):
         return gathered
 
 
-class Ddp(Single):
-    """A rank of torch.distributed; the process group was made. Gradients come averaged to the optimizer."""
+class Distributed(Single):
+    """A rank of torch.distributed, whose process group was made."""
 
     def __init__(self) -> None:
+        super().__init__()
         from torch import distributed
 
         self.distributed = distributed
         self.rank: int = distributed.get_rank()
         self.size: int = distributed.get_world_size()
-        self.device = device(int(os.environ["LOCAL_RANK"]))
 
     def align(self, tensors: dict[str, Tensor]) -> None:
         """Broadcast, one after the other."""
@@ -142,24 +172,11 @@ class Ddp(Single):
             for tensor in tensors.values():
                 self.distributed.broadcast(tensor, src=0)
 
-    def parallel(self, forward: nn.Module) -> nn.Module:
-        """Torch's DistributedDataParallel; running statistics are aligned by the loop."""
-        from torch.nn.parallel import DistributedDataParallel
-
-        if not any(parameter.requires_grad for parameter in forward.parameters()):
-            return forward
-        return DistributedDataParallel(forward, broadcast_buffers=False, gradient_as_bucket_view=True)
-
-    def piece(self, forward: Any, last: bool) -> AbstractContextManager[object]:
-        """Averages after the last piece alone."""
-        quiet: AbstractContextManager[object] = nullcontext() if last or not hasattr(forward, "no_sync") else forward.no_sync()
-        return quiet
-
-    def total(self, value: Tensor) -> float:
+    def sum(self, tensor: Tensor) -> Tensor:
         """Allreduce."""
-        summed = value.clone()
+        summed = tensor.clone()
         self.distributed.all_reduce(summed)
-        return float(summed)
+        return summed
 
     def gather(self, values: Tensor) -> Tensor:
         """All ranks' rows, padded to the longest on the way."""
@@ -173,20 +190,72 @@ class Ddp(Single):
         return torch.cat([each[:count] for each, count in zip(gathered, counts.tolist(), strict=True)]).cpu()
 
 
+class Ddp(Distributed):
+    """Every rank has the whole network; gradients come averaged to the optimizer."""
+
+    def parallel(self, model: nn.Module) -> nn.Module:
+        """Torch's DistributedDataParallel; running statistics are aligned by the loop."""
+        from torch.nn.parallel import DistributedDataParallel
+
+        forward = Outputs(model)
+        if not any(parameter.requires_grad for parameter in forward.parameters()):
+            return forward
+        return DistributedDataParallel(forward, broadcast_buffers=False, gradient_as_bucket_view=True)
+
+    def piece(self, forward: Any, last: bool) -> AbstractContextManager[object]:
+        """Averages after the last piece alone."""
+        quiet: AbstractContextManager[object] = nullcontext() if last or not hasattr(forward, "no_sync") else forward.no_sync()
+        return quiet
+
+
+class Fsdp(Distributed):
+    """Every rank has a part of each parameter, gradient and optimizer state; a layer's parameters are whole while it computes."""
+
+    sharded = True
+
+    def parallel(self, model: nn.Module) -> nn.Module:
+        """Torch's fully_shard, layer by layer; the optimizer is then made of the parts."""
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+
+        mesh = init_device_mesh(self.device.type, (self.size,))
+        for layer in [each for each in model.modules() if each is not model]:
+            if next(layer.parameters(recurse=False), None) is not None:
+                fully_shard(layer, mesh=mesh)
+        fully_shard(model, mesh=mesh)
+        register_fsdp_forward_method(model, "outputs")
+        return Outputs(model)
+
+    def piece(self, forward: Any, last: bool) -> AbstractContextManager[object]:
+        """Averages after the last piece alone."""
+        forward.model.set_requires_gradient_sync(last)
+        return nullcontext()
+
+    def whole(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Gathered on the CPU, one after the other, so that the device never holds them all."""
+        return {name: tensor.full_tensor().cpu() if hasattr(tensor, "full_tensor") else tensor for name, tensor in tensors.items()}
+
+    def parts(self, tensors: dict[str, Tensor], like: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Cut as the parameters are."""
+        from torch.distributed.tensor import DTensor, distribute_tensor
+
+        def part(tensor: Tensor, model: Tensor | None) -> Tensor:
+            if not isinstance(model, DTensor) or tensor.shape != model.shape:
+                return tensor
+            return distribute_tensor(tensor.to(self.device), model.device_mesh, model.placements)
+
+        return {name: part(tensor, like.get(name)) for name, tensor in tensors.items()}
+
+
 def of(training: Training) -> Strategy:
     """The strategy that the YAML names, on a rank that is connected."""
-    if training.strategy == "single":
-        return Single()
-    return Horovod() if training.strategy == "horovod" else Ddp()
+    kinds: dict[str, type[Single]] = {"single": Single, "horovod": Horovod, "ddp": Ddp, "fsdp": Fsdp}
+    return kinds[training.strategy]()
 
 
-def device(local_rank: int) -> torch.device:
-    """The rank's own GPU where there is one, else the CPU."""
-    if not torch.cuda.is_available():
-        return torch.device("cpu")
-    chosen = torch.device("cuda", local_rank % torch.cuda.device_count())
-    torch.cuda.set_device(chosen)
-    return chosen
+def device() -> torch.device:
+    """The GPU that the rank was given (infra/horovod/joining.py) where there is one, else the CPU."""
+    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
 
 
 def clipped(model: nn.Module, clip: float | None) -> None:

@@ -12,7 +12,7 @@ from configs.search import Search
 from infra.cluster import open_cluster
 from infra.files import whole_file
 from infra.settings import Settings
-from tasks.records import DatasetVersion, SearchReport, TrainedModel
+from tasks.records import DatasetVersion, SearchReport, Stored, TrainedModel
 from tasks.stage import outcome_folder, show, stage, table
 from tasks.training.plan import Plan
 from tasks.training.tracking import Tracker
@@ -20,10 +20,12 @@ from tasks.training.train import train_network
 
 
 @stage(volatile=("cluster",))
-def train(dataset: DatasetVersion, intake: Intake, result: Result, training: Training, cluster: Cluster) -> TrainedModel:
+def train(
+    dataset: DatasetVersion, intake: Intake, result: Result, training: Training, start: Stored | None, cluster: Cluster
+) -> TrainedModel:
     """A network trained on Horovod ranks, one a Dask worker, and evaluated on the test split."""
     settings, folder = Settings(), outcome_folder(("cluster",))
-    plan = Plan(dataset=dataset, intake=intake, result=result, training=training, folder=folder)
+    plan = Plan(dataset=dataset, intake=intake, result=result, training=training, start=start, folder=folder)
     pictures = settings.folder("reports", dataset.project, "training", folder.name)
     key = f"{dataset.project}-epochs".replace("_", "-")
     progress: Any = create_progress_artifact(0.0, key=key, description=f"Epochs of {dataset.tag} on {training.ranks} ranks")

@@ -8,7 +8,8 @@ from typing import Any
 from configs.project import Cluster
 from infra.cluster import open_cluster
 from infra.files import whole_file
-from infra.horovod.ranks import Library, run_on_ranks
+from infra.horovod.joining import Strategy as Joined
+from infra.horovod.ranks import run_on_ranks
 from tasks.dataset import stored
 from tasks.records import Stored, TrainedModel
 from tasks.training.plan import Plan
@@ -20,6 +21,10 @@ TIMEOUT_S = 24 * 3600
 """A training that takes longer has hung."""
 OnMessage = Callable[[dict[str, Any]], None]
 """Takes the messages of tasks/training/loop.py: fit."""
+
+
+JOINED: dict[str, Joined] = {"horovod": "horovod", "ddp": "torch", "fsdp": "torch", "single": "single"}
+"""How the ranks of a strategy join each other."""
 
 
 class DivergedError(RuntimeError):
@@ -36,7 +41,8 @@ def train_network(plan: Plan, cluster: Cluster, tracker: Tracker, pictures: Path
     def message(measured: dict[str, Any]) -> None:
         if "progress" in measured:
             on_progress(measured["progress"])
-        if "epoch" not in measured:
+        # A generation of ranks begins with what the ones before told already.
+        if measured.get("epoch", 0) <= len(history):
             return
         numbers = ", ".join(f"{name} {value:.4g}" for name, value in measured.items() if name not in ("epoch", "epochs"))
         log.info("epoch %d/%d: %s", measured["epoch"], measured["epochs"], numbers)
@@ -60,9 +66,7 @@ def train_network(plan: Plan, cluster: Cluster, tracker: Tracker, pictures: Path
 
 def train_on_ranks(client: Any, plan: Plan, on_message: OnMessage) -> Stored:
     """The checkpoint of a training, a rank a worker. Raises DivergedError, and what run_on_ranks raises."""
-    arguments = plan.model_dump(mode="json")
-    library: Library = "torch" if plan.training.strategy == "ddp" else "horovod"
-    results = run_on_ranks(client, "tasks.training.loop:on_rank", arguments, plan.training.ranks, TIMEOUT_S, on_message, library=library)
+    results = run(client, plan, on_message)
     digests = [result["weights"] for result in results]
     if len(set(digests)) > 1:
         ends = ", ".join(f"rank {rank}: {digest[:12]}" for rank, digest in enumerate(digests))
@@ -70,3 +74,21 @@ def train_on_ranks(client: Any, plan: Plan, on_message: OnMessage) -> Stored:
             f"the ranks ended with different weights ({ends}); does the network change its parameters outside the optimizer?"
         )
     return stored(plan.checkpoint)
+
+
+def run(client: Any, plan: Plan, on_message: OnMessage) -> list[dict[str, Any]]:
+    """What each rank of a training returned (tasks/training/loop.py: fit). Raises what run_on_ranks raises."""
+    section = plan.training
+    arguments, joined = plan.model_dump(mode="json"), JOINED[section.strategy]
+    return run_on_ranks(
+        client,
+        "tasks.training.loop:on_rank",
+        arguments,
+        section.ranks,
+        TIMEOUT_S,
+        on_message,
+        strategy=joined,
+        min_ranks=section.min_ranks,
+        max_ranks=section.max_ranks,
+        wait_s=section.wait_seconds,
+    )

@@ -1,21 +1,19 @@
 """Hyperparameters tried out on the Dask cluster: as many trainings side by side as it has workers for."""
 
-import queue
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from configs.search import Search
-from infra.horovod.ranks import run_on_ranks
 from tasks.training.plan import Plan
 from tasks.training.search import Report
 from tasks.training.tracking import Tracker
-from tasks.training.train import TIMEOUT_S
+from tasks.training.train import run
 
 
 @dataclass
@@ -27,27 +25,23 @@ class Trials:
     section: Search
     tracker: Callable[[Plan, int], Tracker]
     """Makes the MLflow run of a trial, by its plan and number."""
-    places: "queue.SimpleQueue[list[str]]" = field(default_factory=queue.SimpleQueue)
-    """Workers that no trial uses, in groups of `section.ranks`."""
     slots: int = 0
+    """Trials that the cluster has workers for; which of them a trial takes is run_on_ranks' to say."""
 
     def __post_init__(self) -> None:
         """Raises ValueError where the cluster is too small, nothing is to be tried, or there are no rows to score on."""
-        workers, ranks = sorted(self.client.ncores()), self.section.ranks
+        workers, ranks = len(self.client.ncores()), self.section.ranks
         if not self.section.parameters:
             raise ValueError("search.parameters is empty; name keys with their values, such as training.epochs: {choices: [5, 10]}")
-        if len(workers) < ranks:
-            raise ValueError(f"search.ranks {ranks} needs as many Dask workers; the cluster has {len(workers)}")
+        if workers < ranks:
+            raise ValueError(f"search.ranks {ranks} needs as many Dask workers; the cluster has {workers}")
         if not self.plan.dataset.splits.get("validation"):
             raise ValueError(f"{self.plan.dataset.tag} has no validation split to score trials on; raise versioning.split.validation")
-        for first in range(0, len(workers) - ranks + 1, ranks):
-            self.places.put(workers[first : first + ranks])
-            self.slots += 1
+        self.slots = workers // ranks
 
     def evaluate(self, values: dict[str, Any], number: int, report: Report) -> dict[str, float]:
         """Score (the best epoch's metric on the validation split), seconds and network parameters of a training with these values."""
         plan, scores, started = self.planned(values, number), list[float](), time.monotonic()
-        workers = self.places.get(timeout=TIMEOUT_S)
         try:
             with self.tracker(plan, number) as tracker:
 
@@ -57,16 +51,15 @@ class Trials:
                         scores.append(score_of(measured))
                         report(measured["epoch"], max(scores))
 
-                arguments = plan.model_dump(mode="json")
-                ended = run_on_ranks(self.client, "tasks.training.loop:on_rank", arguments, len(workers), TIMEOUT_S, message, workers)
+                ended = run(self.client, plan, message)
         finally:
-            self.places.put(workers)
             shutil.rmtree(plan.folder, ignore_errors=True)
         return {"score": max(scores), "seconds": time.monotonic() - started, "parameters": float(ended[0]["parameters"])}
 
     def planned(self, values: dict[str, Any], number: int) -> Plan:
         """The plan with these values, in a folder of its own. Raises ValueError naming a key or value that does not fit."""
-        training = self.plan.training.model_copy(update={"ranks": self.section.ranks})
+        fixed = {"ranks": self.section.ranks, "min_ranks": None, "max_ranks": None}
+        training = self.plan.training.model_copy(update=fixed)
         tree = self.plan.model_copy(update={"training": training}).model_dump()
         for key, value in values.items():
             *sections, last = key.split(".")

@@ -303,10 +303,10 @@ def test_a_flow_run_that_ended_with_the_services_does_not_run_for_ever(stopped):
     table = [service for service in services(stopped) if service.name == "prefect"]
     api = f"{stopped.prefect_url}/api"
     up(stopped, table=table)
-    flow = json.loads(ask(f"{api}/flows/", {"name": "cycle"}))
-    run = json.loads(ask(f"{api}/flow_runs/", {"flow_id": flow["id"], "state": {"type": "RUNNING"}}))
+    flow = json.loads(ask(f"{api}/flows/", {"name": "cycle"}, 60))
+    run = json.loads(ask(f"{api}/flow_runs/", {"flow_id": flow["id"], "state": {"type": "RUNNING"}}, 60))
     down(stopped, table)
     up(stopped, table=table)
-    ended = json.loads(ask(f"{api}/flow_runs/{run['id']}"))
+    ended = json.loads(ask(f"{api}/flow_runs/{run['id']}", timeout_s=60))
     assert (run["state"]["type"], ended["state"]["type"]) == ("RUNNING", "CRASHED")
     assert "finished stages are reused" in ended["state"]["message"]

@@ -1,9 +1,14 @@
 """What the ranks of test_ranks.py run; found by them because the test puts this folder on the driver's sys.path."""
 
+import json
 import os
 import signal
 import sys
 import time
+from pathlib import Path
+
+from infra.files import whole_file
+from infra.horovod.slots import here
 
 
 def tell(arguments, send):
@@ -51,3 +56,68 @@ def misbehave(arguments, send):
     for _ in range(600):
         hvd.allreduce(torch.ones(1))
         time.sleep(0.1)
+
+
+def total(value):
+    """Sum of all ranks' numbers, whatever joined them."""
+    import torch
+
+    tensor = torch.tensor([float(value)])
+    if torch.distributed.is_initialized():
+        torch.distributed.all_reduce(tensor)
+        return tensor.item()
+    if "HOROVOD_RANK" in os.environ:
+        import horovod.torch as hvd
+
+        return hvd.allreduce(tensor, op=hvd.Sum).item()
+    return tensor.item()
+
+
+def report(arguments, send):
+    """The rank's place, and the sum of 1 for rank 0, 2 for rank 1 and so on."""
+    from dataclasses import asdict
+
+    slot = here()
+    addresses = None
+    summed = total(slot.rank + 1)
+    if arguments.get("addresses"):
+        import psutil
+
+        addresses = sorted({connection.laddr.ip for connection in psutil.Process().net_connections("tcp")})
+        total(0)
+    return {**asdict(slot), "total": summed, "addresses": addresses}
+
+
+def count_steps(arguments, send):
+    """Counts to `steps`, a step each `step_s` seconds, with a commit after each `every`. Accidents: {generation: [rank, step, how]}."""
+    folder, slot = Path(arguments["folder"]), here()
+    commits = sorted(folder.glob("commit-*.json"))
+    step = json.loads(commits[-1].read_text())["step"] if commits else 0
+    send({"pid": os.getpid(), "worker": os.getppid(), "generation": slot.generation, "rank": slot.rank, "size": slot.size, "from": step})
+    total(0)
+    while step < arguments["steps"]:
+        step += 1
+        who, when, how = arguments.get("accidents", {}).get(str(slot.generation), [-1, 0, ""])
+        if (slot.rank, step) == (who, when):
+            accident(how)
+        time.sleep(arguments.get("step_s", 0.0))
+        assert total(1) == slot.size
+        if slot.rank == 0 and step % arguments["every"] == 0:
+            with whole_file(folder / f"commit-{slot.generation:04d}-{step:06d}.json") as temporary:
+                temporary.write_text(json.dumps({"step": step}))
+            send({"committed": step})
+    return {"step": step, "size": slot.size, "generation": slot.generation}
+
+
+def accident(how):
+    # What was said before must have left the worker that dies.
+    time.sleep(0.3)
+    match how:
+        case "raise":
+            raise ValueError("the dog ate the batch")
+        case "kill rank":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "kill worker":
+            os.kill(os.getppid(), signal.SIGKILL)
+        case "hang":
+            time.sleep(600)

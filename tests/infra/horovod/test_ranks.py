@@ -120,7 +120,7 @@ def test_an_entry_that_is_missing_is_named(client):
         run_on_ranks(client, "rank_entries:nothing", {}, 2, 60, lambda _: None)
 
 
-@pytest.mark.parametrize("who", [0, 1])
+@pytest.mark.parametrize("who", [0])
 def test_a_killed_rank_ends_the_run_and_the_next_run_on_the_same_workers_works(client, who):
     workers = set(client.ncores())
     error, seconds, _ = misbehave(client, "kill rank", who)
@@ -132,7 +132,7 @@ def test_a_killed_rank_ends_the_run_and_the_next_run_on_the_same_workers_works(c
     assert set(client.ncores()) == workers
 
 
-@pytest.mark.parametrize("who", [0, 1])
+@pytest.mark.parametrize("who", [1])
 def test_a_killed_worker_ends_the_run_and_leaves_no_rank_behind(client, who):
     error, seconds, pids = misbehave(client, "kill worker", who)
     assert f"rank {who}: its worker tcp://127.0.0.1:" in str(error)
@@ -145,10 +145,10 @@ def test_a_killed_worker_ends_the_run_and_leaves_no_rank_behind(client, who):
 
 
 def test_a_hung_rank_ends_the_run_at_the_deadline(client):
-    error, seconds, pids = misbehave(client, "hang", 1, timeout_s=6)
+    error, seconds, pids = misbehave(client, "hang", 1, timeout_s=4)
     assert isinstance(error, TimeoutError)
-    assert str(error) == "ranks 0, 1 did not end within 6 s"
-    assert 6 <= seconds < 6 + SOON_S
+    assert str(error) == "ranks 0, 1 did not end within 4 s"
+    assert 4 <= seconds < 4 + SOON_S
     assert len(pids) == 2
     assert not any(psutil.pid_exists(pid) for pid in pids)
     assert len(tell(client)) == 2

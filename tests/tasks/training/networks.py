@@ -31,3 +31,29 @@ class Straying(nn.Linear):
         with torch.no_grad():
             self.weight += 0.1 * int(os.environ["HOROVOD_RANK"])
         return super().forward(rows.flatten(1))
+
+
+class Convolutions(nn.Sequential):
+    """Batch normalisation after a convolution."""
+
+    def __init__(self, row_shape, outputs):
+        channels, height, width = row_shape
+        super().__init__(
+            nn.Conv2d(channels, 8, 3, padding=1, bias=False),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(8, 16, 3, padding=1, bias=False),
+            nn.BatchNorm2d(16, momentum=None),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(16 * (height // 2) * (width // 2), outputs),
+        )
+
+
+class Layers(nn.Sequential):
+    """Nothing but linear layers."""
+
+    def __init__(self, row_shape, outputs):
+        channels, height, width = row_shape
+        super().__init__(nn.Flatten(), nn.Linear(channels * height * width, 64), nn.ReLU(), nn.Linear(64, outputs))

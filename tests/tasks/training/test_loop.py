@@ -36,21 +36,12 @@ def on_one_process(plan):
     return epochs_of(messages)
 
 
-@pytest.mark.parametrize("epochs", [1, 3])
-def test_two_ranks_reach_the_weights_of_one_process(client, plan, epochs):
-    one, two = plan("one", epochs=epochs), plan("two", epochs=epochs)
+def test_two_ranks_reach_the_weights_of_one_process(client, plan):
+    one, two = plan("one", epochs=3), plan("two", epochs=3)
     before = on_one_process(one)
     _, messages = on_two_ranks(client, two)
     assert largest_difference(one, two) < 1e-5
     assert [message["loss"] for message in messages] == pytest.approx([message["loss"] for message in before], abs=1e-5)
-    assert [message["accuracy"] for message in messages] == [message["accuracy"] for message in before]
-
-
-def test_two_ranks_of_ddp_reach_the_weights_of_one_process(client, plan):
-    one, two = plan("one", epochs=2, clip=1.0), plan("two", epochs=2, clip=1.0, strategy="ddp", accumulate=2)
-    before = on_one_process(one)
-    _, messages = on_two_ranks(client, two)
-    assert largest_difference(one, two) < 1e-5
     assert [message["accuracy"] for message in messages] == [message["accuracy"] for message in before]
 
 

@@ -28,7 +28,7 @@ def test_training_gives_a_checked_checkpoint_a_report_and_an_mlflow_run_and_is_n
 
     @flow
     def training():
-        return train(asked.dataset, asked.intake, asked.result, asked.training, Cluster())
+        return train(asked.dataset, asked.intake, asked.result, asked.training, None, Cluster())
 
     model, settings = training(), Settings()
     folder = verified(model.uri, model.digest)

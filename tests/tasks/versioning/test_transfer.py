@@ -109,7 +109,7 @@ def test_files_that_a_remote_lacks_are_named(workshop, tmp_path):
     workshop.make(workshop.labelled("few", 40))
     subprocess.run(["git", "clone", "--quiet", workshop.repository.root, tmp_path / "other"], check=True)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match=r"wine/v1: \d of its files are not in .*/empty; push them from where it was made"):
+    with pytest.raises(ValueError, match=r"wine/v1: \d of its files are not in .*/empty; push them from where they were made"):
         pull(Repository(tmp_path / "other", str(tmp_path / "empty")), "wine", tmp_path / "datasets")
 
 

@@ -1,0 +1,119 @@
+"""N ranks, by any strategy, compute what one process would: the same weights after an epoch at the same global batch."""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import tasks.intake
+from configs.project import Cluster
+from infra.cluster import open_cluster
+from tasks.dataset import stored, write
+from tasks.records import DatasetVersion
+from tasks.training.batch_norm import BatchNorm
+from tasks.training.loop import fit
+from tasks.training.plan import Plan
+from tasks.training.strategy import Single
+from tasks.training.train import train_on_ranks
+
+sys.path.append(str(Path(__file__).parent))
+from kinds import KINDS
+
+NETWORKS = {"layers": {"network": "networks:Layers"}, "convolutions": {"network": "networks:Convolutions"}, "text": {}}
+
+
+@pytest.fixture(scope="module")
+def client():
+    with open_cluster(Cluster(workers=4)) as client:
+        yield client
+
+
+@pytest.fixture
+def made(plan, own_networks, tmp_path):
+    """Makes a plan for one of NETWORKS. 299 images and 301 texts: in the last batch a rank of four has another number of rows."""
+
+    def make(network, name, **training):
+        made = plan(name, **{"epochs": 1, **NETWORKS[network], **training})
+        if network != "text":
+            return made
+        frame, intake, result = KINDS["text"](301)
+        built = tasks.intake.build(intake)
+        folder = tmp_path / name / "rows"
+        folder.mkdir(parents=True)
+        rows = built.frame(built.rows(frame)).assign(label=frame["label"], id=[str(n) for n in range(301)], split="train")
+        write([pd.DataFrame(rows)], folder)
+        facts = {"project": "mail", "version": 1, "tag": "mail/v1", "commit": "c", "rows": 301, "splits": {"train": 301}}
+        dataset = DatasetVersion(**stored(folder).model_dump(), **facts)
+        return Plan(dataset=dataset, intake=intake, result=result, training=made.training, folder=tmp_path / name)
+
+    return make
+
+
+def difference(one, other):
+    tensors = [load_file(plan.checkpoint / "model.safetensors") for plan in (one, other)]
+    assert tensors[0].keys() == tensors[1].keys()
+    return max(float((tensor - tensors[1][name]).abs().max()) for name, tensor in tensors[0].items())
+
+
+@pytest.mark.parametrize(("network", "ranks"), [("layers", 4), ("convolutions", 2), ("convolutions", 4), ("text", 4)])
+def test_several_ranks_reach_the_weights_of_one_process(client, made, network, ranks):
+    one, several = made(network, "one"), made(network, "several", ranks=ranks)
+    fit(one, Single(), lambda _: None)
+    train_on_ranks(client, several, lambda _: None)
+    assert difference(one, several) < 1e-5
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_other_strategies_reach_them_too(client, made, strategy):
+    one, three = made("convolutions", "one", clip=1.0), made("convolutions", "three", clip=1.0, ranks=3, strategy=strategy)
+    told = [], []
+    fit(one, Single(), told[0].append)
+    train_on_ranks(client, three, told[1].append)
+    assert difference(one, three) < 1e-5
+    accuracies = [[message["accuracy"] for message in messages if "accuracy" in message] for messages in told]
+    assert accuracies[0] == accuracies[1]
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_pieces_of_a_share_change_nothing(client, made, strategy):
+    one, two = made("layers", "one"), made("layers", "two", ranks=2, strategy=strategy, accumulate=2)
+    fit(one, Single(), lambda _: None)
+    train_on_ranks(client, two, lambda _: None)
+    assert difference(one, two) < 1e-5
+
+
+def test_parts_of_a_network_are_committed_whole_and_go_on_by_another_strategy(client, made):
+    undisturbed, killed = made("convolutions", "undisturbed", ranks=2), made("convolutions", "killed", ranks=2, commit_seconds=1e-9)
+    killed = killed.model_copy(update={"training": killed.training.model_copy(update={"strategy": "fsdp"})})
+    train_on_ranks(client, undisturbed, lambda _: None)
+
+    def stop(message):
+        if message.get("committed") == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_on_ranks(client, killed, stop)
+    kept = killed.folder / "commits"
+    commit = max(path for path in kept.iterdir() if path.name.startswith("step-"))
+    steps = []
+    for name, strategy in (("as-parts", "fsdp"), ("as-one", "single")):
+        again = made("convolutions", name, ranks=1 if strategy == "single" else 2, strategy=strategy, resume=commit, commit_seconds=1e-9)
+        train_on_ranks(client, again, lambda message: steps.append(message.get("committed", 99)))
+        assert difference(undisturbed, again) < 1e-5
+    assert min(steps) > 3
+
+
+def test_batch_normalisation_over_ranks_is_torchs_own_on_one():
+    torch.manual_seed(0)
+    rows = torch.randn(16, 3, 5) * 7 + 100
+    one, two = torch.nn.BatchNorm1d(3), torch.nn.BatchNorm1d(3)
+    outputs = []
+    for layer in (one, BatchNorm(two, Single(), type("Rows", (), {"counts": True}))):
+        given = rows.clone().requires_grad_()
+        (layer(given) ** 3).sum().backward()
+        outputs.append((layer(given), given.grad, layer.running_mean, layer.running_var, layer.eval()(given)))
+    for mine, torchs in zip(*outputs, strict=True):
+        torch.testing.assert_close(mine, torchs, rtol=1e-4, atol=1e-4)
