@@ -26,8 +26,10 @@ class ImageIntake(Section):
     """Pixels."""
     channels: Literal[1, 3] = 1
     """1 = grey, 3 = RGB."""
-    shift: int = Field(default=1, ge=0, le=64)
-    """Augmentation: training images move by up to this many pixels in each direction; 0 = none."""
+    shift: int | None = Field(default=None, ge=0, le=64)
+    """Augmentation: training images move by up to this many pixels in each direction; none: an eighth of the shorter side; 0: none."""
+    flip: bool = False
+    """Augmentation: half of the training images are mirrored, left to right; not for writing, or whatever else has a hand."""
 
 
 class TabularIntake(Section):
@@ -138,7 +140,8 @@ class Training(Section):
     """Elastic: workers that come later are used from the next commit on, up to so many ranks; none: as many as `ranks`."""
     wait_seconds: float = Field(default=300, gt=0)
     """How long an elastic training waits for workers before it fails, with a commit that another can resume."""
-    epochs: int = Field(default=20, ge=1)
+    epochs: int | None = Field(default=None, ge=1)
+    """Times that every training row is seen; none: as many as make half a million rows, but 5 at least and 60 at most."""
     batch_size: int = Field(default=64, ge=1)
     """Rows of all ranks together, so the result does not depend on how many there are."""
     accumulate: int = Field(default=1, ge=1)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from configs.project import ImageIntake
 from tasks.intake import Encoded, Encoder, Preprocessing, Rows, TensorSpec
+from tasks.intake.convolutional import ConvolutionalNetwork
 from tasks.intake.encoder import Identity
 from tasks.rows import rows_from
 
@@ -47,7 +48,8 @@ class ImageRows:
         self.section = section
         self.columns: tuple[str, ...] = (section.column,)
         self.inputs: tuple[TensorSpec, ...] = (TensorSpec("image", "uint8", (section.height, section.width, section.channels)),)
-        self.draws = 2 if section.shift else 0
+        self.shift = min(section.height, section.width) // 8 if section.shift is None else section.shift
+        self.draws = 3 if self.shift or section.flip else 0
 
     def rows(self, frame: pd.DataFrame) -> Rows:
         """`image`: [rows, height, width, channels] uint8. Raises ValueError for pixels that are no bytes, or not as many as wanted."""
@@ -124,28 +126,16 @@ class ImageRows:
         return Normalize(self.section)
 
     def network(self, encoder: Encoder, shape: tuple[int, ...], outputs: int) -> nn.Module:
-        """Three convolutions and two linear layers; no batch statistics, so N ranks compute what one process would."""
-        channels, height, width = shape
-        return nn.Sequential(
-            nn.Conv2d(channels, 32, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(32, 64, 3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(2, ceil_mode=True),
-            nn.Conv2d(64, 64, 3, padding=1),
-            nn.ReLU(),
-            nn.AdaptiveAvgPool2d((min(4, -(-height // 2)), min(4, -(-width // 2)))),
-            nn.Flatten(),
-            nn.Linear(64 * min(4, -(-height // 2)) * min(4, -(-width // 2)), 128),
-            nn.ReLU(),
-            nn.Linear(128, outputs),
-        )
+        """A small residual network."""
+        return ConvolutionalNetwork(shape, outputs)
 
     def augment(self, encoded: Tensor, draws: Tensor) -> Tensor:
-        """Moves each image by up to `shift` pixels along both axes; what comes in at an edge repeats the edge."""
-        if not self.section.shift:
+        """Moves each image by up to `shift` pixels along both axes, and mirrors half; what comes in at an edge repeats the edge."""
+        if not self.draws:
             return encoded
-        moves = (draws * (2 * self.section.shift + 1)).long() - self.section.shift
+        moves = (draws[:, :2] * (2 * self.shift + 1)).long() - self.shift
         down = (torch.arange(self.section.height) - moves[:, :1]).clamp(0, self.section.height - 1)
         right = (torch.arange(self.section.width) - moves[:, 1:]).clamp(0, self.section.width - 1)
+        if self.section.flip:
+            right = torch.where(draws[:, 2:] < 0.5, right, self.section.width - 1 - right)
         return encoded[torch.arange(len(encoded))[:, None, None], down[:, :, None], right[:, None, :]]

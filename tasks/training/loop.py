@@ -39,6 +39,8 @@ MODEL = "model."
 """Prefix of the model's tensors in a commit."""
 FITTED_ROWS = 200_000
 """Training rows that preprocessing and vocabularies are fitted on, all of them where there are fewer."""
+ROWS_SEEN = 500_000
+"""By a training whose epochs are not given."""
 FIRST_RATE = 0.04
 """Share of the learning rate that a warm-up begins with."""
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -106,7 +108,8 @@ class Fitting:
         self.rows = synchronize(self.model, strategy) if strategy.size > 1 else Batch()
         self.forward = strategy.parallel(self.model)
         self.optimizer = strategy.averaging(self.adam(), self.model, self.training)
-        self.steps = self.loader.steps * self.training.epochs
+        self.epochs = self.training.epochs or min(60, max(5, round(ROWS_SEEN / self.loader.rows)))
+        self.steps = self.loader.steps * self.epochs
         self.commits = Commits(plan.folder / "commits")
         self.step = 0
         """Optimizer steps done, over all epochs."""
@@ -176,7 +179,7 @@ class Fitting:
         self.strategy.align(dict(self.model.named_buffers()))
         mean = float(self.strategy.sum(summed / self.strategy.size)) / rows
         seconds = time.perf_counter() - started
-        message = {"epoch": number + 1, "epochs": self.training.epochs, "loss": mean, "samples_per_s": rows / seconds, **self.validate()}
+        message = {"epoch": number + 1, "epochs": self.epochs, "loss": mean, "samples_per_s": rows / seconds, **self.validate()}
         self.history.append(message)
         self.send(message)
         self.commit(message.get(self.result.metric, -math.inf))

@@ -43,7 +43,7 @@ def test_augmentation_depends_on_a_rows_own_draws_alone():
 
 def test_a_centred_draw_moves_nothing():
     rows = torch.from_numpy(PIXELS)
-    assert torch.equal(INTAKE.augment(rows, torch.full((5, 2), 0.5)), rows)
+    assert torch.equal(INTAKE.augment(rows, torch.full((5, INTAKE.draws), 0.5)), rows)
 
 
 def test_an_image_file_is_scaled_and_turned_grey(tmp_path):

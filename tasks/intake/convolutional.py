@@ -1,0 +1,65 @@
+"""The default network of images: residual and free of batch statistics, so that N ranks compute what one process would.
+
+He et al., Deep Residual Learning (2015); Brock et al., Characterizing signal propagation in unnormalized ResNets (2021).
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+STEM = 16
+WIDEST = 128
+SMALLEST = 4
+"""Pixels: a side is halved as long as this much is left."""
+DEEPER = 16
+"""Pixels: from this side on a scale has a residual block as well; on larger ones it would cost more than all the rest."""
+GAIN = math.sqrt(2 / (1 - 1 / math.pi))
+"""Makes the variance of a rectified standard normal 1 again."""
+
+
+class Convolution(nn.Conv2d):
+    """3 x 3, rectified: [batch, channels, height, width] -> [batch, outputs, height / stride, width / stride].
+
+    Each output's weights have mean 0 and norm `gain`, which is learned: rows of variance 1 stay so, as batch normalisation would make
+    them, at a cost that does not grow with the batch.
+    """
+
+    def __init__(self, channels: int, outputs: int, stride: int = 1) -> None:
+        super().__init__(channels, outputs, 3, padding=1, stride=stride)
+        self.gain = nn.Parameter(torch.ones(outputs, 1, 1, 1))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Convolves and rectifies."""
+        variance, mean = torch.var_mean(self.weight, (1, 2, 3), keepdim=True, correction=0)
+        scale = self.gain * torch.rsqrt(variance * self.weight[0].numel() + 1e-4)
+        return torch.relu(self._conv_forward(rows, (self.weight - mean) * scale, self.bias)) * GAIN
+
+
+class Block(nn.Module):
+    """[batch, channels, height, width] -> the same shape: a share of what two convolutions add to it."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(Convolution(channels, channels), Convolution(channels, channels))
+        self.share = nn.Parameter(torch.full((), 0.2))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Adds."""
+        added: Tensor = rows + self.share * self.inner(rows)
+        return added
+
+
+class ConvolutionalNetwork(nn.Sequential):
+    """[batch, channels, height, width] -> [batch, outputs]; each scale has half the side and twice the channels of the one before."""
+
+    def __init__(self, shape: tuple[int, ...], outputs: int) -> None:
+        channels, height, width = shape
+        side, wide = min(height, width), STEM
+        layers: list[nn.Module] = [Convolution(channels, wide)]
+        while -(-side // 2) >= SMALLEST:
+            side, before, wide = -(-side // 2), wide, min(2 * wide, WIDEST)
+            layers.append(Convolution(before, wide, stride=2))
+            if side <= DEEPER:
+                layers.append(Block(wide))
+        super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(wide, outputs))
