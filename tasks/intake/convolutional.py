@@ -21,32 +21,31 @@ GAIN = math.sqrt(2 / (1 - 1 / math.pi))
 class Convolution(nn.Conv2d):
     """3 x 3, rectified: [batch, channels, height, width] -> [batch, outputs, height / stride, width / stride].
 
-    Each output's weights have mean 0 and norm `gain`, which is learned: rows of variance 1 stay so, as batch normalisation would make
-    them, at a cost that does not grow with the batch.
+    Each output's weights have mean 0 and a norm that is learned, at first such that rows of variance 1 stay so: what batch normalisation
+    does, at a cost that does not grow with the batch.
     """
 
-    def __init__(self, channels: int, outputs: int, stride: int = 1) -> None:
+    def __init__(self, channels: int, outputs: int, stride: int = 1, share: float = 1.0) -> None:
         super().__init__(channels, outputs, 3, padding=1, stride=stride)
-        self.gain = nn.Parameter(torch.ones(outputs, 1, 1, 1))
+        self.norm = nn.Parameter(torch.full((outputs, 1, 1, 1), share * GAIN))
 
     def forward(self, rows: Tensor) -> Tensor:
         """Convolves and rectifies."""
         variance, mean = torch.var_mean(self.weight, (1, 2, 3), keepdim=True, correction=0)
-        scale = self.gain * torch.rsqrt(variance * self.weight[0].numel() + 1e-4)
-        return torch.relu(self._conv_forward(rows, (self.weight - mean) * scale, self.bias)) * GAIN
+        scale = self.norm * torch.rsqrt(variance * self.weight[0].numel() + 1e-4)
+        return torch.relu(self._conv_forward(rows, (self.weight - mean) * scale, self.bias))
 
 
 class Block(nn.Module):
-    """[batch, channels, height, width] -> the same shape: a share of what two convolutions add to it."""
+    """[batch, channels, height, width] -> the same shape: what two convolutions add to it, little at first."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.inner = nn.Sequential(Convolution(channels, channels), Convolution(channels, channels))
-        self.share = nn.Parameter(torch.full((), 0.2))
+        self.inner = nn.Sequential(Convolution(channels, channels), Convolution(channels, channels, share=0.2))
 
     def forward(self, rows: Tensor) -> Tensor:
         """Adds."""
-        added: Tensor = rows + self.share * self.inner(rows)
+        added: Tensor = rows + self.inner(rows)
         return added
 
 

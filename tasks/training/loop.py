@@ -39,7 +39,7 @@ MODEL = "model."
 """Prefix of the model's tensors in a commit."""
 FITTED_ROWS = 200_000
 """Training rows that preprocessing and vocabularies are fitted on, all of them where there are fewer."""
-ROWS_SEEN = 500_000
+ROWS_SEEN = 320_000
 """By a training whose epochs are not given."""
 FIRST_RATE = 0.04
 """Share of the learning rate that a warm-up begins with."""
@@ -107,7 +107,8 @@ class Fitting:
         strategy.align(self.model.state_dict())
         self.rows = synchronize(self.model, strategy) if strategy.size > 1 else Batch()
         self.forward = strategy.parallel(self.model)
-        self.optimizer = strategy.averaging(self.adam(), self.model, self.training)
+        self.optimizer = self.adam()
+        strategy.averaging(self.model, self.training)
         self.epochs = self.training.epochs or min(60, max(5, round(ROWS_SEEN / self.loader.rows)))
         self.steps = self.loader.steps * self.epochs
         self.commits = Commits(plan.folder / "commits")
@@ -191,7 +192,7 @@ class Fitting:
         # Layers that draw while they train, such as dropout, draw something else on each rank.
         torch.manual_seed(int(draws) + self.strategy.rank)
         weight = (share.end - share.start) * self.strategy.size / share.size
-        self.optimizer.zero_grad()
+        self.strategy.zero(self.optimizer)
         total = torch.zeros((), device=self.strategy.device)
         for number, (piece, truth, part) in enumerate(pieces(rows, targets, self.training.accumulate), start=1):
             self.rows.counts = weight * part > 0

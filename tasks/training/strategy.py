@@ -8,9 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from configs.project import Training
-
-GROUP_BYTES = 64 * 2**20
-"""Gradients are averaged in groups of about this size: the first go out while the backward pass still makes the rest."""
+from tasks.training.gradients import Buckets
 
 
 class Strategy(Protocol):
@@ -25,8 +23,11 @@ class Strategy(Protocol):
     def align(self, tensors: dict[str, Tensor]) -> None:
         """Gives every rank the tensors of rank 0, in place."""
 
-    def averaging(self, optimizer: Optimizer, model: nn.Module, training: Training) -> Optimizer:
-        """The optimizer, stepping on the mean of all ranks' gradients."""
+    def averaging(self, model: nn.Module, training: Training) -> None:
+        """Has gradients averaged over the ranks from now on."""
+
+    def zero(self, optimizer: Optimizer) -> None:
+        """Forgets the gradients of the step before."""
 
     def parallel(self, model: nn.Module) -> nn.Module:
         """The module that training calls for the model's outputs; called before the optimizer is made."""
@@ -76,9 +77,12 @@ class Single:
     def align(self, tensors: dict[str, Tensor]) -> None:
         """Nothing: there is nobody else."""
 
-    def averaging(self, optimizer: Optimizer, model: nn.Module, training: Training) -> Optimizer:
-        """The optimizer itself."""
-        return optimizer
+    def averaging(self, model: nn.Module, training: Training) -> None:
+        """Nothing."""
+
+    def zero(self, optimizer: Optimizer) -> None:
+        """As it is."""
+        optimizer.zero_grad()
 
     def parallel(self, model: nn.Module) -> nn.Module:
         """As it is."""
@@ -125,24 +129,23 @@ class Horovod(Single):
         """Broadcast, in one go."""
         self.hvd.broadcast_parameters(tensors, root_rank=0)
 
-    def averaging(self, optimizer: Optimizer, model: nn.Module, training: Training) -> Optimizer:
-        """Horovod's wrapper, with fixed groups: which gradients are summed together never depends on timing."""
-        size = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
-        options: dict[str, Any] = {"num_groups": 1 + size // GROUP_BYTES, "backward_passes_per_step": training.accumulate}
-        if training.compression == "fp16":
-            options["compression"] = self.hvd.Compression.fp16
-        wrapped: Optimizer = self.hvd.DistributedOptimizer(optimizer, named_parameters=model.named_parameters(), **options)
-        return wrapped
+    def averaging(self, model: nn.Module, training: Training) -> None:
+        """Gradients go into buckets."""
+        self.buckets = Buckets(model, self.hvd, halved=training.compression == "fp16")
 
-    def step(self, optimizer: Any, model: nn.Module, clip: float | None) -> None:
-        """Waits for the averages first where they are clipped."""
-        if clip is None:
-            optimizer.step()
-            return
-        optimizer.synchronize()
-        clipped(model, clip)
-        with optimizer.skip_synchronize():
-            optimizer.step()
+    def zero(self, optimizer: Optimizer) -> None:
+        """They stay where they are."""
+        self.buckets.begin()
+
+    def piece(self, forward: nn.Module, last: bool) -> AbstractContextManager[object]:
+        """Averages after the last piece alone."""
+        self.buckets.last = last
+        return nullcontext()
+
+    def step(self, optimizer: Optimizer, model: nn.Module, clip: float | None) -> None:
+        """Once the averages are there."""
+        self.buckets.receive()
+        super().step(optimizer, model, clip)
 
     def sum(self, tensor: Tensor) -> Tensor:
         """Allreduce."""
