@@ -126,10 +126,12 @@ def card(project: ProjectName, version: Annotated[str | None, typer.Argument(hel
 def gc(
     project: ProjectName,
     keep: Annotated[int, typer.Option(min=1, help="Newest versions that stay in any case.")] = 5,
+    days: Annotated[float, typer.Option(min=0, help="Slices of sources that no run asked for so long go; they can be read again.")] = 30,
     yes: Annotated[bool, typer.Option("--yes", help="Remove them; without it they are only listed.")] = False,
 ) -> None:
-    """Remove old versions without a name that no registered model was trained on, here and in the remote."""
+    """Remove old versions without a name that no registered model was trained on, here and in the remote, and slices out of use."""
     from tasks.deployment.registry import registered
+    from tasks.ingestion import store
     from tasks.versioning.clearing import alone, remove, size, surplus
 
     settings, config = of(project)
@@ -139,8 +141,12 @@ def gc(
     megabytes = size(repo, alone(repo, config.name, found)) / 1e6
     names = ", ".join(f"v{version}" for version in found) or "nothing"
     console.print(f"{'Removing' if yes else 'Would remove'}: {names}, {megabytes:.3g} MB that no other version has")
+    slices = store.unused(settings.home / "slices", days)
+    console.print(f"{len(slices)} slices of sources that no run asked for in {days:g} days, {store.alone(slices) / 1e6:.3g} MB")
     if yes and found:
         remove(repo, config.name, found, settings.home / "datasets")
+    if yes:
+        store.clear(slices)
 
 
 def of(project: str) -> tuple[Settings, Project]:

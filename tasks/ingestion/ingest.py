@@ -20,6 +20,7 @@ from configs.data import Source
 from configs.project import Intake as IntakeSection
 from configs.project import Result as ResultSection
 from infra.files import whole_folder
+from infra.room import room
 from tasks import intake as intakes
 from tasks import result as results
 from tasks.dataset import part_name, part_paths, schema_of, stored, tables, write_tables
@@ -79,8 +80,16 @@ def ingest(
 ) -> Ingested:
     """The snapshot's rows in the folder `output`, whole or not at all, by the workers of a distributed.Client.
 
-    Raises ValueError where the source changed since the snapshot, has no rows, or misses a column.
+    Raises ValueError where the source changed since the snapshot, has no rows, or misses a column, OSError where a disk is full.
     """
+    with room(lambda: f"the rows of {name_of(source)} do not fit", output, kept):
+        return made(snapshot, source, intake, result, client, output, kept)
+
+
+def made(
+    snapshot: SourceSnapshot, source: Source, intake: IntakeSection, result: ResultSection, client: Any, output: Path, kept: Path
+) -> Ingested:
+    """As `ingest`."""
     read = read_slices(snapshot, source, intake, result.label, client, kept)
     found = [store.opened(kept / key) for key in snapshot.slices]
     filled = [slice_ for slice_ in found if slice_.rows]
@@ -95,8 +104,8 @@ def ingest(
             duplicates = drop_repeated(folder, hashes_of(filled, late, source, folder, Path(spare)))
         rows = sum(pq.read_metadata(path).num_rows for path in part_paths(folder))
     LOGGER.info("%d rows of %d slices, %d of them read now, %d repeated keys left out", rows, len(filled), read, duplicates)
-    made = RawRows(**stored(output).model_dump(), rows=rows, feedback_rows=late)
-    return Ingested(made, len(filled), read, schema.names, duplicates)
+    raw = RawRows(**stored(output).model_dump(), rows=rows, feedback_rows=late)
+    return Ingested(raw, len(filled), read, schema.names, duplicates)
 
 
 def read_slices(snapshot: SourceSnapshot, source: Source, intake: IntakeSection, label: str, client: Any, kept: Path) -> int:

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -165,13 +166,42 @@ def opened(folder: Path) -> Kept:
 
 
 def sound(folder: Path) -> bool:
-    """Whether a slice is there and its parts are as they were written; one that was damaged is removed, to be read again."""
+    """Whether a slice is there and its parts are as they were written; one that was damaged is removed, to be read again.
+
+    One that is asked for is in use: `unused` leaves it for a while.
+    """
     if not (folder / NOTE).exists():
         return False
     whole = all((folder / name).exists() and digest(folder / name) == found for name, found in read_json(folder / NOTE)["parts"].items())
     if not whole:
         shutil.rmtree(folder)
-    return whole
+        return False
+    os.utime(folder / NOTE)
+    return True
+
+
+def unused(folder: Path, days: float) -> list[Path]:
+    """Slices that no run asked for within the last days, and what runs that died left beside them. Read again where a run wants them."""
+    oldest = time.time() - days * 86_400
+    found = []
+    for each in sorted(folder.iterdir()) if folder.is_dir() else ():
+        note = each / NOTE
+        if each.is_dir() and (note if note.exists() else each).stat().st_mtime < oldest:
+            found.append(each)
+    return found
+
+
+def alone(folders: list[Path]) -> int:
+    """Bytes that would be free without these folders: files that a run's rows share stay on the disk."""
+    parts = [path.stat() for folder in folders for path in folder.rglob("*") if path.is_file()]
+    return sum(part.st_size for part in parts if part.st_nlink == 1)
+
+
+def clear(folders: list[Path]) -> None:
+    """Removes slices; the note goes first, without which a slice is none."""
+    for folder in folders:
+        (folder / NOTE).unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def link(path: Path, target: Path) -> None:

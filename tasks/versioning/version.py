@@ -7,15 +7,17 @@ from typing import Any
 
 from configs.data import Versioning
 from infra.files import digest, whole_folder, write_json
+from infra.room import room
 from tasks.dataset import part_paths, rewrite
 from tasks.records import DatasetVersion, LabelReport
 from tasks.versioning.repository import Repository
-from tasks.versioning.room import room
 from tasks.versioning.split import splitter
 from tasks.versioning.statistics import leaks, statistics
 from tasks.versioning.transfer import lay_out
 
 log = logging.getLogger("gyre.versioning")
+SPARE = 16 * 2**20
+"""Bytes for git, DVC and lists of parts."""
 
 
 def make_version(
@@ -38,7 +40,7 @@ def make_version(
     where there is no room, TimeoutError where another writer does not end.
     """
     put = splitter(Path(labels.uri), versioning.split, columns)
-    with repository.opened() as repo, room(labels, repository.root, datasets, repository.remote):
+    with repository.opened() as repo, room(lambda: takes(labels), repository.root, datasets, repository.remote):
         folder = repository.root / project
         with whole_folder(folder) as partial:
             rows = rewrite(labels, partial, put)
@@ -76,3 +78,9 @@ def described(folder: Path, columns: tuple[str, ...], label: str, versioning: Ve
             copies,
         )
     return {**statistics(parts, label), "leaks": copies, "split": split.model_dump(mode="json")}
+
+
+def takes(rows: LabelReport) -> str:
+    """How much a version of the rows takes at most: they are written about once in each place."""
+    needed = sum(path.stat().st_size for path in Path(rows.uri).rglob("*") if path.is_file()) + SPARE
+    return f"this version takes up to {needed / 1e6:.0f} MB"

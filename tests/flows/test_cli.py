@@ -29,7 +29,7 @@ SURFACE = {
     "data quarantine fix": {"project", "row", "--set", "--why"},
     "data quarantine undo": {"project", "rows", "--why"},
     "lineage": {"anything", "--json"},
-    "data gc": {"project", "--keep", "--yes"},
+    "data gc": {"project", "--keep", "--days", "--yes"},
     "demo": {"--keep", "--json"},
 }
 

@@ -2,9 +2,11 @@
 
 import os
 import signal
+import subprocess
 import threading
 import time
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
@@ -13,6 +15,7 @@ from configs.data import Column, Join, Source, Sql
 from configs.project import ClassificationResult, Cluster, TabularIntake
 from infra.cluster import open_cluster
 from tasks.dataset import part_paths, read
+from tasks.ingestion import store
 from tasks.ingestion.ingest import ingest, snapshot
 from tasks.prediction_log import PredictionLog
 
@@ -176,3 +179,40 @@ def kill_in_the_middle(kept, pid):
     while time.monotonic() < deadline and len(list(kept.glob("*/slice.json"))) < 2:
         time.sleep(0.005)
     os.kill(pid, signal.SIGKILL)
+
+
+def test_slices_that_no_run_asks_for_are_cleared_and_read_again(run, files, tmp_path):
+    kept = tmp_path / "slices"
+    first, _, _ = run(files(a="1,1,cat\n", b="2,2,dog\n"))
+    (tmp_path / "data" / "b.csv").unlink()
+    for note in kept.glob("*/slice.json"):
+        os.utime(note, (0, 0))
+    run(files(), name="without b")
+    gone = store.unused(kept, days=1)
+    assert len(gone) == 1
+    assert store.alone(gone) < sum(path.stat().st_size for path in gone[0].iterdir())
+    store.clear(gone)
+    assert store.unused(kept, days=1) == []
+    again, _, _ = run(files(b="2,2,dog\n"), name="again")
+    assert (again.read, again.rows.digest) == (1, first.rows.digest)
+
+
+def test_a_full_disk_is_named_and_nothing_half_written_stays(client, files, tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small disk needs root")
+    small = tmp_path / "small"
+    small.mkdir()
+    try:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small], check=True, capture_output=True)
+    except (FileNotFoundError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no small disk could be mounted: {error}")
+    try:
+        draw = np.random.default_rng(0)
+        source = files(a="".join(f"{draw.bytes(32).hex()},{draw.random()},cat\n" for _ in range(60_000)))
+        found = snapshot("pets", source, SIZES, KINDS, PredictionLog(tmp_path / "log"), tmp_path / "outcomes", small / "slices")
+        with pytest.raises(OSError, match=rf"no space left in {small}.*: the rows of .*csv do not fit, \d MB are free"):
+            ingest(found, source, SIZES, KINDS, client, small / "rows", small / "slices")
+        assert not (small / "rows").exists()
+        assert not list((small / "slices").iterdir())
+    finally:
+        subprocess.run(["umount", "--lazy", small], check=True)

@@ -2,36 +2,30 @@
 
 import errno
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tasks.records import Stored
-
-SPARE = 16 * 2**20
-"""Bytes for git, DVC and lists of parts."""
-
 
 @contextmanager
-def room(rows: Stored, *folders: Path | str) -> Iterator[None]:
-    """Turns the many ways in which libraries say that a disk is full into one OSError; what was there before is untouched.
+def room(takes: Callable[[], str], *folders: Path | str) -> Iterator[None]:
+    """Turns the many ways in which libraries say that a disk is full into one OSError. The block leaves what was there before untouched.
 
-    rows: what is written, about once in each of the folders; URLs among these are not of this machine
+    takes: what is being written, for the message, such as "this version takes up to 5 MB"
+    folders: where it is written; URLs among these are not of this machine
     """
     try:
         yield
     except Exception as error:
         if not any(full(each) for each in chain(error)):
             raise
-        needed = sum(path.stat().st_size for path in Path(rows.uri).rglob("*") if path.is_file()) + SPARE
-        tight = min(
-            (present(Path(folder)) for folder in folders if "://" not in str(folder)), key=lambda path: shutil.disk_usage(path).free
-        )
+        here = (present(Path(folder)) for folder in folders if "://" not in str(folder))
+        tight = min(here, key=lambda path: shutil.disk_usage(path).free)
         free = shutil.disk_usage(tight).free / 1e6
         raise OSError(
             errno.ENOSPC,
-            f"no space left in {tight}: this version takes up to {needed / 1e6:.0f} MB, {free:.0f} MB are free. Make room there, such as "
-            "with `gyre data gc`, and run again; the versions before are untouched",
+            f"no space left in {tight}: {takes()}, {free:.0f} MB are free. Make room there, such as with `gyre data gc`, and run again; "
+            "what was there before is untouched",
         ) from error
 
 
