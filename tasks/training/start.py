@@ -3,11 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
 from safetensors.torch import load_file
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+import tasks.intake
+from configs.project import Intake
 from infra.files import read_json, verified
+from tasks.intake import TensorSpec
 from tasks.model import Model
 from tasks.training.plan import Plan
 
@@ -17,21 +21,23 @@ NETWORK = "network."
 
 
 def encoder_state(plan: Plan) -> dict[str, Any]:
-    """How the model that the plan starts from encodes rows. Raises ValueError where it takes others, or is another network."""
+    """How the model that the plan starts from encodes rows. Raises ValueError where it takes others."""
     folder = checkpoint(plan)
-    facts = read_json(folder / "checkpoint.json")
-    for name, mine, theirs in (
-        ("intake", plan.intake.model_dump(mode="json"), facts["intake"]),
-        ("training.network", plan.training.network, facts["training"]["network"]),
-    ):
-        if mine != theirs:
-            raise ValueError(f"training.start {plan.training.start}: its {name} is {theirs}, this project's {mine}; they must be the same")
+    mine = tasks.intake.build(plan.intake).inputs
+    theirs = tasks.intake.build(TypeAdapter(Intake).validate_python(read_json(folder / "checkpoint.json")["intake"])).inputs
+    if mine != theirs:
+        raise ValueError(f"training.start {plan.training.start}: it takes {described(theirs)}, this project's rows are {described(mine)}")
     state: dict[str, Any] = read_json(folder / "encoder.json")
     return state
 
 
+def described(inputs: tuple[TensorSpec, ...]) -> str:
+    """Names, types and shapes, for an error."""
+    return ", ".join(f"{each.name} {each.dtype}{list(each.shape)}" for each in inputs)
+
+
 def take_over(model: Model, plan: Plan) -> frozenset[str]:
-    """Copies the layers that are kept into the model; returns the names of their tensors."""
+    """Copies the layers that are kept into the model; returns the names of their tensors. Raises ValueError where there are none."""
     folder = checkpoint(plan)
     there, mine = load_file(folder / "model.safetensors"), model.state_dict()
     same_answers = read_json(folder / "checkpoint.json")["result"] == plan.result.model_dump(mode="json")
@@ -39,6 +45,10 @@ def take_over(model: Model, plan: Plan) -> frozenset[str]:
     seen = {name: tensor for name, tensor in there.items() if name.startswith(SEEN)}
     network = {name: tensor for name, tensor in there.items() if name.startswith(NETWORK) and name not in left}
     kept = {name: tensor for name, tensor in network.items() if name in mine and mine[name].shape == tensor.shape}
+    if not kept:
+        raise ValueError(
+            f"training.start {plan.training.start}: its network has no layer in common with this project's; is it another?"
+        )
     model.load_state_dict(mine | seen | kept)
     return frozenset(kept)
 

@@ -113,6 +113,12 @@ def test_where_nothing_is_left_to_train_the_key_is_named(base, plan, digits):
 
 
 def test_a_model_of_other_rows_is_refused(fine):
-    made = fine("other").model_copy(update={"intake": ImageIntake(kind="image", height=8, width=8, shift=0)})
-    with pytest.raises(ValueError, match=r"training.start digits/1: its intake is \{.*'shift': None.*, this project's \{.*'shift': 0"):
+    made = fine("other").model_copy(update={"intake": ImageIntake(kind="image", height=16, width=4)})
+    with pytest.raises(ValueError, match=r"digits/1: it takes image uint8\[8, 8, 1\], this project's rows are image uint8\[16, 4, 1\]"):
+        fit(made, Single(), lambda _: None)
+
+
+def test_another_network_is_refused(fine, own_networks):
+    made = fine("network", network="networks:Layers")
+    with pytest.raises(ValueError, match=r"training.start digits/1: its network has no layer in common with this project's"):
         fit(made, Single(), lambda _: None)
