@@ -46,9 +46,7 @@ def take_over(model: Model, plan: Plan) -> frozenset[str]:
     network = {name: tensor for name, tensor in there.items() if name.startswith(NETWORK) and name not in left}
     kept = {name: tensor for name, tensor in network.items() if name in mine and mine[name].shape == tensor.shape}
     if not kept:
-        raise ValueError(
-            f"training.start {plan.training.start}: its network has no layer in common with this project's; is it another?"
-        )
+        raise ValueError(f"training.start {plan.training.start}: its network has no layer in common with this project's; is it another?")
     model.load_state_dict(mine | seen | kept)
     return frozenset(kept)
 
