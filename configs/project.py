@@ -84,6 +84,8 @@ class ClassificationResult(Section):
     """Column with the class of a row: written by labeling QC when there are annotators, else read from the source."""
     class_weights: Literal["none", "balanced"] = "none"
     """`balanced`: every class counts the same in the loss, however few rows it has."""
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the truth that is spread over all classes while training: labels that may be wrong are learned less firmly."""
 
 
 class RegressionResult(Section):
@@ -153,6 +155,8 @@ class Training(Section):
     warmup: Share = 0.3
     """Share of all steps in which the learning rate rises."""
     weight_decay: float = Field(default=0.01, ge=0)
+    sample_weight: str | None = None
+    """Column that says how much a row counts in the loss, from 0 on; their mean counts as 1."""
     clip: float | None = Field(default=None, gt=0)
     """Largest norm of the gradient; a larger one is scaled down."""
     precision: Literal["float32", "bfloat16"] = "float32"

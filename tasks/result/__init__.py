@@ -25,7 +25,7 @@ class Postprocessing(nn.Module):
         """Learns from the targets [rows] of the training rows."""
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Mean loss of a batch, [batch, outputs] float32 and [batch] -> scalar: a mean over rows, so shares of a batch add up."""
+        """Loss of each row, [batch, outputs] float32 and [batch] -> [batch]; training takes their mean."""
         raise NotImplementedError
 
 

@@ -18,8 +18,9 @@ class Choose(Postprocessing):
 
     weight: Tensor | None
 
-    def __init__(self, classes: int, balanced: bool) -> None:
+    def __init__(self, classes: int, balanced: bool, smoothing: float) -> None:
         super().__init__()
+        self.smoothing = smoothing
         self.register_buffer("weight", torch.ones(classes) if balanced else None)
 
     def fit(self, targets: npt.NDArray[Any]) -> None:
@@ -31,10 +32,8 @@ class Choose(Postprocessing):
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Cross entropy, weighted where classes are balanced."""
-        if self.weight is None:
-            return nn.functional.cross_entropy(outputs, targets)
-        # Torch's own weighting divides by the weights of the batch, so two halves of it would not add up.
-        return (nn.functional.cross_entropy(outputs, targets, reduction="none") * self.weight[targets]).mean()
+        losses = nn.functional.cross_entropy(outputs, targets, reduction="none", label_smoothing=self.smoothing)
+        return losses if self.weight is None else losses * self.weight[targets]
 
     def forward(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
         """Softmax and argmax."""
@@ -53,6 +52,7 @@ class Classes:
         self.label = section.label
         self.outputs = len(self._classes)
         self._balanced = section.class_weights == "balanced"
+        self._smoothing = section.label_smoothing
 
     def targets(self, labels: pd.Series) -> npt.NDArray[Any]:
         """Indexes into `classes`; labels are compared as text."""
@@ -66,7 +66,7 @@ class Classes:
 
     def postprocessing(self) -> Postprocessing:
         """Probabilities and the most probable class."""
-        return Choose(self.outputs, self._balanced)
+        return Choose(self.outputs, self._balanced, self._smoothing)
 
     def metrics(self, answers: Answers, targets: npt.NDArray[Any]) -> dict[str, float]:
         """Accuracy, macro F1 over the classes that occur, and log loss in nats."""

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import torch
 from torch import Tensor
@@ -22,6 +24,7 @@ import tasks.intake
 import tasks.result
 from configs.project import Training
 from infra.files import verified
+from tasks.dataset import schema_of
 from tasks.model import Model, save, weights_digest
 from tasks.training import start
 from tasks.training import strategy as strategies
@@ -33,8 +36,8 @@ from tasks.training.plan import Plan
 from tasks.training.strategy import Strategy
 
 Send = Callable[[dict[str, Any]], None]
-Rows = tuple[Tensor, Tensor]
-"""Encoded rows [rows, ...] and targets [rows]."""
+Rows = tuple[Tensor, Tensor, Tensor]
+"""Encoded rows [rows, ...], targets [rows] and how much each row counts [rows] float32."""
 MODEL = "model."
 """Prefix of the model's tensors in a commit."""
 FITTED_ROWS = 200_000
@@ -98,6 +101,11 @@ class Fitting:
         self.training, self.strategy, self.plan, self.send = plan.training, strategy, plan, send
         self.intake, self.result = tasks.intake.build(plan.intake), tasks.result.build(plan.result)
         folder, columns = verified(plan.dataset.uri, plan.dataset.digest), [*self.intake.columns, self.result.label]
+        if (weight := self.training.sample_weight) and weight not in columns:
+            columns.append(weight)
+        if missing := set(columns) - set(names := schema_of(folder).names):
+            raise ValueError(f"{plan.dataset.tag} has no column {min(missing)!r}; it has {', '.join(names)}")
+        self.mean_weight = 1.0
         self.loader = Loader(folder, "train", columns, self.decoded, self.training.batch_size, self.training.seed)
         self.held_out = Loader(folder, "validation", columns, self.decoded, ROWS_A_BATCH, 0)
         self.encoder = self.intake.encoder()
@@ -121,6 +129,7 @@ class Fitting:
         """A fresh network behind an encoder, preprocessing and postprocessing that know the training rows."""
         frame = self.loader.sample(FITTED_ROWS).to_pandas()
         rows = self.intake.rows(frame)
+        self.mean_weight = float(self.weights(frame).mean()) or 1.0
         if self.plan.start:
             self.encoder.restore(start.encoder_state(self.plan))
         else:
@@ -145,10 +154,22 @@ class Fitting:
         return Adam(groups, lr=self.training.learning_rate, weight_decay=self.training.weight_decay, fused=True)
 
     def decoded(self, table: pa.Table) -> Rows:
-        """A table's encoded rows and targets."""
+        """A table's encoded rows, targets and weights."""
         frame = table.to_pandas()
         encoded = self.encoder.encode(self.intake.rows(frame))
-        return torch.from_numpy(encoded), torch.from_numpy(self.result.targets(frame[self.result.label]))
+        targets, weights = self.result.targets(frame[self.result.label]), self.weights(frame) / self.mean_weight
+        return torch.from_numpy(encoded), torch.from_numpy(targets), torch.from_numpy(weights.astype(np.float32))
+
+    def weights(self, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
+        """How much each row counts. Raises ValueError naming a value that is no weight."""
+        if (column := self.training.sample_weight) is None:
+            return np.ones(len(frame))
+        weights = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+        if (wrong := ~(weights >= 0) | np.isinf(weights)).any():
+            raise ValueError(
+                f"training.sample_weight: column {column!r} holds {frame[column][wrong].iloc[0]!r}; want finite numbers from 0 on"
+            )
+        return weights
 
     @property
     def over(self) -> bool:
@@ -188,18 +209,19 @@ class Fitting:
     def batch(self, share: Share[Rows], epoch: int) -> Tensor:
         """One optimizer step; the share's mean loss, weighed so that the mean over ranks is the mean loss of the global batch."""
         draws = np.random.SeedSequence((self.training.seed, epoch, share.number)).generate_state(1, np.uint64)[0] >> 1
-        rows, targets = self.augmented(share, int(draws))
+        rows, targets, weights = self.augmented(share, int(draws))
         # Layers that draw while they train, such as dropout, draw something else on each rank.
         torch.manual_seed(int(draws) + self.strategy.rank)
-        weight = (share.end - share.start) * self.strategy.size / share.size
+        whole = (share.end - share.start) * self.strategy.size / share.size
         self.strategy.zero(self.optimizer)
         total = torch.zeros((), device=self.strategy.device)
-        for number, (piece, truth, part) in enumerate(pieces(rows, targets, self.training.accumulate), start=1):
-            self.rows.counts = weight * part > 0
+        for number, (mine, part) in enumerate(pieces(len(rows), self.training.accumulate), start=1):
+            self.rows.counts = whole * part > 0
             with self.strategy.piece(self.forward, last=number == self.training.accumulate):
                 with torch.autocast(self.strategy.device.type, torch.bfloat16, enabled=self.training.precision == "bfloat16"):
-                    outputs = self.forward(piece)
-                loss = self.model.postprocessing.loss(outputs.float(), truth) * (weight * part)
+                    outputs = self.forward(rows[mine])
+                losses = self.model.postprocessing.loss(outputs.float(), targets[mine]) * weights[mine]
+                loss = losses.mean() * (whole * part)
                 loss.backward()
             total += loss.detach()
         for group in self.optimizer.param_groups:
@@ -210,11 +232,12 @@ class Fitting:
 
     def augmented(self, share: Share[Rows], seed: int) -> Rows:
         """The share's rows on the device, changed by draws that belong to their places in the global batch."""
-        rows, targets = share.rows
+        rows, targets, weights = share.rows
         if self.intake.draws:
             draws = torch.rand(share.size, self.intake.draws, generator=torch.Generator().manual_seed(seed))
             rows = self.intake.augment(rows, draws[share.start : share.start + len(rows)])
-        return rows.to(self.strategy.device), targets.to(self.strategy.device)
+        device = self.strategy.device
+        return rows.to(device), targets.to(device), weights.to(device)
 
     def tell(self, started: float, steps: int) -> None:
         """Every PROGRESS_S how far it is, every `commit_seconds` a commit."""
@@ -238,7 +261,7 @@ class Fitting:
         place = (self.strategy.rank, self.strategy.size) if shared else (0, 1)
         given, wanted = [], []
         self.model.eval()
-        for rows, targets in self.held_out.share_of_all(*place):
+        for rows, targets, _ in self.held_out.share_of_all(*place):
             given.append(answers(self.model, self.result, rows.to(self.strategy.device)))
             wanted.append(targets)
         if self.strategy.sharded:
@@ -307,12 +330,11 @@ def named(path: Path) -> Commit:
     return commit
 
 
-def pieces(rows: Tensor, targets: Tensor, count: int) -> Iterator[tuple[Tensor, Tensor, float]]:
-    """A share in `count` pieces, each with what its mean loss weighs; a piece of a small share may be a row that counts nothing."""
+def pieces(rows: int, count: int) -> Iterator[tuple[slice, float]]:
+    """A share's rows in `count` pieces, each with what its mean loss weighs; a piece of a small share may be a row that counts nothing."""
     for number in range(count):
-        start, end = (len(rows) * each // count for each in (number, number + 1))
-        mine = slice(min(start, len(rows) - 1), max(end, start + 1))
-        yield rows[mine], targets[mine], (end - start) / len(rows)
+        start, end = (rows * each // count for each in (number, number + 1))
+        yield slice(min(start, rows - 1), max(end, start + 1)), (end - start) / rows
 
 
 def rate(training: Training, step: int, steps: int) -> float:

@@ -42,13 +42,22 @@ def test_the_picture_is_a_png():
     assert RESULT.picture(ANSWERS, np.array([0, 1, 0])).startswith(b"\x89PNG")
 
 
-def test_balanced_classes_count_the_same_and_shares_of_a_batch_add_up():
+def test_balanced_classes_count_the_same_and_a_rows_loss_is_its_own():
     module = build(ClassificationResult(kind="classification", classes=("cat", "dog", "cow"), class_weights="balanced")).postprocessing()
     module.fit(np.array([0, 0, 0, 1]))
     assert module.weight.tolist() == pytest.approx([4 / 6, 2, 0])
     outputs, targets = torch.randn(6, 3), torch.tensor([0, 0, 1, 0, 1, 1])
     halves = [module.loss(outputs[part], targets[part]) for part in (slice(0, 3), slice(3, 6))]
-    assert torch.allclose(module.loss(outputs, targets), sum(halves) / 2)
+    assert torch.allclose(module.loss(outputs, targets), torch.cat(halves))
+
+
+def test_smoothed_labels_want_less_certain_answers():
+    smooth = build(ClassificationResult(kind="classification", classes=("cat", "dog", "cow"), label_smoothing=0.3)).postprocessing()
+    target, certain = torch.tensor([1]), torch.tensor([[-20.0, 20.0, -20.0]])
+    # 0.3 of the truth over three classes: 0.8, 0.1, 0.1.
+    fitting = torch.tensor([[0.1, 0.8, 0.1]]).log()
+    assert smooth.loss(fitting, target) < smooth.loss(certain, target)
+    assert RESULT.postprocessing().loss(fitting, target) > RESULT.postprocessing().loss(certain, target)
 
 
 def test_without_weights_there_is_nothing_to_save():
