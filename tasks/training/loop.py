@@ -166,9 +166,8 @@ class Fitting:
             return np.ones(len(frame))
         weights = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
         if (wrong := ~(weights >= 0) | np.isinf(weights)).any():
-            raise ValueError(
-                f"training.sample_weight: column {column!r} holds {frame[column][wrong].iloc[0]!r}; want finite numbers from 0 on"
-            )
+            strange = frame[column][wrong].tolist()[0]
+            raise ValueError(f"training.sample_weight: column {column!r} holds {strange!r}; want finite numbers from 0 on")
         return weights
 
     @property
