@@ -2,14 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from configs.project import Gate
 from tasks.compilation.measure import Scores
+from tasks.interval import interval
 from tasks.records import Candidate, Comparison
-
-RESAMPLES = 1000
-SEED = 7
 
 ORDERS: dict[str, Callable[[Candidate], float]] = {
     "size": lambda candidate: candidate.megabytes,
@@ -47,21 +43,10 @@ def choose(candidates: Sequence[Candidate], gate: Gate) -> Candidate | None:
 
 
 def compare(challenger: Scores, champion: Scores, version: int) -> Comparison:
-    """Challenger against champion on the same rows: the paired bootstrap's 95 % interval of the mean difference, equal on every run.
-
-    Percentile interval, Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
-    """
-    differences = challenger - champion
-    draw = np.random.default_rng(SEED)
-    means = [differences[draw.integers(0, len(differences), len(differences))].mean() for _ in range(RESAMPLES)]
-    low, high = np.percentile(means, [2.5, 97.5])
-    return Comparison(
-        champion_version=version,
-        champion_score=float(champion.mean()),
-        challenger_score=float(challenger.mean()),
-        low=float(low),
-        high=float(high),
-    )
+    """Challenger against champion on the same rows, with the 95 % interval of the mean difference."""
+    low, high = interval(challenger - champion)
+    scores = {"champion_score": float(champion.mean()), "challenger_score": float(challenger.mean())}
+    return Comparison(champion_version=version, **scores, low=low, high=high)
 
 
 def failures(candidates: Sequence[Candidate], comparison: Comparison | None, gate: Gate) -> tuple[str, ...]:

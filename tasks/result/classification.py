@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from configs.project import ClassificationResult
 from tasks.result import Answers, Postprocessing
 
+BINS = 10
+"""Of confidence, in a reliability picture."""
+
 
 class Choose(Postprocessing):
     """[batch, classes] logits -> the most probable class [batch] int64 and all probabilities [batch, classes] float32."""
@@ -69,14 +72,32 @@ class Classes:
         return Choose(self.outputs, self._balanced, self._smoothing)
 
     def metrics(self, answers: Answers, targets: npt.NDArray[Any]) -> dict[str, float]:
-        """Accuracy, macro F1 over the classes that occur, and log loss in nats."""
+        """Accuracy, its mean over classes, macro F1 over the classes that occur, log loss in nats and the expected calibration error.
+
+        Of two classes that both occur also ROC AUC, and average precision and F1 of the rarer one.
+        """
         from sklearn.metrics import f1_score
 
         probability = answers["probability"][np.arange(len(targets)), targets]
-        return {
+        sure, share, rows = reliability(answers["probability"].max(axis=1), answers["class"] == targets)
+        found = {
             "accuracy": float(self.scores(answers, targets).mean()),
+            "balanced_accuracy": mean_recall(answers["class"], targets),
             "macro_f1": float(f1_score(targets, answers["class"], average="macro")),
             "log_loss": float(-np.log(np.clip(probability, 1e-12, 1)).mean()),
+            "calibration_error": float((np.abs(sure - share) * rows).sum() / len(targets)),
+        }
+        return found | (self._of_two(answers, targets) if self.outputs == 2 and len(np.unique(targets)) == 2 else {})
+
+    def _of_two(self, answers: Answers, targets: npt.NDArray[Any]) -> dict[str, float]:
+        from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
+
+        rarer = int(targets.mean() < 0.5)
+        probability, truth = answers["probability"][:, rarer], targets == rarer
+        return {
+            "roc_auc": float(roc_auc_score(truth, probability)),
+            "average_precision": float(average_precision_score(truth, probability)),
+            "f1": float(f1_score(truth, answers["class"] == rarer)),
         }
 
     def scores(self, answers: Answers, targets: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
@@ -97,16 +118,44 @@ class Classes:
         return self.describe(answers)
 
     def picture(self, answers: Answers, targets: npt.NDArray[Any]) -> bytes:
-        """The confusion matrix."""
+        """The confusion matrix, and how often answers of each confidence are right."""
         from matplotlib.figure import Figure
         from sklearn.metrics import ConfusionMatrixDisplay
 
-        figure = Figure(figsize=(1.8 + 0.55 * self.outputs,) * 2, layout="constrained")
-        axes = figure.subplots()
+        side = 1.8 + 0.55 * self.outputs
+        figure = Figure(figsize=(side + 4, max(side, 3.6)), layout="constrained")
+        matrix, curve = figure.subplots(1, 2, width_ratios=(side, 4))
         ConfusionMatrixDisplay.from_predictions(
-            targets, answers["class"], labels=range(self.outputs), display_labels=self._classes, ax=axes, colorbar=False, cmap="Blues"
+            targets, answers["class"], labels=range(self.outputs), display_labels=self._classes, ax=matrix, colorbar=False, cmap="Blues"
         )
-        axes.set(xlabel="answer", ylabel="truth", title=f"accuracy {self.scores(answers, targets).mean():.3f} on {len(targets)} test rows")
+        matrix.set(
+            xlabel="answer", ylabel="truth", title=f"accuracy {self.scores(answers, targets).mean():.3f} on {len(targets)} test rows"
+        )
+        sure, share, rows = reliability(answers["probability"].max(axis=1), answers["class"] == targets)
+        curve.plot([0, 1], [0, 1], color="#777777", linewidth=1)
+        curve.scatter(sure, share, s=15 + 300 * rows / rows.sum(), alpha=0.7)
+        curve.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="confidence", ylabel="share that is right", title="reliability", aspect="equal")
         image = io.BytesIO()
         figure.savefig(image, format="png", dpi=120)
         return image.getvalue()
+
+
+def mean_recall(given: npt.NDArray[Any], targets: npt.NDArray[Any]) -> float:
+    """Share of right answers, averaged over the classes that occur."""
+    rows = np.bincount(targets)
+    right = np.bincount(targets[given == targets], minlength=len(rows))
+    return float((right[rows > 0] / rows[rows > 0]).mean())
+
+
+def reliability(
+    confidence: npt.NDArray[Any], right: npt.NDArray[Any]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Mean confidence, share of right answers and rows of each tenth of confidence that occurs.
+
+    Guo et al., On Calibration of Modern Neural Networks (2017).
+    """
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    rows = np.bincount(bins, minlength=BINS).astype(np.float64)
+    there = rows > 0
+    sums = [np.bincount(bins, values, minlength=BINS)[there] / rows[there] for values in (confidence, right)]
+    return sums[0], sums[1], rows[there]

@@ -6,6 +6,7 @@ from torch import Tensor
 import tasks.intake
 import tasks.result
 from tasks import dataset
+from tasks.interval import interval
 from tasks.model import Model, load
 from tasks.records import Stored
 from tasks.result import Answers, Result
@@ -16,7 +17,7 @@ ROWS_A_BATCH = 1024
 
 
 def evaluate(plan: Plan, checkpoint: Stored) -> tuple[dict[str, float], bytes]:
-    """All metrics of the result on the test split, its own metric first, and its picture (PNG)."""
+    """All metrics of the result on the test split, its own first and last with its 95 % interval, and its picture (PNG)."""
     intake, result = tasks.intake.build(plan.intake), tasks.result.build(plan.result)
     frame = dataset.read(plan.dataset, [*intake.columns, result.label], "test")
     if frame.empty:
@@ -24,7 +25,9 @@ def evaluate(plan: Plan, checkpoint: Stored) -> tuple[dict[str, float], bytes]:
     targets = result.targets(frame[result.label])
     model = load(checkpoint, intake, result, plan.training)
     given = answers(model, result, torch.from_numpy(model.encoder.encode(intake.rows(frame))))
-    return result.metrics(given, targets), result.picture(given, targets)
+    low, high = interval(result.scores(given, targets))
+    metrics = result.metrics(given, targets) | {f"{result.metric}_low": low, f"{result.metric}_high": high}
+    return metrics, result.picture(given, targets)
 
 
 def answers(model: Model, result: Result, rows: Tensor) -> Answers:

@@ -62,3 +62,24 @@ def test_smoothed_labels_want_less_certain_answers():
 
 def test_without_weights_there_is_nothing_to_save():
     assert RESULT.postprocessing().state_dict() == {}
+
+
+def two(probability, targets):
+    found = build(ClassificationResult(kind="classification", classes=("ham", "spam")))
+    answers = {"class": (probability > 0.5).astype(np.int64), "probability": np.stack([1 - probability, probability], axis=1)}
+    return found.metrics(answers, targets)
+
+
+def test_the_rarer_of_two_classes_has_figures_of_its_own():
+    targets = np.array([0] * 90 + [1] * 10)
+    blind = two(np.full(100, 0.1), targets)
+    assert (blind["accuracy"], blind["balanced_accuracy"], blind["f1"], blind["roc_auc"]) == (0.9, 0.5, 0.0, 0.5)
+    assert two(targets * 0.8 + 0.1, targets)["average_precision"] == 1.0
+
+
+def test_confidence_that_is_right_as_often_as_it_says_is_calibrated():
+    draw = np.random.default_rng(0)
+    probability = draw.random(20_000)
+    targets = (draw.random(20_000) < probability).astype(np.int64)
+    assert two(probability, targets)["calibration_error"] < 0.02
+    assert two((probability > 0.5) * 0.98 + 0.01, targets)["calibration_error"] > 0.2

@@ -28,7 +28,8 @@ def test_digits_are_told_apart_on_rows_that_training_never_saw(trained, digits):
     made, _ = trained(rows=digits(700, 100, 200), epochs=25, learning_rate=0.004)
     metrics, picture = evaluate(made, stored(made.checkpoint))
     assert next(iter(metrics)) == "accuracy"
-    assert metrics["accuracy"] >= 0.97
+    assert metrics["accuracy"] >= 0.95
+    assert 0.9 < metrics["accuracy_low"] < metrics["accuracy"] < metrics["accuracy_high"] <= 1
     assert picture.startswith(PNG)
 
 
