@@ -31,11 +31,12 @@ def emit(value: Any) -> None:
 
 
 def print_rows(rows: list[dict[str, Any]]) -> None:
-    """Rows as a table with the first row's keys as its head."""
+    """Rows as a table with the first row's keys as its head; the first column, by which a row is named, is never cut."""
     if not rows:
         console.print("[dim]none[/]")
         return
     table = Table(*rows[0], box=None, header_style="dim")
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
+    table.columns[0].min_width = max(len(str(next(iter(row.values())))) for row in rows)
     console.print(table)
