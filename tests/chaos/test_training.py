@@ -22,7 +22,7 @@ from tasks.records import DatasetVersion
 from tasks.training.plan import Plan
 from tasks.training.train import train_on_ranks
 
-KILLS = int(os.environ.get("GYRE_KILLS", "6"))
+KILLS = int(os.environ.get("GYRE_KILLS", "3"))
 ROWS = {"train": 1400, "validation": 100, "test": 200}
 
 
@@ -44,7 +44,7 @@ def client():
 
 
 def plan(dataset, folder, **training):
-    section = Training(epochs=KILLS, batch_size=64, commit_seconds=0.2, **training)
+    section = Training(epochs=max(6, KILLS), batch_size=64, commit_seconds=0.2, **training)
     intake = ImageIntake(kind="image", height=8, width=8)
     result = ClassificationResult(kind="classification", classes=tuple("0123456789"))
     return Plan(dataset=dataset, intake=intake, result=result, training=section, folder=folder)
