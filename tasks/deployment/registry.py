@@ -60,22 +60,13 @@ class Registry:
         """MLflow's model versions of a project, newest first."""
         return sorted(self.client.search_model_versions(f"name='{project}'"), key=lambda each: -int(each.version))
 
-    def checkpoint(self, model: str, folder: Path) -> Stored | None:
-        """The checkpoint of `<project>/<version>`, or of `<project>/champion`, None while nothing serves there; fetched into the folder.
-
-        Raises ValueError naming what there is instead.
-        """
-        project, _, wanted = model.partition("/")
+    def checkpoint(self, project: str, version: str, folder: Path) -> Stored:
+        """The checkpoint of a version, fetched into the folder. Raises ValueError naming the versions that there are instead."""
         versions = {str(each.version): each for each in self.versions(project)}
-        if wanted == CHAMPION:
-            aliases = self.client.get_registered_model(project).aliases if versions else {}
-            if CHAMPION not in aliases:
-                return None
-            wanted = str(aliases[CHAMPION])
-        found = versions.get(wanted)
+        found = versions.get(version)
         if found is None:
             there = ", ".join(f"{project}/{number}" for number in versions) or "none of this project"
-            raise ValueError(f"training.start {model}: no such registered model; there are {there}")
+            raise ValueError(f"training.start {project}/{version}: no such registered model; there are {there}")
         lineage = read_json(Path(url2pathname(urlsplit(found.source).path)) / "lineage.json")
         known = str(lineage["checkpoint"]["digest"])
         kept = folder / known[:24]
@@ -114,6 +105,18 @@ def candidate_facts(bundle: Bundle, number: int) -> dict[str, Any]:
     candidate = bundle.candidates[number]
     facts = candidate.model_dump(exclude={"graph"})
     return {"name": candidate.graph.name, **facts, "chosen": candidate.graph.name == bundle.chosen}
+
+
+def named_checkpoint(model: str, settings: Settings) -> Stored | None:
+    """The checkpoint of `<project>/<version>`, or of `<project>/champion`, None while nothing serves there. Raises ValueError."""
+    project, _, version = model.partition("/")
+    if version == CHAMPION:
+        champion = Releases(settings.home / "releases").champion(project)
+        if champion is None:
+            return None
+        version = str(champion.version)
+    settings.folder("mlflow")
+    return Registry(settings.tracking_uri).checkpoint(project, version, settings.folder("checkpoints"))
 
 
 def registered() -> list[dict[str, Any]]:

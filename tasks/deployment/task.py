@@ -19,11 +19,9 @@ def registered_checkpoint(training: Training) -> Stored | None:
     """The checkpoint of the registered model that `training.start` names; None where it names none, or a champion that is not there yet."""
     if training.start is None:
         return None
-    from tasks.deployment.registry import Registry
+    from tasks.deployment.registry import named_checkpoint
 
-    settings = Settings()
-    settings.folder("mlflow")
-    return Registry(settings.tracking_uri).checkpoint(training.start, settings.folder("checkpoints"))
+    return named_checkpoint(training.start, Settings())
 
 
 @stage(cached=False)

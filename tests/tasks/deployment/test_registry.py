@@ -5,12 +5,14 @@ from pathlib import Path
 import pytest
 
 from infra.files import digest, write_json
-from tasks.deployment.registry import Registry
+from tasks.deployment.registry import Registry, named_checkpoint
+from tasks.records import DatasetVersion
+from tasks.release import Releases, Served, promote, stage_canary
 
 
 @pytest.fixture
 def registry(settings, tmp_path):
-    """A registry with two versions, the second of which serves; and the digests of their checkpoints."""
+    """A registry with two versions, the second of which serves; as the digests of their checkpoints."""
     settings.folder("mlflow")
     registry = Registry(settings.tracking_uri)
     client = registry.client
@@ -27,24 +29,26 @@ def registry(settings, tmp_path):
         digests.append(digest(checkpoint))
         write_json(bundle / "lineage.json", {"checkpoint": {"digest": digests[-1]}})
         client.create_model_version("wine", bundle.as_uri(), run_id=run.info.run_id)
-    registry.serves("wine", 2)
-    return registry, digests
+    dataset = DatasetVersion(uri="d", digest="d", project="wine", version=1, tag="wine/v1", commit="c", rows=1, splits={})
+    served = Served(uri="b", digest="b", version=2, graph_digest="g", dataset=dataset)
+    releases = Releases(settings.home / "releases")
+    releases.change("wine", lambda manifest: promote(stage_canary(manifest, served, 0.0), 2))
+    return digests
 
 
-def test_a_checkpoint_is_found_by_version_and_as_the_one_that_serves(registry, tmp_path):
-    registry, digests = registry
-    for name, wanted in (("wine/1", digests[0]), ("wine/2", digests[1]), ("wine/champion", digests[1])):
-        found = registry.checkpoint(name, tmp_path / "fetched")
+def test_a_checkpoint_is_found_by_version_and_as_the_one_that_serves(registry, settings):
+    for name, wanted in (("wine/1", registry[0]), ("wine/2", registry[1]), ("wine/champion", registry[1])):
+        found = named_checkpoint(name, settings)
         assert found.digest == wanted == digest(Path(found.uri))
-        assert registry.checkpoint(name, tmp_path / "fetched") == found
+        assert named_checkpoint(name, settings) == found
 
 
-def test_before_anything_serves_there_is_no_champion(registry, tmp_path):
-    assert registry[0].checkpoint("beer/champion", tmp_path) is None
+def test_before_anything_serves_there_is_no_champion(registry, settings):
+    assert named_checkpoint("beer/champion", settings) is None
 
 
-def test_a_version_that_is_not_there_is_named_with_those_that_are(registry, tmp_path):
+def test_a_version_that_is_not_there_is_named_with_those_that_are(registry, settings):
     with pytest.raises(ValueError, match=r"training.start wine/3: no such registered model; there are wine/2, wine/1"):
-        registry[0].checkpoint("wine/3", tmp_path)
+        named_checkpoint("wine/3", settings)
     with pytest.raises(ValueError, match=r"training.start beer/1: no such registered model; there are none of this project"):
-        registry[0].checkpoint("beer/1", tmp_path)
+        named_checkpoint("beer/1", settings)
