@@ -119,5 +119,7 @@ def accident(how):
             os.kill(os.getpid(), signal.SIGKILL)
         case "kill worker":
             os.kill(os.getppid(), signal.SIGKILL)
+            # This process dies with its worker, but not at once: it must not take part in another step.
+            time.sleep(60)
         case "hang":
             time.sleep(600)
