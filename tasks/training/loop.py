@@ -34,6 +34,7 @@ from tasks.training.evaluate import ROWS_A_BATCH, answers
 from tasks.training.loader import Loader, Share
 from tasks.training.plan import Plan
 from tasks.training.strategy import Strategy
+from tasks.training.usage import Usage
 
 Send = Callable[[dict[str, Any]], None]
 Rows = tuple[Tensor, Tensor, Tensor]
@@ -61,13 +62,13 @@ def on_rank(arguments: dict[str, Any], send: Send) -> dict[str, Any]:
 
 
 def fit(plan: Plan, strategy: Strategy, send: Send) -> dict[str, Any]:
-    """Trains, from the last commit where there is one; rank 0 sends messages and saves the checkpoint. Returns the weights' digest.
+    """Trains, from the last commit where there is one; rank 0 says how it goes and saves the checkpoint. Returns the weights' digest.
 
     After each epoch a message has epoch, epochs, loss (mean of the epoch, or of what was left of it when the training went on),
     samples_per_s (of all ranks) and, with a validation split, the result's metric. Within an epoch, every PROGRESS_S, it has progress
-    (share of the training) and seconds_left.
+    (share of the training) and seconds_left. Every rank also tells its usage (usage.py).
     """
-    fitting = Fitting(plan, strategy, send if strategy.rank == 0 else lambda _: None)
+    fitting = Fitting(plan, strategy, send)
     fitting.resume()
     while not fitting.over:
         fitting.epoch()
@@ -98,7 +99,9 @@ class Fitting:
     """A network in training on one rank."""
 
     def __init__(self, plan: Plan, strategy: Strategy, send: Send) -> None:
-        self.training, self.strategy, self.plan, self.send = plan.training, strategy, plan, send
+        self.training, self.strategy, self.plan = plan.training, strategy, plan
+        self.send = send if strategy.rank == 0 else lambda _: None
+        self.usage = Usage(strategy.rank, strategy.device, send)
         self.intake, self.result = tasks.intake.build(plan.intake), tasks.result.build(plan.result)
         folder, columns = verified(plan.dataset.uri, plan.dataset.digest), [*self.intake.columns, self.result.label]
         if (weight := self.training.sample_weight) and weight not in columns:
@@ -240,6 +243,7 @@ class Fitting:
 
     def tell(self, started: float, steps: int) -> None:
         """Every PROGRESS_S how far it is, every `commit_seconds` a commit."""
+        self.usage.tell(self.step)
         now = time.monotonic()
         if now - self.told > PROGRESS_S:
             self.told = now

@@ -41,6 +41,10 @@ class Tracker:
         values = {name: value for name, value in message.items() if name not in ("epoch", "epochs")}
         self._write(log_metrics, values, message["epoch"])
 
+    def usage(self, values: dict[str, float], rank: int, step: int) -> None:
+        """What a rank and its host used, where MLflow's pages show system metrics."""
+        self._write(log_metrics, {f"system/rank_{rank}/{name}": value for name, value in values.items()}, step)
+
     def metrics(self, values: dict[str, float]) -> None:
         """The final metrics, as test_<name>."""
         self._write(log_metrics, {f"test_{name}": value for name, value in values.items()}, 0)

@@ -39,6 +39,8 @@ def train_network(plan: Plan, cluster: Cluster, tracker: Tracker, pictures: Path
     history: History = []
 
     def message(measured: dict[str, Any]) -> None:
+        if "usage" in measured:
+            tracker.usage(measured["usage"], measured["rank"], measured["step"])
         if "progress" in measured:
             on_progress(measured["progress"])
         # A generation of ranks begins with what the ones before told already.
