@@ -117,6 +117,8 @@ class Fitting:
         self.model = self.fitted().to(strategy.device)
         strategy.align(self.model.state_dict())
         self.rows = synchronize(self.model, strategy) if strategy.size > 1 else Batch()
+        if self.training.compile:
+            self.model.network.compile()
         self.forward = strategy.parallel(self.model)
         self.optimizer = self.adam()
         strategy.averaging(self.model, self.training)

@@ -15,11 +15,11 @@ MEGABYTE = 1e6
 
 
 class Usage:
-    """Tells it once each EVERY_S, for the first time with the first step that ends after a second."""
+    """Tells it with the first step, then once each EVERY_S."""
 
     def __init__(self, rank: int, device: torch.device, send: Callable[[dict[str, Any]], None]) -> None:
         self.rank, self.device, self.send = rank, device, send
-        self.process, self.due = psutil.Process(), time.monotonic() + 1
+        self.process, self.due = psutil.Process(), 0.0
         # Shares are counted from here on.
         self.process.cpu_percent()
         psutil.cpu_percent()
