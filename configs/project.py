@@ -82,6 +82,9 @@ class ClassificationResult(Section):
     """Class names, in the order of the network's outputs."""
     label: str = "label"
     """Column with the class of a row: written by labeling QC when there are annotators, else read from the source."""
+    soft_label: str | None = None
+    """Column with the probabilities of the classes (a list in their order; empty: the label is sure), which training learns from instead of
+    the label. Where there are annotators, labeling QC writes it: how sure their consensus is."""
     class_weights: Literal["none", "balanced"] = "none"
     """`balanced`: every class counts the same in the loss, however few rows it has."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)

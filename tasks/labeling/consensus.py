@@ -29,15 +29,23 @@ def majority(answers: pd.DataFrame) -> pd.Series:
     return best.set_index(TASK)[ANSWER]
 
 
-def consensus(answers: pd.DataFrame) -> pd.Series:
-    """The label of each task, weighing each annotator by the confusions that it shows; a task with one answer takes that answer."""
+def beliefs(answers: pd.DataFrame) -> pd.DataFrame:
+    """How probable each label is, [tasks, labels], weighing each annotator by the confusions that it shows.
+
+    A task with one answer is sure of it.
+    """
     from crowdkit.aggregation.classification.dawid_skene import DawidSkene
 
+    sure = pd.get_dummies(majority(answers), dtype=float).reindex(columns=sorted(answers[ANSWER].unique()), fill_value=0.0)
     several = answers[answers.groupby(TASK)[ANSWER].transform("size") > 1]
-    agreed = majority(answers)
     if len(several):
-        agreed.update(DawidSkene(n_iter=50).fit_predict(several.sort_values([TASK, WORKER])).astype(str))
-    return agreed
+        sure.update(DawidSkene(n_iter=50).fit_predict_proba(several.sort_values([TASK, WORKER])))
+    return sure
+
+
+def consensus(believed: pd.DataFrame) -> pd.Series:
+    """The most probable label of each task."""
+    return believed.idxmax(axis=1).rename(ANSWER)
 
 
 def quality(answers: pd.DataFrame, agreed: pd.Series, annotators: tuple[str, ...]) -> tuple[AnnotatorQuality, ...]:

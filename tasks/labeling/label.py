@@ -6,7 +6,9 @@ Rows pass through a row group at a time; the annotators' answers are held in mem
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,7 +17,7 @@ from configs.project import Labeling
 from infra.files import verified, whole_file, whole_folder
 from tasks.dataset import part_paths, read, rewrite, schema_of, stored, tables
 from tasks.intake import Intake
-from tasks.labeling.consensus import ANSWER, TASK, answers_of, consensus, majority, quality
+from tasks.labeling.consensus import ANSWER, TASK, answers_of, beliefs, consensus, majority, quality
 from tasks.labeling.suspects import suspects
 from tasks.records import AnnotatorQuality, LabelReport, Stored, ValidationReport
 from tasks.result import Result
@@ -29,6 +31,8 @@ class Agreed:
 
     labels: pd.Series
     """Consensus by id, for the rows that have an answer."""
+    beliefs: pd.DataFrame
+    """How probable each label is, [ids, labels]."""
     agreement: float
     relabelled: int
     annotators: tuple[AnnotatorQuality, ...]
@@ -40,7 +44,7 @@ def label(report: ValidationReport, labeling: Labeling, intake: Intake, result: 
     A row of production keeps the truth that arrived for it. Raises ValueError for a missing annotator, DigestError for changed rows.
     """
     agreed = agree(report, labeling, result.label) if labeling.annotators else None
-    given = pa.table({"id": agreed.labels.index, "given": agreed.labels.to_numpy()}) if agreed else None
+    given = written(agreed, result) if agreed else None
     with whole_folder(output / "rows") as partial:
         rows = rewrite(report, partial, lambda table: labelled(table, given, result.label))
         if not rows:
@@ -73,21 +77,33 @@ def agree(rows: Stored, labeling: Labeling, column: str) -> Agreed:
     there = schema_of(Path(rows.uri)).names
     frame = read(rows, columns=[name for name in ("id", "origin", *labeling.annotators) if name in there])
     answers = answers_of(frame[frame["origin"] != "feedback"], labeling.annotators)
-    labels = consensus(answers)
+    believed = beliefs(answers)
+    labels = consensus(believed)
     right = answers[ANSWER] == answers[TASK].map(labels)
     changed = int((labels != majority(answers).reindex(labels.index)).sum())
-    return Agreed(labels, float(right.mean()) if len(right) else 0.0, changed, quality(answers, labels, labeling.annotators))
+    return Agreed(labels, believed, float(right.mean()) if len(right) else 0.0, changed, quality(answers, labels, labeling.annotators))
+
+
+def written(agreed: Agreed, result: Result) -> pa.Table:
+    """What the consensus says of each `id`, under the names of the columns that take it."""
+    columns: dict[str, Any] = {"id": agreed.labels.index, result.label: pa.array(agreed.labels, pa.string())}
+    if result.soft_label:
+        # An answer that is no class stops the run by itself.
+        believed = agreed.beliefs.reindex(columns=result.classes, fill_value=0.0).to_numpy(np.float32)
+        columns[result.soft_label] = pa.array(list(believed), pa.list_(pa.float32()))
+    return pa.table(columns)
 
 
 def labelled(table: pa.Table, given: pa.Table | None, column: str) -> pa.Table:
-    """The rows of a row group that have a label; `given` [id, given] is the consensus, which late truth is not changed by."""
+    """The rows of a row group that have a label; what is `given` by id is written into them, but late truth is not changed."""
     if given is not None:
         places = pc.index_in(table["id"], value_set=given["id"].combine_chunks().cast(table["id"].type))
-        consensus_labels = pc.take(given["given"].combine_chunks().cast(pa.string()), places)
-        own = table[column].cast(pa.string()) if column in table.column_names else pa.nulls(len(table), pa.string())
-        labels = pc.if_else(pc.equal(table["origin"], "feedback"), own, consensus_labels)
-        table = table.drop_columns([column]) if column in table.column_names else table
-        table = table.append_column(column, labels)
+        late = pc.equal(table["origin"], "feedback")
+        for name in given.column_names[1:]:
+            values = pc.take(given[name].combine_chunks(), places)
+            own = table[name].cast(values.type) if name in table.column_names else pa.nulls(len(table), values.type)
+            table = table.drop_columns([name]) if name in table.column_names else table
+            table = table.append_column(name, pc.if_else(late, own, values))
     if column not in table.column_names:
         raise ValueError(f"the rows have no column {column!r} (result.label); they have {', '.join(table.column_names)}")
     return table if table[column].null_count == 0 else table.filter(pc.is_valid(table[column]))

@@ -25,7 +25,7 @@ class Postprocessing(nn.Module):
         """Learns from the targets [rows] of the training rows."""
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Loss of each row, [batch, outputs] float32 and [batch] -> [batch]; training takes their mean."""
+        """Loss of each row, [batch, outputs] float32 and [batch, ...], as the result learns them, -> [batch]; training takes their mean."""
         raise NotImplementedError
 
 
@@ -34,6 +34,8 @@ class Result(Protocol):
 
     label: str
     """Column with the truth."""
+    soft_label: str | None
+    """Column that says how probable each class is, for training alone; None where the label says it all."""
     outputs: int
     """Width of the network's last layer."""
     names: tuple[str, ...]
@@ -44,7 +46,10 @@ class Result(Protocol):
     """What the gate compares; larger is better."""
 
     def targets(self, labels: pd.Series) -> npt.NDArray[Any]:
-        """Truth as the loss takes it, [rows]. Raises ValueError naming labels that are not allowed."""
+        """Truth as answers are compared with it, [rows]. Raises ValueError naming labels that are not allowed."""
+
+    def learned(self, frame: pd.DataFrame) -> npt.NDArray[Any]:
+        """Truth as the loss takes it, [rows, ...], from the columns `label` and `soft_label`. Raises ValueError as `targets` does."""
 
     def postprocessing(self) -> Postprocessing:
         """An unfitted module from network outputs to the graph's outputs, in the order of `names`."""

@@ -34,9 +34,11 @@ class Choose(Postprocessing):
             self.weight.copy_(torch.from_numpy(share))
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Cross entropy, weighted where classes are balanced."""
+        """Cross entropy, weighted where classes are balanced; targets are class indexes [batch] or probabilities [batch, classes]."""
         losses = nn.functional.cross_entropy(outputs, targets, reduction="none", label_smoothing=self.smoothing)
-        return losses if self.weight is None else losses * self.weight[targets]
+        if self.weight is None:
+            return losses
+        return losses * (self.weight[targets] if targets.ndim == 1 else targets @ self.weight)
 
     def forward(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
         """Softmax and argmax."""
@@ -52,7 +54,7 @@ class Classes:
     def __init__(self, section: ClassificationResult) -> None:
         self._classes = list(section.classes)
         self.classes: list[str] | None = self._classes
-        self.label = section.label
+        self.label, self.soft_label = section.label, section.soft_label
         self.outputs = len(self._classes)
         self._balanced = section.class_weights == "balanced"
         self._smoothing = section.label_smoothing
@@ -66,6 +68,25 @@ class Classes:
                 f"column {self.label!r} holds {', '.join(map(repr, strange[:5]))}; result.classes allows {', '.join(self._classes)}"
             )
         return indexes.astype(np.int64)
+
+    def learned(self, frame: pd.DataFrame) -> npt.NDArray[Any]:
+        """Class indexes [rows], or probabilities [rows, classes] float32; a row without them is sure of its label."""
+        targets = self.targets(frame[self.label])
+        if self.soft_label is None:
+            return targets
+        given, empty = frame[self.soft_label], frame[self.soft_label].isna()
+        soft: npt.NDArray[np.float32] = np.eye(self.outputs, dtype=np.float32)[targets]
+        if not empty.all():
+            soft[~empty] = [self._distribution(values) for values in given[~empty]]
+        return soft
+
+    def _distribution(self, values: Any) -> npt.NDArray[np.float64]:
+        found = np.asarray(values, dtype=np.float64)
+        if found.shape != (self.outputs,) or not (found >= 0).all() or abs(found.sum() - 1) > 1e-3:
+            raise ValueError(
+                f"column {self.soft_label!r} holds {found.tolist()}; want {self.outputs} probabilities, one a class, whose sum is 1"
+            )
+        return found
 
     def postprocessing(self) -> Postprocessing:
         """Probabilities and the most probable class."""

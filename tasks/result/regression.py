@@ -54,6 +54,7 @@ class Number:
     names: tuple[str, ...] = ("prediction",)
     metric = "r2"
     classes: list[str] | None = None
+    soft_label: str | None = None
     outputs = 1
 
     def __init__(self, section: RegressionResult) -> None:
@@ -68,6 +69,10 @@ class Number:
             wanted = "numbers from 0 on (result.log)" if self.log else "finite numbers"
             raise ValueError(f"column {self.label!r} holds {strange}; result.kind regression wants {wanted}")
         return numbers
+
+    def learned(self, frame: pd.DataFrame) -> npt.NDArray[Any]:
+        """The labels."""
+        return self.targets(frame[self.label])
 
     def postprocessing(self) -> Postprocessing:
         """The number in the labels' unit."""

@@ -38,7 +38,7 @@ from tasks.training.usage import Usage
 
 Send = Callable[[dict[str, Any]], None]
 Rows = tuple[Tensor, Tensor, Tensor]
-"""Encoded rows [rows, ...], targets [rows] and how much each row counts [rows] float32."""
+"""Encoded rows [rows, ...], truth [rows, ...] and how much each row counts [rows] float32."""
 MODEL = "model."
 """Prefix of the model's tensors in a commit."""
 FITTED_ROWS = 200_000
@@ -103,14 +103,14 @@ class Fitting:
         self.send = send if strategy.rank == 0 else lambda _: None
         self.usage = Usage(strategy.rank, strategy.device, send)
         self.intake, self.result = tasks.intake.build(plan.intake), tasks.result.build(plan.result)
-        folder, columns = verified(plan.dataset.uri, plan.dataset.digest), [*self.intake.columns, self.result.label]
-        if (weight := self.training.sample_weight) and weight not in columns:
-            columns.append(weight)
+        folder = verified(plan.dataset.uri, plan.dataset.digest)
+        named = [*self.intake.columns, self.result.label, self.result.soft_label, self.training.sample_weight]
+        columns = list(dict.fromkeys(name for name in named if name))
         if missing := set(columns) - set(names := schema_of(folder).names):
             raise ValueError(f"{plan.dataset.tag} has no column {min(missing)!r}; it has {', '.join(names)}")
         self.mean_weight = 1.0
-        self.loader = Loader(folder, "train", columns, self.decoded, self.training.batch_size, self.training.seed)
-        self.held_out = Loader(folder, "validation", columns, self.decoded, ROWS_A_BATCH, 0)
+        self.loader = Loader(folder, "train", columns, self.lesson, self.training.batch_size, self.training.seed)
+        self.held_out = Loader(folder, "validation", columns, self.question, ROWS_A_BATCH, 0)
         self.encoder = self.intake.encoder()
         self.kept: frozenset[str] = frozenset()
         """Names of the tensors of layers that come from `plan.start`."""
@@ -158,12 +158,20 @@ class Fitting:
         groups = [{"params": parameters, "share": shares[key]} for key, parameters in kept.items() if parameters]
         return Adam(groups, lr=self.training.learning_rate, weight_decay=self.training.weight_decay, fused=True)
 
-    def decoded(self, table: pa.Table) -> Rows:
-        """A table's encoded rows, targets and weights."""
+    def lesson(self, table: pa.Table) -> Rows:
+        """A table's encoded rows, what is learned of them, and weights."""
         frame = table.to_pandas()
-        encoded = self.encoder.encode(self.intake.rows(frame))
-        targets, weights = self.result.targets(frame[self.result.label]), self.weights(frame) / self.mean_weight
-        return torch.from_numpy(encoded), torch.from_numpy(targets), torch.from_numpy(weights.astype(np.float32))
+        weights = (self.weights(frame) / self.mean_weight).astype(np.float32)
+        return self.encoded(frame), torch.from_numpy(self.result.learned(frame)), torch.from_numpy(weights)
+
+    def question(self, table: pa.Table) -> tuple[Tensor, Tensor]:
+        """A table's encoded rows and targets."""
+        frame = table.to_pandas()
+        return self.encoded(frame), torch.from_numpy(self.result.targets(frame[self.result.label]))
+
+    def encoded(self, frame: pd.DataFrame) -> Tensor:
+        """A frame's encoded rows."""
+        return torch.from_numpy(self.encoder.encode(self.intake.rows(frame)))
 
     def weights(self, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
         """How much each row counts. Raises ValueError naming a value that is no weight."""
@@ -266,7 +274,7 @@ class Fitting:
         place = (self.strategy.rank, self.strategy.size) if shared else (0, 1)
         given, wanted = [], []
         self.model.eval()
-        for rows, targets, _ in self.held_out.share_of_all(*place):
+        for rows, targets in self.held_out.share_of_all(*place):
             given.append(answers(self.model, self.result, rows.to(self.strategy.device)))
             wanted.append(targets)
         if self.strategy.sharded:

@@ -85,14 +85,32 @@ class Chaos:
             self.kills.append(what)
 
 
-def test_kills_at_random_change_not_one_byte_of_the_model(client, dataset, tmp_path):
-    undisturbed, shaken = plan(dataset, tmp_path / "undisturbed"), plan(dataset, tmp_path / "shaken", min_ranks=2)
-    train_on_ranks(client, undisturbed, lambda _: None)
+def shake(client, shaken):
+    """The accuracy of a training with kills."""
     chaos = Chaos(seed=1)
     train_on_ranks(client, shaken, chaos.on_message)
     chaos.timer.join()
     assert len(chaos.kills) == KILLS
     assert not ranks()
+    return accuracy(chaos.told)
+
+
+def accuracy(told):
+    return next(message["accuracy"] for message in reversed(told) if "accuracy" in message)
+
+
+def test_kills_at_random_change_not_one_byte_of_the_model(client, dataset, tmp_path):
+    undisturbed, shaken = plan(dataset, tmp_path / "undisturbed"), plan(dataset, tmp_path / "shaken", min_ranks=2)
+    train_on_ranks(client, undisturbed, lambda _: None)
+    shake(client, shaken)
     # Order, draws and sums belong to a row's place in its epoch: a row seen twice, or not at all, would show in every weight.
     assert digest(undisturbed.checkpoint / "model.safetensors") == digest(shaken.checkpoint / "model.safetensors")
     assert not Path(shaken.folder / "commits").exists()
+
+
+@pytest.mark.skipif(KILLS < 20, reason="make chaos runs it")
+def test_a_training_that_goes_on_with_fewer_ranks_learns_as_much(client, dataset, tmp_path):
+    told = []
+    train_on_ranks(client, plan(dataset, tmp_path / "undisturbed"), told.append)
+    after = shake(client, plan(dataset, tmp_path / "shaken", min_ranks=1))
+    assert after == pytest.approx(accuracy(told), abs=0.03)

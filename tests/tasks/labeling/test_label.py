@@ -11,7 +11,7 @@ from tasks import intake as intakes
 from tasks import result as results
 from tasks.dataset import read, read_file, stored, write
 from tasks.ingestion.digits import images
-from tasks.labeling.consensus import answers_of, consensus, majority
+from tasks.labeling.consensus import answers_of, beliefs, consensus, majority
 from tasks.labeling.label import label, sample
 from tasks.labeling.suspects import suspects
 from tasks.records import ValidationReport
@@ -27,12 +27,12 @@ def rows():
     return INTAKE.frame(rows_from(INTAKE.inputs, {"image": pixels})).assign(id=ids, label=labels, origin="source")
 
 
-def labelled(frame, section, folder):
+def labelled(frame, section, folder, result=RESULT):
     with whole_folder(folder / "in") as partial:
         write([frame], partial)
     stored = {"uri": str(folder / "in"), "digest": digest(folder / "in")}
     facts = {"rows": len(frame), "quarantined": 0, "quarantine": None, "rules": (), "failures": (), "report": ""}
-    return label(ValidationReport(**stored, **facts), section, INTAKE, RESULT, folder / "out")
+    return label(ValidationReport(**stored, **facts), section, INTAKE, result, folder / "out")
 
 
 def test_dawid_skene_beats_the_majority_where_one_annotator_is_better():
@@ -43,7 +43,7 @@ def test_dawid_skene_beats_the_majority_where_one_annotator_is_better():
     }
     answers = answers_of(pd.DataFrame({"id": truth.index, **columns}), ("a", "b", "c"))
     expected = truth.astype(str)
-    right = [(found.reindex(expected.index) == expected).mean() for found in (consensus(answers), majority(answers))]
+    right = [(found.reindex(expected.index) == expected).mean() for found in (consensus(beliefs(answers)), majority(answers))]
     assert right[0] > right[1] + 0.05
 
 
@@ -64,6 +64,19 @@ def test_a_rows_late_truth_stays_and_a_row_without_answers_is_left_out(rows, tmp
     assert found.rows == 399
     assert frame["id"][0] not in kept.index
     assert kept[frame["id"][1]] == "3"
+
+
+def test_how_sure_the_consensus_is_can_be_learned_too(rows, tmp_path):
+    other = rows["label"].mask(rows.index < 40, rows["label"].map(lambda text: str((int(text) + 1) % 10)))
+    frame = rows.assign(annotator_1=rows["label"], annotator_2=other, annotator_3=None)
+    frame.loc[0, ["annotator_1", "annotator_2", "label", "origin"]] = [None, None, "3", "feedback"]
+    result = results.build(DIGITS.result.model_copy(update={"soft_label": "sure"}))
+    kept = read(labelled(frame, DIGITS.labeling, tmp_path, result)).set_index("id")
+    soft = result.learned(kept.reset_index())
+    assert (soft.argmax(axis=1) == result.targets(kept["label"])).all()
+    assert (soft[1:40].max(axis=1) < 0.999).all() and (soft[40:].max(axis=1) > 0.999).all()
+    assert kept["sure"][frame["id"][0]] is None
+    assert soft[0].argmax() == 3
 
 
 def test_annotators_who_disagree_stop_the_run(rows, tmp_path):

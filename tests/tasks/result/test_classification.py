@@ -83,3 +83,26 @@ def test_confidence_that_is_right_as_often_as_it_says_is_calibrated():
     targets = (draw.random(20_000) < probability).astype(np.int64)
     assert two(probability, targets)["calibration_error"] < 0.02
     assert two((probability > 0.5) * 0.98 + 0.01, targets)["calibration_error"] > 0.2
+
+
+SOFT = ClassificationResult(kind="classification", classes=("cat", "dog"), soft_label="sure", class_weights="balanced")
+
+
+def test_probabilities_are_learned_and_a_row_without_them_is_sure_of_its_label():
+    frame = pd.DataFrame({"label": ["cat", "dog", "dog"], "sure": [[0.75, 0.25], None, [0.0, 1.0]]})
+    learned = build(SOFT).learned(frame)
+    assert learned.tolist() == [[0.75, 0.25], [0.0, 1.0], [0.0, 1.0]]
+    module = build(SOFT).postprocessing()
+    module.fit(build(SOFT).targets(frame["label"]))
+    outputs = torch.randn(3, 2)
+    losses = module.loss(outputs, torch.from_numpy(learned))
+    # A row weighs what its classes weigh, 1.5 and 0.75, in proportion.
+    logs = outputs.log_softmax(1)
+    assert losses[0].item() == pytest.approx(-(0.75 * logs[0, 0] + 0.25 * logs[0, 1]).item() * (0.75 * 1.5 + 0.25 * 0.75), abs=1e-5)
+    assert losses[1:].tolist() == pytest.approx(module.loss(outputs, torch.tensor([0, 1, 1]))[1:].tolist())
+
+
+@pytest.mark.parametrize("wrong", [[0.5, 0.4], [1.5, -0.5], [1.0], [np.nan, 1.0]])
+def test_what_is_no_distribution_is_named(wrong):
+    with pytest.raises(ValueError, match=r"column 'sure' holds \[.*\]; want 2 probabilities, one a class, whose sum is 1"):
+        build(SOFT).learned(pd.DataFrame({"label": ["cat"], "sure": [wrong]}))

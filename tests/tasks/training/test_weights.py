@@ -1,4 +1,4 @@
-"""How much a row counts in the loss."""
+"""How much a row counts in the loss, and how sure its label is."""
 
 import numpy as np
 import pytest
@@ -65,3 +65,16 @@ def test_what_is_no_weight_is_named(weighed):
         trained(weighed("negative", lambda label: np.where(label == 3, -1.0, 1.0)))
     with pytest.raises(ValueError, match=r"digits/v1 has no column 'importance'; it has .*weight"):
         trained(weighed("missing", np.ones_like, sample_weight="importance"))
+
+
+def test_soft_labels_are_learned_and_labels_are_asked(plan, digits, tmp_path):
+    rows = digits(299)
+    frame = rows_of.read(rows)
+    following = np.eye(10, dtype=np.float32)[(frame["label"].astype(int) + 1) % 10]
+    write([frame.assign(sure=list(following))], tmp_path)
+    dataset = DatasetVersion(**stored(tmp_path).model_dump(), **rows.model_dump(exclude={"uri", "digest"}))
+    made = plan("soft", dataset, epochs=8, learning_rate=0.005)
+    _, told = trained(made.model_copy(update={"result": made.result.model_copy(update={"soft_label": "sure"})}))
+    losses, accuracies = ([message[name] for message in told if "epoch" in message] for name in ("loss", "accuracy"))
+    assert losses[-1] < losses[0] / 2
+    assert accuracies[-1] < 0.1
