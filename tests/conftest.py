@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import psutil
 import pytest
 
 from infra.services.processes import mark
+from infra.services.store import make_store
 from infra.settings import Settings
 
 GRACE_S = 10
@@ -43,6 +45,25 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_port: Callabl
     for service in ("PREFECT", "MLFLOW", "SERVER", "REPORTS"):
         monkeypatch.setenv(f"GYRE_{service}_PORT", str(free_port()))
     return Settings()
+
+
+@pytest.fixture(scope="session")
+def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's tables without a row: making them takes seconds."""
+    home = tmp_path_factory.mktemp("mlflow")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GYRE_HOME", str(home))
+        settings = Settings()
+    make_store(settings)
+    return settings.mlflow_store
+
+
+@pytest.fixture
+def with_mlflow(settings: Settings, empty_mlflow: Path) -> Settings:
+    """An installation whose MLflow store is there."""
+    settings.mlflow_store.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(empty_mlflow, settings.mlflow_store)
+    return settings
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -85,7 +85,11 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     try:
         report = json.loads(run_gyre(environment, "demo", "--keep", "--json", timeout=DEMO_TIMEOUT_S).stdout)
         home = base / "demo"
-        yield Installation(home, environment | {"GYRE_HOME": str(home)}, report)
+        installed = Installation(home, environment | {"GYRE_HOME": str(home)}, report)
+        # The demo's drift flow, each 20 s, has shown what it can: from here on it would only slow the tests down.
+        drift = installed.prefect("/deployments/name/drift/digits")["id"]
+        installed.prefect(f"/deployments/{drift}/pause_deployment", {})
+        yield installed
     finally:
         run_gyre(environment | {"GYRE_HOME": str(base / "demo")}, "down", check=False)
         left = processes_of(base)

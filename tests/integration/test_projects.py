@@ -6,7 +6,7 @@ import pytest
 
 from tests.integration.conftest import DATA
 
-QUICK = ["training.epochs=2", "gate.min_score=0.3", "labeling.suspects=0"]
+QUICK = ["training.epochs=1", "gate.min_score=0.3", "labeling.suspects=0"]
 PERSON = {"age": 50, "workclass": "Private", "education": "Masters", "education_num": 14, "marital_status": "Married-civ-spouse"}
 PERSON |= {"occupation": "Exec-managerial", "relationship": "Husband", "race": "White", "sex": "Male", "capital_gain": 0}
 HOUR = {"dteday": "2012-06-01", "season": "2", "yr": 1, "hr": "17", "holiday": "0", "weekday": "5", "workingday": "1", "weathersit": "1"}

@@ -11,9 +11,9 @@ from tasks.release import Releases, Served, promote, stage_canary
 
 
 @pytest.fixture
-def registry(settings, tmp_path):
+def registry(with_mlflow, tmp_path):
     """A registry with two versions, the second of which serves; as the digests of their checkpoints."""
-    settings.folder("mlflow")
+    settings = with_mlflow
     registry = Registry(settings.tracking_uri)
     client = registry.client
     experiment = client.create_experiment("wine", settings.folder("mlflow", "artifacts").as_uri())

@@ -24,25 +24,15 @@ ROWS = rows_from([TensorSpec("image", "uint8", (2, 2, 1))], {"image": PIXELS})
 QUICK = Deployment(canary_share=0.5, canary_requests=10, canary_seconds=20)
 
 
-@pytest.fixture(scope="session")
-def empty_registry(tmp_path_factory):
-    """Making MLflow's tables takes seconds; every test gets a copy."""
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    client = MlflowClient(f"sqlite:///{path}", f"sqlite:///{path}")
-    run = client.create_run(client.create_experiment(PROJECT)).info.run_id
-    client.search_registered_models()
-    return path, run
+@pytest.fixture
+def registry(with_mlflow):
+    return MlflowClient(with_mlflow.tracking_uri, with_mlflow.tracking_uri)
 
 
 @pytest.fixture
-def registry(empty_registry, settings):
-    shutil.copy(empty_registry[0], settings.folder("mlflow") / "mlflow.db")
-    return MlflowClient(settings.tracking_uri, settings.tracking_uri)
-
-
-@pytest.fixture
-def trained(bundle, empty_registry):
-    return lambda turn, **options: bundle(turn, run_id=empty_registry[1], **options)
+def trained(bundle, registry):
+    run = registry.create_run(registry.create_experiment(PROJECT)).info.run_id
+    return lambda turn, **options: bundle(turn, run_id=run, **options)
 
 
 @pytest.fixture

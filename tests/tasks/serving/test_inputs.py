@@ -51,18 +51,30 @@ def served(intake, result, frame, labels, folder):
     return Served(**stored(bundle).model_dump(), version=1, graph_digest=facts["graph_digest"], dataset=dataset)
 
 
-@pytest.fixture
-def table(server, tmp_path):
-    version = served(TABLE, AMOUNT, FRAME, [1, 10, 100], tmp_path)
-    server.release(version)
-    return server, session(tmp_path / "bundle" / "model.onnx")
-
-
-@pytest.fixture
-def texts(server, tmp_path):
+@pytest.fixture(scope="module")
+def versions(tmp_path_factory):
+    """A table's and a text's, with their graphs; exporting takes seconds."""
+    base = tmp_path_factory.mktemp("versions")
     frame = pd.DataFrame({"text": ["free prize", "see you", "日本 😀"]})
-    server.release(served(TEXTS, CLASSES, frame, ["spam", "ham", "ham"], tmp_path))
-    return server, session(tmp_path / "bundle" / "model.onnx")
+    made = {}
+    for name, asked in {"table": (TABLE, AMOUNT, FRAME, [1, 10, 100]), "texts": (TEXTS, CLASSES, frame, ["spam", "ham", "ham"])}.items():
+        (base / name).mkdir()
+        made[name] = served(*asked, base / name), base / name / "bundle" / "model.onnx"
+    return made
+
+
+@pytest.fixture
+def table(server, versions):
+    version, graph = versions["table"]
+    server.release(version)
+    return server, session(graph)
+
+
+@pytest.fixture
+def texts(server, versions):
+    version, graph = versions["texts"]
+    server.release(version)
+    return server, session(graph)
 
 
 def test_columns_in_any_order_are_answered_as_the_graph_answers(table):

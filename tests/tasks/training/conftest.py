@@ -51,15 +51,16 @@ def dataset(digits):
     return digits(299)
 
 
+def planned(rows, folder, **training):
+    """A plan with that training section."""
+    section = Training(**{"epochs": 2, "batch_size": 64, "learning_rate": 0.001} | training)
+    return Plan(dataset=rows, intake=INTAKE, result=RESULT, training=section, folder=folder)
+
+
 @pytest.fixture
 def plan(dataset, tmp_path):
-    """Makes a plan with that training section, each in a folder of its own."""
-
-    def make(name, rows=dataset, **training):
-        section = Training(**{"epochs": 2, "batch_size": 64, "learning_rate": 0.001} | training)
-        return Plan(dataset=rows, intake=INTAKE, result=RESULT, training=section, folder=tmp_path / name)
-
-    return make
+    """Makes plans, each in a folder of its own."""
+    return lambda name, rows=dataset, **training: planned(rows, tmp_path / name, **training)
 
 
 @pytest.fixture(scope="module")

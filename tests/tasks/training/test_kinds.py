@@ -8,7 +8,6 @@ import onnx
 import pytest
 
 from configs.project import Training
-from infra.files import read_json
 from tasks import intake as intakes
 from tasks import result as results
 from tasks.compilation.export import eager, export
@@ -24,7 +23,6 @@ from tasks.training.evaluate import evaluate
 from tasks.training.loop import fit
 from tasks.training.plan import Plan
 from tasks.training.strategy import Single
-from tasks.training.train import train_on_ranks
 
 sys.path.append(str(Path(__file__).parent))
 from kinds import KINDS
@@ -75,16 +73,6 @@ def graph(trained, tmp_path_factory):
 
 def test_what_can_be_learned_is_learned(trained):
     assert next(iter(trained[1].metrics.values())) > 0.85
-
-
-def test_two_ranks_reach_the_weights_of_one_process(client, plan):
-    from test_loop import largest_difference
-
-    one, two = plan("one", epochs=2), plan("two", epochs=2)
-    fit(one, Single(), lambda _: None)
-    train_on_ranks(client, two, lambda _: None)
-    assert largest_difference(one, two) < 1e-5
-    assert read_json(one.checkpoint / "encoder.json") == read_json(two.checkpoint / "encoder.json")
 
 
 def test_the_checkpoint_has_its_encoder_as_json(trained):

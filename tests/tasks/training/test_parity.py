@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 import tasks.intake
 from configs.project import Cluster
 from infra.cluster import open_cluster
+from infra.files import read_json
 from tasks.dataset import stored, write
 from tasks.records import DatasetVersion
 from tasks.training.batch_norm import BatchNorm
@@ -22,7 +23,7 @@ from tasks.training.train import train_on_ranks
 sys.path.append(str(Path(__file__).parent))
 from kinds import KINDS
 
-NETWORKS = {"layers": {"network": "networks:Layers"}, "convolutions": {"network": "networks:Convolutions"}, "text": {}}
+NETWORKS = {"layers": {"network": "networks:Layers"}, "convolutions": {"network": "networks:Convolutions"}}
 
 
 @pytest.fixture(scope="module")
@@ -33,19 +34,19 @@ def client():
 
 @pytest.fixture
 def made(plan, own_networks, tmp_path):
-    """Makes a plan for one of NETWORKS. 299 images and 301 texts: in the last batch a rank of four has another number of rows."""
+    """Makes a plan for one of NETWORKS or KINDS. 299 images, 301 of the others: in the last batch a rank of four has another number."""
 
     def make(network, name, **training):
-        made = plan(name, **{"epochs": 1, **NETWORKS[network], **training})
-        if network != "text":
+        made = plan(name, **{"epochs": 1, **NETWORKS.get(network, {}), **training})
+        if network in NETWORKS:
             return made
-        frame, intake, result = KINDS["text"](301)
+        frame, intake, result = KINDS[network](301)
         built = tasks.intake.build(intake)
         folder = tmp_path / name / "rows"
         folder.mkdir(parents=True)
-        rows = built.frame(built.rows(frame)).assign(label=frame["label"], id=[str(n) for n in range(301)], split="train")
+        rows = built.frame(built.rows(frame)).assign(**{result.label: frame[result.label]}, id=[str(n) for n in range(301)], split="train")
         write([pd.DataFrame(rows)], folder)
-        facts = {"project": "mail", "version": 1, "tag": "mail/v1", "commit": "c", "rows": 301, "splits": {"train": 301}}
+        facts = {"project": network, "version": 1, "tag": f"{network}/v1", "commit": "c", "rows": 301, "splits": {"train": 301}}
         dataset = DatasetVersion(**stored(folder).model_dump(), **facts)
         return Plan(dataset=dataset, intake=intake, result=result, training=made.training, folder=tmp_path / name)
 
@@ -58,12 +59,13 @@ def difference(one, other):
     return max(float((tensor - tensors[1][name]).abs().max()) for name, tensor in tensors[0].items())
 
 
-@pytest.mark.parametrize(("network", "ranks"), [("layers", 4), ("convolutions", 2), ("convolutions", 4), ("text", 4)])
+@pytest.mark.parametrize(("network", "ranks"), [("layers", 4), ("convolutions", 2), ("convolutions", 4), ("text", 4), ("table", 2)])
 def test_several_ranks_reach_the_weights_of_one_process(client, made, network, ranks):
     one, several = made(network, "one"), made(network, "several", ranks=ranks)
     fit(one, Single(), lambda _: None)
     train_on_ranks(client, several, lambda _: None)
     assert difference(one, several) < 1e-5
+    assert read_json(one.checkpoint / "encoder.json") == read_json(several.checkpoint / "encoder.json")
 
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])

@@ -13,7 +13,7 @@ from tasks.training.task import train
 
 
 @pytest.fixture
-def prefect(settings):
+def prefect(with_mlflow):
     with prefect_test_harness(server_startup_timeout=120):
         yield
 

@@ -17,8 +17,8 @@ RULE = Expectation(type="expect_column_values_to_be_between", kwargs={"column": 
 KINDS = ClassificationResult(kind="classification", classes=("a", "b"))
 
 
-@pytest.fixture
-def prefect(settings):
+@pytest.fixture(scope="module")
+def prefect():
     with prefect_test_harness(server_startup_timeout=120):
         yield
 
