@@ -1,8 +1,7 @@
-"""One rank: a process of its own, started by its Dask worker (infra/horovod/ranks.py) and never outliving it.
+"""One rank: a process of its own, forked beside its Dask worker (forkserver.py) and never outliving it.
 
-In: one JSON line on stdin with `parent`, `strategy`, `stall_s`, `entry`
-and `arguments`. Out: JSON lines on stdout, each with one of `message`, `result` or
-`error`. Whatever the rank's own code prints goes to stderr with its log.
+In: two lines of JSON on stdin, what to add to the environment, and the job with `strategy`, `stall_s`, `entry` and `arguments`. Out: JSON
+lines on stdout, each with one of `message`, `result` or `error`. Whatever the rank's own code prints goes to stderr with its log.
 """
 
 import ctypes
@@ -13,20 +12,38 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
-from infra.horovod.joining import is_consequence, joined
+from infra.horovod.joining import LISTENER, is_consequence, joined
 from infra.imports import resolve
 
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
+NAME = b"gyre-rank"
+"""What ps and top show."""
 Send = Callable[[dict[str, Any]], None]
 """Sends a message of JSON values to the driver, while the rank goes on."""
 
 
-def main() -> int:
-    """Runs the entry of the job on stdin; 0 when its result was written."""
-    job = json.loads(sys.stdin.buffer.readline())
-    die_with(job["parent"])
+def live(parent: int, listener: int | None) -> NoReturn:
+    """Runs the job on stdin to its end, and ends the process. `listener`: the socket for torch's store, where this rank serves it."""
+    code = 1
+    try:
+        die_with(parent)
+        os.environ.update(json.loads(sys.stdin.buffer.readline()))
+        if listener is not None:
+            os.environ[LISTENER] = str(listener)
+        code = work(json.loads(sys.stdin.buffer.readline()))
+        sys.stdout.flush()
+        logging.shutdown()
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        # Python's own teardown of torch takes another second, and nothing here needs it.
+        os._exit(code)
+
+
+def work(job: dict[str, Any]) -> int:
+    """Runs the entry of the job; 0 when its result was written."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     out = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     # A print, in Python or in native code, would tear a message apart.
@@ -45,16 +62,9 @@ def main() -> int:
 
 
 def die_with(parent: int) -> None:
-    """Has the kernel kill this process when its worker dies, however it dies."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    """Has the kernel kill this process when the one that forked it dies, however it dies."""
+    kernel = ctypes.CDLL(None, use_errno=True)
+    kernel.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    kernel.prctl(PR_SET_NAME, NAME)
     if os.getppid() != parent:
-        raise SystemExit(f"worker {parent} died before its rank was up")
-
-
-if __name__ == "__main__":
-    code = main()
-    sys.stdout.flush()
-    logging.shutdown()
-    # Python's own teardown of torch takes another second, and nothing here needs it.
-    os._exit(code)
+        raise SystemExit(f"process {parent} died before its rank was up")

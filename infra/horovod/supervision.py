@@ -1,4 +1,4 @@
-"""The worker's part of a rank: starts the child process, forwards what it says, ends it when nobody waits for it any more.
+"""The worker's part of a rank: has the child process forked, forwards what it says, ends it when nobody waits for it any more.
 
 It runs in a thread of a Dask worker. What it reports goes to the driver as Dask events of JSON text, in order: `line` (log), `message`,
 `result`, `error`, and last of all `ended` with the exit code.
@@ -6,18 +6,15 @@ It runs in a thread of a Dask worker. What it reports goes to the driver as Dask
 
 import json
 import os
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from typing import IO, Any, cast
+from typing import IO, Any
 
-from infra.horovod.joining import LISTENER
+from infra.horovod.forkserver import ForkServer
 from infra.horovod.slots import host_of
 
 POLL_S = 0.1
@@ -64,56 +61,45 @@ def supervise(job: dict[str, Any], topic: str) -> None:
         report(ended=1)
         return
     deadline = time.monotonic() + job["timeout_s"]
-    child = start_with_store(job, host_of(worker.address), report) if job["serves_store"] else start(job)
-    readers = [
-        threading.Thread(target=forward_messages, args=(child.stdout, report)),
-        threading.Thread(target=forward_lines, args=(child.stderr, report)),
-    ]
+    server = ForkServer.take(job["environment"]["PYTHONPATH"])
+    with ExitStack() as stack:
+        if job["serves_store"]:
+            job = stack.enter_context(with_store(job, host_of(worker.address), report))
+        out, error = start(server, job)
+    readers = [threading.Thread(target=forward_messages, args=(out, report)), threading.Thread(target=forward_lines, args=(error, report))]
     for reader in readers:
         reader.start()
     try:
-        while child.poll() is None and wanted():
-            with suppress(subprocess.TimeoutExpired):
-                child.wait(POLL_S)
+        while server.poll(POLL_S) is None and wanted():
+            pass
     finally:
-        kill(child)
+        server.leave()
         for reader in readers:
             reader.join()
-        report(ended=child.returncode)
+        report(ended=server.code)
 
 
-def start_with_store(job: dict[str, Any], host: str, report: Any) -> "subprocess.Popen[bytes]":
-    """Rank 0's process, with a listening socket for torch's store that only the cluster's network reaches; reports its address."""
+@contextmanager
+def with_store(job: dict[str, Any], host: str, report: Any) -> Iterator[dict[str, Any]]:
+    """Rank 0's job, with a listening socket for torch's store that only the cluster's network reaches; reports its address."""
     with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
-        port, handle = listener.getsockname()[1], listener.fileno()
+        port = listener.getsockname()[1]
         # The others may start now: until rank 0 serves, the socket holds their connections.
         report(store=[host, port])
-        store = {"MASTER_ADDR": host, "MASTER_PORT": str(port), LISTENER: str(handle)}
-        return start(job | {"environment": job["environment"] | store}, [handle])
+        store = {"MASTER_ADDR": host, "MASTER_PORT": str(port)}
+        yield job | {"environment": job["environment"] | store, "listener": listener.fileno()}
 
 
-def start(job: dict[str, Any], handles: Sequence[int] = ()) -> "subprocess.Popen[bytes]":
-    """The rank's process, a session of its own, with its job on stdin and these file handles."""
-    child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "infra.horovod.rank"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={"OMP_NUM_THREADS": "1", **os.environ, **job["environment"]},
-        start_new_session=True,
-        pass_fds=handles,
-    )
+def start(server: ForkServer, job: dict[str, Any]) -> tuple[IO[bytes], IO[bytes]]:
+    """Starts the rank, with its job on stdin; its stdout and stderr."""
+    (read, given), (out, write), (error, complain) = (os.pipe() for _ in range(3))
+    server.start([read, write, complain, *([job["listener"]] if "listener" in job else [])])
+    for handle in (read, write, complain):
+        os.close(handle)
     # A rank that died at once says why on its stderr; this pipe is broken then.
-    with suppress(BrokenPipeError), cast(IO[bytes], child.stdin) as stdin:
-        stdin.write(job["input"].encode() + b"\n")
-    return child
-
-
-def kill(child: "subprocess.Popen[bytes]") -> None:
-    """Ends the rank and whatever it started; a loader process left behind would keep the pipes open for ever."""
-    with suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
+    with suppress(BrokenPipeError), os.fdopen(given, "wb") as stdin:
+        stdin.write(f"{json.dumps(job['environment'])}\n{job['input']}\n".encode())
+    return os.fdopen(out, "rb"), os.fdopen(error, "rb")
 
 
 def forward_messages(stream: IO[bytes], report: Any) -> None:

@@ -55,7 +55,7 @@ def ranks():
     found = []
     for process in psutil.Process().children(recursive=True):
         try:
-            if "infra.horovod.rank" in process.cmdline():
+            if process.name() == "gyre-rank":
                 found.append(process)
         except psutil.NoSuchProcess:
             continue
@@ -63,7 +63,7 @@ def ranks():
 
 
 class Chaos:
-    """Kills a random rank, or the worker it hangs on, a random moment after a commit; each has moved on before the next."""
+    """Kills a random rank, or its worker, a random moment after a commit; each has moved on before the next."""
 
     def __init__(self, seed):
         self.draw, self.kills, self.told, self.timer = np.random.default_rng(seed), [], [], None
@@ -79,7 +79,7 @@ class Chaos:
             victim = alive[self.draw.integers(len(alive))]
             what = self.draw.choice(["rank", "worker"])
             try:
-                os.kill(victim.pid if what == "rank" else victim.ppid(), signal.SIGKILL)
+                os.kill(victim.pid if what == "rank" else victim.parent().ppid(), signal.SIGKILL)
             except (ProcessLookupError, psutil.NoSuchProcess):
                 return
             self.kills.append(what)

@@ -14,7 +14,7 @@ def command_lines(home):
     return [" ".join(process.cmdline()) for process in processes_of(home)]
 
 
-@pytest.mark.parametrize("moment", ["supervisord", "infra.horovod.rank"])
+@pytest.mark.parametrize("moment", ["supervisord", "infra.horovod.forkserver"])
 def test_ctrl_c_in_the_demo_leaves_no_process(tmp_path, moment):
     names = ("GYRE_PREFECT_PORT", "GYRE_MLFLOW_PORT", "GYRE_SERVER_PORT", "GYRE_REPORTS_PORT")
     ports = {name: str(port) for name, port in zip(names, free_ports(4), strict=True)}

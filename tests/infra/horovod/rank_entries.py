@@ -7,8 +7,15 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
+
 from infra.files import whole_file
 from infra.horovod.slots import here
+
+
+def worker():
+    """The Dask worker's process: its fork server's parent."""
+    return psutil.Process(os.getppid()).ppid()
 
 
 def tell(arguments, send):
@@ -50,7 +57,7 @@ def misbehave(arguments, send):
             case "kill rank":
                 os.kill(os.getpid(), signal.SIGKILL)
             case "kill worker":
-                os.kill(os.getppid(), signal.SIGKILL)
+                os.kill(worker(), signal.SIGKILL)
             case "hang":
                 time.sleep(600)
     for _ in range(600):
@@ -93,7 +100,7 @@ def count_steps(arguments, send):
     folder, slot = Path(arguments["folder"]), here()
     commits = sorted(folder.glob("commit-*.json"))
     step = json.loads(commits[-1].read_text())["step"] if commits else 0
-    send({"pid": os.getpid(), "worker": os.getppid(), "generation": slot.generation, "rank": slot.rank, "size": slot.size, "from": step})
+    send({"pid": os.getpid(), "worker": worker(), "generation": slot.generation, "rank": slot.rank, "size": slot.size, "from": step})
     total(0)
     while step < arguments["steps"]:
         step += 1
@@ -118,7 +125,7 @@ def accident(how):
         case "kill rank":
             os.kill(os.getpid(), signal.SIGKILL)
         case "kill worker":
-            os.kill(os.getppid(), signal.SIGKILL)
+            os.kill(worker(), signal.SIGKILL)
             # This process dies with its worker, but not at once: it must not take part in another step.
             time.sleep(60)
         case "hang":

@@ -53,7 +53,7 @@ def rank_processes():
     found = []
     for process in psutil.Process().children(recursive=True):
         try:
-            found += [process] if "infra.horovod.rank" in process.cmdline() else []
+            found += [process] if process.name() == "gyre-rank" else []
         except (psutil.NoSuchProcess, psutil.ZombieProcess):
             continue
     return found

@@ -18,7 +18,7 @@ INTAKE = ImageIntake(kind="image", height=8, width=8)
 RESULT = ClassificationResult(kind="classification", classes=tuple("0123456789"))
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def one_thread():
     """As a rank; two threads on cores that others use spend their time waiting for each other."""
     threads = torch.get_num_threads()
