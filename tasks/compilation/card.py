@@ -110,12 +110,12 @@ def slice_row(part: SliceScore, verdict: Verdict, gate: Gate) -> dict[str, str]:
     cells = {
         "slice": part.name if part.declared else f"{part.name} (found)",
         "rows": str(part.rows),
-        "score": f"{part.score:.4f} ({part.low:.3f} to {part.high:.3f})",
-        "to the whole": f"{part.gap:+.4f}",
+        "score": f"{part.score:.3f} ({part.low:.3f} to {part.high:.3f})",
+        "to the whole": f"{part.gap:+.3f}",
     }
     if verdict.comparison and part.champion is not None:
         sure = f" ({part.difference_low:+.3f} to {part.difference_high:+.3f})" if part.difference_low is not None else ""
-        cells[f"to champion v{verdict.comparison.champion_version}"] = f"{part.score - part.champion:+.4f}{sure}"
+        cells[f"to champion v{verdict.comparison.champion_version}"] = f"{part.score - part.champion:+.3f}{sure}"
         cells["verdict"] = "refused" if fallen(part, gate) else "passes" if sure else "not judged"
     return cells
 
@@ -127,8 +127,8 @@ def slices_text(verdict: Verdict, gate: Gate) -> str:
     text = "Scores of the compiled graph with their 95 % bootstrap intervals, declared slices first, then found ones, the worst first."
     if not verdict.comparison:
         return text
-    limit = "refuse nothing (max_slice_drop is off)" if gate.max_slice_drop is None else f"must reach {-gate.max_slice_drop:+g}"
-    return f"{text} Intervals of differences hold together with 95 % confidence (Bonferroni); their upper ends {limit}."
+    limit = "" if gate.max_slice_drop is None else f"; one wholly under {-gate.max_slice_drop:+g} refuses the challenger"
+    return f"{text} Intervals of differences hold together with 95 % confidence (Bonferroni){limit}."
 
 
 def limits(best: Candidate, verdict: Verdict, intake: Intake, result: Result) -> list[str]:

@@ -1,14 +1,14 @@
 """The candidates and the slices at a glance."""
 
 import io
-
-import numpy as np
+from typing import Any
 
 from configs.project import Gate
 from tasks.compilation.verdict import Verdict
 
 SHOWN = 25
 """Slices in a picture."""
+DECLARED, FOUND, INK = "#1f6f8b", "#c27c2c", "#1c2730"
 
 
 def candidates_picture(verdict: Verdict, metric: str, gate: Gate) -> bytes:
@@ -50,36 +50,27 @@ def candidates_picture(verdict: Verdict, metric: str, gate: Gate) -> bytes:
 
 
 def slices_picture(verdict: Verdict, metric: str) -> bytes:
-    """A PNG: a bar a slice from the whole's score to its own, with the interval, those with the greatest loss on top; champion's scores."""
+    """A PNG: a bar a slice from the whole's score to its own, with its interval, the greatest loss on top; and the champion's scores."""
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
     shown = sorted(verdict.slices, key=lambda part: part.rows * part.gap)[:SHOWN]
     whole, places = verdict.best.score, range(len(shown))
-    figure = Figure(figsize=(8, 1.3 + 0.32 * len(shown)), layout="constrained")
+    figure = Figure(figsize=(9, 1.6 + 0.32 * len(shown)), layout="constrained")
     axes = figure.subplots()
-    colours = ["#1f6f8b" if part.declared else "#c27c2c" for part in shown]
-    axes.barh(places, [part.gap for part in shown], left=whole, color=colours, height=0.6, alpha=0.85)
-    axes.hlines(places, [part.low for part in shown], [part.high for part in shown], color="#1c2730", linewidth=1.2)
-    axes.axvline(whole, color="#1c2730", linewidth=1, label=f"all {verdict.rows} rows: {whole:.3f}")
-    for name, colour in (("declared", "#1f6f8b"), ("found", "#c27c2c")):
-        if colour in colours:
-            axes.bar(0, 0, color=colour, label=name)
-    if verdict.comparison:
-        axes.plot(
-            [np.nan if part.champion is None else part.champion for part in shown],
-            places,
-            "o",
-            mfc="white",
-            mec="#1c2730",
-            ms=5,
-            label="champion",
-        )
+    colours = [FOUND, DECLARED]
+    axes.barh(places, [part.gap for part in shown], left=whole, color=[colours[part.declared] for part in shown], height=0.6)
+    axes.hlines(places, [part.low for part in shown], [part.high for part in shown], color=INK, linewidth=1.2)
+    legend: list[Any] = [axes.axvline(whole, color=INK, linewidth=1, label=f"all {verdict.rows} rows: {whole:.3f}")]
+    legend += [Patch(color=DECLARED, label="declared"), Patch(color=FOUND, label="found")]
+    if theirs := [part.champion for part in shown if part.champion is not None]:
+        legend += axes.plot(theirs, places, "D", mfc="none", mec="#b3403a", ms=4, label="champion")
     axes.set_yticks(places, [f"{part.name[:60]}  ({part.rows})" for part in shown], parse_math=False)
     axes.invert_yaxis()
     axes.set(xlabel=metric, title="slices by loss: rows x distance from the whole")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    axes.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    figure.legend(handles=legend, frameon=False, fontsize="small", loc="outside lower center", ncols=len(legend))
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=120)
     return image.getvalue()

@@ -108,14 +108,15 @@ def ranges(column: pd.Series, inner: list[Any]) -> list[Slice]:
 
 def edges(there: pd.Series, bins: int) -> list[Any]:
     """Quantiles that split values into about equal parts, rounded. At least one, under the largest value."""
-    least, *inner, highest = there.quantile([part / bins for part in range(bins + 1)]).tolist()
-    days = pd.api.types.is_datetime64_any_dtype(there)
-    readable = [edge.floor("D") for edge in inner] if days else rounded(inner, [least, *inner, highest])
+    quantiles: list[Any] = there.quantile([part / bins for part in range(bins + 1)]).tolist()
+    days, highest = pd.api.types.is_datetime64_any_dtype(there), quantiles[-1]
+    readable = [edge.floor("D") for edge in quantiles[1:-1]] if days else rounded(quantiles)
     return [edge for edge in dict.fromkeys(readable) if edge < highest] or [there[there < highest].max()]
 
 
-def rounded(inner: list[float], quantiles: list[float]) -> list[float]:
-    """Edges to the fewest digits that move none of them by more than FINE of the least distance between quantiles."""
+def rounded(quantiles: list[float]) -> list[float]:
+    """The inner ones, with the fewest digits that move none of them by more than FINE of the least distance between two."""
+    inner = quantiles[1:-1]
     finest = FINE * min(high - low for low, high in itertools.pairwise(quantiles) if high > low)
     for digits in range(-15, 15):
         if all(abs(round(edge, digits) - edge) <= finest for edge in inner):

@@ -46,23 +46,22 @@ def weakest(singles: Sequence[Slice], scores: Numbers, most: int, minimum: int) 
     The loss of a slice is its rows x the distance of its mean from that of the whole. A slice has `minimum` rows, 1 % of all and half of
     them at the most; the chance that any is found on scores that have nothing to do with the slices is under ERROR. A pair is found
     where it is worse than the rest of both of its slices, and stands for one of them whose rest is no worse than the whole. What
-    was found is set aside before the next is looked for, so that nothing is told twice.
+    was found is set aside, and the next is worse than what is left, so that nothing is told twice.
     """
     singles = singles[:MOST_SLICES]
     if not singles or not most:
         return []
-    members = np.stack([each.members for each in singles], axis=1)
-    least, left = max(minimum, 0.01 * len(scores)), np.ones(len(scores), dtype=np.bool_)
+    members, mean, least = np.stack([each.members for each in singles], axis=1), scores.mean(), max(minimum, 0.01 * len(scores))
     found: list[Slice] = []
+    left = np.ones(len(scores), dtype=np.bool_)
     inside, whole = pairs(members, scores), moments(scores)
     candidates = np.triu((inside.rows >= least) & (inside.rows <= len(scores) / 2))
     error = ERROR / max(1, int(candidates.sum()))
-    while len(found) < most and (place := worst(inside, whole, candidates & (inside.rows >= least), error)):
-        first, second = place
-        both = members[:, first] & members[:, second]
-        found.append(Slice(" & ".join(dict.fromkeys(singles[each].name for each in sorted(place))), both))
-        gone = both & left
-        inside, whole, left = inside - pairs(members[gone], scores[gone]), whole - moments(scores[gone]), left & ~both
+    while len(found) < most and (place := worst(inside, whole, candidates & (inside.rows >= least) & (inside.mean < mean), error)):
+        both = members[:, place[0]] & members[:, place[1]]
+        found.append(Slice(" & ".join(singles[each].name for each in sorted(set(place))), both))
+        gone, left = both & left, left & ~both
+        inside, whole = inside - pairs(members[gone], scores[gone]), whole - moments(scores[gone])
     return found
 
 

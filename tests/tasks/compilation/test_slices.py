@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from configs.evaluation import Evaluation
-from configs.project import TabularIntake
+from configs.project import ImageIntake, TabularIntake, TextIntake
 from tasks import intake as intakes
 from tasks.compilation.slices import attributes, by_column, declared
 from tasks.dataset import stored, write
@@ -48,16 +48,25 @@ def test_times_are_cut_at_days():
 
 
 @pytest.fixture
-def sliceable(tmp_path):
-    """Attributes of the test rows of a table whose season is a code, and whose region is no input."""
-    frame = pd.DataFrame(
-        {"id": list("abcdef"), "season": [1, 2, 3, 1, 2, 3], "wind": [0.1, 0.2, None, 0.4, 0.5, 0.6], "region": list("nnsnns")}
-    )
-    write([frame.assign(raw=[[1, 2]] * 6, split=["train"] + ["test"] * 5)], tmp_path)
-    facts = {"project": "p", "version": 1, "tag": "p/v1", "commit": "c", "rows": 6, "splits": {"test": 5}}
-    dataset = DatasetVersion(**stored(tmp_path).model_dump(), **facts)
-    intake = intakes.build(TabularIntake(kind="tabular", numeric=("wind",), categorical=("season",)))
-    return attributes(dataset, intake, intake.rows(frame[1:].reset_index(drop=True)))
+def attributed(tmp_path):
+    """Makes the attributes of the rows of a frame but the first, which is not in the test split."""
+
+    def make(section, **columns):
+        frame = pd.DataFrame({"id": list("abcdef"), **columns})
+        write([frame.assign(split=["train"] + ["test"] * 5)], tmp_path)
+        facts = {"project": "p", "version": 1, "tag": "p/v1", "commit": "c", "rows": 6, "splits": {"test": 5}}
+        dataset, intake = DatasetVersion(**stored(tmp_path).model_dump(), **facts), intakes.build(section)
+        return attributes(dataset, intake, intake.rows(frame[1:].reset_index(drop=True)))
+
+    return make
+
+
+@pytest.fixture
+def sliceable(attributed):
+    """Of a table whose season is a code, and whose region is no input."""
+    section = TabularIntake(kind="tabular", numeric=("wind",), categorical=("season",))
+    wind = [0.1, 0.2, None, 0.4, 0.5, 0.6]
+    return attributed(section, season=[1, 2, 3, 1, 2, 3], wind=wind, region=list("nnsnns"), raw=[[1, 2]] * 6)
 
 
 def named(frame, *slices):
@@ -68,6 +77,16 @@ def test_every_plain_column_can_be_named_and_a_code_stays_one(sliceable):
     assert set(sliceable) == {"season", "wind", "region"}
     assert named(sliceable, "region") == {"region = n": [True, False, True, True, False], "region = s": [False, True, False, False, True]}
     assert pd.api.types.is_string_dtype(sliceable["season"])
+
+
+def test_texts_and_images_are_sliced_by_their_descriptors(attributed):
+    texts = attributed(TextIntake(kind="text"), text=["", "a", "a b", "A B C", "1", "b"], label=list("xxyyxx"))
+    assert named(texts, "words", "label")["words = 1"] == [True, False, False, True, True]
+    image = np.arange(24, dtype=np.uint8).reshape(6, 4)
+    images = attributed(ImageIntake(kind="image", height=2, width=2), image=list(image), brightness=[1.5, 1.5, 1.5, 1.5, 7.5, 7.5])
+    assert named(images, "brightness")["brightness = 7.5"] == [False, False, False, True, True]
+    assert {"contrast", "ink"} < set(images)
+    assert "image" not in images
 
 
 def test_a_condition_is_sql_about_any_column_and_not_met_by_a_gap(sliceable):
