@@ -60,7 +60,7 @@ def facts_of(model: TrainedModel, verdict: Verdict, intake: Intake, result: Resu
         "candidates": [row(candidate, verdict) for candidate in verdict.candidates],
         "comparison": comparison_text(verdict),
         "slices": [slice_row(part, verdict, gate) for part in verdict.slices],
-        "slices_text": slices_text(verdict, gate),
+        "slices_text": slices_text(verdict, result.metric, gate),
         "limits": limits(best, verdict, intake, result),
     }
 
@@ -120,11 +120,11 @@ def slice_row(part: SliceScore, verdict: Verdict, gate: Gate) -> dict[str, str]:
     return cells
 
 
-def slices_text(verdict: Verdict, gate: Gate) -> str:
+def slices_text(verdict: Verdict, metric: str, gate: Gate) -> str:
     """How to read the table of slices."""
     if not verdict.slices:
         return "None is declared, and none is worse than chance could make it."
-    text = "Scores of the compiled graph with their 95 % bootstrap intervals, declared slices first, then found ones, the worst first."
+    text = f"The compiled graph's {metric} as a mean over the rows of each slice, with its 95 % bootstrap interval; found slices come last."
     if not verdict.comparison:
         return text
     limit = "" if gate.max_slice_drop is None else f"; one wholly under {-gate.max_slice_drop:+g} refuses the challenger"
@@ -139,13 +139,13 @@ def limits(best: Candidate, verdict: Verdict, intake: Intake, result: Result) ->
         f"Takes rows of these inputs only: {inputs(intake)}; any such row gets an answer, sensible or not.",
         f"Answers of {best.graph.name} differ from the trained network's by up to {best.graph.parity:.2g} on the rows checked.",
         "Times are of this machine on one thread.",
-        weakness(verdict, result),
+        weakness(verdict),
     ]
 
 
-def weakness(verdict: Verdict, result: Result) -> str:
+def weakness(verdict: Verdict) -> str:
     """The slice on which most is lost."""
     worst = min(verdict.slices, key=lambda part: part.rows * part.gap, default=None)
     if worst is None or worst.gap >= 0:
         return "No slice of the data is known to be worse than the whole."
-    return f"Weaker on the {worst.rows} rows of {worst.name}: {result.metric} {worst.score:.3f} instead of {verdict.best.score:.3f}."
+    return f"Weaker on the {worst.rows} rows of {worst.name}: score {worst.score:.3f} instead of {verdict.best.score:.3f}."

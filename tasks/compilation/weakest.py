@@ -46,22 +46,25 @@ def weakest(singles: Sequence[Slice], scores: Numbers, most: int, minimum: int) 
     The loss of a slice is its rows x the distance of its mean from that of the whole. A slice has `minimum` rows, 1 % of all and half of
     them at the most; the chance that any is found on scores that have nothing to do with the slices is under ERROR. A pair is found
     where it is worse than the rest of both of its slices, and stands for one of them whose rest is no worse than the whole. What
-    was found is set aside, and the next is worse than what is left, so that nothing is told twice.
+    was found is set aside, and the next is worse than what is left as well as than the whole, so that nothing is told twice.
     """
     singles = singles[:MOST_SLICES]
     if not singles or not most:
         return []
-    members, mean, least = np.stack([each.members for each in singles], axis=1), scores.mean(), max(minimum, 0.01 * len(scores))
+    members, least = np.stack([each.members for each in singles], axis=1), max(minimum, 0.01 * len(scores))
     found: list[Slice] = []
     left = np.ones(len(scores), dtype=np.bool_)
-    inside, whole = pairs(members, scores), moments(scores)
+    inside, rest, whole = pairs(members, scores), moments(scores), moments(scores)
     candidates = np.triu((inside.rows >= least) & (inside.rows <= len(scores) / 2))
     error = ERROR / max(1, int(candidates.sum()))
-    while len(found) < most and (place := worst(inside, whole, candidates & (inside.rows >= least) & (inside.mean < mean), error)):
+    while len(found) < most:
+        low = candidates & (inside.rows >= least) & (below(inside, whole - inside, whole) < ERROR)
+        if (place := worst(inside, rest, low, error)) is None:
+            break
         both = members[:, place[0]] & members[:, place[1]]
         found.append(Slice(" & ".join(singles[each].name for each in sorted(set(place))), both))
         gone, left = both & left, left & ~both
-        inside, whole = inside - pairs(members[gone], scores[gone]), whole - moments(scores[gone])
+        inside, rest = inside - pairs(members[gone], scores[gone]), rest - moments(scores[gone])
     return found
 
 

@@ -85,7 +85,7 @@ def test_the_card_shows_the_slices_and_keeps_them_as_json(judged, tmp_path):
     card = (tmp_path / "card" / "card.md").read_text()
     assert "| slice | rows | score | to the whole | to champion v7 | verdict |" in card
     assert "| camera = old\\|er | 120 | 1.000 (1.000 to 1.000) | +0.400 | +1.000 (" in card
-    assert "- Weaker on the 80 rows of camera = new: accuracy 0.000 instead of 0.600." in card
+    assert "- Weaker on the 80 rows of camera = new: score 0.000 instead of 0.600." in card
     assert [SliceScore(**each) for each in read_json(tmp_path / "card" / "slices.json")] == list(verdict.slices)
     assert "Score of each slice" in (tmp_path / "card" / "card.html").read_text()
     assert (tmp_path / "card" / "slices.png").read_bytes().startswith(b"\x89PNG")
