@@ -1,6 +1,6 @@
 """How a model is looked at: the evaluation section of a project's YAML."""
 
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import Field, model_validator
 
@@ -37,7 +37,7 @@ class Evaluation(Section):
 
     slices: tuple[Slice, ...] = ()
     """Slices that are always scored, and that gate.max_slice_drop guards."""
-    found: Annotated[int, Field(ge=0, le=100)] = 10
+    found: int = Field(default=10, ge=0, le=100)
     """Slices that nobody named are looked for in all columns, descriptors and pairs of them, the worst so many; 0: none."""
     minimum: int = Field(default=30, ge=2)
     """Test rows that a slice needs to be found, and to refuse a challenger; a found one has 1 % of them at least."""

@@ -222,7 +222,7 @@ class SliceScore(Record):
 
 
 class Bundle(Stored):
-    """What is deployed: a folder with model.onnx, signature.json and lineage.json; card.md and card.html lie beside the folder."""
+    """What is deployed: a folder with model.onnx, signature.json and lineage.json; card.md, card.html and slices.json lie beside it."""
 
     project: str
     candidates: tuple[Candidate, ...]

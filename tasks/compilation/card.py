@@ -127,7 +127,7 @@ def slices_text(verdict: Verdict, metric: str, gate: Gate) -> str:
     text = f"The compiled graph's {metric} as a mean over the rows of each slice, with its 95 % bootstrap interval; found slices come last."
     if not verdict.comparison:
         return text
-    limit = "" if gate.max_slice_drop is None else f"; one wholly under {-gate.max_slice_drop:+g} refuses the challenger"
+    limit = "" if gate.max_slice_drop is None else f"; one wholly under {0 - gate.max_slice_drop:g} refuses the challenger"
     return f"{text} Intervals of differences hold together with 95 % confidence (Bonferroni){limit}."
 
 

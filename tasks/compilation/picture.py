@@ -11,7 +11,13 @@ SHOWN = 25
 DECLARED, FOUND, INK = "#1f6f8b", "#c27c2c", "#1c2730"
 
 
-def candidates_picture(verdict: Verdict, metric: str, gate: Gate) -> bytes:
+def pictures(verdict: Verdict, metric: str, gate: Gate) -> dict[str, bytes]:
+    """PNGs by name: `candidates`, and `slices` where there are any."""
+    drawn = {"candidates": candidates(verdict, metric, gate)}
+    return drawn | {"slices": slices(verdict, metric)} if verdict.slices else drawn
+
+
+def candidates(verdict: Verdict, metric: str, gate: Gate) -> bytes:
     """A PNG of score against latency: a dot a candidate (hollow where refused), the least score, the champion's score."""
     from matplotlib.figure import Figure
 
@@ -49,7 +55,7 @@ def candidates_picture(verdict: Verdict, metric: str, gate: Gate) -> bytes:
     return image.getvalue()
 
 
-def slices_picture(verdict: Verdict, metric: str) -> bytes:
+def slices(verdict: Verdict, metric: str) -> bytes:
     """A PNG: a bar a slice from the whole's score to its own, with its interval, the greatest loss on top; and the champion's scores."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch

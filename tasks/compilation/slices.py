@@ -25,6 +25,8 @@ NAMES_OF_ROWS = ("id", "origin_line", "split")
 MOST_VALUES = 10
 """Values of a column that are slices, the most frequent; a number with more different ones is cut into ranges."""
 BINS = 4
+SHOWN = 60
+"""Characters of a value in a slice's name."""
 FINE = 0.1
 """An edge is rounded by at most this share of the narrowest range."""
 
@@ -108,7 +110,7 @@ def ranges(column: pd.Series, inner: list[Any]) -> list[Slice]:
 
 def edges(there: pd.Series, bins: int) -> list[Any]:
     """Quantiles that split values into about equal parts, rounded. At least one, under the largest value."""
-    quantiles: list[Any] = there.quantile([part / bins for part in range(bins + 1)]).tolist()
+    quantiles: list[Any] = there.quantile([part / bins for part in range(bins + 1)], interpolation="lower").tolist()
     days, highest = pd.api.types.is_datetime64_any_dtype(there), quantiles[-1]
     readable = [edge.floor("D") for edge in quantiles[1:-1]] if days else rounded(quantiles)
     return [edge for edge in dict.fromkeys(readable) if edge < highest] or [there[there < highest].max()]
@@ -128,7 +130,7 @@ def shown(value: Any) -> str:
     """A value in a slice's name."""
     if isinstance(value, pd.Timestamp):
         return str(value.date())
-    return f"{value:.7g}" if isinstance(value, float) else str(value)
+    return f"{value:.7g}" if isinstance(value, float) else str(value)[:SHOWN]
 
 
 def met(condition: pd.Series) -> npt.NDArray[np.bool_]:

@@ -39,18 +39,16 @@ def compile_bundle(
     from tasks import result as results
     from tasks.compilation import card
     from tasks.compilation.bundle import bundle
-    from tasks.compilation.picture import candidates_picture, slices_picture
+    from tasks.compilation.picture import pictures
     from tasks.compilation.verdict import judge
 
     settings, output, taken, given = Settings(), outcome_folder(), intakes.build(intake), results.build(result)
     verdict = judge(graphs, champion, model.dataset, taken, given, labeling, evaluation, gate)
     facts = card.facts_of(model, verdict, taken, given, gate)
     page = settings.folder("reports", model.dataset.project, "compilation", output.name)
-    pictures = {"candidates": candidates_picture(verdict, given.metric, gate)}
-    if verdict.slices:
-        pictures["slices"] = slices_picture(verdict, given.metric)
-    card.write_card(facts, pictures, verdict.slices, output, page)
-    images = "\n\n".join(f"![{name}]({settings.report_url(page / f'{name}.png')})" for name in pictures)
+    drawn = pictures(verdict, given.metric, gate)
+    card.write_card(facts, drawn, verdict.slices, output, page)
+    images = "\n\n".join(f"![{name}]({settings.report_url(page / f'{name}.png')})" for name in drawn)
     tables = f"{table(facts['candidates'])}\n\n{facts['comparison']}\n\n{facts['slices_text']}\n\n{table(facts['slices'])}"
     body = f"**{facts['decision']}**\n\n{tables}\n\n{images}"
     show(model.dataset.project, "Compilation", body, model_card=settings.report_url(page / "card.html"))

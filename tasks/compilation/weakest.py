@@ -13,7 +13,7 @@ Numbers = npt.NDArray[np.float64]
 ERROR = 0.05
 """Chance that a model which is equally good everywhere is told any weak slice at all."""
 MOST_SLICES = 500
-"""Of single columns, the first; their pairs are a hundred thousand."""
+"""Of single columns, the first that are large enough; their pairs are a hundred thousand."""
 ROWS_A_BLOCK = 16_384
 """Bounds the memory of counting."""
 
@@ -48,10 +48,11 @@ def weakest(singles: Sequence[Slice], scores: Numbers, most: int, minimum: int) 
     where it is worse than the rest of both of its slices, and stands for one of them whose rest is no worse than the whole. What
     was found is set aside, and the next is worse than what is left as well as than the whole, so that nothing is told twice.
     """
-    singles = singles[:MOST_SLICES]
-    if not singles or not most:
+    least = max(minimum, 0.01 * len(scores))
+    singles = [each for each in singles if each.members.sum() >= least][:MOST_SLICES]
+    if not singles:
         return []
-    members, least = np.stack([each.members for each in singles], axis=1), max(minimum, 0.01 * len(scores))
+    members = np.stack([each.members for each in singles], axis=1)
     found: list[Slice] = []
     left = np.ones(len(scores), dtype=np.bool_)
     inside, rest, whole = pairs(members, scores), moments(scores), moments(scores)

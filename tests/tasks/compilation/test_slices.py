@@ -44,7 +44,7 @@ def test_a_number_that_is_mostly_one_value_is_cut_beside_it(usual, names):
 
 def test_times_are_cut_at_days():
     days = pd.Series(pd.date_range("2024-01-01T13:00", periods=100, freq="D"), name="day")
-    assert list(parts(days, 2)) == ["day ≤ 2024-02-20", "day > 2024-02-20"]
+    assert list(parts(days, 2)) == ["day ≤ 2024-02-19", "day > 2024-02-19"]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from infra.files import read_json
 from tasks import intake as intakes
 from tasks import result as results
 from tasks.compilation.card import facts_of, write_card
-from tasks.compilation.picture import candidates_picture, slices_picture
+from tasks.compilation.picture import pictures
 from tasks.compilation.verdict import judge
 from tasks.dataset import stored, write
 from tasks.records import Champion, DatasetVersion, SliceScore
@@ -80,8 +80,8 @@ def test_a_slice_that_nobody_named_is_found_and_refuses_nothing(judged):
 
 def test_the_card_shows_the_slices_and_keeps_them_as_json(judged, tmp_path):
     verdict, model = judged(slices=["camera", {"column": "brightness"}])
-    pictures = {"candidates": candidates_picture(verdict, "accuracy", GATE), "slices": slices_picture(verdict, "accuracy")}
-    write_card(facts_of(model, verdict, INTAKE, RESULT, GATE), pictures, verdict.slices, tmp_path / "card")
+    facts, drawn = facts_of(model, verdict, INTAKE, RESULT, GATE), pictures(verdict, "accuracy", GATE)
+    write_card(facts, drawn, verdict.slices, tmp_path / "card")
     card = (tmp_path / "card" / "card.md").read_text()
     assert "| slice | rows | score | to the whole | to champion v7 | verdict |" in card
     assert "| camera = old\\|er | 120 | 1.000 (1.000 to 1.000) | +0.400 | +1.000 (" in card
@@ -96,5 +96,7 @@ def test_a_first_model_has_slices_without_a_comparison(judged, tmp_path):
     facts = facts_of(model, verdict, INTAKE, RESULT, GATE)
     assert list(facts["slices"][0]) == ["slice", "rows", "score", "to the whole"]
     verdict, model = judged(champion=False, found=0)
-    write_card(facts_of(model, verdict, INTAKE, RESULT, GATE), {"candidates": b""}, verdict.slices, tmp_path / "card")
+    facts, drawn = facts_of(model, verdict, INTAKE, RESULT, GATE), pictures(verdict, "accuracy", GATE)
+    assert list(drawn) == ["candidates"]
+    write_card(facts, drawn, verdict.slices, tmp_path / "card")
     assert "None is declared, and none is worse than chance could make it." in (tmp_path / "card" / "card.md").read_text()
