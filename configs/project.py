@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from configs.data import Source, Validation, Versioning
+from configs.evaluation import Evaluation
 from configs.search import Search
 from configs.section import ImportPath, Name, Section, Share, import_path_or
 
@@ -213,6 +214,9 @@ class Gate(Section):
     """Least value of the result's first metric on the test split."""
     max_drop: Share = 0.02
     """How far the lower end of the paired 95 % interval may lie under the champion on the same rows."""
+    max_slice_drop: Share | None = 0.02
+    """How far the upper end of that interval may lie under the champion on any slice of evaluation.slices; the intervals are as wide as
+    all of them together need. null: slices refuse nothing."""
     max_loss: Share = 0.01
     """How far an optimized candidate's score may lie under the fp32 graph's."""
     max_latency_ms: float = Field(default=50.0, gt=0)
@@ -341,6 +345,7 @@ class Project(Section):
     training: Training = Training()
     search: Search = Search()
     optimization: Optimization = Optimization()
+    evaluation: Evaluation = Evaluation()
     gate: Gate = Gate()
     deployment: Deployment = Deployment()
     monitoring: Monitoring = Monitoring()

@@ -36,7 +36,7 @@ def cycle(project: str, overrides: dict[str, str] | None = None, episode: str | 
     graph = export(model, config.intake, config.result, config.training)
     graphs = [graph, *optimize(graph, dataset, config.intake, config.result, config.optimization)]
     champion = serving_champion(config.name)
-    bundle = compile_bundle(model, graphs, champion, config.intake, config.result, config.gate)
+    bundle = compile_bundle(model, graphs, champion, config.intake, config.result, config.labeling, config.evaluation, config.gate)
     release = deploy(bundle, config.intake, config.deployment)
 
     if episode:

@@ -200,8 +200,29 @@ class Comparison(Record):
     high: float
 
 
+class SliceScore(Record):
+    """A slice of the test split: the chosen graph's score on it, and the champion's."""
+
+    name: str
+    """Such as `sex = Female & age > 48`."""
+    declared: bool
+    """Named in the YAML; else found among all."""
+    rows: int
+    score: float
+    low: float
+    """Lower end of the score's bootstrap 95 % interval."""
+    high: float
+    gap: float
+    """Score minus the score of all test rows."""
+    champion: float | None
+    """The champion's score; None where there is none to compare with."""
+    difference_low: float | None
+    """Lower end of the interval of challenger minus champion; None for a found slice, and for one of too few rows."""
+    difference_high: float | None
+
+
 class Bundle(Stored):
-    """What is deployed: a folder with model.onnx, signature.json and lineage.json; card.md and card.html lie beside the folder."""
+    """What is deployed: a folder with model.onnx, signature.json and lineage.json; card.md, card.html and slices.json lie beside it."""
 
     project: str
     candidates: tuple[Candidate, ...]

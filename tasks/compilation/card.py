@@ -1,33 +1,35 @@
 """The model card: what a release is, what it learned from, how it was judged, and what it is not for."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from configs.project import Gate
-from infra.files import whole_file
+from infra.files import whole_file, write_json
+from tasks.compilation.gate import fallen
 from tasks.compilation.templates import HTML, MARKDOWN
 from tasks.compilation.verdict import Verdict
 from tasks.intake import Intake
-from tasks.records import Candidate, TrainedModel
+from tasks.records import Candidate, SliceScore, TrainedModel
 from tasks.result import Result
 
 WANTED = {"size": "smallest", "latency": "fastest", "score": "best"}
 
 
-def write_card(facts: Mapping[str, Any], image: bytes, *folders: Path) -> None:
-    """card.md, card.html (one file, nothing outside it) and candidates.png in each folder."""
+def write_card(facts: Mapping[str, Any], pictures: Mapping[str, bytes], slices: Sequence[SliceScore], *folders: Path) -> None:
+    """card.md, card.html (one file, nothing outside it), the pictures as <name>.png, and slices.json in each folder."""
     from jinja2 import Environment
 
     page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(HTML)
     plain = Environment(autoescape=False, trim_blocks=True, lstrip_blocks=True).from_string(MARKDOWN)  # noqa: S701 - Markdown, not HTML
     files = {
         "card.md": plain.render(facts).encode(),
-        "card.html": page.render(facts, image=base64.b64encode(image).decode()).encode(),
-        "candidates.png": image,
+        "card.html": page.render(facts, pictures={name: base64.b64encode(image).decode() for name, image in pictures.items()}).encode(),
+        **{f"{name}.png": image for name, image in pictures.items()},
     }
     for folder in folders:
+        write_json(folder / "slices.json", [each.model_dump() for each in slices])
         for name, content in files.items():
             with whole_file(folder / name) as temporary:
                 temporary.write_bytes(content)
@@ -35,8 +37,7 @@ def write_card(facts: Mapping[str, Any], image: bytes, *folders: Path) -> None:
 
 def facts_of(model: TrainedModel, verdict: Verdict, intake: Intake, result: Result, gate: Gate) -> dict[str, Any]:
     """What the card's templates show: sections of name and value, tables of rows."""
-    dataset = model.dataset
-    best = verdict.chosen or max(verdict.candidates, key=lambda candidate: candidate.score)
+    dataset, best = model.dataset, verdict.best
     return {
         "project": dataset.project,
         "accepted": not verdict.failures,
@@ -58,6 +59,8 @@ def facts_of(model: TrainedModel, verdict: Verdict, intake: Intake, result: Resu
         },
         "candidates": [row(candidate, verdict) for candidate in verdict.candidates],
         "comparison": comparison_text(verdict),
+        "slices": [slice_row(part, verdict, gate) for part in verdict.slices],
+        "slices_text": slices_text(verdict, result.metric, gate),
         "limits": limits(best, verdict, intake, result),
     }
 
@@ -102,6 +105,32 @@ def comparison_text(verdict: Verdict) -> str:
     )
 
 
+def slice_row(part: SliceScore, verdict: Verdict, gate: Gate) -> dict[str, str]:
+    """A slice as a line of the table; a difference without an interval is one that must not be judged."""
+    cells = {
+        "slice": part.name if part.declared else f"{part.name} (found)",
+        "rows": str(part.rows),
+        "score": f"{part.score:.3f} ({part.low:.3f} to {part.high:.3f})",
+        "to the whole": f"{part.gap:+.3f}",
+    }
+    if verdict.comparison and part.champion is not None:
+        sure = f" ({part.difference_low:+.3f} to {part.difference_high:+.3f})" if part.difference_low is not None else ""
+        cells[f"to champion v{verdict.comparison.champion_version}"] = f"{part.score - part.champion:+.3f}{sure}"
+        cells["verdict"] = "refused" if fallen(part, gate) else "passes" if sure else "not judged"
+    return cells
+
+
+def slices_text(verdict: Verdict, metric: str, gate: Gate) -> str:
+    """How to read the table of slices."""
+    if not verdict.slices:
+        return "None is declared, and none is worse than chance could make it."
+    text = f"The compiled graph's {metric} as a mean over the rows of each slice, with its 95 % bootstrap interval; found slices come last."
+    if not verdict.comparison:
+        return text
+    limit = "" if gate.max_slice_drop is None else f"; one wholly under {0 - gate.max_slice_drop:g} refuses the challenger"
+    return f"{text} Intervals of differences hold together with 95 % confidence (Bonferroni){limit}."
+
+
 def limits(best: Candidate, verdict: Verdict, intake: Intake, result: Result) -> list[str]:
     """What a user of the model must not expect."""
     margin = verdict.margins[best.graph.name]
@@ -109,5 +138,14 @@ def limits(best: Candidate, verdict: Verdict, intake: Intake, result: Result) ->
         f"Judged on {verdict.rows} test rows: {result.metric} {best.score:.3f} is known to about ±{margin:.3f} (95 %).",
         f"Takes rows of these inputs only: {inputs(intake)}; any such row gets an answer, sensible or not.",
         f"Answers of {best.graph.name} differ from the trained network's by up to {best.graph.parity:.2g} on the rows checked.",
-        "Times are of this machine on one thread. Not judged on slices of the data.",
+        "Times are of this machine on one thread.",
+        weakness(verdict),
     ]
+
+
+def weakness(verdict: Verdict) -> str:
+    """The slice on which most is lost."""
+    worst = min(verdict.slices, key=lambda part: part.rows * part.gap, default=None)
+    if worst is None or worst.gap >= 0:
+        return "No slice of the data is known to be worse than the whole."
+    return f"Weaker on the {worst.rows} rows of {worst.name}: score {worst.score:.3f} instead of {verdict.best.score:.3f}."

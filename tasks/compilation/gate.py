@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from configs.project import Gate
 from tasks.compilation.measure import Scores
 from tasks.interval import interval
-from tasks.records import Candidate, Comparison
+from tasks.records import Candidate, Comparison, SliceScore
 
 ORDERS: dict[str, Callable[[Candidate], float]] = {
     "size": lambda candidate: candidate.megabytes,
@@ -49,11 +49,25 @@ def compare(challenger: Scores, champion: Scores, version: int) -> Comparison:
     return Comparison(champion_version=version, **scores, low=low, high=high)
 
 
-def failures(candidates: Sequence[Candidate], comparison: Comparison | None, gate: Gate) -> tuple[str, ...]:
+def failures(candidates: Sequence[Candidate], comparison: Comparison | None, slices: Sequence[SliceScore], gate: Gate) -> tuple[str, ...]:
     """Why nothing may be deployed; empty when the chosen candidate may."""
     if all(candidate.rejected for candidate in candidates):
         return tuple(f"{candidate.graph.name}: {candidate.rejected}" for candidate in candidates)
-    if comparison is None or comparison.low >= -gate.max_drop:
+    if comparison is None:
         return ()
-    worse = f"score {comparison.challenger_score:.4f} against {comparison.champion_score:.4f} of champion v{comparison.champion_version}"
-    return (f"{worse}: the difference may be as low as {comparison.low:+.4f}, max_drop allows {-gate.max_drop:+g}",)
+    champion, reasons = f"of champion v{comparison.champion_version}", []
+    if comparison.low < -gate.max_drop:
+        worse = f"score {comparison.challenger_score:.4f} against {comparison.champion_score:.4f} {champion}"
+        reasons.append(f"{worse}: the difference may be as low as {comparison.low:+.4f}, max_drop allows {-gate.max_drop:+g}")
+    return (*reasons, *(fall(each, champion, gate) for each in slices if fallen(each, gate)))
+
+
+def fallen(part: SliceScore, gate: Gate) -> bool:
+    """Whether the challenger is surely worse on a slice than the gate allows."""
+    return gate.max_slice_drop is not None and part.difference_high is not None and part.difference_high < -gate.max_slice_drop
+
+
+def fall(part: SliceScore, champion: str, gate: Gate) -> str:
+    """Why a slice refuses the challenger."""
+    worse = f"slice {part.name}: score {part.score:.4f} against {part.champion:.4f} {champion} on {part.rows} rows"
+    return f"{worse}: the difference is {part.difference_high:+.4f} at best, max_slice_drop is {gate.max_slice_drop:g}"

@@ -3,7 +3,6 @@
 import logging
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,8 +74,3 @@ def median_seconds(opened: Any, batches: list[Rows]) -> float:
         opened.run(None, fed[len(times) % len(fed)])
         times.append(time.perf_counter() - start)
     return float(np.median(times))
-
-
-def champion_scores(bundle: Path, rows: Rows, targets: npt.NDArray[Any], result: Result) -> Scores:
-    """The scores of the graph in a champion's bundle, on the challenger's test rows."""
-    return result.scores(answers(session(bundle / "model.onnx"), rows), targets)

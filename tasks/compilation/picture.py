@@ -1,13 +1,24 @@
-"""The candidates at a glance: score against latency, the dot as large as the file."""
+"""The candidates and the slices at a glance."""
 
 import io
+from typing import Any
 
 from configs.project import Gate
 from tasks.compilation.verdict import Verdict
 
+SHOWN = 25
+"""Slices in a picture."""
+DECLARED, FOUND, INK = "#1f6f8b", "#c27c2c", "#1c2730"
 
-def picture(verdict: Verdict, metric: str, gate: Gate) -> bytes:
-    """A PNG: a labelled dot a candidate (hollow where refused), the least score, the champion's score."""
+
+def pictures(verdict: Verdict, metric: str, gate: Gate) -> dict[str, bytes]:
+    """PNGs by name: `candidates`, and `slices` where there are any."""
+    drawn = {"candidates": candidates(verdict, metric, gate)}
+    return drawn | {"slices": slices(verdict, metric)} if verdict.slices else drawn
+
+
+def candidates(verdict: Verdict, metric: str, gate: Gate) -> bytes:
+    """A PNG of score against latency: a dot a candidate (hollow where refused), the least score, the champion's score."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 3.8), layout="constrained")
@@ -39,6 +50,33 @@ def picture(verdict: Verdict, metric: str, gate: Gate) -> bytes:
     axes.margins(x=0.4, y=0.35)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize="small", loc="lower right")
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=120)
+    return image.getvalue()
+
+
+def slices(verdict: Verdict, metric: str) -> bytes:
+    """A PNG: a bar a slice from the whole's score to its own, with its interval, the greatest loss on top; and the champion's scores."""
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    shown = sorted(verdict.slices, key=lambda part: part.rows * part.gap)[:SHOWN]
+    whole, places = verdict.best.score, range(len(shown))
+    figure = Figure(figsize=(9, 1.6 + 0.32 * len(shown)), layout="constrained")
+    axes = figure.subplots()
+    colours = [FOUND, DECLARED]
+    axes.barh(places, [part.gap for part in shown], left=whole, color=[colours[part.declared] for part in shown], height=0.6)
+    axes.hlines(places, [part.low for part in shown], [part.high for part in shown], color=INK, linewidth=1.2)
+    legend: list[Any] = [axes.axvline(whole, color=INK, linewidth=1, label=f"all {verdict.rows} rows: {whole:.3f}")]
+    legend += [Patch(color=DECLARED, label="declared"), Patch(color=FOUND, label="found")]
+    if theirs := [part.champion for part in shown if part.champion is not None]:
+        legend += axes.plot(theirs, places, "D", mfc="none", mec="#b3403a", ms=4, label="champion")
+    axes.set_yticks(places, [f"{part.name[:60]}  ({part.rows})" for part in shown], parse_math=False)
+    axes.invert_yaxis()
+    axes.set(xlabel=metric, title="slices by loss: rows x distance from the whole")
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    figure.legend(handles=legend, frameon=False, fontsize="small", loc="outside lower center", ncols=len(legend))
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=120)
     return image.getvalue()

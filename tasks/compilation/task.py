@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from configs.project import Gate, Intake, Result, Training
+from configs.evaluation import Evaluation
+from configs.project import Gate, Intake, Labeling, Result, Training
 from infra.settings import Settings
 from tasks.records import Bundle, Champion, Graph, TrainedModel
 from tasks.stage import StoppedError, outcome_folder, show, stage, table
@@ -24,23 +25,32 @@ def export(model: TrainedModel, intake: Intake, result: Result, training: Traini
 
 @stage(name="compile")
 def compile_bundle(
-    model: TrainedModel, graphs: list[Graph], champion: Champion | None, intake: Intake, result: Result, gate: Gate
+    model: TrainedModel,
+    graphs: list[Graph],
+    champion: Champion | None,
+    intake: Intake,
+    result: Result,
+    labeling: Labeling,
+    evaluation: Evaluation,
+    gate: Gate,
 ) -> Bundle:
     """The best graph that passes the gate, ready to be deployed. Raises StoppedError where none passes or the champion is better."""
     from tasks import intake as intakes
     from tasks import result as results
     from tasks.compilation import card
     from tasks.compilation.bundle import bundle
-    from tasks.compilation.picture import picture
+    from tasks.compilation.picture import pictures
     from tasks.compilation.verdict import judge
 
     settings, output, taken, given = Settings(), outcome_folder(), intakes.build(intake), results.build(result)
-    verdict = judge(graphs, champion, model.dataset, taken, given, gate)
+    verdict = judge(graphs, champion, model.dataset, taken, given, labeling, evaluation, gate)
     facts = card.facts_of(model, verdict, taken, given, gate)
     page = settings.folder("reports", model.dataset.project, "compilation", output.name)
-    card.write_card(facts, picture(verdict, given.metric, gate), output, page)
-    image = settings.report_url(page / "candidates.png")
-    body = f"**{facts['decision']}**\n\n{table(facts['candidates'])}\n\n{facts['comparison']}\n\n![score against latency]({image})"
+    drawn = pictures(verdict, given.metric, gate)
+    card.write_card(facts, drawn, verdict.slices, output, page)
+    images = "\n\n".join(f"![{name}]({settings.report_url(page / f'{name}.png')})" for name in drawn)
+    tables = f"{table(facts['candidates'])}\n\n{facts['comparison']}\n\n{facts['slices_text']}\n\n{table(facts['slices'])}"
+    body = f"**{facts['decision']}**\n\n{tables}\n\n{images}"
     show(model.dataset.project, "Compilation", body, model_card=settings.report_url(page / "card.html"))
     if verdict.failures:
         raise StoppedError("; ".join(verdict.failures))

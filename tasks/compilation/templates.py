@@ -25,6 +25,18 @@ MARKDOWN = """\
 
 {{ comparison }}
 
+## Slices
+
+{{ slices_text }}
+
+{% if slices %}
+| {{ slices[0] | join(" | ") }} |
+|{{ " --- |" * (slices[0] | length) }}
+{% for row in slices %}
+| {{ row.values() | map("replace", "|", "\\|") | join(" | ") }} |
+{% endfor %}
+
+{% endif %}
 ## Limits
 
 {% for limit in limits %}
@@ -55,6 +67,7 @@ HTML = """\
   table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
   th, td { text-align: left; padding: .35rem .8rem .35rem 0; border-top: 1px solid var(--line); }
   th { color: var(--faint); font-weight: 500; border: 0; }
+  .numbers td + td { white-space: nowrap; }
   img { max-width: 100%; border-radius: 6px; margin-top: 1rem; background: #fff; }
   ul { margin: 0; padding-left: 1.2rem; }
 </style>
@@ -72,8 +85,18 @@ HTML = """\
 {% for row in candidates %}
     <tr>{% for cell in row.values() %}<td>{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}
-  </table></div><img alt="Score against latency of every candidate" src="data:image/png;base64,{{ image }}"></section>
+  </table></div><img alt="Score against latency of every candidate" src="data:image/png;base64,{{ pictures.candidates }}"></section>
   <section><h2>Champion</h2>{{ comparison }}</section>
+  <section><h2>Slices</h2>{{ slices_text }}
+{% if slices %}
+  <div class="scroll"><table class="numbers">
+    <tr>{% for head in slices[0] %}<th>{{ head }}</th>{% endfor %}</tr>
+{% for row in slices %}
+    <tr>{% for cell in row.values() %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}
+  </table></div><img alt="Score of each slice against the whole" src="data:image/png;base64,{{ pictures.slices }}">
+{% endif %}
+  </section>
   <section><h2>Limits</h2><ul>
 {% for limit in limits %}
     <li>{{ limit }}</li>

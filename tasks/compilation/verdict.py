@@ -3,14 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from configs.project import Gate
+from configs.evaluation import Evaluation
+from configs.project import Gate, Labeling
 from infra.files import read_json, verified
 from tasks.compilation.gate import choose, compare, failures, judged
 from tasks.compilation.measure import held_out, measure
 from tasks.compilation.signature import signature
+from tasks.compilation.slice_scores import scored
+from tasks.compilation.slices import attributes, by_column, declared
+from tasks.compilation.weakest import weakest
 from tasks.graph import answers, session
 from tasks.intake import Intake
-from tasks.records import Candidate, Champion, Comparison, DatasetVersion, Graph
+from tasks.records import Candidate, Champion, Comparison, DatasetVersion, Graph, SliceScore
 from tasks.result import Result
 
 
@@ -21,6 +25,8 @@ class Verdict:
     candidates: tuple[Candidate, ...]
     chosen: Candidate | None
     comparison: Comparison | None
+    slices: tuple[SliceScore, ...]
+    """Of the best candidate: the declared ones, then those that were found, the worst first."""
     failures: tuple[str, ...]
     metrics: dict[str, dict[str, float]]
     """All metrics on the test split, by candidate."""
@@ -29,34 +35,56 @@ class Verdict:
     rows: int
     """Of the test split."""
 
+    @property
+    def best(self) -> Candidate:
+        """The chosen candidate; where the gate refused them all, the one with the highest score."""
+        return best_of(self.candidates, self.chosen)
+
 
 def judge(
-    graphs: Sequence[Graph], champion: Champion | None, dataset: DatasetVersion, intake: Intake, result: Result, gate: Gate
+    graphs: Sequence[Graph],
+    champion: Champion | None,
+    dataset: DatasetVersion,
+    intake: Intake,
+    result: Result,
+    labeling: Labeling,
+    evaluation: Evaluation,
+    gate: Gate,
 ) -> Verdict:
     """The verdict on graphs, one of them `fp32`. A champion with another input or other answers cannot be compared, and is not.
 
-    Raises DigestError where a graph, the data set or the champion's bundle was changed.
+    Raises DigestError where a graph, the data set or the champion's bundle was changed, ValueError for a slice that cannot be formed.
     """
     rows, targets = held_out(dataset, intake, result)
     measured = {graph.name: measure(graph, rows, targets, result) for graph in graphs}
     candidates = judged([each.candidate for each in measured.values()], gate)
     chosen = choose(candidates, gate)
-    comparison = None
+    mine = measured[best_of(candidates, chosen).graph.name].scores
+    comparison = theirs = None
     if champion and chosen and comparable(champion, intake, result):
-        mine = measured[chosen.graph.name].scores
         same = chosen.graph.digest == champion.graph_digest
         path = verified(champion.uri, champion.digest) / "model.onnx"
         theirs = mine if same else result.scores(answers(session(path), rows), targets)
         comparison = compare(mine, theirs, champion.version)
+    frame = attributes(dataset, intake, rows)
+    named, answered = declared(frame, evaluation), {result.label, *labeling.annotators}
+    singles = [part for column in frame if column not in answered for part in by_column(frame[column])]
+    slices = scored(named, weakest(singles, mine, evaluation.found, evaluation.minimum), mine, theirs, evaluation.minimum)
     return Verdict(
         candidates=candidates,
         chosen=chosen,
         comparison=comparison,
-        failures=failures(candidates, comparison, gate),
+        slices=slices,
+        failures=failures(candidates, comparison, slices, gate),
         metrics={name: each.metrics for name, each in measured.items()},
         margins={name: float(1.96 * each.scores.std() / len(rows) ** 0.5) for name, each in measured.items()},
         rows=len(rows),
     )
+
+
+def best_of(candidates: Sequence[Candidate], chosen: Candidate | None) -> Candidate:
+    """The chosen candidate, or the one with the highest score."""
+    return chosen or max(candidates, key=lambda candidate: candidate.score)
 
 
 def comparable(champion: Champion, intake: Intake, result: Result) -> bool:

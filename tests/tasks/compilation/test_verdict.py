@@ -1,0 +1,102 @@
+"""Real graphs before the gate, and the card of what came out."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from configs.evaluation import Evaluation
+from configs.project import ClassificationResult, Gate, ImageIntake, Labeling
+from infra.files import read_json
+from tasks import intake as intakes
+from tasks import result as results
+from tasks.compilation.card import facts_of, write_card
+from tasks.compilation.picture import pictures
+from tasks.compilation.verdict import judge
+from tasks.dataset import stored, write
+from tasks.records import Champion, DatasetVersion, SliceScore
+
+CLASSES = ["left", "middle", "right"]
+INTAKE = intakes.build(ImageIntake(kind="image", height=2, width=2))
+RESULT = results.build(ClassificationResult(kind="classification", classes=tuple(CLASSES)))
+GATE = Gate(min_score=0.5, max_slice_drop=0.1)
+CAMERAS = {"old|er": 120, "new": 80}
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """Spots by two cameras: a graph with turn 0 is right about the old one's, with turn 1 about the new one's; an annotator always is."""
+    rows = tmp_path / "test"
+    rows.mkdir()
+    places = np.arange(sum(CAMERAS.values())) % 3
+    images = np.full((len(places), 4), 10, np.uint8)
+    images[np.arange(len(places)), places] = 200
+    camera = np.repeat(list(CAMERAS), list(CAMERAS.values()))
+    labels = [CLASSES[(place + (name == "new")) % 3] for place, name in zip(places, camera, strict=True)]
+    columns = {"image": list(images), "label": labels, "camera": camera, "anna": labels, "split": "test"}
+    write([pd.DataFrame({"id": map(str, range(len(places)))} | columns)], rows)
+    facts = {"project": "spots", "version": 2, "tag": "spots/v2", "commit": "c" * 40, "rows": len(places), "splits": {"test": len(places)}}
+    return DatasetVersion(**stored(rows).model_dump(), **facts)
+
+
+@pytest.fixture
+def judged(bundle, dataset):
+    """The verdict on the graph of turn 0, against the one of turn 1."""
+
+    mine, other = bundle(0), bundle(1)
+
+    def judge_against(champion=True, **evaluation):
+        serving = Champion(
+            uri=other.uri,
+            digest=other.digest,
+            project="spots",
+            version=7,
+            graph_digest=other.candidates[0].graph.digest,
+            dataset=other.model.dataset,
+        )
+        section, labeling = Evaluation(**evaluation), Labeling(annotators=("anna",))
+        graphs = [mine.candidates[0].graph]
+        return judge(graphs, serving if champion else None, dataset, INTAKE, RESULT, labeling, section, GATE), mine.model
+
+    return judge_against
+
+
+def test_a_better_graph_that_fell_on_a_declared_slice_is_refused(judged):
+    verdict, _ = judged(slices=["camera"])
+    assert verdict.comparison.challenger_score > verdict.comparison.champion_score
+    old, new = verdict.slices
+    assert [(part.name, part.rows, part.score, part.champion) for part in (old, new)] == [
+        ("camera = old|er", 120, 1.0, 0.0),
+        ("camera = new", 80, 0.0, 1.0),
+    ]
+    (reason,) = verdict.failures
+    assert reason.startswith("slice camera = new: score 0.0000 against 1.0000 of champion v7 on 80 rows: the difference is -")
+
+
+def test_a_slice_that_nobody_named_is_found_and_refuses_nothing(judged):
+    verdict, _ = judged()
+    assert [(part.name, part.declared) for part in verdict.slices] == [("camera = new", False)]
+    assert verdict.failures == ()
+
+
+def test_the_card_shows_the_slices_and_keeps_them_as_json(judged, tmp_path):
+    verdict, model = judged(slices=["camera", {"column": "brightness"}])
+    facts, drawn = facts_of(model, verdict, INTAKE, RESULT, GATE), pictures(verdict, "accuracy", GATE)
+    write_card(facts, drawn, verdict.slices, tmp_path / "card")
+    card = (tmp_path / "card" / "card.md").read_text()
+    assert "| slice | rows | score | to the whole | to champion v7 | verdict |" in card
+    assert "| camera = old\\|er | 120 | 1.000 (1.000 to 1.000) | +0.400 | +1.000 (" in card
+    assert "- Weaker on the 80 rows of camera = new: score 0.000 instead of 0.600." in card
+    assert [SliceScore(**each) for each in read_json(tmp_path / "card" / "slices.json")] == list(verdict.slices)
+    assert "Score of each slice" in (tmp_path / "card" / "card.html").read_text()
+    assert (tmp_path / "card" / "slices.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_first_model_has_slices_without_a_comparison(judged, tmp_path):
+    verdict, model = judged(champion=False, slices=["camera"])
+    facts = facts_of(model, verdict, INTAKE, RESULT, GATE)
+    assert list(facts["slices"][0]) == ["slice", "rows", "score", "to the whole"]
+    verdict, model = judged(champion=False, found=0)
+    facts, drawn = facts_of(model, verdict, INTAKE, RESULT, GATE), pictures(verdict, "accuracy", GATE)
+    assert list(drawn) == ["candidates"]
+    write_card(facts, drawn, verdict.slices, tmp_path / "card")
+    assert "None is declared, and none is worse than chance could make it." in (tmp_path / "card" / "card.md").read_text()
