@@ -121,7 +121,7 @@ def end_of(pid: int, worker: socket.socket) -> int | None:
     """The rank's exit code, or None when the worker has gone first."""
     watch = os.pidfd_open(pid)
     try:
-        if worker in select.select([watch, worker], [], [])[0]:
+        if worker.fileno() in select.select([watch, worker.fileno()], [], [])[0]:
             return None
     finally:
         os.close(watch)
