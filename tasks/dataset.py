@@ -108,8 +108,9 @@ def part_writer(path: Path) -> Iterator[Callable[[pa.Table], None]]:
 
 
 def encodings(schema: pa.Schema) -> dict[str, Any]:
-    """Parquet's encoding of each column: a dictionary helps neither names that differ in every row nor numbers that are measured."""
-    plain = {field.name for field in schema if field.name in ("id", "origin_line") or pa.types.is_floating(field.type)}
+    """Parquet's encoding of each column: a dictionary helps neither names that differ in every row nor what is measured, as times are."""
+    measured = {field.name for field in schema if pa.types.is_floating(field.type) or pa.types.is_timestamp(field.type)}
+    plain = {"id", "origin_line", *measured}
     lines = {"origin_line": "DELTA_BINARY_PACKED"} if "origin_line" in schema.names else {}
     return {"use_dictionary": [name for name in schema.names if name not in plain], "column_encoding": lines or None}
 
