@@ -192,9 +192,9 @@ def unused(folder: Path, days: float) -> list[Path]:
     return found
 
 
-def alone(folders: list[Path]) -> int:
-    """Bytes that would be free without these folders: files that a run's rows share stay on the disk."""
-    parts = [path.stat() for folder in folders for path in folder.rglob("*") if path.is_file()]
+def alone(paths: list[Path]) -> int:
+    """Bytes that would be free without these files and folders: files that a run's rows share stay on the disk."""
+    parts = [file.stat() for path in paths for file in (path, *path.rglob("*")) if file.is_file()]
     return sum(part.st_size for part in parts if part.st_nlink == 1)
 
 
