@@ -62,7 +62,7 @@ def expectation(rule: str, column: str, severity: Any = "quarantine", **kwargs: 
 def missing_rules(profile: Profile) -> Iterator[Expectation]:
     """Whether values may be missing: never where none is in both halves; otherwise not many more than now.
 
-    Where all are missing, a column that is not used yet begins to be.
+    Where all are, the first values that come are told of.
     """
     rows, missing = profile.rows, profile.missing
     if not missing:
