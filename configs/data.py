@@ -110,7 +110,8 @@ class Source(Section):
     extra: Literal["error", "ignore", "keep"] = "error"
     """What happens to columns that the contract does not name."""
     watermark: str | None = None
-    """Column that only grows, such as a time of change: of a database only rows above the last one seen are read."""
+    """The source's column that only grows, such as a time of change: only rows above the last value seen are new. Each file has its own
+    last value, so a file that comes late is read whole. Rows that were read stay, also where they change below it."""
     partitions: int = Field(default=4, ge=1, le=4096)
     """At most so many pieces are read side by side; an import-path reader cuts its rows itself."""
     rows: int | None = Field(default=None, ge=1)
@@ -133,11 +134,19 @@ class Source(Section):
             raise ValueError(f"reader {self.reader!r} needs `path`: {example}")
         if (self.reader == "sql") != (self.sql is not None):
             raise ValueError("`sql` (a table or query) goes with reader: sql, and only with it")
-        if self.watermark and self.reader != "sql":
-            raise ValueError(f"watermark goes with reader: sql; files are known by their digests (reader is {self.reader!r})")
+        self.check_watermark()
         if self.reader == "synthetic" and not (self.columns and self.rows):
             raise ValueError("reader 'synthetic' needs `columns` (the contract to draw from) and `rows`")
         return self
+
+    def check_watermark(self) -> None:
+        """Raises ValueError where rows have none, or texts would be compared that stand for numbers."""
+        if self.watermark and self.reader in ("delta", "images", "synthetic"):
+            raise ValueError(f"watermark goes with sql, csv, jsonl, parquet and readers of your own (reader is {self.reader!r})")
+        if self.watermark and self.reader == "csv" and self.watermark not in {spec.source or name for name, spec in self.columns.items()}:
+            raise ValueError(
+                f"watermark {self.watermark!r} of a CSV file needs its type: add it to source.columns, such as type: timestamp"
+            )
 
 
 class Expectation(Section):
@@ -183,7 +192,7 @@ class Distribution(Section):
     """How far columns' values may lie from the last version's."""
 
     at_most: float = Field(default=0.2, gt=0, le=0.8326)
-    """Jensen-Shannon distance (0 for equal shares to 0.83 for no value in common) of a number's histogram or a text's frequent values,
+    """Jensen-Shannon distance (0 for equal shares to 0.83 for no value in common) of a number's quantiles or a text's frequent values,
     missing ones counted too; what so many rows differ by chance alone is taken off."""
     columns: tuple[str, ...] = ()
     """None: all of numbers and texts that repeat."""

@@ -126,10 +126,11 @@ def card(project: ProjectName, version: Annotated[str | None, typer.Argument(hel
 def gc(
     project: ProjectName,
     keep: Annotated[int, typer.Option(min=1, help="Newest versions that stay in any case.")] = 5,
-    days: Annotated[float, typer.Option(min=0, help="Slices of sources that no run asked for so long go; they can be read again.")] = 30,
+    days: Annotated[float, typer.Option(min=0, help="What no run asked for so long goes, and is made again where one does.")] = 30,
     yes: Annotated[bool, typer.Option("--yes", help="Remove them; without it they are only listed.")] = False,
 ) -> None:
-    """Remove old versions without a name that no registered model was trained on, here and in the remote, and slices out of use."""
+    """Remove old versions without a name that no registered model was trained on, here and in the remote, and what is out of use."""
+    from tasks import leftovers
     from tasks.deployment.registry import registered
     from tasks.ingestion import store
     from tasks.versioning.clearing import alone, remove, size, surplus
@@ -143,10 +144,16 @@ def gc(
     console.print(f"{'Removing' if yes else 'Would remove'}: {names}, {megabytes:.3g} MB that no other version has")
     slices = store.unused(settings.home / "slices", days)
     console.print(f"{len(slices)} slices of sources that no run asked for in {days:g} days, {store.alone(slices) / 1e6:.3g} MB")
+    records = Path(settings.environment()["PREFECT_LOCAL_STORAGE_PATH"])
+    left = leftovers.unused(settings.home, records, days, {f"{config.name}/v{version}" for version in found})
+    console.print(
+        f"{len(left)} outcomes and quarantines that no version names and no run asked for either, {store.alone(left) / 1e6:.3g} MB"
+    )
     if yes and found:
         remove(repo, config.name, found, settings.home / "datasets")
     if yes:
         store.clear(slices)
+        leftovers.clear(left, records)
 
 
 def of(project: str) -> tuple[Settings, Project]:

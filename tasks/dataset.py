@@ -9,6 +9,7 @@ rows did not change keeps its bytes, which is what versions share.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +27,8 @@ ROWS_A_GROUP = 65_536
 BYTES_A_GROUP = 64 * 2**20
 ROWS_A_PART = 2**20
 """A million rows are few files, and a changed row costs a version one part."""
+PARTS_AT_ONCE = 2
+"""Each thread more is a row group more in memory."""
 
 
 def read(rows: Stored, columns: list[str] | None = None, split: SplitName | None = None) -> pd.DataFrame:
@@ -105,8 +108,9 @@ def part_writer(path: Path) -> Iterator[Callable[[pa.Table], None]]:
 
 
 def encodings(schema: pa.Schema) -> dict[str, Any]:
-    """Parquet's encoding of each column: a dictionary helps neither names that differ in every row nor numbers that are measured."""
-    plain = {field.name for field in schema if field.name in ("id", "origin_line") or pa.types.is_floating(field.type)}
+    """Parquet's encoding of each column: a dictionary helps neither names that differ in every row nor what is measured, as times are."""
+    measured = {field.name for field in schema if pa.types.is_floating(field.type) or pa.types.is_timestamp(field.type)}
+    plain = {"id", "origin_line", *measured}
     lines = {"origin_line": "DELTA_BINARY_PACKED"} if "origin_line" in schema.names else {}
     return {"use_dictionary": [name for name in schema.names if name not in plain], "column_encoding": lines or None}
 
@@ -139,10 +143,12 @@ def group_size(table: pa.Table) -> int:
 def rewrite(rows: Stored, folder: Path, change: Callable[[pa.Table], pa.Table]) -> int:
     """A stored folder's parts through `change`, a row group at a time, into a folder that exists; returns the rows.
 
-    A part keeps its name, also where it loses all its rows. Raises DigestError where the rows were changed.
+    PARTS_AT_ONCE threads call `change`. A part keeps its name, also where it loses all its rows. Raises DigestError where the rows were
+    changed.
     """
     paths = part_paths(verified(rows.uri, rows.digest))
-    return sum(write_tables(map(change, tables(path)), folder / path.name) for path in paths)
+    with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
+        return sum(pool.map(lambda path: write_tables(map(change, tables(path)), folder / path.name), paths))
 
 
 def part_name(number: int) -> str:

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from tasks.dataset import part_paths, tables, write_tables
 Hashes = npt.NDArray[np.uint64]
 ROWS_A_PASS = 2_000_000
 """Ids whose hashes are sorted at once; more rows are more passes, not more memory."""
+ROWS_A_RUN = 2**20
 MEMORY = "384MiB"
 
 
@@ -46,7 +47,7 @@ def hasher() -> Iterator[Callable[[pa.ChunkedArray], Hashes]]:
 def drop_repeated(folder: Path, hashes: list[Path]) -> int:
     """Leaves only the last row of every `id` in a folder of parts; returns how many went. Parts without one keep their bytes.
 
-    hashes: files with the hash of every id in the folder
+    hashes: files with the hash of every id in the folder, in sorted runs
     """
     doubtful = repeated_hashes(hashes)
     if not len(doubtful):
@@ -58,21 +59,34 @@ def drop_repeated(folder: Path, hashes: list[Path]) -> int:
         return sum(without(path, losers(opened, path)) for path in paths)
 
 
+def sort_runs(path: Path) -> None:
+    """Sorts a file of hashes in runs of ROWS_A_RUN: what one pass needs of a run then lies together, and the rest of it is not read."""
+    if path.stat().st_size:  # an empty file cannot be mapped
+        for run in runs(path, "r+"):
+            run.sort()
+
+
+def runs(path: Path, mode: Literal["r", "r+"] = "r") -> list[Hashes]:
+    """The runs of a file."""
+    hashes = np.memmap(path, np.uint64, mode)
+    return [hashes[start : start + ROWS_A_RUN] for start in range(0, len(hashes), ROWS_A_RUN)]
+
+
 def repeated_hashes(files: list[Path]) -> Hashes:
     """The hashes that come more than once, each once; different ids may share one, which is for the ids themselves to tell."""
     rows = sum(path.stat().st_size // 8 for path in files)
     bits = max(0, (rows // ROWS_A_PASS).bit_length())
     found = []
     for number in range(2**bits):
-        mine = np.sort(np.concatenate([np.empty(0, np.uint64), *(chosen(path, bits, number) for path in files)]))
+        mine = np.sort(np.concatenate([run for path in files for run in chosen(path, bits, number)]))
         found.append(np.unique(mine[1:][mine[1:] == mine[:-1]]))
     return np.concatenate(found)
 
 
-def chosen(path: Path, bits: int, number: int) -> Hashes:
-    """A file's hashes whose first bits are `number`."""
-    hashes = np.fromfile(path, np.uint64)
-    return hashes[hashes >> np.uint64(64 - bits) == number] if bits else hashes
+def chosen(path: Path, bits: int, number: int) -> list[Hashes]:
+    """A file's hashes whose first bits are `number`, run by run."""
+    first, last = (np.uint64(edge) for edge in (number << (64 - bits), ((number + 1) << (64 - bits)) - 1))
+    return [np.array(run[np.searchsorted(run, first) : np.searchsorted(run, last, side="right")]) for run in runs(path)]
 
 
 def mark_losers(opened: Any, paths: list[Path]) -> None:

@@ -25,7 +25,7 @@ from tasks import intake as intakes
 from tasks import result as results
 from tasks.dataset import part_name, part_paths, schema_of, stored, tables, write_tables
 from tasks.ingestion import feedback, join, store
-from tasks.ingestion.duplicates import drop_repeated, hasher
+from tasks.ingestion.duplicates import drop_repeated
 from tasks.ingestion.location import name_of
 from tasks.ingestion.normalize import framed, normalized
 from tasks.ingestion.readers import numbered
@@ -187,10 +187,8 @@ def hashes_of(found: list[Kept], late: int, source: Source, folder: Path, spare:
 
 def written_hashes(paths: list[Path], target: Path) -> Path:
     """A file with the hashes of the ids of some parts."""
-    with target.open("wb") as stream, hasher() as hashes:
-        for path in paths:
-            for table in tables(path, ["id"]):
-                stream.write(hashes(table["id"]).tobytes())
+    for _ in store.hashed((table for path in paths for table in tables(path, ["id"])), target):
+        pass
     return target
 
 

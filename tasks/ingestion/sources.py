@@ -13,6 +13,7 @@ from pathlib import Path
 
 from configs.data import Source
 from configs.project import Intake as IntakeSection
+from tasks.ingestion import marks
 from tasks.ingestion.location import name_of
 from tasks.ingestion.readers import Slice, csv, functions, images, jsonl, parquet, sql, synthetic
 from tasks.ingestion.stream import ahead
@@ -65,7 +66,8 @@ def slices(source: Source, intake: IntakeSection, label: str, kept: Path) -> lis
         case "sql":
             return sql.slices(source, kept)
         case reader:
-            return READERS.get(reader, functions.slices)(source)
+            found = READERS.get(reader, functions.slices)(source)
+            return marks.ranges(found, source, kept) if source.watermark else found
 
 
 def checked_range(name: str, value: Sequence[int], rows: int) -> tuple[int, int]:

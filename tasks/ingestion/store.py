@@ -22,7 +22,7 @@ from configs.project import Intake as IntakeSection
 from infra.files import digest, read_json, whole_folder, write_json
 from tasks.dataset import ROWS_A_PART, part_name, write_tables
 from tasks.ingestion.contract import conform
-from tasks.ingestion.duplicates import hasher
+from tasks.ingestion.duplicates import hasher, sort_runs
 from tasks.ingestion.join import Table as JoinTable
 from tasks.ingestion.join import joined
 from tasks.ingestion.location import hidden, place
@@ -131,6 +131,7 @@ def hashed(tables: Iterator[pa.Table], path: Path) -> Iterator[pa.Table]:
             if len(table):
                 stream.write(hashes(table["id"]).tobytes())
             yield table
+    sort_runs(path)
 
 
 def limited(tables: Iterator[pa.Table], most: int) -> Iterator[pa.Table]:
@@ -191,9 +192,9 @@ def unused(folder: Path, days: float) -> list[Path]:
     return found
 
 
-def alone(folders: list[Path]) -> int:
-    """Bytes that would be free without these folders: files that a run's rows share stay on the disk."""
-    parts = [path.stat() for folder in folders for path in folder.rglob("*") if path.is_file()]
+def alone(paths: list[Path]) -> int:
+    """Bytes that would be free without these files and folders: files that a run's rows share stay on the disk."""
+    parts = [file.stat() for path in paths for file in (path, *path.rglob("*")) if file.is_file()]
     return sum(part.st_size for part in parts if part.st_nlink == 1)
 
 

@@ -6,12 +6,11 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from tasks.bins import cell
 from tasks.validation.engine import quoted
 
 SHOWN_CHARACTERS = 60
 """Texts in a version's facts are cut to so many characters (tasks/versioning/statistics.py)."""
-FINE = 0.05
-"""Edges of a histogram are kept with six digits; where that is a larger share of a bin than this, it says nothing."""
 
 
 def distance(connection: duckdb.DuckDBPyConnection, column: str, facts: dict[str, Any], sampled: float) -> float | None:
@@ -21,7 +20,7 @@ def distance(connection: duckdb.DuckDBPyConnection, column: str, facts: dict[str
     of n and m rows in k cells have a divergence of (k - 1) / 8 * (1/n + 1/m) in the mean, from the chi-square statistic's.
     sampled: share of the version's rows that its facts are about
     """
-    counted = numbers(connection, column, facts) if "histogram" in facts else texts(connection, column, facts, sampled)
+    counted = numbers(connection, column, facts) if "cells" in facts else texts(connection, column, facts, sampled)
     if counted is None:
         return None
     before, now = counted
@@ -38,19 +37,19 @@ def divergence(one: np.ndarray, other: np.ndarray) -> float:
     return float(sum(part.sum() for part in parts) / 2)
 
 
-def numbers(connection: duckdb.DuckDBPyConnection, column: str, facts: dict[str, Any]) -> tuple[np.ndarray, np.ndarray] | None:
-    """Rows in the bins of the version's histogram, below it, above it and missing: [bins + 3] of the version, and now."""
-    low, high, bins = facts["histogram"]["low"], facts["histogram"]["high"], len(facts["histogram"]["rows"])
-    width, blur = (high - low) / bins or 1.0, 1e-5 * max(abs(low), abs(high))
-    if blur > FINE * width and high > low:
-        return None
-    value = f"{quoted(column)}::DOUBLE"
-    bin_ = f"least({bins - 1}, greatest(0, floor((v - {low!r}) / {width!r})))::INT"
-    cell = f"CASE WHEN v IS NULL OR NOT isfinite(v) THEN {bins + 2} WHEN v < {low - blur!r} THEN {bins} WHEN v > {high + blur!r} THEN {bins + 1} ELSE {bin_} END"  # noqa: E501
-    found = dict(connection.execute(f"SELECT {cell} AS cell, count(*) FROM (SELECT {value} AS v FROM rows) GROUP BY 1").fetchall())  # noqa: S608
-    binned = np.array(facts["histogram"]["rows"], float)
-    missing = binned.sum() * facts["missing"] / max(1, facts["count"])
-    return np.array([*binned, 0.0, 0.0, missing]), np.array([found.get(number, 0) for number in range(bins + 3)], float)
+def numbers(connection: duckdb.DuckDBPyConnection, column: str, facts: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Rows in the cells between the version's quantiles, and missing: [edges + 2] of the version, and now.
+
+    Cells of equal shares tell where most values are, however far away a few others lie.
+    """
+    edges, rows = facts["cells"]["edges"], facts["cells"]["rows"]
+    place = f"CASE WHEN isfinite(v) THEN {cell('v', edges)} ELSE {len(rows)} END"
+    moments = facts["type"].startswith(("TIMESTAMP", "DATE"))
+    value = f"epoch({quoted(column)}::TIMESTAMP)" if moments else f"{quoted(column)}::DOUBLE"
+    asked = f"SELECT {place} AS cell, count(*) FROM (SELECT {value} AS v FROM rows) GROUP BY 1"  # noqa: S608
+    found = dict(connection.execute(asked).fetchall())
+    missing = sum(rows) * facts["missing"] / max(1, facts["count"])
+    return np.array([*rows, missing], float), np.array([found.get(number, 0) for number in range(len(rows) + 1)], float)
 
 
 def texts(

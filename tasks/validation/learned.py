@@ -60,7 +60,10 @@ def expectation(rule: str, column: str, severity: Any = "quarantine", **kwargs: 
 
 
 def missing_rules(profile: Profile) -> Iterator[Expectation]:
-    """Whether values may be missing: never where none is in both halves; otherwise not many more than now."""
+    """Whether values may be missing: never where none is in both halves; otherwise not many more than now.
+
+    Where all are, the first values that come are told of.
+    """
     rows, missing = profile.rows, profile.missing
     if not missing:
         yield expectation("values_to_not_be_null", profile.name)
@@ -68,6 +71,8 @@ def missing_rules(profile: Profile) -> Iterator[Expectation]:
         most = 1 - min(1.0, MISSING_MARGIN * missing / rows + 0.01)
         if most > 0:
             yield expectation("values_to_not_be_null", profile.name, "warn", mostly=math.floor(most * 1000) / 1000)
+    else:
+        yield expectation("null", profile.name, "warn")
 
 
 def is_key(profile: Profile) -> bool:

@@ -123,7 +123,7 @@ def kinds(connection: duckdb.DuckDBPyConnection, ignore: Sequence[str]) -> dict[
 
 def kind_of(found: str) -> str:
     """A DuckDB type as the contract calls it; empty for one that has no single values."""
-    if found == "VARCHAR":
+    if found in ("VARCHAR", '"NULL"'):
         return "text"
     if found.startswith(NUMBERS) and "[" not in found:
         return "number" if found.startswith(("FLOAT", "DOUBLE", "DECIMAL")) else "integer"

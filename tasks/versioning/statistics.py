@@ -9,6 +9,8 @@ from typing import Any
 
 import duckdb
 
+from tasks.bins import cell
+
 MEMORY = "1GB"
 SAMPLE_ROWS = 200_000
 """Quantiles, histograms and the most frequent values are those of about so many rows, chosen by a hash of their ids."""
@@ -20,6 +22,7 @@ MOST_CLASSES = 100
 NAMES_OF_ROWS = ("id", "origin_line")
 """Columns whose values differ in every row."""
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+SHARES = tuple(number / BINS for number in range(1, BINS + 1))
 
 
 def statistics(parts: Sequence[Path], label: str) -> dict[str, Any]:
@@ -60,21 +63,26 @@ def column(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> dict[
 
 
 def drawn(connection: duckdb.DuckDBPyConnection, number: str) -> dict[str, Any]:
-    """Quantiles, and a histogram: the edges of BINS even bins and the rows in each; of the sample. Nothing where no value is finite."""
+    """Of the sample: quantiles, a histogram (BINS even bins), and cells (tasks/bins.py). Nothing where no value is finite."""
     finite = f"SELECT {number} AS value FROM sample WHERE isfinite({number})"
-    shares = list(QUANTILES)
-    quantiles, low, high = connection.execute(f"SELECT quantile_disc(value, {shares}), min(value), max(value) FROM ({finite})").fetchall()[
-        0
-    ]
+    found, low, high = connection.execute(f"SELECT quantile_disc(value, {[*SHARES]}), min(value), max(value) FROM ({finite})").fetchall()[0]
     if low is None:
         return {}
+    quantiles = dict(zip(SHARES, map(rounded, found), strict=True))
     width = (high - low) / BINS or 1.0
-    counted = f"SELECT least({BINS - 1}, floor((value - {low!r}) / {width!r}))::INT, count(*) FROM ({finite}) GROUP BY 1"
-    bins = dict(connection.execute(counted).fetchall())
+    bins = counted(connection, f"least({BINS - 1}, floor((value - {low!r}) / {width!r}))::INT", finite)
+    edges = [edge for edge in (rounded(low), *dict.fromkeys(quantiles.values())) if edge is not None]
+    cells = counted(connection, cell("value", edges), finite)
     return {
-        "quantiles": dict(zip(map(str, QUANTILES), map(rounded, quantiles), strict=True)),
-        "histogram": {"low": rounded(low), "high": rounded(high), "rows": [bins.get(number, 0) for number in range(BINS)]},
+        "quantiles": {str(share): quantiles[share] for share in QUANTILES},
+        "histogram": {"low": rounded(low), "high": rounded(high), "rows": [bins.get(place, 0) for place in range(BINS)]},
+        "cells": {"edges": edges, "rows": [cells.get(place, 0) for place in range(len(edges) + 1)]},
     }
+
+
+def counted(connection: duckdb.DuckDBPyConnection, place: str, values: str) -> dict[int, int]:
+    """Rows of each place that an expression puts values in."""
+    return dict(connection.execute(f"SELECT {place}, count(*) FROM ({values}) GROUP BY 1").fetchall())
 
 
 def top(connection: duckdb.DuckDBPyConnection, asked: str) -> list[list[Any]]:

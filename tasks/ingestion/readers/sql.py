@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from configs.data import Source, Sql
 from infra.files import read_json, write_json
 from tasks.ingestion.location import expanded, expanded_value, hidden, name_of, place
+from tasks.ingestion.marks import ledger, restored, written
 from tasks.ingestion.readers import ChangedError, Slice, counted
 
 ROWS_A_FETCH = 10_000
@@ -28,8 +29,8 @@ def slices(source: Source, kept: Path) -> list[Slice]:
     """A slice a range. Raises ValueError naming the source without its password where the database does not answer or has no such rows."""
     sql, origin = form(source), table_name(source)
     if source.watermark:
-        ranges = ledger(source, kept)
-        return [Slice(origin, [source.watermark, *map(str, each)], partial(read, source, each, None)) for each in ranges]
+        path = ledger(source, kept)
+        return [Slice(origin, [path.name, *map(str, each)], partial(read, source, each, None)) for each in grown(path, source)]
     with connection(source) as connected:
         ranges = pieces(connected, source, sql)
         digests = [digest(fetched(connected, source, each)) for each in ranges]
@@ -94,31 +95,16 @@ def pieces(connected: sa.Connection, source: Source, sql: Sql) -> list[Range]:
     return [(edges[number], edges[number + 1], False) for number in range(len(edges) - 1)]
 
 
-def ledger(source: Source, kept: Path) -> list[Range]:
-    """The ranges of the watermark that runs have seen, with one more where rows came since. The list only grows."""
-    identity = [source.reader, source.path, form(source).model_dump(), source.watermark]
-    path = kept / f"watermark-{hashlib.sha256(repr(identity).encode()).hexdigest()[:24]}.json"
+def grown(path: Path, source: Source) -> list[Range]:
+    """The ranges of the watermark that runs have seen, with one more where rows came since. The list `path` only grows."""
     with connection(source) as connected:
         _, newest = limits_of(connected, source, str(source.watermark))
     seen = read_json(path) if path.exists() else []
     marks = [restored(mark) for mark in seen]
     if newest is not None and (not marks or newest > marks[-1]):
         marks.append(newest)
-        write_json(path, [*seen, [type(newest).__name__, str(newest)]])
+        write_json(path, [*seen, written(newest)])
     return [(low, high, False) for low, high in zip([None, *marks], marks, strict=False)]
-
-
-def restored(mark: list[str]) -> Any:
-    """A watermark as it was. Raises ValueError for a column type that cannot be one."""
-    from datetime import date, datetime
-    from decimal import Decimal
-
-    kinds: dict[str, Any] = {
-        "int": int, "float": float, "str": str, "Decimal": Decimal, "datetime": datetime.fromisoformat, "date": date.fromisoformat,
-    }  # fmt: skip
-    if mark[0] not in kinds:
-        raise ValueError(f"watermark {mark[1]!r}: is {mark[0]}; want a number, text or time column in source.watermark")
-    return kinds[mark[0]](mark[1])
 
 
 def fetched(connected: sa.Connection, source: Source, piece: Range) -> Iterator[tuple[list[str], list[tuple[Any, ...]]]]:

@@ -7,6 +7,7 @@ import threading
 import time
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
@@ -139,6 +140,49 @@ def test_a_watermark_adds_ranges_that_never_change(run, tmp_path):
     assert frame[["id", "height"]].values.tolist() == [["2", 2], ["1", 9]]
     old, _, _ = run(source, found=found, name="old")
     assert old.rows.digest == first.rows.digest
+
+
+@pytest.fixture
+def dump(tmp_path):
+    """A file of each kind that is written anew as a whole, with the time of change of each row."""
+
+    def write(kind, rows, name="dump"):
+        frame = pd.DataFrame(rows, columns=["id", "height", "kind", "changed"])
+        path = tmp_path / "data" / f"{name}.{kind}"
+        path.parent.mkdir(exist_ok=True)
+        match kind:
+            case "csv":
+                frame.to_csv(path, index=False)
+            case "jsonl":
+                frame.to_json(path, orient="records", lines=True)
+            case "parquet":
+                frame.to_parquet(path, index=False)
+        types = {"id": "text", "height": "number", "kind": "text", "changed": "integer"}
+        columns = {name: Column(type=kind) for name, kind in types.items()} if kind == "csv" else {}
+        return Source(reader=kind, path=str(tmp_path / "data" / f"*.{kind}"), watermark="changed", columns=columns)
+
+    return write
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_of_a_file_that_is_written_anew_only_rows_above_its_watermark_are_new(run, dump, tmp_path, kind):
+    first, _, found = run(dump(kind, [(1, 1, "cat", 9), (2, 2, "dog", 10)]))
+    same, _, _ = run(dump(kind, [(1, 5, "dog", 9), (2, 2, "dog", 10)]), name="same")
+    more, frame, _ = run(dump(kind, [(1, 5, "dog", 9), (2, 2, "dog", 10), (2, 7, "cat", 30), (3, 3, "cat", None)]), name="more")
+    assert (first.read, same.read, more.read) == (1, 0, 1)
+    assert (same.rows.digest, more.duplicates) == (first.rows.digest, 1)
+    assert frame[["id", "height"]].values.tolist() == [["1", 1], ["2", 7]]
+    late, frame, _ = run(dump(kind, [(1, 4, "cat", 3), (4, 4, "cat", 4)], name="a"), name="late")
+    assert (late.read, late.duplicates) == (1, 2)
+    assert frame[["id", "height"]].values.tolist() == [["4", 4], ["1", 1], ["2", 7]]
+    old, _, _ = run(dump(kind, [(2, 8, "cat", 40)]), found=found, name="old")
+    assert old.rows.digest == first.rows.digest
+
+
+def test_a_watermark_that_is_no_column_is_named(run, dump):
+    source = dump("jsonl", [(1, 1, "cat", 9)]).model_copy(update={"watermark": "when"})
+    with pytest.raises(ValueError, match=r"no column 'when' \(source.watermark\) \(it has id, height"):
+        run(source)
 
 
 def test_a_source_that_fails_half_way_leaves_nothing_visible(run, files, tmp_path):

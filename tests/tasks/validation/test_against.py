@@ -1,8 +1,10 @@
 """Rules across versions: a real version, and rows that come after it."""
 
 import datetime as dt
+import math
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,9 +14,11 @@ from infra.files import digest, whole_folder
 from tasks.dataset import part_paths, stored, write
 from tasks.records import LabelReport, Precedents, RawRows
 from tasks.validation.against import too_old
+from tasks.validation.distance import distance
 from tasks.validation.task import description
 from tasks.validation.validate import validate
 from tasks.versioning.repository import Repository
+from tasks.versioning.statistics import statistics
 from tasks.versioning.version import make_version
 from tasks.versions import last_version
 
@@ -142,6 +146,41 @@ def test_a_change_of_unit_and_missing_values_are_far(check):
     empty = rides(2000).astype({"x": "float64"})
     empty.loc[::2, "x"] = np.nan
     assert far(check, empty, "x")[0] is False
+
+
+@pytest.fixture
+def apart(tmp_path):
+    """The distance of values from those of a version."""
+
+    def measured(before, now):
+        write([pd.DataFrame({"id": [f"r{n}" for n in range(len(before))], "x": before, "split": "train"})], tmp_path)
+        facts = statistics(part_paths(tmp_path), "label")["columns"]["x"]
+        with duckdb.connect() as connection:
+            connection.register("rows", pd.DataFrame({"x": now}))
+            return distance(connection, "x", facts, 1.0)
+
+    return measured
+
+
+def test_a_far_outlier_does_not_hide_where_the_others_went(apart):
+    normal = np.random.default_rng(0).normal(10, 2, 2000)
+    far = np.append(normal, [1e12, -1e12])
+    assert apart(far, far) == 0
+    assert apart(far, far + 2) == pytest.approx(0.33, abs=0.05)
+    assert apart(far, normal) < 0.05
+
+
+def test_the_least_and_the_only_value_are_told_from_those_below(apart):
+    assert apart([0, 1] * 500, [-999, 1] * 500) == pytest.approx(math.sqrt(math.log(2) / 2), abs=0.01)
+    assert apart([5] * 1000, [5] * 1000) == 0
+    assert apart([5] * 1000, [4] * 1000) > 0.8
+    assert apart([5] * 1000, [6] * 1000) > 0.8
+
+
+def test_moments_are_compared_by_their_distribution(apart):
+    moments = WHEN + pd.to_timedelta(range(1000), unit="min")
+    assert apart(moments, moments) == 0
+    assert apart(moments, moments + pd.Timedelta(days=1)) > 0.8
 
 
 def test_chance_alone_is_no_distance_however_few_rows_there_are(check):

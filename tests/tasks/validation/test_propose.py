@@ -166,3 +166,13 @@ def test_wrong_cells_of_real_data_are_found(name, swap):
     if not (folder := dirty["DATA"] / "tabular" / name).exists():
         pytest.skip(f"no {folder}; set GYRE_DATA")
     assert dirty["measured"](folder, argparse.Namespace(swap=swap, contiguous=False, verbose=False))["f1"] > 0.9
+
+
+@pytest.mark.parametrize(
+    "empty", [pa.nulls(400), pa.nulls(400, pa.string()), pa.nulls(400, pa.float64())], ids=["no type", "text", "number"]
+)
+def test_of_a_column_without_a_value_people_are_told_when_it_gets_some(empty):
+    table = pa.Table.from_pandas(good(), preserve_index=False).append_column("fee", empty)
+    assert [(rule.type, rule.severity) for rule in propose(table) if rule.kwargs.get("column") == "fee"] == [
+        ("expect_column_values_to_be_null", "warn")
+    ]

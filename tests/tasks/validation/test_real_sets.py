@@ -73,3 +73,10 @@ def test_the_taxis_column_without_a_value_is_named(tabular, check):
     ]
     broken, aside = check(rows.assign(id=[f"t{n}" for n in range(len(rows))]), given)
     assert (broken, aside) == ({"expect_column_values_to_not_be_null(ehail_fee)": "6500 of 6500 rows"}, {})
+
+
+def test_the_taxis_column_that_begins_to_be_used_is_named(tabular, check):
+    rows = pd.read_csv(tabular / "nyc_taxis_raw.csv")
+    proposed = [rule for rule in propose(rows) if rule.kwargs.get("column") == "ehail_fee"]
+    broken, aside = check(rows.assign(id=[f"t{n}" for n in range(len(rows))], ehail_fee=0.5), proposed)
+    assert (broken, aside) == ({"expect_column_values_to_be_null(ehail_fee)": "6500 of 6500 rows, such as 0.5, 0.5, 0.5"}, {})

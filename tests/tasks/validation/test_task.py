@@ -1,13 +1,18 @@
 """The stage as a flow runs it, on a real Prefect server: a decision, and only a decision, has the rows validated again."""
 
+import os
+from pathlib import Path
+
 import pandas as pd
 import pytest
 from prefect import flow
+from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 from prefect.testing.utilities import prefect_test_harness
 
 from configs.data import Expectation, Validation
 from configs.project import ClassificationResult, Labeling
 from tasks.dataset import read, stored, write
+from tasks.leftovers import clear
 from tasks.records import RawRows
 from tasks.stage import StoppedError
 from tasks.validation.review import fix, overview, release, undo
@@ -55,10 +60,16 @@ def test_a_decision_and_only_a_decision_has_the_rows_validated_again(run):
     assert [row["id"] for row in overview(quarantine_of("riders"), None, 20)["rows"]] == ["r8", "r9"]
 
 
-def test_a_run_that_stopped_keeps_its_quarantine_and_goes_on_when_its_rows_are_decided_on(run):
+def test_a_run_that_stopped_goes_on_when_its_rows_are_decided_on_and_is_made_again_once_it_was_cleared(run):
     stopped = run(0.1).result(raise_on_failure=False)
     assert isinstance(stopped, StoppedError)
     assert str(stopped) == "2 of 10 rows quarantined (20.0%); validation.max_quarantined is 10.0%"
     fix(quarantine_of("riders"), "r8", {"age": "35"}, "a digit too many")
     report = run(0.1).result()
     assert (report.quarantined, report.decided, read(report, ["age"])["age"].max()) == (1, 1, 35.0)
+    outcome, results = Path(report.uri).parent, Path(PREFECT_LOCAL_STORAGE_PATH.value())
+    os.utime(outcome, (0, 0))
+    assert (run(0.1).name, outcome.stat().st_mtime > 0) == ("Cached", True), "one that is asked for is in use"
+    clear([outcome], results)
+    again = run(0.1)
+    assert (again.name, again.result()) == ("Completed", report)

@@ -120,6 +120,13 @@ def test_a_reader_gives_functions_frames_or_arrow_tables(reader, tables):
     assert [table["id"].to_pylist() for table in tables(reader(code))] == [["a"], ["a"], ["b"]]
 
 
+def test_of_a_reader_that_changed_only_rows_above_its_watermark_are_new(reader, tables):
+    code = "import pyarrow\ndef rows(): return [pyarrow.table({{'id': {}, 'day': {}}})]\n"
+    for ids, days in (("['a', 'b']", "[1, 2]"), ("['x', 'b', 'c']", "[1, 2, 3]")):
+        found = tables(reader(code.format(ids, days)).model_copy(update={"watermark": "day"}))
+    assert [table["id"].to_pylist() for table in found] == [["x", "b"], ["c"]], "the first range is as it was read where it was kept"
+
+
 def test_an_option_that_the_reader_does_not_take_is_named(reader, tables):
     with pytest.raises(ValueError, match=r"source users_reader:rows: got an unexpected keyword argument 'm'; source.options may have n$"):
         tables(reader("def rows(n=1): return []\n", m=1))
