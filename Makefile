@@ -22,7 +22,7 @@ lint: setup ## check style, types and the floors
 	$(VENV)/lint-imports
 
 test: lint ## every check: lint, then the tests, real servers included
-	$(VENV)/pytest
+	$(VENV)/pytest -n 2 --no-loadscope-reorder
 
 demo: setup ## watch the loop turn on handwritten digits
 	@$(VENV)/gyre demo

@@ -129,7 +129,10 @@ class Training(Section):
     """How a network is trained."""
 
     network: ImportPath | None = None
-    """The user's own network, called with (shape of one preprocessed row, outputs); none: the intake's default."""
+    """The user's own network, called with (shape of one preprocessed row, outputs); timm:<model>, such as timm:resnet18, or
+    transformers:<configuration>, such as transformers:DistilBertConfig, where these are installed; none: the intake's default."""
+    network_options: dict[str, Any] = {}
+    """Keyword arguments of the network, such as {dim: 64, n_layers: 2}."""
     start: str | None = Field(default=None, pattern=r"^[^/\s]+/([1-9]\d*|champion)$")
     """Registered model to start from, such as digits/2, or digits/champion for the one that serves (from nothing, as long as none does):
     its layers are kept. Its rows must be the same kind as this project's; for other classes the last layer is new."""

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from configs.project import Training
 from infra.files import read_json, verified, whole_folder, write_json
-from infra.imports import resolve
 from tasks.intake import Encoder, Intake
+from tasks.network import build
 from tasks.records import Stored
 from tasks.result import Result
 
@@ -25,7 +25,7 @@ class Model(nn.Module):
         self.encoder = encoder
         self.preprocessing = intake.preprocessing(encoder)
         shape, outputs = self.preprocessing.shape, result.outputs
-        self.network: nn.Module = resolve(training.network)(shape, outputs) if training.network else intake.network(encoder, shape, outputs)
+        self.network = build(training, intake, encoder, shape, outputs)
         self.postprocessing = result.postprocessing()
 
     def outputs(self, encoded: Tensor) -> Tensor:

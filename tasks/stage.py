@@ -30,7 +30,7 @@ logging.getLogger("gyre").setLevel(logging.INFO)
 
 P = ParamSpec("P")
 R = TypeVar("R")
-SHARED = ("dataset.py", "graph.py", "interval.py", "model.py", "prediction_log.py", "intake", "result")
+SHARED = ("dataset.py", "graph.py", "interval.py", "model.py", "network.py", "prediction_log.py", "intake", "result")
 """Code outside a stage's folder that its outcome may depend on."""
 USER_CODE = re.compile(rb'"([A-Za-z_][\w.]*):[A-Za-z_]\w*"')
 """An import path in a section: a network, reader, intake or result of the user's own."""

@@ -6,15 +6,18 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from infra.services.processes import mark
 from infra.services.store import make_store
 from infra.settings import Settings
 
 GRACE_S = 10
+INTEGRATION = "tests/integration/"
 # pytest's closing line stays the last: DuckDB's binding counts its references on stderr when Python ends.
 atexit.register(lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 2))
 # These live as long as the Python process that uses multiprocessing, and end with it.
@@ -110,6 +113,22 @@ def told(processes: Iterator[psutil.Process] | list[psutil.Process]) -> list[str
     return lines
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The installation of tests/integration runs until the session ends; the other tests are not to share the machine with it."""
-    items.sort(key=lambda item: "integration" in item.path.parts)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """One of the processes that share the tests (make test) begins with tests/integration, whose one installation runs to the end.
+
+    A single process runs them last, so that the others do not share the machine with it.
+    """
+    items.sort(key=lambda item: "integration" in item.path.parts, reverse=hasattr(config, "workerinput"))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Processes share the tests by file; those of tests/integration stay together."""
+    return ByFile(config, log)
+
+
+class ByFile(LoadScopeScheduling):
+    """See above."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return INTEGRATION if file.startswith(INTEGRATION) else file

@@ -42,11 +42,20 @@ class BatchNorm(_BatchNorm):
         super().__init__(layer.num_features, layer.eps, layer.momentum, layer.affine, layer.track_running_stats)
         self.load_state_dict(layer.state_dict())
         self.total, self.batch = strategy.sum, batch
+        # timm's layers go on with these.
+        self.drop, self.act = (getattr(layer, name, nn.Identity()) for name in ("drop", "act"))
 
     def forward(self, rows: Tensor) -> Tensor:
         """[batch, channels, ...] -> the same, normalised by channel."""
-        if not self.training and self.running_mean is not None:
-            return nn.functional.batch_norm(rows, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        outputs: Tensor = self.act(self.drop(self.normal(rows)))
+        return outputs
+
+    def normal(self, rows: Tensor) -> Tensor:
+        """The rows normalised."""
+        if not self.training:
+            # Without running statistics by those of this batch, as torch does: ranks may have different numbers of batches to validate.
+            own = self.running_mean is None
+            return nn.functional.batch_norm(rows, self.running_mean, self.running_var, self.weight, self.bias, training=own, eps=self.eps)
         mean, variance, count = self.moments(rows)
         self.remember(mean.detach(), variance.detach(), count)
         shape = (1, -1, *(1,) * (rows.dim() - 2))
@@ -77,10 +86,17 @@ class BatchNorm(_BatchNorm):
 
 
 def synchronize(network: nn.Module, strategy: Strategy) -> Batch:
-    """Replaces the network's batch normalisation, in place; names in its state stay. What it returns says whether rows count."""
+    """Replaces the network's batch normalisation, in place; names in its state stay. What it returns says whether rows count.
+
+    Raises ValueError for a layer that does something else besides.
+    """
     batch = Batch()
     for parent in list(network.modules()):
         for name, layer in list(parent.named_children()):
             if isinstance(layer, _BatchNorm) and not isinstance(layer, BatchNorm):
+                if not type(layer).__module__.startswith(("torch.nn.", "timm.")):
+                    raise ValueError(
+                        f"training.network: {type(layer).__name__} normalises in a way of its own; take strategy single for it"
+                    )
                 setattr(parent, name, BatchNorm(layer, strategy, batch).to(next(layer.buffers(), torch.empty(0)).device))
     return batch

@@ -1,5 +1,6 @@
 """The training's run in MLflow: parameters, curves, metrics, pictures and the checkpoint."""
 
+import json
 import logging
 import subprocess
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tasks.records import DatasetVersion
 from tasks.training.plan import Plan
 
 log = logging.getLogger("gyre.training")
@@ -83,7 +85,19 @@ def start(uri: str, artifacts: Path, plan: Plan, outcome: str) -> tuple[Any, Any
     run = client.create_run(experiment, tags={OUTCOME: outcome, "mlflow.source.name": "gyre"}, run_name=f"{plan.dataset.tag} training")
     tags = [RunTag("mlflow.source.git.commit", commit)] if (commit := code_version()) else []
     client.log_batch(run.info.run_id, params=[Param(name, str(value)) for name, value in parameters(plan).items()], tags=tags)
+    client.log_inputs(run.info.run_id, [read_by(plan.dataset)])
     return client, run
+
+
+def read_by(dataset: DatasetVersion) -> Any:
+    """The version of the rows as MLflow lists it among what a run read."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    source = json.dumps({"uri": dataset.uri, "commit": dataset.commit, "digest": dataset.digest})
+    profile = json.dumps({"num_rows": dataset.rows, **dataset.splits})
+    # MLflow keeps 36 characters of a digest.
+    named = Dataset(dataset.tag, dataset.digest[:36], "dvc", source, profile=profile)
+    return DatasetInput(named, [InputTag("mlflow.data.context", "training")])
 
 
 def parameters(plan: Plan) -> dict[str, Any]:

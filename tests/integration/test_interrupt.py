@@ -1,4 +1,7 @@
-"""Ctrl-C in the demo, early and in the middle of a training: it stops soon, and no process is left."""
+"""Ctrl-C in the demo, early and while its Dask workers are at work: it stops soon, and no process is left.
+
+That no rank outlives its driver is asked in tests/infra/horovod/test_ranks.py.
+"""
 
 import os
 import signal
@@ -14,7 +17,7 @@ def command_lines(home):
     return [" ".join(process.cmdline()) for process in processes_of(home)]
 
 
-@pytest.mark.parametrize("moment", ["supervisord", "infra.horovod.forkserver"])
+@pytest.mark.parametrize("moment", ["supervisord", "multiprocessing.spawn"])
 def test_ctrl_c_in_the_demo_leaves_no_process(tmp_path, moment):
     names = ("GYRE_PREFECT_PORT", "GYRE_MLFLOW_PORT", "GYRE_SERVER_PORT", "GYRE_REPORTS_PORT")
     ports = {name: str(port) for name, port in zip(names, free_ports(4), strict=True)}

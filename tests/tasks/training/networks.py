@@ -51,6 +51,13 @@ class Convolutions(nn.Sequential):
         )
 
 
+class Embedded(nn.Sequential):
+    """Token ids, summed; asks for the number of ids, and for a width."""
+
+    def __init__(self, row_shape, outputs, vocabulary, width=8):
+        super().__init__(nn.EmbeddingBag(vocabulary, width, mode="sum"), nn.Linear(width, outputs))
+
+
 class Layers(nn.Sequential):
     """Nothing but linear layers."""
 

@@ -46,6 +46,8 @@ def test_a_run_has_parameters_curves_metrics_and_artifacts(track, client, tmp_pa
     assert {"ranks": "2", "seed": "7", "dataset_tag": "digits/v1", "dataset_digest": dataset.digest}.items() <= run.data.params.items()
     assert [(point.step, point.value) for point in client.get_metric_history(tracker.run_id, "loss")] == [(1, 1.0), (2, 0.5)]
     assert run.data.metrics["test_accuracy"] == 0.98
+    (read,) = run.inputs.dataset_inputs
+    assert (read.dataset.name, read.dataset.digest) == ("digits/v1", dataset.digest[:36])
     assert run.data.metrics["system/rank_1/process_memory_megabytes"] == 512.0
     kept = Path(run.info.artifact_uri.removeprefix("file://"))
     assert {path.relative_to(kept).as_posix() for path in kept.rglob("*.*")} == {"curves.png", "checkpoint/model.safetensors"}

@@ -1,9 +1,11 @@
 """Sources on real servers: PostgreSQL, S3 and HTTP processes."""
 
+import itertools
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from datetime import datetime
@@ -73,7 +75,7 @@ def database(process, tmp_path_factory):
         if not shutil.which("runuser"):
             pytest.skip("PostgreSQL does not run as root, and runuser is not installed")
         user = ["runuser", "-u", "nobody", "--"]
-        for parent in (folder, *folder.parents[:2]):
+        for parent in itertools.takewhile(lambda each: each != Path(tempfile.gettempdir()), (folder, *folder.parents)):
             parent.chmod(0o755)
         shutil.chown(folder, "nobody")
     (folder.parent / "password").write_text(SECRET)
