@@ -128,3 +128,6 @@ def restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor], groups: 
             state.setdefault(int(number), {})[name] = tensor
     with torch.no_grad():
         optimizer.load_state_dict({"state": state, "param_groups": groups})
+        for parameter, values in optimizer.state.items():
+            # In memory as the parameter, or a fused step would pair the numbers wrongly.
+            values |= {name: torch.empty_like(parameter).copy_(value) for name, value in values.items() if value.shape == parameter.shape}

@@ -127,7 +127,11 @@ class Horovod(Single):
 
     def align(self, tensors: dict[str, Tensor]) -> None:
         """Broadcast, in one go."""
-        self.hvd.broadcast_parameters(tensors, root_rank=0)
+        whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        self.hvd.broadcast_parameters(whole, root_rank=0)
+        with torch.no_grad():
+            for name, tensor in tensors.items():
+                tensor.copy_(whole[name])
 
     def averaging(self, model: nn.Module, training: Training) -> None:
         """Gradients go into buckets."""
@@ -173,7 +177,9 @@ class Distributed(Single):
         """Broadcast, one after the other."""
         with torch.no_grad():
             for tensor in tensors.values():
-                self.distributed.broadcast(tensor, src=0)
+                whole = tensor.contiguous()
+                self.distributed.broadcast(whole, src=0)
+                tensor.copy_(whole)
 
     def sum(self, tensor: Tensor) -> Tensor:
         """Allreduce."""
@@ -222,6 +228,9 @@ class Fsdp(Distributed):
         from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
         mesh = init_device_mesh(self.device.type, (self.size,))
+        for parameter in model.parameters():
+            # It takes no other order in memory.
+            parameter.data = parameter.data.contiguous()
         for layer in [each for each in model.modules() if each is not model]:
             if next(layer.parameters(recurse=False), None) is not None:
                 fully_shard(layer, mesh=mesh)

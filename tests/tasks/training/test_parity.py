@@ -23,7 +23,7 @@ from tasks.training.train import train_on_ranks
 sys.path.append(str(Path(__file__).parent))
 from kinds import KINDS
 
-NETWORKS = {"layers": {"network": "networks:Layers"}, "convolutions": {"network": "networks:Convolutions"}}
+NETWORKS = {"layers": {"network": "networks:Layers"}, "convolutions": {"network": "networks:Convolutions"}, "default": {}}
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_other_strategies_reach_them_too(client, made, strategy):
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 def test_pieces_of_a_share_change_nothing(client, made, strategy):
-    one, two = made("layers", "one"), made("layers", "two", ranks=2, strategy=strategy, accumulate=2)
+    one, two = made("default", "one"), made("default", "two", ranks=2, strategy=strategy, accumulate=2)
     fit(one, Single(), lambda _: None)
     train_on_ranks(client, two, lambda _: None)
     assert difference(one, two) < 1e-5
