@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -111,7 +112,7 @@ def rows(
     """
     from tasks import intake as intakes
 
-    built, waiting = intakes.build(intake), []
+    built, waiting, pixels = intakes.build(intake), [], []
     with tempfile.TemporaryDirectory() as folder:
         for name, data in images:
             if labels is not None and (key := key_of(name, labels)) is None:
@@ -121,12 +122,19 @@ def rows(
             facts = {"file": name} | facts
             if source.key == "id":
                 facts.setdefault("id", name)
-            waiting.append(facts | built.frame(decoded(name, data, built, source.limits, Path(folder))).iloc[0].to_dict())
+            waiting.append(facts)
+            pixels.append(decoded(name, data, built, source.limits, Path(folder)))
             if len(waiting) == IMAGES_A_TABLE:
-                yield pa.Table.from_pandas(pd.DataFrame(waiting), preserve_index=False).replace_schema_metadata(None)
-                waiting = []
+                yield joined(waiting, built.frame(np.concatenate(pixels)))
+                waiting, pixels = [], []
     if waiting:
-        yield pa.Table.from_pandas(pd.DataFrame(waiting), preserve_index=False).replace_schema_metadata(None)
+        yield joined(waiting, built.frame(np.concatenate(pixels)))
+
+
+def joined(facts: list[dict[str, Any]], images: pd.DataFrame) -> pa.Table:
+    """What is known of some images beside their columns, which win where both have a name."""
+    frame = pd.DataFrame(facts).assign(**{str(name): images[name].to_list() for name in images})
+    return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
 
 
 def key_of(name: str, labels: pd.DataFrame) -> str | None:
