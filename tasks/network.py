@@ -17,12 +17,9 @@ def build(training: Training, intake: Intake, encoder: Encoder, shape: tuple[int
     """An untrained network for preprocessed rows of that shape. Raises ValueError for a network that takes other rows or options."""
     if training.network is None:
         return intake.network(encoder, shape, outputs)
-    library, _, name = training.network.partition(":")
-    own = {"timm": of_timm, "transformers": of_transformers}.get(library, by_import_path)
+    made_by = {"timm": of_timm, "transformers": of_transformers}.get(training.network.partition(":")[0], by_import_path)
     try:
-        return own(
-            name if library in ("timm", "transformers") else training.network, encoder, shape, outputs, dict(training.network_options)
-        )
+        return made_by(training.network, encoder, shape, outputs, training.network_options)
     except (TypeError, RuntimeError) as error:
         raise ValueError(
             f"training.network {training.network} with training.network_options {training.network_options}: {error}"
@@ -38,17 +35,17 @@ def by_import_path(path: str, encoder: Encoder, shape: tuple[int, ...], outputs:
     return network
 
 
-def of_timm(name: str, _: Encoder, shape: tuple[int, ...], outputs: int, options: dict[str, Any]) -> nn.Module:
+def of_timm(path: str, _: Encoder, shape: tuple[int, ...], outputs: int, options: dict[str, Any]) -> nn.Module:
     """An image network of timm, such as timm:resnet18; timm.list_models() has the names."""
     if len(shape) != 3:
-        raise ValueError(f"training.network timm:{name}: takes images; the intake gives rows of shape {shape}")
+        raise ValueError(f"training.network {path}: takes images; the intake gives rows of shape {shape}")
+    name = path.partition(":")[2]
     network: nn.Module = resolve("timm:create_model")(name, pretrained=False, in_chans=shape[0], num_classes=outputs, **options)
     return network
 
 
-def of_transformers(name: str, encoder: Encoder, shape: tuple[int, ...], outputs: int, options: dict[str, Any]) -> nn.Module:
+def of_transformers(path: str, encoder: Encoder, shape: tuple[int, ...], outputs: int, options: dict[str, Any]) -> nn.Module:
     """A text classifier of transformers, named by its configuration's class, such as transformers:DistilBertConfig."""
-    path = f"transformers:{name}"
     known = {"vocab_size": ids(encoder, path), "num_labels": outputs, "pad_token_id": 0, "max_position_embeddings": shape[0] + 2}
     config = resolve(path)(**known | options)
     # Of its ways to attend, the one that every exporter knows.
