@@ -12,6 +12,13 @@ from infra.imports import resolve
 WORKERS_TIMEOUT_S = 300
 """Queues of batch systems may hold workers back; after this the run fails with the number that came."""
 
+QUIET = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.worker.memory.monitor-interval": "500ms",
+    "distributed.admin.tick.interval": "500ms",
+}
+"""Dask looks at itself 10 to 100 times a second otherwise; with two workers on two cores that took a twentieth of them from the training."""
+
 
 @contextmanager
 def open_cluster(section: Cluster) -> Iterator[Any]:
@@ -19,10 +26,12 @@ def open_cluster(section: Cluster) -> Iterator[Any]:
 
     A local cluster's workers are processes of one thread each and die with this process. Raises TimeoutError when too few workers come.
     """
+    import dask
     from distributed import Client, LocalCluster
 
     with ExitStack() as stack:
         if section.kind == "local":
+            stack.enter_context(dask.config.set(QUIET))
             options = {
                 "processes": True,
                 "threads_per_worker": 1,

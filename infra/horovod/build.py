@@ -1,8 +1,8 @@
 """Builds Horovod's wheel from its hash-checked source and the patch beside this file, once a machine.
 
-Horovod's last release is a source archive of 2023 that no longer compiles against today's torch; `horovod.patch` changes five lines:
-C++17 twice, the network interface on several hosts, the size of a list without which no stalled rank is ever noticed, and a wait that
-took a core from whom it waited for. The wheel is bound to torch, Python, platform, operations and patch, so it is cached by all of them
+Horovod's last release is a source archive of 2023 that no longer compiles against today's torch. `horovod.patch` mends that (C++17), the
+network interface on several hosts, the size of a list without which no stalled rank is ever noticed, and what kept sums waiting: ranks
+begin when a tensor comes instead of once a cycle, copy no tensor onto itself, and wait without taking the core from what they wait for. The wheel is bound to torch, Python, platform, operations and patch, so it is cached by all of them
 outside the checkout, and the next clone installs it in seconds. Standard library only: it runs before anything is installed.
 
     .venv/bin/python infra/horovod/build.py [--operations cpu|cuda]      prints the wheel's path on its last line

@@ -23,6 +23,7 @@ import torch
 
 from configs.project import ClassificationResult, Cluster, ImageIntake, Training
 from infra.cluster import open_cluster
+from infra.horovod.forkserver import ALLOCATOR
 from infra.horovod.ranks import run_on_ranks
 from tasks.dataset import stored, write_part
 from tasks.records import DatasetVersion
@@ -81,7 +82,11 @@ def horovod(client, made):
 
 def processes(*commands):
     """Samples/s that commands print, added up; they run at the same time."""
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for command in commands]
+    # The ranks' settings: what is compared is how they meet, not how they allocate.
+    environment = ALLOCATOR | os.environ
+    running = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) for command in commands
+    ]
     total = 0.0
     for process in running:
         out, error = process.communicate(timeout=TIMEOUT_S)
