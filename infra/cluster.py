@@ -17,7 +17,7 @@ QUIET = {
     "distributed.worker.memory.monitor-interval": "500ms",
     "distributed.admin.tick.interval": "500ms",
 }
-"""Dask looks at itself 10 to 100 times a second otherwise; with two workers on two cores that took a twentieth of them from the training."""
+"""Otherwise Dask looks at itself 10 to 100 times a second: with two workers on two cores, a twentieth of the training's time."""
 
 
 @contextmanager

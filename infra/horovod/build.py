@@ -2,8 +2,9 @@
 
 Horovod's last release is a source archive of 2023 that no longer compiles against today's torch. `horovod.patch` mends that (C++17), the
 network interface on several hosts, the size of a list without which no stalled rank is ever noticed, and what kept sums waiting: ranks
-begin when a tensor comes instead of once a cycle, copy no tensor onto itself, and wait without taking the core from what they wait for. The wheel is bound to torch, Python, platform, operations and patch, so it is cached by all of them
-outside the checkout, and the next clone installs it in seconds. Standard library only: it runs before anything is installed.
+begin when a tensor comes instead of once a cycle, copy no tensor onto itself, and wait without taking the core from what they wait for.
+The wheel is bound to torch, Python, platform, operations and patch, so it is cached by all of them outside the checkout, and the next
+clone installs it in seconds. Standard library only: it runs before anything is installed.
 
     .venv/bin/python infra/horovod/build.py [--operations cpu|cuda]      prints the wheel's path on its last line
 """

@@ -24,8 +24,8 @@ from typing import ClassVar, NoReturn
 LIBRARIES = ("torch", "horovod.torch", "pandas", "pyarrow.parquet", "safetensors.torch", "pydantic")
 """Each takes a rank of tasks/training/ between 0.1 and 1 s to import; one that is not installed is left out."""
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
-"""Has glibc keep the memory of a step's activations for the next step: otherwise the kernel takes it back and clears it again page by page,
-which was a third of a training's time."""
+"""Has glibc keep the memory of a step's activations for the next: otherwise the kernel takes it back and clears it again page by page, a
+third of a training's time. Dask sets the opposite for its workers."""
 MOST_HANDLES = 8
 
 
@@ -54,7 +54,7 @@ class ForkServer:
         """The rank's exit code, once it has ended."""
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            environment = ALLOCATOR | {"OMP_NUM_THREADS": "1"} | os.environ | {"PYTHONPATH": path}
+            environment = {"OMP_NUM_THREADS": "1", **os.environ, **ALLOCATOR, "PYTHONPATH": path}
             command = [sys.executable, "-P", "-m", "infra.horovod.forkserver"]
             self.process = subprocess.Popen(command, stdin=theirs.fileno(), env=environment, start_new_session=True)
 

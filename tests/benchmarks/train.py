@@ -83,7 +83,7 @@ def horovod(client, made):
 def processes(*commands):
     """Samples/s that commands print, added up; they run at the same time."""
     # The ranks' settings: what is compared is how they meet, not how they allocate.
-    environment = ALLOCATOR | os.environ
+    environment = {**os.environ, **ALLOCATOR}
     running = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) for command in commands
     ]
