@@ -13,7 +13,7 @@ from typing import Any
 from infra.horovod.claims import Claims
 
 log = logging.getLogger("gyre.ranks")
-POLL_S = 0.2
+POLL_S = 0.5
 """How often the workers are counted: a lost one is noticed this long after the scheduler did."""
 LOOK_S = 15.0
 """How often the scheduler is asked which workers have fallen silent; each time is a line in its log."""

@@ -11,30 +11,35 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from torch import Tensor
 
 from tasks.dataset import SplitName, part_paths
 
 T = TypeVar("T")
+Rows = tuple[Tensor, ...]
+"""Decoded rows, as what is made of them: each tensor has one entry a row."""
 WINDOW_BYTES = 128 * 2**20
 """Of decoded columns; rows are shuffled within it."""
 AHEAD = 8
 """Batches that are decoded before they are asked for."""
+DECODED_ROWS = 1024
+"""Decoded in one go where a rank's share of a batch has fewer: what a call costs by itself is little then."""
 WAIT_S = 0.1
 """How soon a reader thread notices that nobody listens any more."""
 
 
 @dataclass(frozen=True)
-class Share(Generic[T]):
+class Share:
     """One rank's part of a global batch."""
 
-    rows: T
+    rows: Rows
     """Decoded; one row that counts nothing where the share is empty, since every rank takes part in the averaging."""
     number: int
     """Of the batch in its epoch, from 0."""
@@ -57,7 +62,7 @@ class Group:
     """Bytes of its columns, uncompressed."""
 
 
-class Loader(Generic[T]):
+class Loader:
     """The batches of one split.
 
     folder: of Parquet parts with the column `split`, already verified
@@ -70,7 +75,7 @@ class Loader(Generic[T]):
         folder: Path,
         split: SplitName,
         columns: list[str],
-        decode: Callable[[pa.Table], T],
+        decode: Callable[[pa.Table], Rows],
         batch_size: int,
         seed: int,
         window_bytes: int = WINDOW_BYTES,
@@ -82,25 +87,47 @@ class Loader(Generic[T]):
         self.steps = -(-self.rows // batch_size)
         """Batches of an epoch; the last one is smaller where the rows do not divide."""
 
-    def epoch(self, number: int, rank: int, ranks: int, first: int = 0) -> Generator[Share[T]]:
+    def epoch(self, number: int, rank: int, ranks: int, first: int = 0) -> Generator[Share]:
         """The rank's shares of an epoch's batches from batch `first` on. Close it (or run it to its end) to end its thread."""
         return ahead(self.shares(number, rank, ranks, first), AHEAD)
 
-    def shares(self, epoch: int, rank: int, ranks: int, first: int) -> Iterator[Share[T]]:
-        """As `epoch`, in the caller's thread."""
+    def shares(self, epoch: int, rank: int, ranks: int, first: int) -> Iterator[Share]:
+        """As `epoch`, in the caller's thread. Small shares are decoded together."""
+        waiting, rows = list[tuple[int, pa.Table]](), 0
+        for batch, table in self.tables(epoch, rank, ranks, first):
+            waiting.append((batch, table))
+            rows += len(table)
+            # The training waits for the first.
+            if rows >= DECODED_ROWS or batch == first:
+                yield from self.decoded(waiting, rank, ranks)
+                waiting, rows = [], 0
+        yield from self.decoded(waiting, rank, ranks)
+
+    def decoded(self, tables: list[tuple[int, pa.Table]], rank: int, ranks: int) -> Iterator[Share]:
+        """The shares of some batches."""
+        rows = self.decode(pa.concat_tables(table for _, table in tables)) if tables else ()
+        at = 0
+        for batch, table in tables:
+            size = min(self.batch_size, self.rows - batch * self.batch_size)
+            start, end = (size * each // ranks for each in (rank, rank + 1))
+            yield Share(tuple(each[at : at + len(table)] for each in rows), batch, size, start, end)
+            at += len(table)
+
+    def tables(self, epoch: int, rank: int, ranks: int, first: int) -> Iterator[tuple[int, pa.Table]]:
+        """Batches and the rank's rows of each."""
         begin, batch, pieces = 0, first, list[pa.Table]()
         for groups, order in self.windows(epoch):
             end = begin + len(order)
             if end > batch * self.batch_size:
-                table = self.read(groups)
+                table, rows = self.read(groups)
                 while batch < self.steps and batch * self.batch_size < end:
                     start, stop = self.bounds(batch, rank, ranks)
                     if start < end and stop > begin:
-                        pieces.append(table.take(pa.array(order[max(start, begin) - begin : min(stop, end) - begin])))
+                        pieces.append(table.take(pa.array(rows[order[max(start, begin) - begin : min(stop, end) - begin]])))
                     if stop > end:
                         break
                     if pieces:
-                        yield self.share(batch, rank, ranks, pa.concat_tables(pieces))
+                        yield batch, pa.concat_tables(pieces)
                     batch, pieces = batch + 1, []
             begin = end
 
@@ -109,12 +136,6 @@ class Loader(Generic[T]):
         size = min(self.batch_size, self.rows - batch * self.batch_size)
         start, end = (batch * self.batch_size + size * each // ranks for each in (rank, rank + 1))
         return start, max(end, start + 1)
-
-    def share(self, batch: int, rank: int, ranks: int, table: pa.Table) -> Share[T]:
-        """A decoded share."""
-        size = min(self.batch_size, self.rows - batch * self.batch_size)
-        start, end = (size * each // ranks for each in (rank, rank + 1))
-        return Share(self.decode(table), batch, size, start, end)
 
     def windows(self, epoch: int) -> Iterator[tuple[list[Group], npt.NDArray[np.int64]]]:
         """Row groups that are read together, and the order of their rows."""
@@ -129,20 +150,26 @@ class Loader(Generic[T]):
             size += group.size
         yield window, draw.permutation(sum(each.rows for each in window))
 
-    def read(self, groups: list[Group]) -> pa.Table:
-        """The split's rows of some row groups."""
-        return pa.concat_tables([read_group(group, self.split, self.columns) for group in groups], promote_options="permissive")
+    def read(self, groups: list[Group]) -> tuple[pa.Table, npt.NDArray[np.int64]]:
+        """Some row groups, and which of their rows are the split's."""
+        table = pa.concat_tables([read_group(group, self.columns) for group in groups], promote_options="permissive")
+        return table, np.flatnonzero(pc.equal(table["split"], self.split))
+
+    def rows_of(self, group: Group) -> pa.Table:
+        """A row group's rows of the split."""
+        table = read_group(group, self.columns)
+        return table.filter(pc.equal(table["split"], self.split))
 
     def sample(self, most: int) -> pa.Table:
         """All rows in their order, or about `most` of them, the first of every row group: what preprocessing is fitted on."""
         share = min(1.0, most / max(1, self.rows))
-        taken = [read_group(group, self.split, self.columns).slice(0, max(1, round(group.rows * share))) for group in self.groups]
+        taken = [self.rows_of(group).slice(0, max(1, round(group.rows * share))) for group in self.groups]
         return pa.concat_tables(taken, promote_options="permissive")
 
-    def share_of_all(self, rank: int, ranks: int) -> Iterator[T]:
+    def share_of_all(self, rank: int, ranks: int) -> Iterator[Rows]:
         """The rank's share of all rows in the order of the data, `batch_size` at most at a time: every row on one rank."""
         for group, start, end in self.pieces_of_all(rank, ranks):
-            table = read_group(group, self.split, self.columns).slice(start, end - start)
+            table = self.rows_of(group).slice(start, end - start)
             yield from (self.decode(table.slice(begin, self.batch_size)) for begin in range(0, len(table), self.batch_size))
 
     def batches_of_all(self, rank: int, ranks: int) -> int:
@@ -175,11 +202,10 @@ def root(file: pq.ParquetFile, place: int) -> str:
     return str(file.metadata.schema.column(place).path).partition(".")[0]
 
 
-def read_group(group: Group, split: SplitName, columns: list[str]) -> pa.Table:
-    """A row group's rows of a split."""
+def read_group(group: Group, columns: list[str]) -> pa.Table:
+    """A row group, with its column `split`."""
     with pq.ParquetFile(group.path) as file:
-        table = file.read_row_group(group.number, columns=[*columns, "split"])
-    return table.filter(pc.equal(table["split"], split)).select(columns)
+        return file.read_row_group(group.number, columns=[*columns, "split"])
 
 
 def ahead(items: Iterator[T], most: int) -> Generator[T]:

@@ -31,14 +31,12 @@ from tasks.training import strategy as strategies
 from tasks.training.batch_norm import Batch, synchronize
 from tasks.training.commits import NAME_BYTES, STATE, Commit, Commits, optimizer_state, read, restore_optimizer
 from tasks.training.evaluate import ROWS_A_BATCH, answers
-from tasks.training.loader import Loader, Share
+from tasks.training.loader import Loader, Rows, Share
 from tasks.training.plan import Plan
 from tasks.training.strategy import Strategy
 from tasks.training.usage import Usage
 
 Send = Callable[[dict[str, Any]], None]
-Rows = tuple[Tensor, Tensor, Tensor]
-"""Encoded rows [rows, ...], truth [rows, ...] and how much each row counts [rows] float32."""
 MODEL = "model."
 """Prefix of the model's tensors in a commit."""
 FITTED_ROWS = 200_000
@@ -161,7 +159,7 @@ class Fitting:
         return Adam(groups, lr=self.training.learning_rate, weight_decay=self.training.weight_decay, fused=True)
 
     def lesson(self, table: pa.Table) -> Rows:
-        """A table's encoded rows, what is learned of them, and weights."""
+        """A table's encoded rows [rows, ...], what is learned of them [rows, ...], and how much each counts [rows] float32."""
         frame = table.to_pandas()
         weights = (self.weights(frame) / self.mean_weight).astype(np.float32)
         return self.encoded(frame), torch.from_numpy(self.result.learned(frame)), torch.from_numpy(weights)
@@ -220,7 +218,7 @@ class Fitting:
         self.send(message)
         self.commit(message.get(self.result.metric, -math.inf))
 
-    def batch(self, share: Share[Rows], epoch: int) -> Tensor:
+    def batch(self, share: Share, epoch: int) -> Tensor:
         """One optimizer step; the share's mean loss, weighed so that the mean over ranks is the mean loss of the global batch."""
         draws = np.random.SeedSequence((self.training.seed, epoch, share.number)).generate_state(1, np.uint64)[0] >> 1
         rows, targets, weights = self.augmented(share, int(draws))
@@ -244,7 +242,7 @@ class Fitting:
         self.step += 1
         return total
 
-    def augmented(self, share: Share[Rows], seed: int) -> Rows:
+    def augmented(self, share: Share, seed: int) -> Rows:
         """The share's rows on the device, changed by draws that belong to their places in the global batch."""
         rows, targets, weights = share.rows
         if self.intake.draws:

@@ -27,13 +27,13 @@ def folder(tmp_path):
 
 
 def loader(folder, batch_size=48, window_bytes=1500, split="train"):
-    return Loader(folder, split, ["number"], lambda table: table["number"].to_pylist(), batch_size, seed=3, window_bytes=window_bytes)
+    return Loader(folder, split, ["number"], lambda table: (table["number"].to_pylist(),), batch_size, seed=3, window_bytes=window_bytes)
 
 
 def epoch(found, number=1, ranks=1, first=0):
     """The global batches, put together from what each rank gets."""
     shares = [list(found.epoch(number, rank, ranks, first)) for rank in range(ranks)]
-    return [[row for share in batch for row in share.rows[: share.end - share.start]] for batch in zip(*shares, strict=True)]
+    return [[row for share in batch for row in share.rows[0][: share.end - share.start]] for batch in zip(*shares, strict=True)]
 
 
 def test_an_epoch_holds_every_row_of_the_split_once(folder):
@@ -50,7 +50,7 @@ def test_the_order_does_not_depend_on_the_number_of_ranks(folder, ranks):
 
 
 def test_every_rank_has_a_row_in_every_batch(folder):
-    assert all(len(share.rows) >= 1 for share in loader(folder, batch_size=999).epoch(1, rank=63, ranks=64))
+    assert all(len(share.rows[0]) >= 1 for share in loader(folder, batch_size=999).epoch(1, rank=63, ranks=64))
 
 
 def test_epochs_differ_and_an_epoch_repeats_itself(folder):
@@ -97,8 +97,8 @@ folder, rows = Path(sys.argv[1]), int(sys.argv[2])
 with part_writer(folder / "part-00000.parquet") as add:
     for start in range(0, rows, 5000):
         add(pa.table({"values": list(np.random.default_rng(start).random((5000, 100), dtype=np.float32)), "split": ["train"] * 5000}))
-loader = Loader(folder, "train", ["values"], lambda table: np.stack(table["values"].to_pylist()), 100, 1, window_bytes=8 * 2**20)
-assert sum(len(share.rows) for share in loader.epoch(1, 0, 1)) == rows
+loader = Loader(folder, "train", ["values"], lambda table: (np.stack(table["values"].to_pylist()),), 100, 1, window_bytes=8 * 2**20)
+assert sum(len(share.rows[0]) for share in loader.epoch(1, 0, 1)) == rows
 print(int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]) // 1024)
 """
 
