@@ -41,7 +41,7 @@ MODEL = "model."
 """Prefix of the model's tensors in a commit."""
 FITTED_ROWS = 200_000
 """Training rows that preprocessing and vocabularies are fitted on, all of them where there are fewer."""
-ROWS_SEEN = 280_000
+ROWS_SEEN = 400_000
 """By a training whose epochs are not given."""
 FIRST_RATE = 0.04
 """Share of the learning rate that a warm-up begins with."""
