@@ -1,5 +1,6 @@
-"""What a checkpoint is worth on rows that training never saw."""
+"""What a model is worth on rows that it was not trained on: a checkpoint on the test split, one in training on the validation split."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -10,7 +11,9 @@ from tasks.interval import interval
 from tasks.model import Model, load
 from tasks.records import Stored
 from tasks.result import Answers, Result
+from tasks.training.loader import Loader
 from tasks.training.plan import Plan
+from tasks.training.strategy import Strategy
 
 ROWS_A_BATCH = 1024
 """Bounds the memory of an evaluation."""
@@ -35,3 +38,24 @@ def answers(model: Model, result: Result, rows: Tensor) -> Answers:
     with torch.inference_mode():
         batches = [model(batch) for batch in rows.split(ROWS_A_BATCH)]
     return {name: torch.cat(parts).numpy() for name, parts in zip(result.names, zip(*batches, strict=True), strict=True)}
+
+
+def validate(model: Model, result: Result, held_out: Loader, strategy: Strategy) -> dict[str, float]:
+    """The result's metric on the held-out rows, which the ranks share; nothing where there are none."""
+    if not held_out.rows:
+        return {}
+    shared = held_out.rows >= strategy.size
+    place = (strategy.rank, strategy.size) if shared else (0, 1)
+    given, wanted = [], []
+    model.eval()
+    for rows, targets in held_out.share_of_all(*place):
+        given.append(answers(model, result, rows.to(strategy.device)))
+        wanted.append(targets)
+    if strategy.sharded:
+        for _ in range(len(given), max(held_out.batches_of_all(rank, place[1]) for rank in range(place[1]))):
+            answers(model, result, rows.to(strategy.device))
+    columns = {name: torch.from_numpy(np.concatenate([each[name] for each in given])) for name in result.names}
+    gather = strategy.gather if shared else Tensor.cpu
+    merged = {name: gather(values).numpy() for name, values in columns.items()}
+    scores = result.scores(merged, gather(torch.cat(wanted)).numpy())
+    return {result.metric: float(scores.mean())}

@@ -98,18 +98,19 @@ def processes(*commands):
 
 def loaders(made):
     """Samples/s of Gyre's loader and of torch's DataLoader on the same Parquet, with the same batches."""
-    from tasks.training.loop import Fitting
+    from tasks.training.lessons import Lessons
 
-    fitting = Fitting(made, Single(), lambda _: None)
+    lessons = Lessons(made)
+    lessons.fit()
     started = time.perf_counter()
-    rows = sum(len(share.rows[1]) for share in fitting.loader.epoch(0, 0, 1))
+    rows = sum(len(share.rows[1]) for share in lessons.loader.epoch(0, 0, 1))
     mine = rows / (time.perf_counter() - started)
 
     class Rows(torch.utils.data.Dataset):
         """The split in memory, a row at a time."""
 
         def __init__(self):
-            frame = fitting.loader.sample(ROWS).to_pandas()
+            frame = lessons.loader.sample(ROWS).to_pandas()
             self.images, self.labels = np.stack(frame["image"].to_list()).reshape(-1, 28, 28, 1), frame["label"].astype(int).to_numpy()
 
         def __len__(self):

@@ -7,7 +7,9 @@ from safetensors.torch import load_file
 from configs.project import Training
 from infra.files import digest, read_json
 from infra.horovod.ranks import RankError
-from tasks.training.loop import Adam, Fitting, fit, rate
+from tasks.training.evaluate import validate
+from tasks.training.loop import Fitting, fit
+from tasks.training.optimizer import Adam, rate
 from tasks.training.strategy import Single
 from tasks.training.train import DivergedError, run, train_on_ranks
 from tests.tasks.training.conftest import planned
@@ -158,7 +160,7 @@ def test_training_stops_when_nothing_gets_better_and_keeps_the_best_weights(plan
 def evaluate_validation(plan):
     fitting = Fitting(plan, Single(), lambda _: None)
     fitting.model.load_state_dict(weights(plan))
-    return fitting.validate()["accuracy"]
+    return validate(fitting.model, fitting.result, fitting.lessons.held_out, Single())["accuracy"]
 
 
 def test_the_learning_rate_rises_and_falls_as_its_schedule_says():

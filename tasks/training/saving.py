@@ -1,0 +1,78 @@
+"""What ranks save together while they train, and how all of them go on from the same commit."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from tasks.model import Model
+from tasks.training.commits import NAME_BYTES, STATE, Commit, Commits, optimizer_state, read, restore_optimizer
+from tasks.training.optimizer import MOMENTS
+from tasks.training.strategy import Strategy
+
+MODEL = "model."
+"""Prefix of the model's tensors in a commit."""
+
+
+@dataclass(frozen=True)
+class Saving:
+    """A model in training and its optimizer, on one rank. All ranks call each method."""
+
+    model: Model
+    optimizer: Optimizer
+    strategy: Strategy
+    commits: Commits
+
+    def save(self, step: int, history: list[dict[str, Any]], score: float = -math.inf) -> None:
+        """Rank 0 writes a commit; the others give it what it has no part of."""
+        if self.strategy.rank and not self.strategy.sharded:
+            return
+        tensors, groups = optimizer_state(self.optimizer)
+        tensors |= {MODEL + name: tensor for name, tensor in self.model.state_dict().items()}
+        whole = self.strategy.whole(tensors)
+        if not self.strategy.rank:
+            self.commits.save(step, whole, {"groups": groups, "history": history}, score)
+
+    def restore(self, commit: Commit) -> None:
+        """Model and optimizer as the commit has them."""
+        like: dict[str, Tensor] = {f"{STATE}{number}.{key}": each for number, each in enumerate(self.model.parameters()) for key in MOMENTS}
+        restore_optimizer(self.optimizer, self.strategy.parts(commit.tensors, like), commit.facts["groups"])
+        self.restore_model(commit)
+
+    def restore_model(self, commit: Commit) -> None:
+        """The model as the commit has it."""
+        state = {name.removeprefix(MODEL): each for name, each in commit.tensors.items() if name.startswith(MODEL)}
+        self.model.load_state_dict(self.strategy.parts(state, self.model.state_dict()))
+
+    def newest(self) -> Commit | None:
+        """The newest commit, the same on all ranks."""
+        return self.agreed(self.commits.newest)
+
+    def best(self) -> Commit | None:
+        """The commit of the best score, the same on all ranks."""
+        return self.agreed(self.commits.best)
+
+    def agreed(self, choose: Callable[[], Commit | None]) -> Commit | None:
+        """The commit that rank 0 chooses: a rank that chose by itself might find one that was written since."""
+        commit = choose() if not self.strategy.rank else None
+        name = torch.zeros(NAME_BYTES, dtype=torch.uint8)
+        if commit:
+            name = torch.tensor(list(commit.path.name.encode()), dtype=torch.uint8)
+        name = name.to(self.strategy.device)
+        self.strategy.align({"commit": name})
+        if not name.any() or not self.strategy.rank:
+            return commit
+        return named(self.commits.folder / bytes(name.tolist()).decode())
+
+
+def named(path: Path) -> Commit:
+    """The commit of a folder. Raises ValueError where it is not there or damaged."""
+    commit = read(path) if path.is_dir() else None
+    if commit is None:
+        raise ValueError(f"{path}: no commit of a training, or a damaged one; all workers need the storage that rank 0 writes it to")
+    return commit
