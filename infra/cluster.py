@@ -12,12 +12,15 @@ from infra.imports import resolve
 WORKERS_TIMEOUT_S = 300
 """Queues of batch systems may hold workers back; after this the run fails with the number that came."""
 
-QUIET = {
+LOCAL = {
+    # Dask looks at itself 10 to 100 times a second otherwise: with two workers on two cores, a twentieth of a training's time.
     "distributed.worker.profile.enabled": False,
     "distributed.worker.memory.monitor-interval": "500ms",
     "distributed.admin.tick.interval": "500ms",
+    # A worker that dies comes back within a second; after this time Dask gives up one that happens to be away again at that very moment.
+    "distributed.deploy.lost-worker-timeout": "1000 days",
 }
-"""Otherwise Dask looks at itself 10 to 100 times a second: with two workers on two cores, a twentieth of the training's time."""
+"""Dask's settings for workers on this machine."""
 
 
 @contextmanager
@@ -31,7 +34,7 @@ def open_cluster(section: Cluster) -> Iterator[Any]:
 
     with ExitStack() as stack:
         if section.kind == "local":
-            stack.enter_context(dask.config.set(QUIET))
+            stack.enter_context(dask.config.set(LOCAL))
             options = {
                 "processes": True,
                 "threads_per_worker": 1,
