@@ -150,7 +150,7 @@ class Training(Section):
     wait_seconds: float = Field(default=300, gt=0)
     """How long an elastic training waits for workers before it fails, with a commit that another can resume."""
     epochs: int | None = Field(default=None, ge=1)
-    """Times that every training row is seen; none: as many as make 280,000 rows, but 5 at least and 60 at most."""
+    """Times that every training row is seen; none: as many as make 400,000 rows, but 5 at least and 60 at most."""
     batch_size: int = Field(default=64, ge=1)
     """Rows of all ranks together, so the result does not depend on how many there are."""
     accumulate: int = Field(default=1, ge=1)

@@ -100,12 +100,12 @@ def task_runs(client: SyncPrefectClient, flow_run_id: UUID) -> list[TaskRun]:
     return [run for run in runs if run.start_time or (run.state and run.state.is_final())]
 
 
-def progress(client: SyncPrefectClient, flow_run_id: UUID) -> float | None:
-    """The newest progress artifact's value, in percent."""
+def progress(client: SyncPrefectClient, flow_run_id: UUID) -> tuple[float, str]:
+    """How far the training is, in percent and in words: the run's progress artifact."""
     artifacts = client.read_artifacts(
         artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]), type=ArtifactFilterType(any_=["progress"]))
     )
-    return max((float(artifact.data) for artifact in artifacts if isinstance(artifact.data, (int, float))), default=None)
+    return max(((float(each.data), each.description or "") for each in artifacts if isinstance(each.data, int | float)), default=(0.0, ""))
 
 
 def stage_name(run: TaskRun) -> str:
@@ -123,16 +123,17 @@ def reused(run: TaskRun) -> bool:
     return run.state is not None and run.state.name == "Cached"
 
 
-def stages_table(title: str, run: FlowRun, stages: list[TaskRun], percent: float | None) -> Table:
-    """One line a stage: how it stands and its seconds."""
+def stages_table(title: str, run: FlowRun, stages: list[TaskRun], training: tuple[float, str]) -> Table:
+    """One line a stage: how it stands and its seconds, and how far the training is."""
     state = run.state.name if run.state else "Unknown"
     table = Table("", "stage", "seconds", "", title=f"{title} · {run.name} · {state}", title_justify="left", box=None, header_style="dim")
     for stage in stages:
         kind = stage.state.type.name if stage.state else "PENDING"
         if reused(stage):
             note = "[dim]reused[/]"
-        elif kind == "RUNNING" and stage_name(stage) == "train" and percent is not None:
-            note = f"{'━' * int(percent / 5)}[dim]{'━' * (20 - int(percent / 5))}[/] {percent:.0f} %"
+        elif kind == "RUNNING" and stage_name(stage) == "train":
+            percent, words = training
+            note = f"{'━' * int(percent / 5)}[dim]{'━' * (20 - int(percent / 5))}[/] {percent:.0f} %\n[dim]{words}[/]"
         else:
             note = f"[red]{stage.state.message}[/]" if stage.state and kind in ("FAILED", "CRASHED") else ""
         table.add_row(MARKS.get(kind, "·"), stage_name(stage), f"{seconds(stage):5.1f}", note)

@@ -50,7 +50,8 @@ def fit(plan: Plan, strategy: Strategy, send: Send) -> dict[str, Any]:
 
     After each epoch a message has epoch, epochs, loss (mean of the epoch, or of what was left of it when the training went on),
     samples_per_s (of all ranks) and, with a validation split, the result's metric. Within an epoch, every PROGRESS_S, it has progress
-    (share of the training) and seconds_left. Every rank also tells its usage (usage.py).
+    (share of the training), loss (rank 0's, of the epoch so far), samples_per_s and seconds_left. Every rank also tells its usage
+    (usage.py).
     """
     fitting = Fitting(plan, strategy, send)
     fitting.resume()
@@ -122,7 +123,7 @@ class Fitting:
             for share in shares:
                 summed += self.batch(share, number) * share.size
                 rows += share.size
-                self.tell(started, self.step - first)
+                self.tell(time.perf_counter() - started, self.step - first, rows, summed)
         # What a layer of the user's own remembers follows each rank's own rows; all go on with that of rank 0.
         self.strategy.align(dict(self.model.named_buffers()))
         mean = float(self.strategy.sum(summed / self.strategy.size)) / rows
@@ -165,14 +166,15 @@ class Fitting:
         device = self.strategy.device
         return rows.to(device), targets.to(device), weights.to(device)
 
-    def tell(self, started: float, steps: int) -> None:
-        """Every PROGRESS_S how far it is, every `commit_seconds` a commit."""
+    def tell(self, seconds: float, steps: int, rows: int, summed: Tensor) -> None:
+        """Every PROGRESS_S how far it is, every `commit_seconds` a commit. The rest: what was done of the epoch, in how long."""
         self.usage.tell(self.step)
         now = time.monotonic()
         if now - self.told > PROGRESS_S:
             self.told = now
-            pace = (time.perf_counter() - started) / steps
-            self.send({"progress": self.step / self.steps, "seconds_left": pace * (self.steps - self.step)})
+            left = seconds / steps * (self.steps - self.step)
+            pace = {"samples_per_s": rows / seconds, "seconds_left": left}
+            self.send({"progress": self.step / self.steps, "loss": float(summed) / rows, **pace})
         due = now - self.committed > self.training.commit_seconds
         if self.strategy.sharded:
             # All ranks take part in such a commit, and their clocks may differ.

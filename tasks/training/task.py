@@ -28,18 +28,18 @@ def train(
     plan = Plan(dataset=dataset, intake=intake, result=result, training=training, start=start, folder=folder)
     pictures = settings.folder("reports", dataset.project, "training", folder.name)
     key = f"{dataset.project}-epochs".replace("_", "-")
-    progress: Any = create_progress_artifact(0.0, key=key, description=f"Epochs of {dataset.tag} on {training.ranks} ranks")
+    progress: Any = create_progress_artifact(0.0, key=key, description=f"{dataset.tag} on {training.ranks} ranks")
     with Tracker(settings.tracking_uri, settings.folder("mlflow", "artifacts"), plan, folder.name) as tracker:
-        model = train_network(plan, cluster, tracker, pictures, lambda share: advance(progress, share))
+        model = train_network(plan, cluster, tracker, pictures, lambda *how: advance(progress, *how))
     urls = [settings.report_url(pictures / name) for name in ("curves.png", "errors.png")]
     body = f"{table([model.metrics])}\n\n![Loss and metric of each epoch]({urls[0]})\n\n![Where the answers are wrong]({urls[1]})"
     show(dataset.project, "Training", body, run_in_MLflow=f"{settings.mlflow_url}/{tracker.page}")
     return model
 
 
-def advance(progress: UUID, share: float) -> None:
-    """Moves the bar on the task run's page."""
-    update_progress_artifact(progress, progress=100 * share)
+def advance(progress: UUID, share: float, words: str) -> None:
+    """Moves the bar on the task run's page, and in the terminal of whoever follows the run."""
+    update_progress_artifact(progress, progress=100 * share, description=words)
 
 
 @stage(cached=False)

@@ -13,7 +13,7 @@ from infra.horovod.ranks import run_on_ranks
 from tasks.dataset import stored
 from tasks.records import Stored, TrainedModel
 from tasks.training.plan import Plan
-from tasks.training.report import History, curves
+from tasks.training.report import History, curves, in_words
 from tasks.training.tracking import Tracker
 
 log = logging.getLogger("gyre.training")
@@ -21,6 +21,8 @@ TIMEOUT_S = 24 * 3600
 """A training that takes longer has hung."""
 OnMessage = Callable[[dict[str, Any]], None]
 """Takes the messages of tasks/training/loop.py: fit."""
+OnProgress = Callable[[float, str], None]
+"""Takes the share of the training that is done, and how it goes, in words."""
 
 
 JOINED: dict[str, Joined] = {"horovod": "horovod", "ddp": "torch", "fsdp": "torch", "single": "single"}
@@ -31,26 +33,22 @@ class DivergedError(RuntimeError):
     """The ranks ended with different weights, so no checkpoint speaks for them all."""
 
 
-def train_network(plan: Plan, cluster: Cluster, tracker: Tracker, pictures: Path, on_progress: Callable[[float], None]) -> TrainedModel:
-    """The trained and evaluated model; writes curves.png and errors.png (where answers are wrong) to the folder `pictures`.
-
-    `on_progress` takes the share of the training that is done.
-    """
+def train_network(plan: Plan, cluster: Cluster, tracker: Tracker, pictures: Path, on_progress: OnProgress) -> TrainedModel:
+    """The trained and evaluated model; writes curves.png and errors.png (where answers are wrong) to the folder `pictures`."""
     history: History = []
 
     def message(measured: dict[str, Any]) -> None:
         if "usage" in measured:
             tracker.usage(measured["usage"], measured["rank"], measured["step"])
         if "progress" in measured:
-            on_progress(measured["progress"])
+            on_progress(measured["progress"], in_words(measured))
         # A generation of ranks begins with what the ones before told already.
         if measured.get("epoch", 0) <= len(history):
             return
-        numbers = ", ".join(f"{name} {value:.4g}" for name, value in measured.items() if name not in ("epoch", "epochs"))
-        log.info("epoch %d/%d: %s", measured["epoch"], measured["epochs"], numbers)
+        log.info(in_words(measured))
         history.append(measured)
         tracker.epoch(measured)
-        on_progress(measured["epoch"] / measured["epochs"])
+        on_progress(measured["epoch"] / measured["epochs"], in_words(measured))
 
     with open_cluster(cluster) as client:
         checkpoint = train_on_ranks(client, plan, message)

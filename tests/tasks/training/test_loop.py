@@ -1,5 +1,7 @@
 """One training loop, on one process and on real ranks."""
 
+import re
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -10,6 +12,7 @@ from infra.horovod.ranks import RankError
 from tasks.training.evaluate import validate
 from tasks.training.loop import Fitting, fit
 from tasks.training.optimizer import Adam, rate
+from tasks.training.report import in_words
 from tasks.training.strategy import Single
 from tasks.training.train import DivergedError, run, train_on_ranks
 from tests.tasks.training.conftest import planned
@@ -208,3 +211,14 @@ def test_adam_steps_as_torchs_own():
             optimizer.step()
         reached.append(layer.weight.detach())
     assert torch.equal(*reached)
+
+
+def test_within_an_epoch_it_says_how_far_it_is_and_how_it_goes(plan, monkeypatch):
+    monkeypatch.setattr("tasks.training.loop.PROGRESS_S", 0)
+    found = []
+    fit(plan("told", epochs=2), Single(), found.append)
+    told = [message for message in found if "progress" in message]
+    assert [message["progress"] for message in told] == pytest.approx([(step + 1) / len(told) for step in range(len(told))])
+    assert told[-1]["loss"] < told[0]["loss"]
+    assert told[-1]["seconds_left"] == 0 < told[0]["seconds_left"]
+    assert re.fullmatch(r"loss \d\S+, [\d,]+ samples/s, 0:00:00 left", in_words(told[-1]))

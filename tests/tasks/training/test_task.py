@@ -1,5 +1,7 @@
 """The stage as a flow runs it: real ranks, a real Prefect server, a real MLflow store."""
 
+import re
+
 import pytest
 from mlflow.tracking import MlflowClient
 from prefect import flow
@@ -37,6 +39,7 @@ def test_training_gives_a_checked_checkpoint_a_report_and_an_mlflow_run_and_is_n
     assert folder.is_relative_to(settings.home / "outcomes")
     assert next(iter(model.metrics)) == "accuracy"
     assert shown["progress"].data == 100
+    assert re.fullmatch(r"epoch 3/3, loss \d\S+, accuracy \d\S+, [\d,]+ samples/s", shown["progress"].description)
     for name in ("curves.png", "errors.png"):
         assert (pictures / name).is_file()
         assert settings.report_url(pictures / name) in shown["markdown"].data
