@@ -37,12 +37,17 @@ PROGRESS_S = 2.0
 
 def on_rank(arguments: dict[str, Any], send: Send) -> dict[str, Any]:
     """What every rank calls: `arguments` is a Plan."""
+    be_deterministic()
+    plan = Plan.model_validate(arguments)
+    return fit(plan, strategies.of(plan.training), send)
+
+
+def be_deterministic() -> None:
+    """Has torch compute the same numbers from the same numbers, in this process from now on."""
     # As torch.use_deterministic_algorithms, without its import of the compiler.
     torch.set_deterministic_debug_mode("warn")
     # Nothing reads memory that it did not write; filling it all the same took a twentieth of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    plan = Plan.model_validate(arguments)
-    return fit(plan, strategies.of(plan.training), send)
 
 
 def fit(plan: Plan, strategy: Strategy, send: Send) -> dict[str, Any]:

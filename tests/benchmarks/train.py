@@ -27,7 +27,7 @@ from infra.horovod.forkserver import ALLOCATOR
 from infra.horovod.ranks import run_on_ranks
 from tasks.dataset import stored, write_part
 from tasks.records import DatasetVersion
-from tasks.training.loop import fit
+from tasks.training.loop import be_deterministic, fit
 from tasks.training.plan import Plan
 from tasks.training.strategy import Ddp, Single
 
@@ -62,6 +62,7 @@ def plan(data, folder, ranks):
 def alone(kind, path):
     """One rank in this process: prints the second epoch's samples/s."""
     torch.set_num_threads(1)
+    be_deterministic()
     if kind == "ddp":
         torch.distributed.init_process_group("gloo")
     found = []
