@@ -1,5 +1,7 @@
 """What a training reads: rows to learn from and rows to be validated on, encoded."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -11,6 +13,7 @@ import tasks.intake
 import tasks.result
 from infra.files import verified
 from tasks.dataset import schema_of
+from tasks.intake import Rows
 from tasks.training import start
 from tasks.training.evaluate import ROWS_A_BATCH
 from tasks.training.loader import Loader
@@ -36,15 +39,16 @@ class Lessons:
         self.loader = Loader(folder, "train", columns, self.lesson, self.training.batch_size, self.training.seed)
         self.held_out = Loader(folder, "validation", columns, self.question, ROWS_A_BATCH, 0)
 
-    def fit(self) -> pd.DataFrame:
-        """Fits the encoder, or takes that of the model to start from; the rows that it saw."""
-        frame: pd.DataFrame = self.loader.sample(FITTED_ROWS).to_pandas()
+    def fit(self) -> tuple[Rows, npt.NDArray[Any]]:
+        """Fits the encoder, or takes that of the model to start from; the rows that it saw, and their targets [rows]."""
+        frame = self.loader.sample(FITTED_ROWS).to_pandas()
+        rows = self.intake.rows(frame)
         self.mean_weight = float(self.weights(frame).mean()) or 1.0
         if self.plan.start:
             self.encoder.restore(start.encoder_state(self.plan))
         else:
-            self.encoder.fit(self.intake.rows(frame))
-        return frame
+            self.encoder.fit(rows)
+        return rows, self.result.targets(frame[self.result.label])
 
     def lesson(self, table: pa.Table) -> tuple[Tensor, Tensor, Tensor]:
         """A table's encoded rows [rows, ...], what is learned of them [rows, ...], and how much each counts [rows] float32."""

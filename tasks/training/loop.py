@@ -81,7 +81,7 @@ class Fitting:
     """A network in training on one rank."""
 
     def __init__(self, plan: Plan, strategy: Strategy, send: Send) -> None:
-        self.training, self.strategy, self.plan = plan.training, strategy, plan
+        self.training, self.strategy = plan.training, strategy
         self.send = send if strategy.rank == 0 else lambda _: None
         self.usage = Usage(strategy.rank, strategy.device, send)
         self.lessons = Lessons(plan)
@@ -214,11 +214,11 @@ class Fitting:
 def untrained(lessons: Lessons) -> tuple[Model, frozenset[str]]:
     """A network behind an encoder, preprocessing and postprocessing that know the training rows; the names of tensors kept from another."""
     plan, training = lessons.plan, lessons.training
-    frame = lessons.fit()
+    rows, targets = lessons.fit()
     torch.manual_seed(training.seed)
     model = Model(lessons.encoder, lessons.intake, lessons.result, training)
-    model.preprocessing.fit(lessons.encoder.encode(lessons.intake.rows(frame)))
-    model.postprocessing.fit(lessons.result.targets(frame[lessons.result.label]))
+    model.preprocessing.fit(lessons.encoder.encode(rows))
+    model.postprocessing.fit(targets)
     kept = start.take_over(model, plan) if plan.start else frozenset[str]()
     if kept and not training.trunk_rate:
         start.rest(model, kept)
