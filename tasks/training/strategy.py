@@ -138,7 +138,7 @@ class Horovod(Single):
         self.buckets = Buckets(model, self.hvd, halved=training.compression == "fp16")
 
     def zero(self, optimizer: Optimizer) -> None:
-        """They stay where they are."""
+        """As the buckets forget them."""
         self.buckets.begin()
 
     def piece(self, forward: nn.Module, last: bool) -> AbstractContextManager[object]:

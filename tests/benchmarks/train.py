@@ -27,6 +27,7 @@ from infra.horovod.forkserver import ALLOCATOR
 from infra.horovod.ranks import run_on_ranks
 from tasks.dataset import stored, write_part
 from tasks.records import DatasetVersion
+from tasks.training.lessons import Lessons
 from tasks.training.loop import be_deterministic, fit
 from tasks.training.plan import Plan
 from tasks.training.strategy import Ddp, Single
@@ -99,8 +100,6 @@ def processes(*commands):
 
 def loaders(made):
     """Samples/s of Gyre's loader and of torch's DataLoader on the same Parquet, with the same batches."""
-    from tasks.training.lessons import Lessons
-
     lessons = Lessons(made)
     lessons.fit()
     started = time.perf_counter()
