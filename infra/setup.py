@@ -105,7 +105,7 @@ def ready(chosen: str) -> bool:
 
 def ingredients(chosen: str) -> str:
     """What the environment is made of; after any change it is brought up to date."""
-    files = [ROOT / "pyproject.toml", CONSTRAINTS, HOROVOD / "build.py", HOROVOD / "horovod.patch"]
+    files = [ROOT / "pyproject.toml", CONSTRAINTS, *(HOROVOD / name for name in ("build.py", "horovod.patch", "shared_memory.h"))]
     digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
     return json.dumps({"root": str(ROOT), "accelerator": chosen, "uv": UV, **digests}, indent=1)
 

@@ -1,10 +1,11 @@
-"""Builds Horovod's wheel from its hash-checked source and the patch beside this file, once a machine.
+"""Builds Horovod's wheel from its hash-checked source and the changes beside this file, once a machine.
 
 Horovod's last release is a source archive of 2023 that no longer compiles against today's torch. `horovod.patch` mends that (C++17), the
-network interface on several hosts, the size of a list without which no stalled rank is ever noticed, and what kept sums waiting: ranks
-begin when a tensor comes instead of once a cycle, copy no tensor onto itself, and wait without taking the core from what they wait for.
-The wheel is bound to torch, Python, platform, operations and patch, so it is cached by all of them outside the checkout, and the next
-clone installs it in seconds. Standard library only: it runs before anything is installed.
+network interface on several hosts, the size of a list without which no stalled rank is ever noticed, and what made sums slow: ranks begin
+when a tensor comes instead of once a cycle, copy no tensor onto itself, wait without taking the core from what they wait for, and add up
+in shared memory (`shared_memory.h`) where they are on one host. The wheel is bound to torch, Python, platform, operations and those two
+files, so it is cached by all of them outside the checkout, and the next clone installs it in seconds. Standard library only: it runs before
+anything is installed.
 
     .venv/bin/python infra/horovod/build.py [--operations cpu|cuda]      prints the wheel's path on its last line
 """
@@ -25,7 +26,7 @@ from pathlib import Path
 
 VERSION = "0.28.1"
 SOURCE_SHA256 = "92a43f5a94c43907a56805bad15f19700c62ffc83b7ca483f9e104e229f67ef0"
-PATCH = Path(__file__).with_name("horovod.patch")
+PATCH, SHARED_MEMORY = (Path(__file__).with_name(name) for name in ("horovod.patch", "shared_memory.h"))
 
 
 class BuildError(RuntimeError):
@@ -33,11 +34,11 @@ class BuildError(RuntimeError):
 
 
 def cache_folder(operations: str, torch: str | None = None) -> Path:
-    """Where the wheel for a torch (default: the one beside this Python), Python, platform, patch and kind of operations lives."""
+    """Where the wheel for a torch (default: the one beside this Python), Python, platform, changes and kind of operations lives."""
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gyre" / "horovod"
-    patch = hashlib.sha256(PATCH.read_bytes()).hexdigest()[:12]
+    changes = hashlib.sha256(PATCH.read_bytes() + SHARED_MEMORY.read_bytes()).hexdigest()[:12]
     python = f"cp{sys.version_info.major}{sys.version_info.minor}"
-    return root / f"{VERSION}-torch{torch or metadata.version('torch')}-{python}-{platform.machine()}-{operations}-{patch}"
+    return root / f"{VERSION}-torch{torch or metadata.version('torch')}-{python}-{platform.machine()}-{operations}-{changes}"
 
 
 def wheel(operations: str) -> Path:
@@ -92,7 +93,7 @@ def require_tools(operations: str) -> None:
 
 
 def patched_source(scratch: Path) -> Path:
-    """Downloads the source by hash, unpacks it and applies the patch. Raises BuildError."""
+    """Downloads the source by hash, unpacks it and changes it. Raises BuildError."""
     requirement = scratch / "horovod.txt"
     requirement.write_text(f"horovod=={VERSION} --hash=sha256:{SOURCE_SHA256}\n")
     options = ["--no-deps", "--no-build-isolation", "--no-binary", "horovod", "--require-hashes", "--quiet"]
@@ -106,6 +107,7 @@ def patched_source(scratch: Path) -> Path:
     applied = subprocess.run(["git", "apply", "--verbose", str(PATCH)], cwd=source, capture_output=True, text=True, check=False)
     if applied.returncode:
         raise BuildError(f"{PATCH.name} does not apply to horovod {VERSION}:\n{applied.stderr}")
+    shutil.copy(SHARED_MEMORY, source / "horovod" / "common" / "gloo")
     return source
 
 

@@ -1,8 +1,8 @@
 """Training rows, streamed from Parquet: every rank its share of every global batch, in an order that no number of ranks changes.
 
 An epoch's order is drawn from (seed, epoch): row groups are shuffled and read in windows, and rows are shuffled within a window. Up to two
-windows are in memory, whatever the data set's size; one that fits into a window is shuffled as a whole. Reading and decoding run ahead of
-the training in a thread.
+windows are in memory, whatever the data set's size; one that fits into a window is read once and shuffled as a whole. Decoding runs ahead
+of the training in a thread.
 """
 
 import queue
@@ -25,6 +25,8 @@ from tasks.dataset import SplitName, part_paths
 T = TypeVar("T")
 Rows = tuple[Tensor, ...]
 """Decoded rows, as what is made of them: each tensor has one entry a row."""
+Window = tuple[pa.Table, npt.NDArray[np.int64]]
+"""Row groups that were read together, and which of their rows are the split's."""
 WINDOW_BYTES = 128 * 2**20
 """Of decoded columns; rows are shuffled within it."""
 AHEAD = 8
@@ -86,6 +88,8 @@ class Loader:
         self.rows = sum(group.rows for group in self.groups)
         self.steps = -(-self.rows // batch_size)
         """Batches of an epoch; the last one is smaller where the rows do not divide."""
+        self.whole: Window | None = None
+        """All row groups as they were read, where they fit into a window."""
 
     def epoch(self, number: int, rank: int, ranks: int, first: int = 0) -> Generator[Share]:
         """The rank's shares of an epoch's batches from batch `first` on. Close it (or run it to its end) to end its thread."""
@@ -150,8 +154,15 @@ class Loader:
             size += group.size
         yield window, draw.permutation(sum(each.rows for each in window))
 
-    def read(self, groups: list[Group]) -> tuple[pa.Table, npt.NDArray[np.int64]]:
-        """Some row groups, and which of their rows are the split's."""
+    def read(self, groups: list[Group]) -> Window:
+        """Some row groups; all of them are in the same order in every epoch, which shuffles them as one."""
+        if len(groups) < len(self.groups):
+            return self.window(groups)
+        self.whole = self.whole or self.window(self.groups)
+        return self.whole
+
+    def window(self, groups: list[Group]) -> Window:
+        """Some row groups, read."""
         table = pa.concat_tables([read_group(group, self.columns) for group in groups], promote_options="permissive")
         return table, np.flatnonzero(pc.equal(table["split"], self.split))
 

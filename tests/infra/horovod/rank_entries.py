@@ -46,7 +46,9 @@ def misbehave(arguments, send):
     import horovod.torch as hvd
     import torch
 
-    hvd.allreduce(torch.ones(1))
+    # Long enough for the memory that ranks share.
+    tensor = torch.ones(50_000)
+    hvd.allreduce(tensor)
     send({"rank": hvd.rank(), "pid": os.getpid()})
     # A killed worker takes along what it has not passed on yet.
     time.sleep(0.5)
@@ -61,7 +63,7 @@ def misbehave(arguments, send):
             case "hang":
                 time.sleep(600)
     for _ in range(600):
-        hvd.allreduce(torch.ones(1))
+        hvd.allreduce(tensor)
         time.sleep(0.1)
 
 
@@ -93,6 +95,26 @@ def report(arguments, send):
         addresses = sorted({connection.laddr.ip for connection in psutil.Process().net_connections("tcp")})
         total(0)
     return {**asdict(slot), "total": summed, "addresses": addresses}
+
+
+def sums(arguments, send):
+    """What went wrong with sums of every kind and size, some begun at once; and whether this rank shares memory with others."""
+    import horovod.torch as hvd
+    import torch
+
+    operations = {"Sum": torch.Tensor.sum, "Min": torch.Tensor.amin, "Max": torch.Tensor.amax, "Product": torch.Tensor.prod}
+    wrong = []
+    for kind in (torch.float32, torch.float64, torch.float16, torch.int32, torch.int64):
+        for name, operation in operations.items():
+            # One number, an odd share for each rank, more than a slot holds.
+            tensors = [(torch.arange(size) % 5 + 1).to(kind) for size in (1, 10_001, 2_500_001)]
+            handles = [hvd.allreduce_async(each + hvd.rank(), name=f"{kind}{name}{len(each)}", op=getattr(hvd, name)) for each in tensors]
+            for tensor, handle in zip(tensors, handles, strict=True):
+                expected = operation(torch.stack([tensor[:5] + rank for rank in range(hvd.size())]).double(), dim=0)
+                found = hvd.synchronize(handle).double()
+                if not torch.equal(found, expected.repeat(len(tensor) // 5 + 1)[: len(tensor)]):
+                    wrong.append(f"{name} of {len(tensor)} {kind}")
+    return {"wrong": wrong, "shared": "memfd:horovod" in Path("/proc/self/maps").read_text()}
 
 
 def count_steps(arguments, send):

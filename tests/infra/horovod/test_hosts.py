@@ -124,6 +124,8 @@ def test_ranks_on_two_hosts_sum_right_know_their_places_and_outlive_a_host(clust
         assert [result["total"] for result in results] == [10.0] * 4
         places = [(result["local_rank"], result["local_size"], result["cross_rank"], result["cross_size"]) for result in results]
         assert places == [(0, 2, 0, 2), (1, 2, 0, 2), (0, 2, 1, 2), (1, 2, 1, 2)]
+    results = run_on_ranks(client, "rank_entries:sums", {}, 4, WAIT_S, lambda _: None)
+    assert results == [{"wrong": [], "shared": True}] * 4
     # Rank 0, the store and the commits' author are on the first host.
     results, told = count_steps(client, tmp_path / "run", "torch", lambda: kill_host(names[0]))
     assert [result["step"] for result in results] == [20, 20]

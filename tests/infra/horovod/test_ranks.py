@@ -76,6 +76,11 @@ def test_results_come_in_the_order_of_the_ranks(client):
     assert [(result["rank"], result["total"]) for result in tell(client)] == [(0, 3.0), (1, 3.0)]
 
 
+def test_sums_of_every_kind_and_size_are_right_in_memory_that_the_ranks_share(client):
+    results = run_on_ranks(client, "rank_entries:sums", {}, 2, 60, lambda _: None)
+    assert results == [{"wrong": [], "shared": True}] * 2
+
+
 def test_a_rank_uses_one_thread(client):
     assert [result["threads"] for result in tell(client)] == [1, 1]
 

@@ -1,6 +1,8 @@
 """One training loop, on one process and on real ranks."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -211,6 +213,27 @@ def test_adam_steps_as_torchs_own():
             optimizer.step()
         reached.append(layer.weight.detach())
     assert torch.equal(*reached)
+
+
+COMPILER = """
+import sys
+from tasks.training import loop, plan, strategy
+for step in (5, None):
+    def stop(message):
+        if step and message.get("committed") == step:
+            raise KeyboardInterrupt
+    try:
+        loop.fit(plan.Plan.model_validate_json(sys.argv[1]), strategy.Single(), stop)
+    except KeyboardInterrupt:
+        pass
+print("torch._dynamo" in sys.modules)
+"""
+
+
+def test_a_training_its_commits_and_going_on_from_one_do_without_the_import_of_torchs_compiler(plan):
+    command = [sys.executable, "-c", COMPILER, plan("apart").model_dump_json()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
 
 
 def test_within_an_epoch_it_says_how_far_it_is_and_how_it_goes(plan, monkeypatch):
