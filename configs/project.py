@@ -150,7 +150,8 @@ class Training(Section):
     wait_seconds: float = Field(default=300, gt=0)
     """How long an elastic training waits for workers before it fails, with a commit that another can resume."""
     epochs: int | None = Field(default=None, ge=1)
-    """Times that every training row is seen; none: as many as make 400,000 rows, but 5 at least and 60 at most."""
+    """Times that every training row is seen; none: as many as make 400,000 rows, but 5 at least and 60 at most. With a validation split,
+    the weights of the epoch that did best there are kept."""
     batch_size: int = Field(default=64, ge=1)
     """Rows of all ranks together, so the result does not depend on how many there are."""
     accumulate: int = Field(default=1, ge=1)
@@ -174,7 +175,7 @@ class Training(Section):
     compression: Literal["none", "fp16"] = "none"
     """How gradients travel between ranks."""
     patience: int | None = Field(default=None, ge=1)
-    """Epochs without a better metric on the validation split after which training stops; the best epoch's weights are kept then."""
+    """Epochs without a better metric on the validation split after which training stops."""
     commit_seconds: float = Field(default=60, gt=0)
     """Time between two commits, which a killed training goes on from; there is one after each epoch as well."""
     resume: Path | None = None

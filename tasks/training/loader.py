@@ -23,7 +23,7 @@ from torch import Tensor
 from tasks.dataset import SplitName, part_paths
 
 T = TypeVar("T")
-Rows = tuple[Tensor, ...]
+Decoded = tuple[Tensor, ...]
 """Decoded rows, as what is made of them: each tensor has one entry a row."""
 Window = tuple[pa.Table, npt.NDArray[np.int64]]
 """Row groups that were read together, and which of their rows are the split's."""
@@ -41,7 +41,7 @@ WAIT_S = 0.1
 class Share:
     """One rank's part of a global batch."""
 
-    rows: Rows
+    rows: Decoded
     """Decoded; one row that counts nothing where the share is empty, since every rank takes part in the averaging."""
     number: int
     """Of the batch in its epoch, from 0."""
@@ -77,7 +77,7 @@ class Loader:
         folder: Path,
         split: SplitName,
         columns: list[str],
-        decode: Callable[[pa.Table], Rows],
+        decode: Callable[[pa.Table], Decoded],
         batch_size: int,
         seed: int,
         window_bytes: int = WINDOW_BYTES,
@@ -177,7 +177,7 @@ class Loader:
         taken = [self.rows_of(group).slice(0, max(1, round(group.rows * share))) for group in self.groups]
         return pa.concat_tables(taken, promote_options="permissive")
 
-    def share_of_all(self, rank: int, ranks: int) -> Iterator[Rows]:
+    def share_of_all(self, rank: int, ranks: int) -> Iterator[Decoded]:
         """The rank's share of all rows in the order of the data, `batch_size` at most at a time: every row on one rank."""
         for group, start, end in self.pieces_of_all(rank, ranks):
             table = self.rows_of(group).slice(start, end - start)

@@ -21,7 +21,7 @@ from tasks.training.batch_norm import Batch, synchronize
 from tasks.training.commits import Commits
 from tasks.training.evaluate import validate
 from tasks.training.lessons import Lessons
-from tasks.training.loader import Rows, Share
+from tasks.training.loader import Decoded, Share
 from tasks.training.optimizer import optimizer, set_rate
 from tasks.training.plan import Plan
 from tasks.training.saving import Saving, named
@@ -86,14 +86,17 @@ class Fitting:
         self.usage = Usage(strategy.rank, strategy.device, send)
         self.lessons = Lessons(plan)
         self.loader, self.intake, self.result = self.lessons.loader, self.lessons.intake, self.lessons.result
-        model, self.kept = untrained(self.lessons)
+        model, kept = untrained(self.lessons)
+        self.resting = frozenset() if self.training.trunk_rate else kept
+        """Names of tensors that stay as another model has them."""
+        start.rest(model, self.resting)
         self.model = model.to(strategy.device)
         strategy.align(self.model.state_dict())
         self.rows = synchronize(self.model, strategy) if strategy.size > 1 else Batch()
         if self.training.compile:
             self.model.network.compile()
         self.forward = strategy.parallel(self.model)
-        self.optimizer = optimizer(self.model, self.kept, self.training)
+        self.optimizer = optimizer(self.model, kept, self.training)
         strategy.averaging(self.model, self.training)
         self.saving = Saving(self.model, self.optimizer, strategy, Commits(plan.folder / "commits"))
         self.epochs = self.training.epochs or min(60, max(5, round(ROWS_SEEN / self.loader.rows)))
@@ -121,8 +124,7 @@ class Fitting:
         started, first = time.perf_counter(), self.step
         number, batch = divmod(self.step, self.loader.steps)
         self.model.train()
-        if self.kept and not self.training.trunk_rate:
-            start.rest(self.model, self.kept)
+        start.rest(self.model, self.resting)
         summed, rows = torch.zeros((), device=self.strategy.device), 0
         with closing(self.loader.epoch(number, self.strategy.rank, self.strategy.size, batch)) as shares:
             for share in shares:
@@ -162,7 +164,7 @@ class Fitting:
         self.step += 1
         return total
 
-    def augmented(self, share: Share, seed: int) -> Rows:
+    def augmented(self, share: Share, seed: int) -> Decoded:
         """The share's rows on the device, changed by draws that belong to their places in the global batch."""
         rows, targets, weights = share.rows
         if self.intake.draws:
@@ -206,8 +208,8 @@ class Fitting:
             self.send(message)
 
     def take_best(self) -> None:
-        """The weights of the best epoch, where `patience` asks for them."""
-        if self.training.patience is not None and (best := self.saving.best()):
+        """The weights of the epoch that did best on the validation split, where there is one; of equal ones the last."""
+        if best := self.saving.best():
             self.saving.restore_model(best)
 
 
@@ -220,8 +222,6 @@ def untrained(lessons: Lessons) -> tuple[Model, frozenset[str]]:
     model.preprocessing.fit(lessons.encoder.encode(rows))
     model.postprocessing.fit(targets)
     kept = start.take_over(model, plan) if plan.start else frozenset[str]()
-    if kept and not training.trunk_rate:
-        start.rest(model, kept)
     return model, kept
 
 

@@ -65,8 +65,9 @@ def rest(model: Model, kept: frozenset[str]) -> None:
     Raises ValueError where no layer is left to train.
     """
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name not in kept)
-    if not any(parameter.requires_grad for parameter in model.parameters()):
+        if name in kept:
+            parameter.requires_grad_(False)
+    if kept and not any(parameter.requires_grad for parameter in model.parameters()):
         raise ValueError("training.trunk_rate is 0 and training.start has the same answers, so no layer is left to train; raise it")
     for name, layer in model.named_modules():
         if isinstance(layer, _BatchNorm) and f"{name}.running_mean" in kept:

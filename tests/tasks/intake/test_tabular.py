@@ -9,6 +9,7 @@ from onnx import helper
 
 from configs.project import TabularIntake
 from tasks.intake import build
+from tasks.intake.columns import PIECES
 from tasks.intake.encoder import ENCODED
 from tasks.intake.files import read_rows
 from tasks.rows import feed, rows_from
@@ -48,6 +49,18 @@ def test_a_missing_value_becomes_the_median_and_says_so():
     told = (gap != median).nonzero().ravel().tolist()
     assert told == [2]
     assert (gap[2], median[2]) == (1, 0)
+
+
+def test_rare_amounts_are_told_apart_beside_many_zeros():
+    amounts = np.concatenate([np.zeros(960), np.linspace(1000, 9000, 41)])
+    low, high = features(SIZES, sizes(height=amounts, weight=amounts), sizes(height=[2000, 2400], weight=[0, 0]))
+    assert (high - low).max() > 0.9
+
+
+def test_each_of_few_values_has_a_place_of_its_own():
+    grades = [1] * 500 + [2, 3] * 5
+    rows = features(SIZES, sizes(height=grades, weight=grades), sizes(height=[1, 2, 3], weight=[1, 1, 1]))[:, 4:]
+    assert (rows[1:] - rows[:-1]).amax(dim=1).tolist() == [1, 1]
 
 
 def test_constant_empty_and_endless_numbers_stay_finite():
@@ -109,7 +122,7 @@ def test_a_week_is_seven_days_and_a_day_has_hours():
     times = pd.date_range("2024-01-01", periods=400 * 4, freq="6h")
     rows = MIXED.rows(pd.DataFrame({"day": times, "age": 1, "work": "a"}))
     made = features(MIXED, rows, rows)
-    numbers = 10
+    numbers = 2 + PIECES
     weekday = made[:, numbers + 2 : numbers + 9].argmax(dim=1)
     assert weekday.tolist() == times.dayofweek.tolist()
     noon = made[:, numbers + 9 + 3]

@@ -153,13 +153,17 @@ def test_bfloat16_trains(plan):
     assert on_one_process(plan("bf16", epochs=8, learning_rate=0.004, precision="bfloat16"))[-1]["accuracy"] > 0.7
 
 
-def test_training_stops_when_nothing_gets_better_and_keeps_the_best_weights(plan):
-    made = plan("patient", epochs=40, learning_rate=0.004, patience=2)
-    told = on_one_process(made)
-    scores = [message["accuracy"] for message in told]
-    assert len(told) < 40
-    assert max(scores) == scores[-3]
+def test_the_weights_of_the_epoch_that_did_best_on_the_validation_split_are_kept(plan):
+    made = plan("wild", epochs=12, learning_rate=0.1, schedule="constant")
+    scores = [message["accuracy"] for message in on_one_process(made)]
+    assert max(scores) > scores[-1]
     assert evaluate_validation(made) == pytest.approx(max(scores))
+
+
+def test_training_stops_when_nothing_gets_better(plan):
+    scores = [message["accuracy"] for message in on_one_process(plan("patient", epochs=40, learning_rate=0.004, patience=2))]
+    assert len(scores) < 40
+    assert max(scores) == scores[-3]
 
 
 def evaluate_validation(plan):
