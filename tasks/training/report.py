@@ -31,7 +31,7 @@ def curves(history: History) -> bytes:
         if name != "loss":
             kept = max(history, key=lambda message: (message[name], message["epoch"]))
             panel.plot(kept["epoch"], kept[name], marker="o", markerfacecolor="none", markersize=10)
-        panel.set(xlabel="epoch", title="training loss" if name == "loss" else f"validation {name}")
+        panel.set(xlabel="epoch", title="training loss" if name == "loss" else f"validation {name} (ring: kept)")
         panel.grid(alpha=0.3)
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=120)
