@@ -51,7 +51,10 @@ def be_deterministic() -> None:
 
 
 def fit(plan: Plan, strategy: Strategy, send: Send) -> dict[str, Any]:
-    """Trains, from the last commit where there is one; rank 0 says how it goes and saves the checkpoint. Returns the weights' digest.
+    """Trains, from the last commit where there is one; rank 0 says how it goes and saves the checkpoint.
+
+    That is the weights of the epoch that did best on the validation split (of equal ones the last), or those of the end where there is no
+    such split. Returned is the digest of the weights that this rank ended with.
 
     After each epoch a message has epoch, epochs, loss (mean of the epoch, or of what was left of it when the training went on),
     samples_per_s (of all ranks) and, with a validation split, the result's metric. Within an epoch, every PROGRESS_S, it has progress
@@ -62,13 +65,13 @@ def fit(plan: Plan, strategy: Strategy, send: Send) -> dict[str, Any]:
     fitting.resume()
     while not fitting.over:
         fitting.epoch()
-    fitting.take_best()
-    tensors = strategy.whole(fitting.model.state_dict())
-    weights = weights_digest(fitting.lessons.encoder, tensors)
+    encoder, tensors = fitting.lessons.encoder, strategy.whole(fitting.model.state_dict())
+    ended = weights_digest(encoder, tensors)
     if strategy.rank == 0:
-        save(fitting.lessons.encoder, tensors, plan.checkpoint, facts(plan, weights))
+        tensors = fitting.saving.best() or tensors
+        save(encoder, tensors, plan.checkpoint, facts(plan, weights_digest(encoder, tensors)))
         fitting.saving.commits.remove()
-    return {"weights": weights, "parameters": sum(parameter.numel() for parameter in fitting.model.parameters())}
+    return {"weights": ended, "parameters": sum(parameter.numel() for parameter in fitting.model.parameters())}
 
 
 def facts(plan: Plan, weights: str) -> dict[str, object]:
@@ -206,11 +209,6 @@ class Fitting:
         self.step, self.history = commit.step, commit.facts["history"]
         for message in self.history:
             self.send(message)
-
-    def take_best(self) -> None:
-        """The weights of the epoch that did best on the validation split, where there is one; of equal ones the last."""
-        if best := self.saving.best():
-            self.saving.restore_model(best)
 
 
 def untrained(lessons: Lessons) -> tuple[Model, frozenset[str]]:

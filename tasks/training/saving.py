@@ -1,7 +1,6 @@
 """What ranks save together while they train, and how all of them go on from the same commit."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,24 +41,16 @@ class Saving:
         """Model and optimizer as the commit has them."""
         like: dict[str, Tensor] = {f"{STATE}{number}.{key}": each for number, each in enumerate(self.model.parameters()) for key in MOMENTS}
         restore_optimizer(self.optimizer, self.strategy.parts(commit.tensors, like), commit.facts["groups"])
-        self.restore_model(commit)
+        self.model.load_state_dict(self.strategy.parts(model_of(commit), self.model.state_dict()))
 
-    def restore_model(self, commit: Commit) -> None:
-        """The model as the commit has it."""
-        state = {name.removeprefix(MODEL): each for name, each in commit.tensors.items() if name.startswith(MODEL)}
-        self.model.load_state_dict(self.strategy.parts(state, self.model.state_dict()))
+    def best(self) -> dict[str, Tensor] | None:
+        """The model's tensors in the commit of the best score, where one has a score; asked by rank 0, which removes commits."""
+        commit = self.commits.best()
+        return model_of(commit) if commit else None
 
     def newest(self) -> Commit | None:
-        """The newest commit, the same on all ranks."""
-        return self.agreed(self.commits.newest)
-
-    def best(self) -> Commit | None:
-        """The commit of the best score, the same on all ranks."""
-        return self.agreed(self.commits.best)
-
-    def agreed(self, choose: Callable[[], Commit | None]) -> Commit | None:
-        """The commit that rank 0 chooses: a rank that chose by itself might find one that was written since."""
-        commit = choose() if not self.strategy.rank else None
+        """The newest commit, the same on all ranks: one that chose by itself might find one that was written since."""
+        commit = self.commits.newest() if not self.strategy.rank else None
         name = torch.zeros(NAME_BYTES, dtype=torch.uint8)
         if commit:
             name = torch.tensor(list(commit.path.name.encode()), dtype=torch.uint8)
@@ -68,6 +59,11 @@ class Saving:
         if not name.any() or not self.strategy.rank:
             return commit
         return named(self.commits.folder / bytes(name.tolist()).decode())
+
+
+def model_of(commit: Commit) -> dict[str, Tensor]:
+    """The model's tensors in a commit, whole."""
+    return {name.removeprefix(MODEL): each for name, each in commit.tensors.items() if name.startswith(MODEL)}
 
 
 def named(path: Path) -> Commit:
