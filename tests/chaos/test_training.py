@@ -44,7 +44,7 @@ def client():
 
 
 def plan(dataset, folder, **training):
-    section = Training(epochs=max(6, 2 * KILLS), batch_size=64, commit_seconds=0.2, **training)
+    section = Training(epochs=4 * KILLS, batch_size=64, commit_seconds=0.2, **training)
     intake = ImageIntake(kind="image", height=8, width=8)
     result = ClassificationResult(kind="classification", classes=tuple("0123456789"))
     return Plan(dataset=dataset, intake=intake, result=result, training=section, folder=folder)
