@@ -24,8 +24,8 @@ from typing import ClassVar, NoReturn
 LIBRARIES = ("torch", "horovod.torch", "pandas", "pyarrow.parquet", "safetensors.torch", "pydantic")
 """Each takes a rank of tasks/training/ between 0.1 and 1 s to import; one that is not installed is left out."""
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**30), "MIMALLOC_PURGE_DELAY": "-1"}
-"""Has glibc keep the memory of a step's activations for the next, and Arrow that of a window of rows: otherwise the kernel takes it back
-and clears it again page by page, a third of a training's time. Dask sets the opposite for its workers."""
+"""Has glibc keep the memory of a step's activations for the next: otherwise the kernel takes it back and clears it again page by page, a
+third of a training's time. Dask sets the opposite for its workers. Arrow's own allocator keeps the memory of a window of rows likewise."""
 MOST_HANDLES = 8
 
 

@@ -20,7 +20,7 @@ MODEL = "model."
 
 @dataclass(frozen=True)
 class Saving:
-    """A model in training and its optimizer, on one rank. All ranks call each method."""
+    """A model in training and its optimizer, on one rank. All ranks call each method but `best`."""
 
     model: Model
     optimizer: Optimizer
@@ -44,7 +44,7 @@ class Saving:
         self.model.load_state_dict(self.strategy.parts(model_of(commit), self.model.state_dict()))
 
     def best(self) -> dict[str, Tensor] | None:
-        """The model's tensors in the commit of the best score, where one has a score; asked by rank 0, which removes commits."""
+        """The model's tensors in the commit of the best score, where one has a score. Rank 0 alone asks: it removes the commits then."""
         commit = self.commits.best()
         return model_of(commit) if commit else None
 
