@@ -31,8 +31,8 @@ public:
   using Context = std::shared_ptr<gloo::Context>;
   using Reduce = void (*)(void*, const void*, const void*, size_t);
 
-  // Bytes of a tensor from which on this is faster than sockets.
-  static constexpr size_t WORTH_IT = 16 << 10;
+  // Bytes of a tensor from which on this is faster than sockets: as fast at 256 KB on two ranks, three times as fast at 4 MB.
+  static constexpr size_t WORTH_IT = 256 << 10;
 
   // All ranks of a process set call it together. Null for all of them where hosts have one rank, or different numbers of ranks, or where
   // the ranks of a host cannot share memory (containers of their own).

@@ -47,7 +47,7 @@ def misbehave(arguments, send):
     import torch
 
     # Long enough for the memory that ranks share.
-    tensor = torch.ones(50_000)
+    tensor = torch.ones(100_000)
     hvd.allreduce(tensor)
     send({"rank": hvd.rank(), "pid": os.getpid()})
     # A killed worker takes along what it has not passed on yet.
@@ -106,8 +106,8 @@ def sums(arguments, send):
     wrong = []
     for kind in (torch.float32, torch.float64, torch.float16, torch.int32, torch.int64):
         for name, operation in operations.items():
-            # One number, an odd share for each rank, more than a slot holds.
-            tensors = [(torch.arange(size) % 5 + 1).to(kind) for size in (1, 10_001, 2_500_001)]
+            # One number, an odd share for each rank, more than a slot holds: the last two in shared memory, whatever their kind.
+            tensors = [(torch.arange(size) % 5 + 1).to(kind) for size in (1, 200_001, 2_500_001)]
             handles = [hvd.allreduce_async(each + hvd.rank(), name=f"{kind}{name}{len(each)}", op=getattr(hvd, name)) for each in tensors]
             for tensor, handle in zip(tensors, handles, strict=True):
                 expected = operation(torch.stack([tensor[:5] + rank for rank in range(hvd.size())]).double(), dim=0)
