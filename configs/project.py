@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from configs.checks import Checks
 from configs.data import Source, Validation, Versioning
 from configs.evaluation import Evaluation
 from configs.search import Search
@@ -343,6 +344,7 @@ class Project(Section):
     source: Source
     intake: Intake
     result: Result
+    checks: Checks = Checks()
     validation: Validation = Validation()
     labeling: Labeling = Labeling()
     versioning: Versioning = Versioning()

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
+from rich.markup import escape
 
 from configs.load import ConfigError, load
 from configs.project import Project
@@ -175,15 +176,27 @@ def flow_run(flow: str, project: str, changes: list[str] | None, json: bool) -> 
     flow_run_id = start(f"{flow}/on-demand", {"project": name, "overrides": values}, settings.prefect_url)
     ended = follow(flow_run_id, errors if json else console, f"{flow} {config.name}")
     page = f"{settings.prefect_url}/runs/flow-run/{flow_run_id}"
+    told = report(ended)
     if json:
-        emit(report(ended))
+        emit(told)
     else:
+        print_findings(told["findings"])
         if ended.state and ended.state.is_completed() and ended.state.message:
             console.print(ended.state.message, highlight=False, soft_wrap=True)
         console.print(f"[link={page}]{page}[/link]")
     if ended.state is None or not ended.state.is_completed():
         errors.print(f"[red]{flow} {config.name}: {ended.state.message if ended.state else 'no state'}[/]\nSee {page}", soft_wrap=True)
         raise typer.Exit(1)
+
+
+def print_findings(found: list[dict[str, str]]) -> None:
+    """What was dropped, guessed, changed or not compared, but for what the project's `checks` allow."""
+    for each in found:
+        if each["action"] != "allow":
+            about = f"{each['about']}: " if each["about"] else ""
+            examples = f", such as {each['examples']}" if each["examples"] else ""
+            line = f"{each['stage']}, {each['check']}: {about}{each['count']} {each['finding']}{examples}"
+            console.print(f"[yellow]▲[/] {escape(line)}", highlight=False, soft_wrap=True)
 
 
 def answered(response: dict[str, Any], name: str) -> list[Any]:

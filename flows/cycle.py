@@ -8,6 +8,7 @@ from configs.project import Project
 from infra.settings import Settings
 from tasks.compilation.task import compile_bundle, export
 from tasks.deployment.task import deploy, registered_checkpoint, serving_champion
+from tasks.findings.task import review
 from tasks.ingestion.task import ingest, locate
 from tasks.labeling.task import label
 from tasks.monitoring.task import claim, close
@@ -33,10 +34,12 @@ def cycle(project: str, overrides: dict[str, str] | None = None, episode: str | 
     dataset = dataset_of(config)
     start = registered_checkpoint(config.training)
     model = train(dataset, config.intake, config.result, config.training, start, config.cluster)
+    review(config.name, model.findings, config.checks)
     graph = export(model, config.intake, config.result, config.training)
     graphs = [graph, *optimize(graph, dataset, config.intake, config.result, config.optimization)]
     champion = serving_champion(config.name)
     bundle = compile_bundle(model, graphs, champion, config.intake, config.result, config.labeling, config.evaluation, config.gate)
+    review(config.name, bundle.findings, config.checks)
     release = deploy(bundle, config.intake, config.deployment)
 
     if episode:
@@ -48,9 +51,12 @@ def dataset_of(config: Project) -> DatasetVersion:
     """The stages from a project's source to a version of its rows."""
     snapshot = locate(config.name, config.source, config.intake, config.result)
     rows = ingest(snapshot, config.source, config.intake, config.result, config.cluster)
+    review(config.name, rows.findings, config.checks)
     before = precedents(config.name, rows, config.validation, config.labeling, config.result)
     report = validate(config.name, rows, config.validation, before)
+    review(config.name, report.findings, config.checks)
     labels = label(config.name, report, config.labeling, config.intake, config.result)
+    review(config.name, labels.findings, config.checks)
     return version(
         snapshot,
         rows,

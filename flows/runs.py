@@ -1,5 +1,6 @@
 """Starts flow runs and follows them in the terminal: one line a stage, live."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,7 +46,7 @@ def start(deployment: str, parameters: dict[str, Any], url: str) -> UUID:
 def report(run: FlowRun) -> dict[str, Any]:
     """How a flow run ended, for a program: its id, state, message and stages."""
     with get_client(sync_client=True) as client:
-        stages = task_runs(client, run.id)
+        stages, found = task_runs(client, run.id), findings(client, run.id)
     return {
         "flow_run_id": str(run.id),
         "state": run.state.name if run.state else None,
@@ -53,6 +54,7 @@ def report(run: FlowRun) -> dict[str, Any]:
         "stages": [
             {"stage": stage_name(s), "state": s.state.name if s.state else None, "reused": reused(s), "seconds": seconds(s)} for s in stages
         ],
+        "findings": found,
     }
 
 
@@ -106,6 +108,14 @@ def progress(client: SyncPrefectClient, flow_run_id: UUID) -> tuple[float, str]:
         artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]), type=ArtifactFilterType(any_=["progress"]))
     )
     return max(((float(each.data), each.description or "") for each in artifacts if isinstance(each.data, int | float)), default=(0.0, ""))
+
+
+def findings(client: SyncPrefectClient, flow_run_id: UUID) -> list[dict[str, str]]:
+    """What the run's stages found (tasks/findings/), the refused first."""
+    filter_ = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]), type=ArtifactFilterType(any_=["table"]))
+    tables = [each for each in client.read_artifacts(artifact_filter=filter_) if "-findings-" in (each.key or "")]
+    rows = [row for each in tables for row in json.loads(str(each.data))]
+    return sorted(rows, key=lambda row: ("refuse", "warn", "allow").index(row["action"]))
 
 
 def stage_name(run: TaskRun) -> str:

@@ -21,6 +21,39 @@ class Stored(Record):
     digest: str
 
 
+class Finding(Record):
+    """Something that a stage dropped, guessed, converted, merged or did not compare: a fact. `checks` in the YAML say what it does."""
+
+    stage: str
+    """Such as `ingest`."""
+    check: str
+    """The key of `checks` (configs/checks.py) that decides about it."""
+    about: str = ""
+    """Column, file or slice concerned; empty: all rows."""
+    count: int
+    """How many rows, values or files."""
+    total: int
+    """Out of how many; at least 1."""
+    told: str
+    """What was found, in words that follow the count: `rows repeat the key of a later row and were left out`."""
+    examples: tuple[str, ...] = ()
+    """A few of them, short."""
+    advice: str = ""
+    """What mends the cause, as an imperative without its full stop."""
+
+    @property
+    def share(self) -> float:
+        """How much of the whole is concerned, 0 to 1."""
+        return self.count / max(1, self.total)
+
+    @property
+    def text(self) -> str:
+        """The finding in a sentence, without its full stop."""
+        about = f"{self.about}: " if self.about else ""
+        examples = f", such as {'; '.join(self.examples)}" if self.examples else ""
+        return f"{about}{self.count:,} of {self.total:,} {self.told} ({self.share:.2%}){examples}"
+
+
 class SourceSnapshot(Record):
     """What a source holds at one moment: ingesting the same snapshot twice gives the same rows."""
 
@@ -40,6 +73,7 @@ class RawRows(Stored):
     rows: int
     feedback_rows: int
     """How many of them are served rows whose truth arrived late (`origin` is `feedback`)."""
+    findings: tuple[Finding, ...] = ()
 
 
 class DatasetVersion(Stored):
@@ -98,6 +132,7 @@ class ValidationReport(Stored):
     """Why the run must stop; empty when it may go on."""
     report: str
     """Path of Data Docs' index.html under the home's `reports`."""
+    findings: tuple[Finding, ...] = ()
 
 
 class AnnotatorQuality(Record):
@@ -122,6 +157,7 @@ class LabelReport(Stored):
     """Parquet with `id, label, suggested, quality` (0 worst, 1 best), worst first."""
     suspected: int
     failures: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
 
 
 class TrainedModel(Stored):
@@ -133,6 +169,7 @@ class TrainedModel(Stored):
     ranks: int
     metrics: dict[str, float]
     """On the test split, the result's first metric first."""
+    findings: tuple[Finding, ...] = ()
 
 
 class SearchReport(Record):
@@ -232,6 +269,7 @@ class Bundle(Stored):
     """None for a first model."""
     failures: tuple[str, ...]
     model: TrainedModel
+    findings: tuple[Finding, ...] = ()
 
 
 class Release(Record):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import Task, task
-from prefect.artifacts import create_markdown_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.context import TaskRunContext
 from prefect.events import emit_event
@@ -111,9 +111,19 @@ def announce(event: str, project: str, payload: dict[str, Any]) -> str:
 
 def show(project: str, title: str, body: str, **links: str) -> None:
     """A Markdown artifact on the flow run's page, keyed by project and title; `links` become a line of links below the body."""
-    key = re.sub(r"[^a-z0-9]+", "-", f"{project} {title}".lower()).strip("-")
     footer = "\n\n" + " · ".join(f"[{text.replace('_', ' ')}]({url})" for text, url in links.items()) if links else ""
-    create_markdown_artifact(key=key, markdown=f"### {title}\n\n{body}{footer}", description=f"{title} of {project}")
+    markdown = f"### {title}\n\n{body}{footer}"
+    create_markdown_artifact(key=artifact_key(project, title), markdown=markdown, description=f"{title} of {project}")
+
+
+def show_table(project: str, title: str, rows: list[dict[str, str]]) -> None:
+    """A table artifact on the flow run's page, which programs can read back row by row (flows/runs.py does)."""
+    create_table_artifact(key=artifact_key(project, title), table=rows, description=f"{title} of {project}")
+
+
+def artifact_key(project: str, title: str) -> str:
+    """An artifact's key in Prefect's alphabet: small letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", f"{project} {title}".lower()).strip("-")
 
 
 def table(rows: list[dict[str, Any]]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.settings import Settings
-from tasks.records import DatasetVersion
+from tasks.records import DatasetVersion, Finding
 
 GIT_TIMEOUT_S = 60
 # A user's own git configuration (signing, hooks, templates) must not decide whether a data set can be kept.
@@ -72,6 +72,10 @@ class Versions:
         """What a version knows. Raises ValueError naming those that there are."""
         found: dict[str, Any] = json.loads(self.git("show", f"{self.tag_of(project, version)}:{project}.json"))
         return found
+
+    def findings(self, project: str, version: int) -> list[Finding]:
+        """What the stages before a version found when it was made."""
+        return [Finding.model_validate(each) for each in self.facts(project, version).get("findings", [])]
 
     def tag_of(self, project: str, version: int) -> str:
         """`<project>/v<N>`. Raises ValueError where there is no such version."""

@@ -11,7 +11,7 @@ from tasks.compilation.gate import fallen
 from tasks.compilation.templates import HTML, MARKDOWN
 from tasks.compilation.verdict import Verdict
 from tasks.intake import Intake
-from tasks.records import Candidate, SliceScore, TrainedModel
+from tasks.records import Candidate, Finding, SliceScore, TrainedModel
 from tasks.result import Result
 
 WANTED = {"size": "smallest", "latency": "fastest", "score": "best"}
@@ -35,8 +35,10 @@ def write_card(facts: Mapping[str, Any], pictures: Mapping[str, bytes], slices: 
                 temporary.write_bytes(content)
 
 
-def facts_of(model: TrainedModel, verdict: Verdict, intake: Intake, result: Result, gate: Gate) -> dict[str, Any]:
-    """What the card's templates show: sections of name and value, tables of rows."""
+def facts_of(
+    model: TrainedModel, verdict: Verdict, intake: Intake, result: Result, gate: Gate, findings: Sequence[Finding] = ()
+) -> dict[str, Any]:
+    """What the card's templates show: sections of name and value, tables of rows, the findings of every stage."""
     dataset, best = model.dataset, verdict.best
     return {
         "project": dataset.project,
@@ -61,6 +63,7 @@ def facts_of(model: TrainedModel, verdict: Verdict, intake: Intake, result: Resu
         "comparison": comparison_text(verdict),
         "slices": [slice_row(part, verdict, gate) for part in verdict.slices],
         "slices_text": slices_text(verdict, result.metric, gate),
+        "findings": [f"{each.stage}, {each.check}: {each.text}" for each in findings],
         "limits": limits(best, verdict, intake, result),
     }
 

@@ -7,6 +7,7 @@ from configs.project import Gate, Intake, Labeling, Result, Training
 from infra.settings import Settings
 from tasks.records import Bundle, Champion, Graph, TrainedModel
 from tasks.stage import StoppedError, outcome_folder, show, stage, table
+from tasks.versions import Versions
 
 
 @stage()
@@ -44,7 +45,8 @@ def compile_bundle(
 
     settings, output, taken, given = Settings(), outcome_folder(), intakes.build(intake), results.build(result)
     verdict = judge(graphs, champion, model.dataset, taken, given, labeling, evaluation, gate)
-    facts = card.facts_of(model, verdict, taken, given, gate)
+    known = Versions(settings.home / "data").findings(model.dataset.project, model.dataset.version)
+    facts = card.facts_of(model, verdict, taken, given, gate, (*known, *model.findings))
     page = settings.folder("reports", model.dataset.project, "compilation", output.name)
     drawn = pictures(verdict, given.metric, gate)
     card.write_card(facts, drawn, verdict.slices, output, page)

@@ -37,6 +37,14 @@ MARKDOWN = """\
 {% endfor %}
 
 {% endif %}
+{% if findings %}
+## Findings
+
+{% for finding in findings %}
+- {{ finding }}
+{% endfor %}
+
+{% endif %}
 ## Limits
 
 {% for limit in limits %}
@@ -97,6 +105,13 @@ HTML = """\
   </table></div><img alt="Score of each slice against the whole" src="data:image/png;base64,{{ pictures.slices }}">
 {% endif %}
   </section>
+{% if findings %}
+  <section><h2>Findings</h2><ul>
+{% for finding in findings %}
+    <li>{{ finding }}</li>
+{% endfor %}
+  </ul></section>
+{% endif %}
   <section><h2>Limits</h2><ul>
 {% for limit in limits %}
     <li>{{ limit }}</li>

@@ -33,7 +33,7 @@ from tasks.ingestion.sources import pieces
 from tasks.ingestion.store import Job, Kept
 from tasks.ingestion.units import check_units
 from tasks.prediction_log import PredictionLog
-from tasks.records import RawRows, SourceSnapshot, Stored
+from tasks.records import Finding, RawRows, SourceSnapshot, Stored
 
 LOGGER = logging.getLogger("gyre.ingestion")
 SUBMITTED = 2
@@ -104,8 +104,24 @@ def made(
             duplicates = drop_repeated(folder, hashes_of(filled, late, source, folder, Path(spare)))
         rows = sum(pq.read_metadata(path).num_rows for path in part_paths(folder))
     LOGGER.info("%d rows of %d slices, %d of them read now, %d repeated keys left out", rows, len(filled), read, duplicates)
-    raw = RawRows(**stored(output).model_dump(), rows=rows, feedback_rows=late)
+    findings = repeated_keys(source, duplicates, rows + duplicates) if duplicates else ()
+    raw = RawRows(**stored(output).model_dump(), rows=rows, feedback_rows=late, findings=findings)
     return Ingested(raw, len(filled), read, schema.names, duplicates)
+
+
+def repeated_keys(source: Source, count: int, total: int) -> tuple[Finding, ...]:
+    """The finding about rows that were left out because a later one has the same key."""
+    key = "*" if source.key == "*" else ", ".join((source.key,) if isinstance(source.key, str) else source.key)
+    found = Finding(
+        stage="ingest",
+        check="repeated_keys",
+        about=f"source.key {key}",
+        count=count,
+        total=total,
+        told="rows repeat the key of a later row and were left out",
+        advice="set source.key to columns that name a row",
+    )
+    return (found,)
 
 
 def read_slices(snapshot: SourceSnapshot, source: Source, intake: IntakeSection, label: str, client: Any, kept: Path) -> int:

@@ -39,6 +39,7 @@ def write_card(version: DatasetVersion, known: Versions, intake: Intake, label: 
         summary=summary(facts),
         sections={"Origin": lineage(version, facts)},
         rules=facts.get("validation", {}).get("rules", []),
+        findings=known.findings(version.project, version.version),
         columns=[column(name, found) for name, found in list(facts["columns"].items())[:MOST_COLUMNS]],
         hidden=max(0, len(facts["columns"]) - MOST_COLUMNS),
         nested=[f"{name} {kind}" for name, kind in facts["schema"].items() if name not in facts["columns"]],

@@ -44,6 +44,7 @@ def origin(
         },
         "labeling": labels.model_dump(mode="json", include={"agreement", "annotators", "relabelled", "suspected"})
         | {"suspects": relative(labels.suspects, home)},
+        "findings": [each.model_dump(mode="json") for each in (*rows.findings, *report.findings, *labels.findings)],
         "config": {name: digest_of(section) for name, section in sections.items()},
         "code": {"gyre": installed(), "commit": commit_of(projects)},
     }

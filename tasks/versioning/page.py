@@ -93,6 +93,13 @@ HTML = """\
 {% endfor %}
   </dl></section>
 {% endfor %}
+{% if findings %}
+  <section><h2>Findings</h2><ul>
+{% for each in findings %}
+    <li>{{ each.stage }}, <code>{{ each.check }}</code>: {{ each.text }}</li>
+{% endfor %}
+  </ul></section>
+{% endif %}
 {% if rules %}
   <section><h2>Validation</h2><div class="scroll"><table><tr><th>rule</th><th>severity</th><th>holds</th><th>found</th></tr>
 {% for rule in rules %}

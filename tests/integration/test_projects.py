@@ -28,3 +28,21 @@ def test_a_real_project_goes_through_the_whole_loop(installation, tmp_path, proj
     given = next(output["data"] for output in answer["outputs"] if output["name"] == "answer")
     assert len(given) == 1
     assert installation.gyre("data", "versions", project).stdout.count(f"{project}/v1") == 1
+
+
+def test_a_key_that_repeats_stops_the_run_until_the_yaml_allows_it(installation, tmp_path):
+    lines = [f"{number % 60},{number},{'yes' if number % 2 else 'no'}" for number in range(100)]
+    (tmp_path / "rows.csv").write_text("\n".join(["id,size,label", *lines]))
+    (tmp_path / "boxes.yaml").write_text(
+        "name: boxes\nsource: {reader: csv, path: rows.csv}\nintake: {kind: tabular, numeric: [size]}\n"
+        "result: {kind: classification, classes: ['yes', 'no']}\ngate: {min_score: 0.1}\ntraining: {epochs: 1}\n"
+    )
+    project = str(tmp_path / "boxes.yaml")
+    refused = json.loads(installation.gyre("run", project, "--json", check=False).stdout)
+    assert refused["state"] == "Failed"
+    assert "source.key id: 40 of 100 rows repeat the key of a later row and were left out (40.00%)" in refused["message"]
+    assert [(each["check"], each["action"]) for each in refused["findings"]] == [("repeated_keys", "refuse")]
+
+    allowed = json.loads(installation.gyre("run", project, "--set", "checks.repeated_keys=0.5", "--json").stdout)
+    assert [(each["check"], each["action"]) for each in allowed["findings"]] == [("repeated_keys", "warn")]
+    assert {stage["stage"]: stage["reused"] for stage in allowed["stages"]}["ingest"]

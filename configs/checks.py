@@ -1,0 +1,32 @@
+"""What may go on unseen: the checks section of a project's YAML.
+
+Whatever a stage drops, guesses, converts, merges or does not compare is a finding (tasks/findings/). Each check says what such a
+finding does to the run.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import PlainValidator
+
+from configs.section import Section
+
+
+def parse_tolerance(value: Any) -> Any:
+    """A word or a share. Raises ValueError."""
+    share = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1
+    if not share and value not in ("refuse", "warn", "allow"):
+        allowed = "refuse, warn, allow, or a share such as 0.01 above which it refuses"
+        raise ValueError(f"{value!r} is not allowed; use {allowed}")
+    return value
+
+
+Tolerance = Annotated[Literal["refuse", "warn", "allow"] | float, PlainValidator(parse_tolerance)]
+"""`refuse` stops the run, `warn` shows the finding, `allow` notes it without a word in the terminal; a share, such as 0.01, refuses
+what concerns more than that part of the whole, and warns of less."""
+
+
+class Checks(Section):
+    """What a finding does to the run: refuse, warn, allow, or the share above which it refuses."""
+
+    repeated_keys: Tolerance = 0.01
+    """Rows left out because a later row has the same key (with key "*": is the same row)."""
