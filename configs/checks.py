@@ -30,3 +30,9 @@ class Checks(Section):
 
     repeated_keys: Tolerance = 0.01
     """Rows left out because a later row has the same key (with key "*": is the same row)."""
+    unreadable_values: Tolerance = 0.01
+    """Values of a column that the intake cannot read, such as a text where numbers are wanted: they count as missing."""
+    rounded_numbers: Tolerance = "warn"
+    """Whole numbers of intake.numeric with more digits than float32 holds (7): they are rounded."""
+    identifier_numbers: Tolerance = "refuse"
+    """Whole numbers of intake.numeric with more digits than any float holds (16 and more): identifiers, not quantities."""

@@ -25,6 +25,7 @@ from tasks import intake as intakes
 from tasks import result as results
 from tasks.dataset import part_name, part_paths, schema_of, stored, tables, write_tables
 from tasks.ingestion import feedback, join, store
+from tasks.ingestion.conversions import Conversions
 from tasks.ingestion.duplicates import drop_repeated
 from tasks.ingestion.location import name_of
 from tasks.ingestion.normalize import framed, normalized
@@ -104,7 +105,8 @@ def made(
             duplicates = drop_repeated(folder, hashes_of(filled, late, source, folder, Path(spare)))
         rows = sum(pq.read_metadata(path).num_rows for path in part_paths(folder))
     LOGGER.info("%d rows of %d slices, %d of them read now, %d repeated keys left out", rows, len(filled), read, duplicates)
-    findings = repeated_keys(source, duplicates, rows + duplicates) if duplicates else ()
+    findings = Conversions(count for slice_ in filled for count in slice_.conversions).findings()
+    findings += repeated_keys(source, duplicates, rows + duplicates) if duplicates else ()
     raw = RawRows(**stored(output).model_dump(), rows=rows, feedback_rows=late, findings=findings)
     return Ingested(raw, len(filled), read, schema.names, duplicates)
 

@@ -15,6 +15,7 @@ from functools import cache
 from importlib.metadata import version
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -22,6 +23,7 @@ from configs.project import Intake as IntakeSection
 from infra.files import digest, read_json, whole_folder, write_json
 from tasks.dataset import ROWS_A_PART, part_name, write_tables
 from tasks.ingestion.contract import conform
+from tasks.ingestion.conversions import Conversions
 from tasks.ingestion.duplicates import hasher, sort_runs
 from tasks.ingestion.join import Table as JoinTable
 from tasks.ingestion.join import joined
@@ -68,9 +70,9 @@ def keep(job: Job, folder: Path) -> None:
     """Reads a slice into `folder`/<key>, whole or not at all. Runs on a Dask worker. Raises ValueError naming what is wrong, and where."""
     if (folder / job.key / NOTE).exists():
         return
-    source, name = job.piece.source, job.piece.name
+    source, name, conversions = job.piece.source, job.piece.name, Conversions()
     with whole_folder(folder / job.key) as made:
-        tables = ahead(lambda: normal(job), source.limits.seconds, name)
+        tables = ahead(lambda: normal(job, conversions), source.limits.seconds, name)
         try:
             first = next(tables, None)
             columns = [] if first is None else first.column_names
@@ -82,16 +84,22 @@ def keep(job: Job, folder: Path) -> None:
             raise ValueError(hidden(text, place(source))) from None
         pa.default_memory_pool().release_unused()  # or a worker keeps what its largest slice took
         parts = {path.name: digest(path) for path in sorted(made.iterdir())}
-        write_json(made / NOTE, {"origin": job.piece.slice.origin, "name": name, "columns": columns, "rows": counts, "parts": parts})
+        note = {"origin": job.piece.slice.origin, "name": name, "columns": columns, "rows": counts, "parts": parts}
+        write_json(made / NOTE, note | {"conversions": conversions.as_json()})
 
 
-def normal(job: Job) -> Iterator[pa.Table]:
-    """A slice's rows in the one layout, in even tables; one without rows for a slice that has none."""
+def normal(job: Job, conversions: Conversions) -> Iterator[pa.Table]:
+    """A slice's rows in the one layout, in even tables; one without rows for a slice that has none.
+
+    What the layout loses of the source's values is noted in `conversions`.
+    """
     source, name = job.piece.source, job.piece.name
     read = (conformed(table, job) for table in first_rows(job.piece.slice.tables(), source.rows if source.reader != "synthetic" else None))
     for table in joined(even(read), job.joins, name):
         if len(table):
-            yield normalized(table, source.key, job.intake, job.label, job.piece.slice.origin, name)
+            made = normalized(table, source.key, job.intake, job.label, job.piece.slice.origin, name)
+            conversions.compare(table, made, job.intake)
+            yield made
         else:
             yield table
 
@@ -153,6 +161,8 @@ class Kept:
     origin: str
     columns: list[str]
     rows: int
+    conversions: list[dict[str, Any]]
+    """As tasks/ingestion/conversions.py notes them."""
 
     @property
     def parts(self) -> list[Path]:
@@ -163,7 +173,7 @@ class Kept:
 def opened(folder: Path) -> Kept:
     """A slice by its folder."""
     note = read_json(folder / NOTE)
-    return Kept(folder, note["origin"], note["columns"], sum(note["rows"]))
+    return Kept(folder, note["origin"], note["columns"], sum(note["rows"]), note["conversions"])
 
 
 def sound(folder: Path) -> bool:

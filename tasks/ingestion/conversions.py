@@ -1,0 +1,138 @@
+"""What changed or was lost when a source's values became what the intake takes: counted slice by slice, told once a source.
+
+Counts of a slice are kept beside its parts, so a slice that was read in an earlier run still says what it lost.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from configs.project import Intake as IntakeSection
+from configs.project import TabularIntake
+from tasks.ingestion.readers import LINE
+from tasks.records import Finding
+
+EXAMPLES = 3
+SHOWN_CHARACTERS = 40
+EXACT_FLOAT32 = 2.0**24
+"""From here on float32 rounds some whole numbers, from 2^53 on float64 does too."""
+EXACT_FLOAT64 = 2.0**53
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass
+class Count:
+    """How often one thing happened to one column."""
+
+    check: str
+    """The key of `checks` that decides about it."""
+    about: str
+    count: int = 0
+    total: int = 0
+    examples: tuple[str, ...] = ()
+
+
+class Conversions:
+    """Counts of one slice, or of several together."""
+
+    def __init__(self, counts: Iterable[dict[str, Any]] = ()) -> None:
+        """counts: as `as_json` gave them; those of the same check and column are added up."""
+        self._counts: dict[tuple[str, str], Count] = {}
+        for each in counts:
+            self.add(each["check"], each["about"], each["count"], each["total"], each["examples"])
+
+    def add(self, check: str, about: str, count: int, total: int, examples: Iterable[str] = ()) -> None:
+        """Notes that it happened to `count` of `total` values."""
+        found = self._counts.setdefault((check, about), Count(check, about))
+        found.count += count
+        found.total += total
+        found.examples = (*found.examples, *examples)[:EXAMPLES]
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """For `Conversions`."""
+        return [asdict(each) for each in self._counts.values()]
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What happened at least once."""
+        happened = [each for each in self._counts.values() if each.count]
+        return tuple(Finding(stage="ingest", **asdict(each), **TOLD[each.check]) for each in happened)
+
+    def compare(self, source: pa.Table, made: pa.Table, section: IntakeSection) -> None:
+        """Notes which values of a table the intake's columns no longer have, or have only rounded."""
+        for name in (name for name in made.column_names if name in source.column_names and name not in ("id", LINE)):
+            before, after = source[name].combine_chunks(), made[name].combine_chunks()
+            if pa.types.is_nested(before.type) or pa.types.is_nested(after.type):
+                continue
+            if after.null_count > before.null_count:
+                there = present(before)
+                lost = there & after.is_null().to_numpy(zero_copy_only=False)
+                self.add("unreadable_values", name, int(lost.sum()), int(there.sum()), examples_of(lost, before, source))
+            else:  # as in most columns of most tables: nothing can be lost, and millions of values need no second look
+                self.add("unreadable_values", name, 0, len(before) - before.null_count)
+            if isinstance(section, TabularIntake) and name in section.numeric:
+                self.compare_numbers(name, before, after, source)
+
+    def compare_numbers(self, name: str, before: pa.Array, after: pa.Array, source: pa.Table) -> None:
+        """Notes whole numbers of a column that are other numbers as float32."""
+        exact, kept = whole_numbers(before), after.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        whole = np.isfinite(exact) & (np.floor(exact) == exact)
+        rounded = whole & (np.abs(exact) > EXACT_FLOAT32) & (exact != kept)
+        huge = whole & (np.abs(exact) >= EXACT_FLOAT64)
+        total = int(np.isfinite(exact).sum())
+        self.add("rounded_numbers", name, int((rounded & ~huge).sum()), total, examples_of(rounded & ~huge, before, source))
+        self.add("identifier_numbers", name, int(huge.sum()), total, examples_of(huge, before, source))
+
+
+TOLD: dict[str, dict[str, str]] = {
+    "unreadable_values": {
+        "told": "values could not be read as the intake wants them and count as missing",
+        "advice": "name texts that stand for no value in source.columns.<column>.missing, or list the column under another kind in intake",
+    },
+    "rounded_numbers": {
+        "told": "whole numbers are rounded, as float32 holds seven digits",
+        "advice": "take the column out of intake.numeric if it is an identifier; a time belongs into intake.dates",
+    },
+    "identifier_numbers": {
+        "told": "values have more digits than any floating point number holds, so they are no quantities",
+        "advice": "take the column out of intake.numeric, or list it under intake.categorical",
+    },
+}
+"""What is said of each check."""
+
+
+def present(values: pa.Array) -> Mask:
+    """Which values are there [rows]: neither missing, nor NaN, nor blank text."""
+    there = values.is_valid()
+    if pa.types.is_floating(values.type):
+        there = pc.and_(there, pc.fill_null(pc.invert(pc.is_nan(values)), False))
+    elif pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        there = pc.and_(there, pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(values), ""), False))
+    return np.asarray(there.to_numpy(zero_copy_only=False))
+
+
+def whole_numbers(values: pa.Array) -> npt.NDArray[np.float64]:
+    """Values as float64 [rows], NaN for whatever is not written as a whole number.
+
+    A fraction is rounded by any float; that a whole number becomes another one is what nobody expects.
+    """
+    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        whole = pc.match_substring_regex(values, r"^\s*[+-]?\d{8,}\s*$")
+        digits = pc.utf8_trim_whitespace(pc.if_else(pc.fill_null(whole, False), values, pa.scalar(None, values.type)))
+        values = pc.cast(digits, pa.float64())
+    found = pc.cast(values, pa.float64(), safe=False)
+    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def examples_of(mask: Mask, values: pa.Array, source: pa.Table) -> list[str]:
+    """The first values where the mask holds, each with its line."""
+    found = []
+    for place in np.flatnonzero(mask)[:EXAMPLES]:
+        value = str(values[int(place)].as_py())[:SHOWN_CHARACTERS]
+        line = source[LINE][int(place)].as_py() if LINE in source.column_names else int(place) + 1
+        found.append(f"{value!r} in line {line}")
+    return found
