@@ -36,3 +36,13 @@ class Checks(Section):
     """Whole numbers of intake.numeric with more digits than float32 holds (7): they are rounded."""
     identifier_numbers: Tolerance = "refuse"
     """Whole numbers of intake.numeric with more digits than any float holds (16 and more): identifiers, not quantities."""
+    missing_labels: Tolerance = 0.01
+    """Rows without a label (with annotators: without any answer), which are left out."""
+    constant_label: Tolerance = "refuse"
+    """All rows have the same label."""
+    absent_classes: Tolerance = "warn"
+    """Classes of result.classes that no row has."""
+    constant_inputs: Tolerance = "warn"
+    """Columns of the intake that have one value, or none, in all rows."""
+    leaking_inputs: Tolerance = "warn"
+    """Columns of the intake that all but determine the label: usually the answer itself in other words."""

@@ -3,7 +3,6 @@
 Rows pass through a row group at a time; the annotators' answers are held in memory as a whole, since each weighs the others.
 """
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,14 @@ from configs.project import Labeling
 from infra.files import verified, whole_file, whole_folder
 from tasks.dataset import part_paths, read, rewrite, schema_of, stored, tables
 from tasks.intake import Intake
+from tasks.labeling import checks
 from tasks.labeling.consensus import ANSWER, TASK, answers_of, beliefs, consensus, majority, quality
 from tasks.labeling.suspects import suspects
 from tasks.records import AnnotatorQuality, LabelReport, Stored, ValidationReport
 from tasks.result import Result
 
-log = logging.getLogger("gyre.labeling")
+SAMPLE = 5000
+"""Rows that say whether an input gives the label away."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,12 @@ def label(report: ValidationReport, labeling: Labeling, intake: Intake, result: 
         rows = rewrite(report, partial, lambda table: labelled(table, given, result.label))
         if not rows:
             raise ValueError(f"no row has a label in column {result.label!r}")
-    if rows < report.rows:
-        log.warning("%d rows that nobody labelled are left out", report.rows - rows)
     made = stored(output / "rows")
     failures = gate(made, agreed, labeling, result)
+    findings = checks.missing_labels(result.label, report.rows - rows, report.rows)
+    if not failures:
+        findings += checks.odd_labels(made, result) + checks.constant_inputs(made, intake)
+        findings += checks.leaking_inputs(sample(made, rows, SAMPLE), intake, result)
     found = pd.DataFrame() if failures else suspects(sample(made, rows, labeling.sample), intake, result, labeling.suspects)
     if len(found):
         with whole_file(output / "suspects.parquet") as temporary:
@@ -66,6 +69,7 @@ def label(report: ValidationReport, labeling: Labeling, intake: Intake, result: 
         suspects=stored(output / "suspects.parquet") if len(found) else None,
         suspected=len(found),
         failures=failures,
+        findings=tuple(findings),
     )
 
 
@@ -106,7 +110,11 @@ def labelled(table: pa.Table, given: pa.Table | None, column: str) -> pa.Table:
             table = table.append_column(name, pc.if_else(late, own, values))
     if column not in table.column_names:
         raise ValueError(f"the rows have no column {column!r} (result.label); they have {', '.join(table.column_names)}")
-    return table if table[column].null_count == 0 else table.filter(pc.is_valid(table[column]))
+    labels = table[column]
+    there = pc.is_valid(labels)
+    if pa.types.is_floating(labels.type):
+        there = pc.and_(there, pc.fill_null(pc.invert(pc.is_nan(labels)), False))
+    return table if pc.all(there).as_py() else table.filter(there)
 
 
 def sample(rows: Stored, count: int, most: int) -> pd.DataFrame:
