@@ -22,8 +22,11 @@ def import_path_or(*names: str) -> AfterValidator:
     return matches(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", *names, "an import path such as my_package.module:name")
 
 
+NAME = r"[a-z][a-z0-9_]{0,62}"
+"""Of a project, and so of its model, its folders and its part of a version's name."""
+
 Share = Annotated[float, Field(ge=0, le=1)]
-Name = Annotated[str, matches(r"[a-z][a-z0-9_]{0,62}", "up to 63 small letters, digits and _, a letter first")]
+Name = Annotated[str, matches(NAME, "up to 63 small letters, digits and _, a letter first")]
 ImportPath = Annotated[str, import_path_or()]
 
 

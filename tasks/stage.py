@@ -5,13 +5,11 @@ same run finds the outcomes that were finished and makes the rest again, into th
 """
 
 import hashlib
-import importlib.util
 import logging
 import os
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -23,6 +21,7 @@ from prefect.events import emit_event
 from pydantic_core import to_json
 
 from infra.settings import Settings
+from tasks.code import code_digest
 from tasks.events import resource
 
 # What the cores log is shown on the flow run's page (infra/settings.py names the logger to Prefect).
@@ -30,10 +29,6 @@ logging.getLogger("gyre").setLevel(logging.INFO)
 
 P = ParamSpec("P")
 R = TypeVar("R")
-SHARED = ("dataset.py", "graph.py", "interval.py", "model.py", "network.py", "prediction_log.py", "intake", "result")
-"""Code outside a stage's folder that its outcome may depend on."""
-USER_CODE = re.compile(rb'"([A-Za-z_][\w.]*):[A-Za-z_]\w*"')
-"""An import path in a section: a network, reader, intake or result of the user's own."""
 
 
 class StoppedError(RuntimeError):
@@ -60,13 +55,11 @@ def stage(*, name: str | None = None, volatile: tuple[str, ...] = (), cached: bo
 
 
 def outcome_key(function: Callable[..., Any], inputs: dict[str, Any], volatile: tuple[str, ...] = ()) -> str:
-    """`<stage>-<digest>`: of the function's name, its inputs, the stage's code and any user's code that the inputs name."""
+    """`<stage>-<digest>`: of the function's name, its inputs, all code that it may run and any user's code that the inputs name."""
     name = function.__module__.split(".")[1]
     body = to_json({key: value for key, value in sorted(inputs.items()) if key not in volatile})
-    digest = hashlib.sha256(body + function.__qualname__.encode() + code_digest(name).encode())
-    for module in sorted(set(USER_CODE.findall(body))):
-        digest.update(module_digest(module.decode()).encode())
-    return f"{name}-{digest.hexdigest()[:24]}"
+    code = code_digest(function.__module__, body)
+    return f"{name}-{hashlib.sha256(body + function.__qualname__.encode() + code.encode()).hexdigest()[:24]}"
 
 
 def asked(key: str) -> str:
@@ -74,23 +67,6 @@ def asked(key: str) -> str:
     with suppress(FileNotFoundError):
         os.utime(Settings().home / "outcomes" / key)
     return key
-
-
-@cache
-def code_digest(name: str) -> str:
-    """Of the Python files of a stage and of the code that all stages share."""
-    root = Path(__file__).parent
-    files = [file for part in (name, *SHARED) for file in ([root / part] if part.endswith(".py") else sorted((root / part).rglob("*.py")))]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-
-
-def module_digest(module: str) -> str:
-    """Of the source file of a user's module; empty for what is not a module (the pattern also meets URLs)."""
-    try:
-        found = importlib.util.find_spec(module)
-    except (ImportError, ValueError):
-        return ""
-    return hashlib.sha256(Path(found.origin).read_bytes()).hexdigest() if found and found.origin and Path(found.origin).is_file() else ""
 
 
 def outcome_folder(volatile: tuple[str, ...] = ()) -> Path:

@@ -73,7 +73,8 @@ def jobs(source: Source, intake: IntakeSection, label: str, kept: Path) -> list[
     """The source's slices as they are now."""
     kept.mkdir(parents=True, exist_ok=True)
     joins = join.tables(source.join, intake, label, kept)
-    return [Job(piece, intake, label, joins) for piece in pieces(source, intake, label, kept)]
+    code = store.code(intake)
+    return [Job(piece, intake, label, joins, code) for piece in pieces(source, intake, label, kept)]
 
 
 def ingest(

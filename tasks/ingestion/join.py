@@ -13,6 +13,7 @@ import pyarrow as pa
 from configs.data import Join
 from configs.project import Intake as IntakeSection
 from infra.files import whole_file
+from tasks.code import code_digest
 from tasks.dataset import ROWS_A_PART, part_writer
 from tasks.ingestion.contract import conform
 from tasks.ingestion.duplicates import database
@@ -43,7 +44,7 @@ def table(join: Join, intake: IntakeSection, label: str, kept: Path) -> Table:
     """One joined source as a file."""
     name, found = f"join with {name_of(join.source)}", pieces(join.source, intake, label, kept)
     how = join.source.model_dump(include={"columns", "extra", "rows", "csv", "limits"}, mode="json")
-    facts = json.dumps([[piece.slice.id for piece in found], how, join.on, join.how], sort_keys=True)
+    facts = json.dumps([code_digest(__name__), [piece.slice.id for piece in found], how, join.on, join.how], sort_keys=True)
     key = hashlib.sha256(facts.encode()).hexdigest()[:24]
     path = kept / f"join-{key}.parquet"
     if not path.exists():

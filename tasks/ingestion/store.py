@@ -11,8 +11,6 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import version
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ import pyarrow as pa
 
 from configs.project import Intake as IntakeSection
 from infra.files import digest, read_json, whole_folder, write_json
+from tasks.code import code_digest
 from tasks.dataset import ROWS_A_PART, part_name, write_tables
 from tasks.ingestion.contract import conform
 from tasks.ingestion.conversions import Conversions
@@ -49,21 +48,20 @@ class Job:
     intake: IntakeSection
     label: str
     joins: tuple[JoinTable, ...]
+    code: str
+    """Digest of what makes rows of a slice, as the driver has it: a worker may not find the user's own intake on its import path."""
 
     @property
     def key(self) -> str:
         """Name of the slice's folder: a digest of the code, the rows and how they are read."""
         how = self.piece.source.model_dump(include=set(HOW), mode="json")
-        facts = [code(), self.piece.slice.id, how, self.intake.model_dump(mode="json"), self.label, [join.key for join in self.joins]]
+        facts = [self.code, self.piece.slice.id, how, self.intake.model_dump(mode="json"), self.label, [join.key for join in self.joins]]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
 
 
-@cache
-def code() -> str:
-    """Digest of what makes rows of a slice."""
-    here = Path(__file__).parent
-    files = [*sorted(here.rglob("*.py")), *sorted((here.parent / "intake").rglob("*.py")), here.parent / "dataset.py"]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files) + version("duckdb").encode()).hexdigest()
+def code(intake: IntakeSection) -> str:
+    """Digest of what makes rows of a slice, a user's own intake with it."""
+    return code_digest(__name__, intake.model_dump_json().encode())
 
 
 def keep(job: Job, folder: Path) -> None:

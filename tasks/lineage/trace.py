@@ -4,14 +4,15 @@ import re
 from pathlib import Path
 from typing import Any
 
+from configs.section import NAME
 from infra.settings import Settings
 from tasks.lineage.data import Data
 from tasks.lineage.graph import Graph, Node
 from tasks.lineage.models import Models
 from tasks.prediction_log import PredictionLog
 
-DATASET = re.compile(r"(?P<project>[a-z0-9-]+)/(?P<name>(?!\d+$)[A-Za-z0-9][\w.-]*)")
-MODEL = re.compile(r"(?P<project>[a-z0-9-]+)/(?P<version>\d+)")
+DATASET = re.compile(rf"(?P<project>{NAME})/(?P<name>(?!\d+$)[A-Za-z0-9][\w.-]*)")
+MODEL = re.compile(rf"(?P<project>{NAME})/(?P<version>\d+)")
 RUN = re.compile(r"[0-9a-f]{32}")
 DIGEST = re.compile(r"[0-9a-f]{8,64}")
 

@@ -20,7 +20,7 @@ from tasks.release import Releases, Served, promote, stage_canary
 from tasks.versioning.repository import Repository
 from tasks.versioning.version import make_version
 
-PROJECT = "wine"
+PROJECT = "red_wine"
 
 
 def version_of(settings, rows):
@@ -120,18 +120,24 @@ def test_everything_that_is_known_is_found_from_both_ends(world):
     assert answer.nodes["prediction q1"].facts | {"time": ""} == {"answer": "a", "truth": "b", "time": ""}
     above = causes(answer, "prediction q1")
     assert kinds(above) == {"prediction", "model", "bundle", "run", "dataset", "source", "config", "code", "quarantine", "labels"}
-    assert {"model wine/2", f"bundle {new.digest[:16]}", f"run {new.model.run_id}", "dataset wine/v2", "quarantine wine/v2"} <= above
+    assert {
+        "model red_wine/2",
+        f"bundle {new.digest[:16]}",
+        f"run {new.model.run_id}",
+        "dataset red_wine/v2",
+        "quarantine red_wine/v2",
+    } <= above
 
-    dataset = lineage("wine/v1", settings)
-    assert dataset.effects("dataset wine/v1") == [f"run {old.model.run_id}"]
-    assert "model wine/1" in dataset.nodes
-    assert "model wine/2" not in dataset.nodes
-    assert dataset.effects("model wine/1") == ["release wine previous"]
+    dataset = lineage("red_wine/v1", settings)
+    assert dataset.effects("dataset red_wine/v1") == [f"run {old.model.run_id}"]
+    assert "model red_wine/1" in dataset.nodes
+    assert "model red_wine/2" not in dataset.nodes
+    assert dataset.effects("model red_wine/1") == ["release red_wine previous"]
 
-    model = lineage("wine/2", settings)
-    assert model.start == "model wine/2"
-    assert model.effects("model wine/2") == ["release wine champion"]
-    assert model.nodes["dataset wine/v2"].facts["after"] == "wine/v1"
+    model = lineage("red_wine/2", settings)
+    assert model.start == "model red_wine/2"
+    assert model.effects("model red_wine/2") == ["release red_wine champion"]
+    assert model.nodes["dataset red_wine/v2"].facts["after"] == "red_wine/v1"
     assert lineage(new.digest[:12], settings).start == f"bundle {new.digest[:16]}"
     assert lineage(new.model.run_id, settings).effects(f"run {new.model.run_id}") == [f"bundle {new.digest[:16]}"]
 
@@ -140,12 +146,12 @@ def test_everything_that_is_known_is_found_from_both_ends(world):
 
     row = lineage("bad-2", settings)
     assert row.nodes["row bad-2"].facts["breaks"] == "expect_even(x), expect_small(x)"
-    assert row.effects("row bad-2") == ["quarantine wine/v1", "quarantine wine/v2"]
-    assert row.effects("quarantine wine/v1") == ["dataset wine/v1"]
+    assert row.effects("row bad-2") == ["quarantine red_wine/v1", "quarantine red_wine/v2"]
+    assert row.effects("quarantine red_wine/v1") == ["dataset red_wine/v1"]
 
     text = answer.text()
     assert text.startswith("prediction q1: answer a, truth b")
-    assert "└─ model wine/2: status promoted, reason it is better" in text
+    assert "└─ model red_wine/2: status promoted, reason it is better" in text
     assert "led to" not in text
     json.dumps(answer.as_json())
 
@@ -153,18 +159,18 @@ def test_everything_that_is_known_is_found_from_both_ends(world):
 def test_a_name_given_to_a_version_is_known(world):
     settings, _ = world
     Repository(settings.home / "data", str(settings.folder("remote"))).tag(PROJECT, 1, "golden")
-    assert lineage("wine/golden", settings).start == "dataset wine/v1"
+    assert lineage("red_wine/golden", settings).start == "dataset red_wine/v1"
 
 
 def test_what_is_unknown_is_said_with_what_can_be_asked(world):
-    for unknown in ("wine/v9", "wine/9", "nobody", "0" * 32, "abcdef123456"):
+    for unknown in ("red_wine/v9", "red_wine/9", "nobody", "0" * 32, "abcdef123456"):
         with pytest.raises(ValueError, match=f"'{unknown}': nothing is known by that name; want a data set version"):
             lineage(unknown, world[0])
 
 
 def test_an_empty_installation_is_asked_in_vain_and_stays_empty(settings):
     with pytest.raises(ValueError, match="nothing is known by that name"):
-        lineage("wine/v1", settings)
+        lineage("red_wine/v1", settings)
     assert not settings.mlflow_store.exists()
 
 

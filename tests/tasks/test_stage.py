@@ -1,10 +1,9 @@
 """A stage's outcome is keyed by its inputs and its code."""
 
-import sys
-
 import pytest
 
 from configs.project import Training
+from tasks.code import code_digest, installed
 from tasks.stage import outcome_key, table
 
 
@@ -36,7 +35,8 @@ def test_a_users_changed_network_changes_the_key(tmp_path, monkeypatch):
     source.write_text("class Net: ...")
     before = outcome_key(step, inputs)
     source.write_text("class Net: pass")
-    sys.modules.pop("users_network", None)
+    code_digest.cache_clear()
+    installed.cache_clear()
     assert outcome_key(step, inputs) != before
 
 

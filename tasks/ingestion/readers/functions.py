@@ -1,10 +1,9 @@
 """A user's own reader: a function by import path (tasks/ingestion/sources.py says what it gives)."""
 
-import hashlib
 import inspect
+import json
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,6 +11,7 @@ import pyarrow as pa
 
 from configs.data import Source
 from infra.imports import resolve
+from tasks.code import code_digest
 from tasks.ingestion.location import name_of
 from tasks.ingestion.readers import Slice, counted
 
@@ -26,7 +26,7 @@ def slices(source: Source) -> list[Slice]:
     if not isinstance(found, list) or not found:
         raise ValueError(f"{name_of(source)}: returned {found!r:.80}; want a list of functions or tables, one a partition")
     own = getattr(reader.func, "fingerprint", None)
-    code = hashlib.sha256(Path(inspect.getsourcefile(reader.func) or "").read_bytes()).hexdigest()
+    code = code_digest(__name__, json.dumps([source.reader]).encode())
     facts = [code, source.options, str(own(**source.options)) if own else None]
     return [Slice(source.reader, [facts, number], partial(read, piece)) for number, piece in enumerate(found)]
 

@@ -9,6 +9,7 @@ import pytest
 from deltalake import write_deltalake
 
 from configs.data import Column, Source
+from tasks.code import code_digest, installed
 
 
 def test_json_lines_keep_their_types_and_lines(tables, tmp_path):
@@ -107,7 +108,10 @@ def reader(tmp_path, monkeypatch):
 
     def written(code, **options):
         (tmp_path / "users_reader.py").write_text(code)
+        # As in a new process: this one runs what it has imported.
         sys.modules.pop("users_reader", None)
+        code_digest.cache_clear()
+        installed.cache_clear()
         return Source(reader="users_reader:rows", options=options)
 
     yield written
