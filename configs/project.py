@@ -360,6 +360,14 @@ class Project(Section):
     cluster: Cluster = Cluster()
 
     @model_validator(mode="after")
+    def the_label_is_no_input(self) -> "Project":
+        """A model that is shown the answer learns nothing else."""
+        for key in ("numeric", "categorical", "dates"):
+            if self.result.label in getattr(self.intake, key, ()):
+                raise ValueError(f"intake.{key} names {self.result.label!r}, which is result.label; a model must not be shown the answer")
+        return self
+
+    @model_validator(mode="after")
     def a_worker_for_every_rank(self) -> "Project":
         """Training asks for exactly as many workers as ranks; fewer would never start."""
         if self.cluster.kind == "local" and self.cluster.workers < self.training.ranks:

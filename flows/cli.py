@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ValidationError
@@ -16,6 +16,9 @@ from flows import data, quarantine
 from flows.errors import RunError
 from flows.terminal import Json, ProjectName, console, emit, enter, errors, print_rows
 from infra.settings import Settings
+
+if TYPE_CHECKING:
+    from tasks.findings import JudgedFinding
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -63,6 +66,19 @@ def down() -> None:
 
     services.down(enter())
     console.print("Everything is stopped.")
+
+
+@app.command()
+def check(project: ProjectName, changes: Changes = None, json: Json = False) -> None:
+    """Look at the YAML and the first rows of the source, as every `gyre run` does first: what would stop a run, what is odd."""
+    settings = enter()
+    config = load(project, overrides(changes), settings.projects)
+    found = [judged.row() for judged in look_ahead(config, announce=not json)]
+    if json:
+        emit(found)
+        return
+    print_findings(found)
+    console.print(f"{config.name}: the YAML and the first rows are fine.", highlight=False)
 
 
 @app.command()
@@ -157,6 +173,15 @@ def demo(
         emit(report)
 
 
+def look_ahead(config: Project, announce: bool) -> "tuple[JudgedFinding, ...]":
+    """What is odd about a source's first rows. Raises ValueError naming all that would stop a run."""
+    if announce:
+        say(f"Looking at the first rows of {config.name}.")
+    from tasks.preflight import look_ahead as look
+
+    return look(config)
+
+
 def overrides(changes: list[str] | None) -> dict[str, str]:
     """`--set key=value` options as a mapping. Raises ConfigError."""
     pairs = [change.partition("=") for change in changes or []]
@@ -170,6 +195,8 @@ def flow_run(flow: str, project: str, changes: list[str] | None, json: bool) -> 
     settings = enter()
     values = overrides(changes)
     config: Project = load(project, values, settings.projects)
+    if flow in ("cycle", "tune"):
+        look_ahead(config, announce=not json)
     from flows.runs import follow, report, start
 
     name = str(Path(project).resolve()) if project.endswith((".yaml", ".yml")) else project

@@ -53,9 +53,13 @@ def pieces(source: Source, intake: IntakeSection, label: str, kept: Path) -> lis
     looked = ahead(lambda: slices(source, intake, label, kept), source.limits.seconds, name_of(source))
     found = [Piece(source, each) for each in looked]
     for more in source.append:
-        own = more.model_copy(update={name: getattr(source, name) for name in INHERITED if name not in more.model_fields_set})
-        found += pieces(own, intake, label, kept)
+        found += pieces(inherit(more, source), intake, label, kept)
     return found
+
+
+def inherit(appended: Source, source: Source) -> Source:
+    """An appended source with what it takes from the one that it is appended to."""
+    return appended.model_copy(update={name: getattr(source, name) for name in INHERITED if name not in appended.model_fields_set})
 
 
 def slices(source: Source, intake: IntakeSection, label: str, kept: Path) -> list[Slice]:

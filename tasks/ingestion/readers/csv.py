@@ -53,6 +53,13 @@ def slices(source: Source) -> list[Slice]:
     return found or [Slice(file.name, [file.content(), names], partial(empty, names))]
 
 
+def first_slice(source: Source) -> Slice:
+    """The first file from its beginning, for a look at a few rows: nothing behind them is read."""
+    file = matched(source)[0]
+    names, _ = header(file, source.csv, source.limits)
+    return Slice(file.name, None, partial(streamed, Form(file, source.csv, source.limits, names, plain_types(source))))
+
+
 def empty(names: tuple[str, ...]) -> Iterator[pa.Table]:
     """A table without rows: a file that is only a header."""
     yield pa.table({name: pa.array([], pa.string()) for name in names} | {LINE: pa.array([], pa.int64())})

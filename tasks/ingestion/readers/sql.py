@@ -130,6 +130,16 @@ def fetched(connected: sa.Connection, source: Source, piece: Range) -> Iterator[
         yield names, []
 
 
+def first_rows(source: Source, count: int) -> Iterator[pa.Table]:
+    """A few rows, whichever the database gives first."""
+    with connection(source) as connected:
+        query: sa.Select[Any] = sa.select(sa.literal_column("*")).select_from(selected(source)).limit(count)
+        result = connected.execute(query)
+        names, rows = list(result.keys()), [tuple(row) for row in result]
+    columns = zip(*rows, strict=True) if rows else [()] * len(names)
+    yield from counted(iter([pa.table({name: array(values) for name, values in zip(names, columns, strict=True)})]))
+
+
 def digest(batches: Iterable[tuple[list[str], list[tuple[Any, ...]]]]) -> str:
     """sha256 of rows."""
     found = hashlib.sha256()

@@ -1,0 +1,88 @@
+"""A source's first rows in the platform's layout, read as a run reads them, without a cluster and without looking at the rest."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import pyarrow as pa
+
+from configs.data import Source
+from configs.project import Intake as IntakeSection
+from tasks.ingestion.conversions import Conversions
+from tasks.ingestion.location import File, filesystem, matched, name_of, place
+from tasks.ingestion.readers import Slice, csv, functions, images, jsonl, parquet, sql, synthetic
+from tasks.ingestion.sources import Piece, inherit
+from tasks.ingestion.store import Job, normal
+from tasks.records import Finding
+
+ROWS = 1000
+IMAGES = 32
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The first rows of one source, appended ones being sources of their own."""
+
+    name: str
+    """How messages call the source."""
+    rows: pa.Table | None
+    """None where the rows need columns of `source.join`, which is not read for a look."""
+    findings: tuple[Finding, ...]
+
+
+def preview(source: Source, intake: IntakeSection, label: str) -> Iterator[Preview]:
+    """The first rows of a source and of those appended to it. Raises ValueError naming what cannot be read, and where."""
+    conversions = Conversions()
+    looked = source.model_copy(update={"rows": min(source.rows or ROWS, ROWS)})
+    piece = Piece(looked, first_slice(looked, intake, label))
+    rows = None
+    if not source.join:
+        rows = next(normal(Job(piece, intake, label, (), code=""), conversions), None)
+        if rows is None or not len(rows):
+            raise ValueError(f"{piece.name}: holds no rows; bring some, or set source.path to a file that has them")
+    yield Preview(piece.name, rows, conversions.findings())
+    for more in source.append:
+        yield from preview(inherit(more, source), intake, label)
+
+
+def first_slice(source: Source, intake: IntakeSection, label: str) -> Slice:
+    """The beginning of the source's first file, table or partition; unlike a run's slices it is not told by its content."""
+    if source.reader == "images":
+        return first_images(source, intake, label)
+    first: Callable[[Source], Slice] = FIRST_SLICES.get(source.reader, lambda source: functions.slices(source)[0])
+    return first(source)
+
+
+def first_of_files(read: Callable[..., Iterator[pa.Table]]) -> Callable[[Source], Slice]:
+    """The first file of a source, by a reader's `read`."""
+
+    def first(source: Source) -> Slice:
+        file = matched(source)[0]
+        return Slice(file.name, None, partial(read, file, source.limits))
+
+    return first
+
+
+FIRST_SLICES: dict[str, Callable[[Source], Slice]] = {
+    "csv": csv.first_slice,
+    "jsonl": first_of_files(jsonl.read),
+    "parquet": first_of_files(parquet.read),
+    "delta": lambda source: parquet.delta_slices(source)[0],
+    "sql": lambda source: Slice(sql.table_name(source), None, partial(sql.first_rows, source, ROWS)),
+    "synthetic": lambda source: synthetic.slices(source)[0],
+}
+
+
+def first_images(source: Source, intake: IntakeSection, label: str) -> Slice:
+    """The first images of a folder or archive."""
+    template = place(source)
+    system, path = filesystem(template, source.options)
+    if system.isfile(path) or not system.exists(path):
+        return images.slices(source, intake, label)[0]
+    names = sorted(name[len(path.rstrip("/")) + 1 :] for name in system.find(path) if name.lower().endswith(images.SUFFIXES))
+    few = names[:: max(1, len(names) // IMAGES)]
+    if not few:
+        return images.slices(source, intake, label)[0]
+    files = [File(template, f"{template.rstrip('/')}/{name}", source.options) for name in few]
+    beside = images.labels_beside(source, template.rstrip("/") + "/x")
+    return Slice(name_of(source), None, partial(images.read_folder, files, few, beside, source, intake, label))
