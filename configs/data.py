@@ -104,7 +104,9 @@ class Source(Section):
     mirror: str | None = None
     """A path below $GYRE_DATA that is read in place of `path` where that variable is set."""
     key: str | tuple[str, ...] = "id"
-    """Column or columns whose values name a row for ever; `*`: all of them. Rows that repeat it are kept once (the last wins)."""
+    """Column or columns whose values name a row for ever; `*`: all of them. Rows that repeat it are kept once (the last wins).
+    `origin_line`: a row's place, such as rows.csv:12, which keeps every row, also equal ones. It lasts while files are only appended to:
+    a line put in or taken out above renames the rows below it, for people's decisions and late labels too."""
     columns: dict[str, Column] = {}
     """The contract; `gyre data infer` writes it. None: columns are taken as they come, those of CSV files as text."""
     extra: Literal["error", "ignore", "keep"] = "error"
@@ -135,6 +137,8 @@ class Source(Section):
         if (self.reader == "sql") != (self.sql is not None):
             raise ValueError("`sql` (a table or query) goes with reader: sql, and only with it")
         self.check_watermark()
+        if self.key == "origin_line" and self.reader not in ("csv", "jsonl", "parquet", "delta"):
+            raise ValueError(f"key: origin_line goes with files of rows, csv, jsonl, parquet and delta (reader is {self.reader!r})")
         if self.reader == "synthetic" and not (self.columns and self.rows):
             raise ValueError("reader 'synthetic' needs `columns` (the contract to draw from) and `rows`")
         return self

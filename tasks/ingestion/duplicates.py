@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,37 @@ ROWS_A_PASS = 2_000_000
 """Ids whose hashes are sorted at once; more rows are more passes, not more memory."""
 ROWS_A_RUN = 2**20
 MEMORY = "384MiB"
+EXAMPLES = 3
+MOST_CLASSES = 100
+"""A label with more different values is a number, not a class."""
+LEAST_MOVE = 0.0005
+"""Of a class's share that is worth a word."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """A class whose share of the rows changed, 0 to 1."""
+
+    name: str
+    before: float
+    after: float
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        points = 100 * (self.after - self.before)
+        return f"class {self.name!r} goes from {self.before:.1%} to {self.after:.1%} of the rows ({points:+.1f} points)"
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """Rows that were left out because a later one has the same key."""
+
+    count: int = 0
+    examples: tuple[tuple[str, int, str], ...] = ()
+    """Keys that come most often: the key, how often, and the place of its first row."""
+    moved: Move | None = None
+    """The class whose share moved most; None where the label has no classes, or none moved."""
 
 
 @contextmanager
@@ -44,19 +76,51 @@ def hasher() -> Iterator[Callable[[pa.ChunkedArray], Hashes]]:
         yield hashes
 
 
-def drop_repeated(folder: Path, hashes: list[Path]) -> int:
-    """Leaves only the last row of every `id` in a folder of parts; returns how many went. Parts without one keep their bytes.
+def drop_repeated(folder: Path, hashes: list[Path], label: str) -> Repeats:
+    """Leaves only the last row of every `id` in a folder of parts; says which went. Parts without one keep their bytes.
 
     hashes: files with the hash of every id in the folder, in sorted runs
+    label: column whose classes are compared before and after
     """
     doubtful = repeated_hashes(hashes)
     if not len(doubtful):
-        return 0
+        return Repeats()
     paths = part_paths(folder)
     with database(folder.parent) as opened:
         opened.register("doubtful", pa.table({"hash": doubtful}))
         mark_losers(opened, paths)
-        return sum(without(path, losers(opened, path)) for path in paths)
+        examples, moved = most_repeated(opened), largest_move(opened, paths, label)
+        count = sum(without(path, losers(opened, path)) for path in paths)
+    return Repeats(count, examples, moved if count else None)
+
+
+def most_repeated(opened: Any) -> tuple[tuple[str, int, str], ...]:
+    """The keys that lose most rows, with how often they come and where first."""
+    query = (
+        "SELECT id, count(*) + 1 AS times, arg_min('line ' || origin_line || ' of ' || origin, (filename, number)) AS place "  # noqa: S608
+        f"FROM losers GROUP BY id ORDER BY times DESC, id LIMIT {EXAMPLES}"
+    )
+    return tuple((str(key), int(times), str(first)) for key, times, first in opened.execute(query).fetchall())
+
+
+def largest_move(opened: Any, paths: list[Path], label: str) -> Move | None:
+    """The class whose share of all rows moves most once the losers are gone."""
+    quoted = '"' + label.replace('"', '""') + '"'
+    rows = (
+        f"SELECT {quoted}::VARCHAR AS class, filename, file_row_number AS number "  # noqa: S608
+        "FROM read_parquet(?, filename = true, file_row_number = true, union_by_name = true)"
+    )
+    query = (
+        "SELECT class, count(*) AS here, count(losers.number) AS gone "  # noqa: S608
+        f"FROM ({rows}) AS rows LEFT JOIN losers USING (filename, number) WHERE class IS NOT NULL GROUP BY class LIMIT {MOST_CLASSES + 1}"
+    )
+    found = opened.execute(query, [[str(path) for path in paths]]).fetchall()
+    here, gone = sum(each[1] for each in found), sum(each[2] for each in found)
+    if not 1 < len(found) <= MOST_CLASSES or here == gone:
+        return None
+    moves = [Move(name, rows / here, (rows - lost) / (here - gone)) for name, rows, lost in found]
+    largest = max(moves, key=lambda move: (round(abs(move.after - move.before), 9), move.before))
+    return largest if abs(largest.after - largest.before) >= LEAST_MOVE else None
 
 
 def sort_runs(path: Path) -> None:
@@ -92,8 +156,9 @@ def chosen(path: Path, bits: int, number: int) -> list[Hashes]:
 def mark_losers(opened: Any, paths: list[Path]) -> None:
     """The table `losers`: the file and row of every row that a later one repeats."""
     opened.execute(
-        "CREATE TABLE losers AS SELECT filename, file_row_number AS number FROM ("
-        "SELECT filename, file_row_number, row_number() OVER (PARTITION BY id ORDER BY filename DESC, file_row_number DESC) AS place "
+        "CREATE TABLE losers AS SELECT filename, file_row_number AS number, id, origin, origin_line FROM ("
+        "SELECT filename, file_row_number, id, origin, origin_line, "
+        "row_number() OVER (PARTITION BY id ORDER BY filename DESC, file_row_number DESC) AS place "
         "FROM read_parquet(?, filename = true, file_row_number = true) WHERE hash(id) IN (SELECT hash FROM doubtful)) WHERE place > 1",
         [[str(path) for path in paths]],
     )

@@ -26,10 +26,11 @@ from tasks import result as results
 from tasks.dataset import part_name, part_paths, schema_of, stored, tables, write_tables
 from tasks.ingestion import feedback, join, store
 from tasks.ingestion.conversions import Conversions
-from tasks.ingestion.duplicates import drop_repeated
+from tasks.ingestion.duplicates import Repeats, drop_repeated
+from tasks.ingestion.keys import EVERY
 from tasks.ingestion.location import name_of
 from tasks.ingestion.normalize import framed, normalized
-from tasks.ingestion.readers import numbered
+from tasks.ingestion.readers import LINE, numbered
 from tasks.ingestion.sources import pieces
 from tasks.ingestion.store import Job, Kept
 from tasks.ingestion.units import check_units
@@ -103,26 +104,29 @@ def made(
         schema = check_source(folder, source)
         late = write_feedback(snapshot.feedback, intake, result, folder) if snapshot.feedback else 0
         with TemporaryDirectory(dir=kept, prefix=".ids-") as spare:
-            duplicates = drop_repeated(folder, hashes_of(filled, late, source, folder, Path(spare)))
+            repeats = drop_repeated(folder, hashes_of(filled, late, source, folder, Path(spare)), result.label)
         rows = sum(pq.read_metadata(path).num_rows for path in part_paths(folder))
-    LOGGER.info("%d rows of %d slices, %d of them read now, %d repeated keys left out", rows, len(filled), read, duplicates)
+    LOGGER.info("%d rows of %d slices, %d of them read now, %d repeated keys left out", rows, len(filled), read, repeats.count)
     findings = Conversions(count for slice_ in filled for count in slice_.conversions).findings()
-    findings += repeated_keys(source, duplicates, rows + duplicates) if duplicates else ()
+    findings += repeated_keys(source, repeats, rows + repeats.count) if repeats.count else ()
     raw = RawRows(**stored(output).model_dump(), rows=rows, feedback_rows=late, findings=findings)
-    return Ingested(raw, len(filled), read, schema.names, duplicates)
+    return Ingested(raw, len(filled), read, schema.names, repeats.count)
 
 
-def repeated_keys(source: Source, count: int, total: int) -> tuple[Finding, ...]:
+def repeated_keys(source: Source, repeats: Repeats, total: int) -> tuple[Finding, ...]:
     """The finding about rows that were left out because a later one has the same key."""
-    key = "*" if source.key == "*" else ", ".join((source.key,) if isinstance(source.key, str) else source.key)
+    key = source.key if isinstance(source.key, str) else ", ".join(source.key)
+    told = "rows are the same as a later row" if key == EVERY else "rows repeat the key of a later row"
+    moved = f"; by that {repeats.moved.text}" if repeats.moved else ""
     found = Finding(
         stage="ingest",
         check="repeated_keys",
         about=f"source.key {key}",
-        count=count,
+        count=repeats.count,
         total=total,
-        told="rows repeat the key of a later row and were left out",
-        advice="set source.key to columns that name a row",
+        told=f"{told} and were left out{moved}",
+        examples=tuple(f"{first if key == EVERY else repr(name)} {times:,} times" for name, times, first in repeats.examples),
+        advice=f"set source.key to columns that name a row, or to {LINE}, which keeps every row, if repeated rows are observations",
     )
     return (found,)
 

@@ -1,4 +1,4 @@
-"""The `id` of a row: its key's value, several values together, or a digest of all of them."""
+"""The `id` of a row: its key's value, several values together, a digest of all of them, or its place in the source."""
 
 import hashlib
 
@@ -11,8 +11,13 @@ EVERY = "*"
 Key = str | tuple[str, ...]
 
 
-def ids(table: pa.Table, key: Key, source: str) -> pa.Array:
-    """Text ids [rows]. Raises ValueError where a key column is absent, or has no value in some row."""
+def ids(table: pa.Table, key: Key, origin: str, source: str) -> pa.Array:
+    """Text ids [rows]. Raises ValueError where a key column is absent, or has no value in some row.
+
+    origin: the file, table or reader that all rows came from
+    """
+    if key == LINE:
+        return pc.binary_join_element_wise(pa.scalar(origin), table[LINE].combine_chunks().cast(pa.string()), ":")
     if key == EVERY:
         joined = escaped([table[name] for name in table.column_names if name != LINE])
         return pa.array([hashlib.sha256(text.encode()).hexdigest() for text in joined.to_pylist()], pa.string())

@@ -162,4 +162,18 @@ def matched(source: Source) -> list[File]:
         found = [path] if system.exists(path) else []
     if not found:
         raise ValueError(f"{name_of(source)}: matches no file; set source.path to a file or a glob such as data/*.{source.reader}")
-    return [File(template, hidden(file, template), source.options) for file in sorted(found)]
+    files = [File(template, hidden(file, template), source.options) for file in sorted(found)]
+    if source.key == "origin_line":
+        check_names(files, source)
+    return files
+
+
+def check_names(files: list[File], source: Source) -> None:
+    """Raises ValueError where two files have one name: a row's line in it would name two rows."""
+    known: dict[str, File] = {}
+    for file in files:
+        if (other := known.setdefault(file.name, file)) is not file:
+            raise ValueError(
+                f"{name_of(source)}: {other.path} and {file.path} have one name, so key: origin_line cannot tell their rows apart; "
+                "rename one of them, or name other columns in source.key"
+            )

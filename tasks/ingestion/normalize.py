@@ -30,7 +30,7 @@ def normalized(table: pa.Table, key: Key, section: IntakeSection, label: str, or
     (such as an image of another size), a missing column and a missing key raise ValueError naming source, row and column.
     """
     needed = intake_columns(section)
-    names = ids(table, key, source)
+    names = ids(table, key, origin, source)
     check_columns(table, key, needed, source)
     check_label(table.column_names, key, needed, label, source)
     raw = arrow_columns(table, section)

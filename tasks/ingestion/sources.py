@@ -15,7 +15,7 @@ from configs.data import Source
 from configs.project import Intake as IntakeSection
 from tasks.ingestion import marks
 from tasks.ingestion.location import name_of
-from tasks.ingestion.readers import Slice, csv, functions, images, jsonl, parquet, sql, synthetic
+from tasks.ingestion.readers import LINE, Slice, csv, functions, images, jsonl, parquet, sql, synthetic
 from tasks.ingestion.stream import ahead
 
 INHERITED = ("columns", "extra", "key", "limits")
@@ -53,7 +53,14 @@ def pieces(source: Source, intake: IntakeSection, label: str, kept: Path) -> lis
     looked = ahead(lambda: slices(source, intake, label, kept), source.limits.seconds, name_of(source))
     found = [Piece(source, each) for each in looked]
     for more in source.append:
-        found += pieces(inherit(more, source), intake, label, kept)
+        own = inherit(more, source)
+        added = pieces(own, intake, label, kept)
+        if both := {each.slice.origin for each in found} & {each.slice.origin for each in added} if own.key == LINE else ():
+            raise ValueError(
+                f"{name_of(own)}: {min(both)} is the name of a file of {name_of(source)} too, so key: origin_line cannot tell "
+                "their rows apart; rename one of them, or name other columns in source.key"
+            )
+        found += added
     return found
 
 
