@@ -237,8 +237,18 @@ def say(line: str) -> None:
 
 
 def print_services(found: list[Any]) -> None:
-    """The services as a table."""
-    print_rows([{"service": s.name, "state": s.state, "pid": s.pid or "", "url": s.url or "", "log": s.log} for s in found])
+    """The services as a table; below it, why those ended that are not healthy, or ended more than once."""
+    rows = []
+    for each in found:
+        restarts = f"{each.restarts}, last {each.last_end.astimezone():%d %b %H:%M:%S}" if each.restarts else ""
+        url, log = each.url or "", each.log
+        rows.append({"service": each.name, "state": each.state, "restarts": restarts, "pid": each.pid or "", "url": url, "log": log})
+    print_rows(rows)
+    for each in found:
+        if each.restarts > 1 or (each.restarts and not each.healthy):
+            since = f"{each.restarting_since.astimezone():%d %b %H:%M:%S}"
+            line = f"{each.name} was restarted {each.restarts} times since {since}, the last time after {each.last_reason}. Its log then:"
+            console.print(f"[yellow]▲[/] {escape(line)}\n{escape(each.last_words)}", highlight=False, soft_wrap=True)
 
 
 @contextmanager

@@ -40,15 +40,17 @@ file = {socket}
 chmod = 0700
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+[rpcinterface:gyre]
+supervisor.rpcinterface_factory = infra.restarts:Restarts
 """
-# A process that ends within `startsecs` counts as failed to start: after three more tries it stays down and is reported with its log.
+# A process that ends within `startsecs` is started again after a pause; it is never given up, as what it lacks may come back.
 PROGRAM = """\
 [program:{name}]
 command = {command}
 priority = {priority}
 autorestart = true
 startsecs = 20
-startretries = 3
+startretries = 1000000000
 stopwaitsecs = {stop_s}
 stopasgroup = true
 killasgroup = true
@@ -63,10 +65,22 @@ class State(NamedTuple):
     """What supervisord knows of one process."""
 
     name: str
-    """STARTING, RUNNING, BACKOFF (waits before another try), EXITED, FATAL (given up), STOPPING or STOPPED."""
+    """STARTING, RUNNING, BACKOFF (waits before another try), EXITED, STOPPING or STOPPED."""
     pid: int | None
     since: datetime | None
     """When the process started; None where none runs."""
+
+
+class Ends(NamedTuple):
+    """How often, when and why a service ended unasked since supervisord started; each time it was started again."""
+
+    times: int
+    first: datetime
+    last: datetime
+    reason: str
+    """Of the last end: an exit status, a signal, or why it could not be started."""
+    words: str
+    """The last lines of its log at that time, indented."""
 
 
 class Daemon:
@@ -94,22 +108,31 @@ class Daemon:
     def states(self) -> dict[str, State] | None:
         """Every service's state by name; None when no supervisord answers."""
         try:
-            found = self.call("getAllProcessInfo")
+            found = self.call("supervisor.getAllProcessInfo")
         except Fault:
             return {}
         if found is None:
             return None
         return {each["name"]: State(each["statename"], each["pid"] or None, started(each)) for each in found}
 
-    def start_service(self, name: str) -> None:
-        """Starts a service that was given up or stopped."""
-        self.call("startProcess", name, False)
+    def ends(self) -> dict[str, Ends]:
+        """The services that ended unasked, by name; empty when no supervisord answers."""
+        found = self.call("gyre.ends") or []
+        return {each["name"]: Ends(each["count"], at(each["first"]), at(each["last"]), each["reason"], each["words"]) for each in found}
+
+    def start_stopped(self) -> None:
+        """Starts what was stopped, and ends the pause of what ended again and again."""
+        for name, state in (self.states() or {}).items():
+            if state.name in ("STOPPED", "EXITED"):
+                with suppress(Fault):  # it has started by itself in the meantime
+                    self.call("supervisor.startProcess", name, False)
+        self.call("gyre.hurry")
 
     def shut_down(self) -> None:
         """Stops the services, the last of the table first, then supervisord, and waits for it; does nothing where none answers."""
         deadline = time.monotonic() + sum(service.stop_s for service in self.table) + 5
         with suppress(Fault):  # raised when it is on its way down already
-            self.call("shutdown")
+            self.call("supervisor.shutdown")
         # Each call also wakes supervisord, which otherwise looks at its processes once a second.
         while time.monotonic() < deadline and self.states() is not None:
             time.sleep(POLL_S)
@@ -173,14 +196,19 @@ class Daemon:
         transport = SupervisorTransport(None, None, f"unix://{self.socket}")
         try:
             with ServerProxy("http://localhost", transport=transport) as proxy:
-                return getattr(proxy.supervisor, method)(*arguments)
+                return getattr(proxy, method)(*arguments)
         except (OSError, HTTPException):
             return None
 
 
 def started(info: dict[str, Any]) -> datetime | None:
     """When the process of one of supervisord's records started."""
-    return datetime.fromtimestamp(info["start"], UTC) if info["pid"] else None
+    return at(info["start"]) if info["pid"] else None
+
+
+def at(seconds: float) -> datetime:
+    """Seconds since 1970 as a time (UTC)."""
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def require_plain(*paths: str | Path) -> None:

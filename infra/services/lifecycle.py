@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from infra.services.daemon import Daemon, State
+from infra.services.daemon import Daemon, Ends, State
 from infra.services.errors import ServicesError
 from infra.services.processes import belonging, check_ports, end
 from infra.services.table import READY_TIMEOUT_S, Service, services
@@ -23,6 +23,8 @@ PULSE_S = 10.0
 """A wait says at least this often what it waits for."""
 GRACE_S = 3.0
 """Time that left-over processes have to end by themselves."""
+HOPELESS = 3
+"""A service that ends as often while `up` waits for it does not start: its port, its settings or its code are wrong."""
 
 
 class ServiceStatus(BaseModel):
@@ -31,7 +33,7 @@ class ServiceStatus(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     name: str
-    state: Literal["ready", "starting", "restarting", "failed", "stopped", "orphaned"]
+    state: Literal["ready", "starting", "restarting", "stopped", "orphaned"]
     """`orphaned`: supervisord was killed and left processes behind; `gyre up` or `gyre down` clears them away."""
     healthy: bool
     """Whether it does its work right now."""
@@ -41,6 +43,16 @@ class ServiceStatus(BaseModel):
     url: str | None
     log: str
     """Path of its log file."""
+    restarts: int = 0
+    """How often it ended unasked, and was started again, since the services were started."""
+    restarting_since: datetime | None = None
+    """When it first ended (UTC)."""
+    last_end: datetime | None = None
+    """When it last ended (UTC)."""
+    last_reason: str | None = None
+    """How it last ended: an exit status, a signal, or why it could not be started."""
+    last_words: str | None = None
+    """The end of its log when it last ended."""
 
 
 def up(settings: Settings, say: Say = lambda _: None, table: Sequence[Service] | None = None) -> None:
@@ -74,9 +86,13 @@ def status(settings: Settings, table: Sequence[Service] | None = None) -> list[S
     daemon = Daemon(settings, services(settings) if table is None else table)
     states = daemon.states()
     orphans = states is None and bool(belonging(settings.home))
-    found = states or {}
+    found, ends = states or {}, daemon.ends()
+
+    def judge(service: Service) -> ServiceStatus:
+        return judged(daemon, service, found.get(service.name), ends.get(service.name), orphans)
+
     with ThreadPoolExecutor(len(daemon.table)) as pool:
-        return list(pool.map(lambda service: judged(daemon, service, found.get(service.name), orphans), daemon.table))
+        return list(pool.map(judge, daemon.table))
 
 
 def follow(settings: Settings, say: Say = lambda _: None, table: Sequence[Service] | None = None) -> None:
@@ -100,13 +116,12 @@ def down(settings: Settings, table: Sequence[Service] | None = None) -> None:
 
 
 def begin(daemon: Daemon) -> bool:
-    """Whether supervisord was started now; one that runs already is kept and starts again what it had given up. Raises ServicesError."""
+    """Whether supervisord was started now; one that runs already is kept and starts at once what is down. Raises ServicesError."""
     states = daemon.states()
     if states is not None:
         if not daemon.is_current():
             raise ServicesError(f"the services of {daemon.settings.home} run with other settings than these; `gyre down` first")
-        for name in [name for name, state in states.items() if state.name in ("FATAL", "STOPPED", "EXITED")]:
-            daemon.start_service(name)
+        daemon.start_stopped()
         return False
     end(belonging(daemon.settings.home), GRACE_S)
     check_ports(daemon.settings.host, daemon.table)
@@ -115,20 +130,22 @@ def begin(daemon: Daemon) -> bool:
 
 
 def wait_until_ready(daemon: Daemon, begun: float, say: Say) -> None:
-    """Returns when every awaited service is ready. Raises ServicesError when one is given up, or READY_TIMEOUT_S after `begun`."""
-    told = begun
+    """Returns when every awaited service is ready. Raises ServicesError when one ends again and again, or READY_TIMEOUT_S after `begun`."""
+    told, before = begun, daemon.ends()
     pending = [service for service in daemon.table if service.awaited]
     while pending:
         states = daemon.states()
         if not states:
             raise ServicesError("the services were stopped while they started")
+        ends = daemon.ends()
         for service in list(pending):
-            state = states[service.name]
-            if state.name == "FATAL":
-                raise ServicesError(f"{service.title} does not start; the end of {daemon.log(service)}:\n{daemon.tail(service)}")
-            if is_ready(service, state):
+            if is_ready(service, states[service.name]):
                 pending.remove(service)
                 say(f"  {service.title} is ready ({time.monotonic() - begun:.1f} s) {service.url or ''}".rstrip())
+            elif count(ends, service) - count(before, service) >= HOPELESS:
+                last = ends[service.name]
+                told_of = f"it ended {HOPELESS} times, now by {last.reason}"
+                raise ServicesError(f"{service.title} does not start ({told_of}); the end of {daemon.log(service)}:\n{last.words}")
         waiting = ", ".join(service.title for service in pending)
         if time.monotonic() - begun > READY_TIMEOUT_S:
             logs = "\n".join(f"{daemon.log(service)}:\n{daemon.tail(service)}" for service in pending)
@@ -140,27 +157,31 @@ def wait_until_ready(daemon: Daemon, begun: float, say: Say) -> None:
             time.sleep(POLL_S)
 
 
+def count(ends: dict[str, Ends], service: Service) -> int:
+    """How often a service ended unasked."""
+    return ends[service.name].times if service.name in ends else 0
+
+
 def watch(daemon: Daemon, say: Say) -> None:
-    """Tells state changes until supervisord is gone."""
+    """Tells state changes, and why services ended, until supervisord is gone."""
     known: dict[str, State] = {}
+    ended = daemon.ends()
     while states := daemon.states():
         for name, state in states.items():
             if known and state != known[name]:
                 say(f"{datetime.now():%H:%M:%S} {name}: {state.name.lower()}{f', pid {state.pid}' if state.pid else ''}")
-        known = states
+        ends = daemon.ends()
+        for name, last in ends.items():
+            if last != ended.get(name):
+                say(f"{datetime.now():%H:%M:%S} {name}: ended {last.times} times, now by {last.reason}\n{last.words}")
+        known, ended = states, ends
         time.sleep(POLL_S)
 
 
-def judged(daemon: Daemon, service: Service, state: State | None, orphans: bool) -> ServiceStatus:
-    """How a service stands, from supervisord's state and its own answer."""
+def judged(daemon: Daemon, service: Service, state: State | None, end: Ends | None, orphans: bool) -> ServiceStatus:
+    """How a service stands, from what supervisord knows of it and its own answer."""
     ready = state is not None and is_ready(service, state)
-    words: dict[str, Any] = {
-        "BACKOFF": "restarting",
-        "EXITED": "restarting",
-        "FATAL": "failed",
-        "STARTING": "starting",
-        "RUNNING": "starting",
-    }
+    words: dict[str, Any] = {"BACKOFF": "restarting", "EXITED": "restarting", "STARTING": "starting", "RUNNING": "starting"}
     word = "ready" if ready else "orphaned" if orphans else words.get(state.name, "stopped") if state else "stopped"
     return ServiceStatus(
         name=service.name,
@@ -170,6 +191,11 @@ def judged(daemon: Daemon, service: Service, state: State | None, orphans: bool)
         since=state.since if state else None,
         url=service.url,
         log=str(daemon.log(service)),
+        restarts=end.times if end else 0,
+        restarting_since=end.first if end else None,
+        last_end=end.last if end else None,
+        last_reason=end.reason if end else None,
+        last_words=end.words if end else None,
     )
 
 

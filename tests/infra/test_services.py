@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -12,7 +13,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from supervisor import events
+from supervisor.loggers import getLogger
+from supervisor.options import ServerOptions
+from supervisor.states import ProcessStates
+from supervisor.supervisord import Supervisor
 
+from infra.restarts import LONGEST_PAUSE_S, Restarts
 from infra.services import ServicesError, down, status, up
 from infra.services.answers import answers, ask
 from infra.services.daemon import LONGEST_SOCKET, PROJECT, Daemon
@@ -130,6 +137,73 @@ def test_a_killed_service_comes_back(stopped, free_port):
     os.kill(before.pid, signal.SIGKILL)
     [after] = until(lambda: [each for each in status(stopped, table) if each.healthy and each.pid != before.pid], "another page")
     assert after.since >= before.since
+
+
+def test_a_service_that_ends_again_and_again_comes_back_and_its_restarts_are_told(stopped, free_port, tmp_path):
+    lacking, port = tmp_path / "lacking", free_port()
+    text = f"""
+    import http.server, pathlib, sys
+    if pathlib.Path({str(lacking)!r}).exists():
+        sys.exit("\\x1b[31mthe disk is full\\x00")
+    http.server.HTTPServer(("127.0.0.1", {port}), http.server.SimpleHTTPRequestHandler).serve_forever()
+    """
+    table = [script(tmp_path, "fragile", text, ready=lambda: answers(f"http://127.0.0.1:{port}"))]
+    up(stopped, table=table)
+    lacking.touch()
+    [before] = status(stopped, table)
+    assert (before.restarts, before.last_reason) == (0, None)
+    os.kill(before.pid, signal.SIGKILL)
+    killed = until(lambda: [each for each in status(stopped, table) if each.restarts == 1], "the first end")[0]
+    assert killed.last_reason == "terminated by SIGKILL"
+    down_again = until(lambda: [each for each in status(stopped, table) if each.restarts >= 5], "four more ends", 60)[0]
+    assert down_again.state in ("restarting", "starting")
+    assert down_again.last_reason == "exit status 1"
+    assert "the disk is full" in down_again.last_words
+    lacking.unlink()
+    back = until(lambda: [each for each in status(stopped, table) if each.healthy], "the service", 60)[0]
+    assert back.restarts >= 5
+    assert before.since <= back.restarting_since < back.last_end <= back.since
+    told = (stopped.home / "logs" / "supervisord.log").read_text()
+    assert re.search(r"fragile ended 5 times since [\d-]+ [\d:]+, now by exit status 1; it starts again in 5 s; its log ends:", told)
+    assert "the disk is full" in told
+
+
+def test_up_starts_at_once_what_waits_after_repeated_ends_and_says_when_it_ends_again(stopped, free_port, tmp_path):
+    lacking = tmp_path / "lacking"
+    text = f"""
+    import pathlib, sys, time
+    if pathlib.Path({str(lacking)!r}).exists():
+        sys.exit("no model")
+    time.sleep(600)
+    """
+    table = [page(free_port()), script(tmp_path, "fragile", text, ready=lambda: not lacking.exists())]
+    up(stopped, table=table)
+    lacking.touch()
+    os.kill(status(stopped, table)[1].pid, signal.SIGKILL)
+    until(lambda: status(stopped, table)[1].restarts >= 3, "three ends")
+    with pytest.raises(ServicesError, match=r"test fragile does not start \(it ended 3 times, now by exit status 1\)[^$]*no model"):
+        up(stopped, table=table)
+    assert status(stopped, table)[0].healthy
+    lacking.unlink()
+    up(stopped, table=table)
+    assert status(stopped, table)[1].healthy
+
+
+def test_a_pause_between_ends_is_at_most_a_minute(stopped, free_port, monkeypatch):
+    daemon = Daemon(stopped, [page(free_port())])
+    stopped.folder("logs")
+    daemon.file.write_text(daemon.configuration())
+    options = ServerOptions()
+    options.realize(["-c", str(daemon.file)])
+    supervisord = Supervisor(options)
+    options.logger = getLogger()
+    process = options.process_group_configs[0].make_group().processes["page"]
+    monkeypatch.setattr(events, "callbacks", [])
+    Restarts(supervisord)
+    process.state, process.backoff = ProcessStates.STARTING, 299
+    process.change_state(ProcessStates.BACKOFF)
+    assert process.backoff == 300
+    assert process.delay - time.time() == pytest.approx(LONGEST_PAUSE_S, abs=5)
 
 
 def test_what_ignores_sigterm_or_left_its_group_is_ended_too(stopped, tmp_path):
