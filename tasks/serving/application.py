@@ -15,7 +15,7 @@ from tasks.release import Releases
 from tasks.rows import weight
 from tasks.serving.journal import GroupCommit, Journal, Label, Prediction
 from tasks.serving.model import Model
-from tasks.serving.protocol import json_object, metadata, parse, response, rows_of, short
+from tasks.serving.protocol import check_outputs, json_object, metadata, parse, response, rows_of, short
 from tasks.serving.refusal import Refusal
 from tasks.serving.routing import Route, Table, Watch
 
@@ -119,10 +119,12 @@ class Application:
         """An inference, logged as production traffic unless the request says otherwise."""
         route, request = self._route(project), parse(body)
         role, model = route.choose(request.id) if version is None else route.version(project, version)
+        check_outputs(request, model.signature.outputs)
         rows = rows_of(request.inputs, model.signature.inputs)
         outputs = await model.answer(rows)
         answers = model.signature.texts(next(iter(outputs.values())))
-        answered = response(project, model.served.version, request, outputs, answers)
+        parameters = {"notices": list(request.notices)} if request.notices else {}
+        answered = response(project, model.served.version, request, outputs, answers, parameters)
         if request.log:
             self._remember(Prediction(project, request.row_ids(len(rows)), utc_now(), model.served.version, role, rows, answers))
         return answered

@@ -1,7 +1,11 @@
 """Open Inference Protocol v2, JSON: requests to arrays and back. Pure; refuses what is not as the model wants it."""
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import chain
+from reprlib import Repr
 from typing import Any
 from uuid import uuid4
 
@@ -19,8 +23,16 @@ MAX_ROWS = 1024
 MAX_ID = 256
 MAX_CHARACTERS = 4_000_000
 """Rows of a request times its longest text, since a graph pads every text to the longest."""
+SHOWN = 60
+"""Characters of a value in an error's text."""
 ALLOWED: dict[str, set[type]] = {"b": {bool}, "i": {int}, "u": {int}, "f": {int, float, type(None)}, "U": {str, type(None)}}
 """Types of JSON values by numpy's kind."""
+KEYS = ("id", "parameters", "inputs", "outputs")
+"""Of a request."""
+ANSWER = "answer"
+"""The output that every model has beside its graph's."""
+PARAMETERS = ("log", "binary_data_output")
+"""Of a request, those that mean something here; all answers are JSON, whatever `binary_data_output` asks for."""
 
 
 def metadata(spec: TensorSpec) -> dict[str, Any]:
@@ -40,6 +52,8 @@ class Request:
     """A list of tensors, one an input, once `rows_of` has looked at it."""
     outputs: list[str] | None
     """Those the client wants; None: all."""
+    notices: tuple[str, ...] = ()
+    """What in it has no meaning here and was passed over."""
 
     def row_ids(self, rows: int) -> list[str]:
         """The name of each row in the prediction log."""
@@ -51,7 +65,8 @@ def json_object(body: bytes) -> dict[str, Any]:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise Refusal(400, f"the body is not JSON: {error}") from None
+        near = f"; there stands {short(error.doc[error.pos : error.pos + 20])}" if error.doc[error.pos :] else ""
+        raise Refusal(400, f"the body is not JSON: {error}{near}") from None
     if not isinstance(value, dict):
         raise Refusal(400, f"the body is {short(value)}; want a JSON object")
     return value
@@ -60,23 +75,50 @@ def json_object(body: bytes) -> dict[str, Any]:
 def parse(body: bytes) -> Request:
     """An inference request's envelope."""
     value = json_object(body)
-    request_id = value.get("id") or uuid4().hex
+    request_id = value.get("id")
+    if request_id is None or request_id == "":
+        request_id = uuid4().hex
     if not isinstance(request_id, str) or len(request_id) > MAX_ID:
         raise Refusal(400, f"id is {short(request_id)}; want a text of at most {MAX_ID} characters")
-    parameters = value.get("parameters") or {}
+    parameters = value.get("parameters")
+    if parameters is None:
+        parameters = {}
     log = parameters.get("log", True) if isinstance(parameters, dict) else None
     if not isinstance(log, bool):
         raise Refusal(400, f"parameters is {short(parameters)}; want an object, in which log is true or false")
-    return Request(request_id, log, value.get("inputs"), wanted_outputs(value.get("outputs")))
+    notices = [*unknown(value, KEYS, "the request's"), *unknown(parameters, PARAMETERS, "parameters'")]
+    return Request(request_id, log, value.get("inputs"), wanted_outputs(value.get("outputs")), tuple(notices))
+
+
+def unknown(given: Iterable[str], known: tuple[str, ...], whose: str) -> list[str]:
+    """A notice where keys have no meaning here: a misspelled one must not go unseen."""
+    keys = [key for key in given if key not in known]
+    if not keys:
+        return []
+    close = get_close_matches(keys[0][:SHOWN], known, 1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
+    return [f"{whose} key {short(keys[0])}{hint}{more} has no meaning here and is passed over; known: {', '.join(known)}"]
 
 
 def wanted_outputs(value: Any) -> list[str] | None:
     """Names of the outputs that a client asks for; None for all."""
-    if not value:
+    if value is None or value == []:
         return None
     if not isinstance(value, list) or not all(isinstance(output, dict) and isinstance(output.get("name"), str) for output in value):
         raise Refusal(400, f'outputs is {short(value)}; want a list such as [{{"name": "answer"}}]')
-    return [output["name"] for output in value]
+    names = [output["name"] for output in value]
+    if len(set(names)) < len(names):
+        twice = next(name for number, name in enumerate(names) if name in names[:number])
+        raise Refusal(400, f"outputs: {short(twice)} is asked for twice")
+    return names
+
+
+def check_outputs(request: Request, outputs: tuple[TensorSpec, ...]) -> None:
+    """Refuses a request for an output that there is not, before anything is computed for it."""
+    names = (*(output.name for output in outputs), ANSWER)
+    if unknown := [name for name in request.outputs or () if name not in names]:
+        raise Refusal(400, f"outputs: no output {short(unknown[0])}; there are {', '.join(names)}")
 
 
 def rows_of(given: Any, wanted: tuple[TensorSpec, ...]) -> Rows:
@@ -100,13 +142,19 @@ def by_name(given: Any, wanted: tuple[TensorSpec, ...]) -> dict[str, dict[str, A
     for number, tensor in enumerate(given):
         name = tensor.get("name") if isinstance(tensor, dict) else tensor
         if not isinstance(tensor, dict) or name not in names:
-            raise Refusal(400, f"inputs[{number}].name is {short(name)}; want {' or '.join(map(repr, names[:20]))}")
+            raise Refusal(400, f"inputs[{number}].name is {short(name)}; want {' or '.join(map(repr, names[:20]))}{nearest(name, names)}")
         if name in tensors:
             raise Refusal(400, f"inputs[{number}].name is {name!r} for the second time; want {many}")
         tensors[name] = tensor
     if missing := [name for name in names if name not in tensors]:
         raise Refusal(400, f"inputs has no {missing[0]!r}; want {many} (null stands for a missing value)")
     return tensors
+
+
+def nearest(name: Any, names: list[str]) -> str:
+    """A question about the name that was meant, where one is close."""
+    close = get_close_matches(name[:SHOWN].lower(), {each.lower(): each for each in names}, 1) if isinstance(name, str) else []
+    return f"; did you mean {next(each for each in names if each.lower() == close[0])!r}?" if close else ""
 
 
 def values_of(tensor: dict[str, Any], wanted: TensorSpec) -> Values:
@@ -118,9 +166,7 @@ def values_of(tensor: dict[str, Any], wanted: TensorSpec) -> Values:
     if not is_shape(shape) or tuple(shape[1:]) not in (wanted.shape, wanted.shape or (1,)) or not 1 <= shape[0] <= MAX_ROWS:
         sizes = ", ".join(map(str, (f"1 to {MAX_ROWS}", *wanted.shape)))
         raise Refusal(400, f"{where}: shape is {short(shape)}; want [{sizes}]")
-    values = numbers(tensor.get("data"), wanted.dtype, where)
-    if values.size != int(np.prod(shape)):
-        raise Refusal(400, f"{where}: data has {values.size} values; shape {shape} wants {int(np.prod(shape))}")
+    values = array(tensor.get("data"), shape, wanted.dtype, where)
     return values.reshape(shape[0], *wanted.shape)
 
 
@@ -129,34 +175,78 @@ def is_shape(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(type(size) is int for size in value)
 
 
-def numbers(data: Any, dtype: str, where: str) -> Values:
-    """A JSON list, flat or nested, as a flat array of `dtype`; null is NaN where numbers have one, and a missing text is empty."""
+def array(data: Any, shape: list[int], dtype: str, where: str) -> Values:
+    """A JSON list, flat or nested exactly as `shape`, as a flat array of `dtype`.
+
+    Null is NaN where numbers have one, and a missing text is empty. Refuses whatever else would have to be moved, cut or guessed.
+    """
     if not isinstance(data, list):
         raise Refusal(400, f"{where}: data is {short(data)}; want a list of {wanted_values(dtype)}")
-    while data and (types := set(map(type, data))) == {list}:
-        data = list(chain.from_iterable(data))
+    nested = bool(data) and type(data[0]) is list
+    values = flattened(data, shape, where) if nested else data
+    made = converted(values, dtype)
+    if made is None:
+        position = next((position for position, value in enumerate(values) if not fits(value, dtype)), None)
+        found = "data is empty" if position is None else f"{place(position, shape, nested)} is {short(values[position])}"
+        raise Refusal(400, f"{where}: {found}; want {wanted_values(dtype)}")
+    if len(values) != (count := math.prod(shape)):
+        raise Refusal(400, f"{where}: data has {len(values)} values; shape {shape} wants {count}")
+    if dtype == TEXT:
+        check_sizes(values, shape, nested, where)
+    return made
+
+
+def flattened(data: list[Any], shape: list[int], where: str) -> list[Any]:
+    """The values of nested lists. Refuses lists whose lengths are not those of the shape at every level: rows would shift."""
+    parts, wanted = [data], f"shape {shape} wants"
+    for level, size in enumerate(shape):
+        for number, part in enumerate(parts):
+            if type(part) is not list:
+                raise Refusal(400, f"{where}: {path(number, shape[:level])} is {short(part)}; {wanted} a list of {size} there")
+            if len(part) != size:
+                raise Refusal(400, f"{where}: {path(number, shape[:level])} has {len(part)} values; {wanted} {size} there")
+        parts = list(chain.from_iterable(parts))
+    return parts
+
+
+def path(number: int, sizes: list[int]) -> str:
+    """Where the `number`th list or value below lists of these sizes stands."""
+    indices = np.unravel_index(number, sizes) if sizes else ()
+    return "data" + "".join(f"[{index}]" for index in indices)
+
+
+def place(position: int, shape: list[int], nested: bool) -> str:
+    """Where a value stands, with its row."""
+    row = position // math.prod(shape[1:])
+    return f"{path(position, shape) if nested else f'data[{position}]'} (row {row})"
+
+
+def converted(values: list[Any], dtype: str) -> Values | None:
+    """JSON values as an array of `dtype`; None where one of them cannot be one."""
+    if not values or not set(map(type, values)) <= ALLOWED[np.dtype(dtype).kind]:
+        return None
+    if dtype == TEXT:
+        texts = np.empty(len(values), object)
+        texts[:] = [value or "" for value in values]
+        return texts
     try:
-        if data and types <= ALLOWED[np.dtype(dtype).kind]:
-            return texts(data, where) if dtype == TEXT else np.array(data, dtype)
+        with np.errstate(over="ignore"):
+            numbers = np.array(values, dtype)
     except OverflowError:
-        pass  # the value is named below
-    position = next((position for position, value in enumerate(data) if not fits(value, dtype)), 0)
-    value = f"data[{position}] is {short(data[position])}" if data else "data is empty"
-    raise Refusal(400, f"{where}: {value}; want {wanted_values(dtype)}")
+        return None
+    # A number beyond the type's largest would become infinite, which no client sent.
+    return None if numbers.dtype.kind == "f" and np.isinf(numbers).any() else numbers
 
 
-def texts(data: list[str | None], where: str) -> Values:
-    """Texts as a flat object array; refuses those that would take the graph too much memory."""
-    longest = max(len(value or "") for value in data)
+def check_sizes(texts: list[str | None], shape: list[int], nested: bool, where: str) -> None:
+    """Refuses texts that would take the graph too much memory."""
+    longest = max(len(value or "") for value in texts)
     if longest > MAX_TEXT:
-        position = next(position for position, value in enumerate(data) if len(value or "") == longest)
-        raise Refusal(400, f"{where}: data[{position}] has {longest} characters; want at most {MAX_TEXT}")
-    if longest * len(data) > MAX_CHARACTERS:
+        position = next(position for position, value in enumerate(texts) if len(value or "") == longest)
+        raise Refusal(400, f"{where}: {place(position, shape, nested)} has {longest} characters; want at most {MAX_TEXT}")
+    if longest * len(texts) > MAX_CHARACTERS:
         most = MAX_CHARACTERS // longest
-        raise Refusal(400, f"{where}: {len(data)} texts of up to {longest} characters; want at most {most} such texts a request")
-    values = np.empty(len(data), object)
-    values[:] = [value or "" for value in data]
-    return values
+        raise Refusal(400, f"{where}: {len(texts)} texts of up to {longest} characters; want at most {most} such texts a request")
 
 
 def fits(value: Any, dtype: str) -> bool:
@@ -164,6 +254,9 @@ def fits(value: Any, dtype: str) -> bool:
     kind = np.dtype(dtype).kind
     if type(value) not in ALLOWED[kind]:
         return False
+    if kind == "f" and value is not None:
+        with np.errstate(over="ignore"):
+            return bool(np.isfinite(np.array(value, dtype)))
     return kind not in "iu" or bool(np.iinfo(dtype).min <= value <= np.iinfo(dtype).max)
 
 
@@ -175,27 +268,39 @@ def wanted_values(dtype: str) -> str:
         case "U":
             return f"texts or null ({DATATYPES[dtype]})"
         case "f":
-            return f"numbers or null ({DATATYPES[dtype]})"
+            return f"numbers or null ({DATATYPES[dtype]}, at most {np.finfo(dtype).max:.3g})"
         case _:
             return f"whole numbers from {np.iinfo(dtype).min} to {np.iinfo(dtype).max} ({DATATYPES[dtype]})"
 
 
-def response(project: str, version: int, request: Request, outputs: dict[str, Values], answers: list[str]) -> dict[str, Any]:
-    """The answer to a request: the graph's outputs, and what the first one means in words as `answer`."""
+def response(
+    project: str, version: int, request: Request, outputs: dict[str, Values], answers: list[str], parameters: dict[str, Any]
+) -> dict[str, Any]:
+    """The answer to a request: the graph's outputs, and what the first one means in words as `answer`; `parameters` where there are any."""
     made = [
         {"name": name, "shape": list(values.shape), "datatype": DATATYPES[values.dtype.name], "data": np.ascontiguousarray(values).ravel()}
         for name, values in outputs.items()
     ]
-    made.append({"name": "answer", "shape": [len(answers)], "datatype": "BYTES", "data": answers})
+    made.append({"name": ANSWER, "shape": [len(answers)], "datatype": "BYTES", "data": answers})
     if request.outputs is not None:
         by_name = {str(output["name"]): output for output in made}
-        if unknown := [name for name in request.outputs if name not in by_name]:
-            raise Refusal(400, f"outputs: no output {unknown[0]!r}; there are {', '.join(by_name)}")
         made = [by_name[name] for name in request.outputs]
-    return {"model_name": project, "model_version": str(version), "id": request.id, "outputs": made}
+    value = {"model_name": project, "model_version": str(version), "id": request.id, "outputs": made}
+    return value | {"parameters": parameters} if parameters else value
+
+
+class _Shortened(Repr):
+    """repr() that stops early: of a value as deep or as long as a client likes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxlist, self.maxdict, self.maxstring, self.maxlong = 3, 8, 8, SHOWN, SHOWN
+
+
+_shortened = _Shortened()
 
 
 def short(value: Any) -> str:
     """A JSON value for an error's text."""
-    text = "missing" if value is None else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    text = "missing" if value is None else _shortened.repr(value)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."

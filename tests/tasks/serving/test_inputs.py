@@ -119,16 +119,20 @@ def test_hostile_columns_are_refused_by_name(table):
         "inputs[3].name is 'day' for the second time; want 3 tensors: size, day, kind": [kind, day, size, day],
         "inputs[0].name is ['kind']; want 'size' or 'day' or 'kind'": [kind | {"name": ["kind"]}],
         "input 'kind': datatype is 'FP32'; want 'BYTES'": [kind | {"datatype": "FP32"}, day, size],
-        "input 'kind': data[1] is 7; want texts or null (BYTES)": [kind | {"data": ["a", 7, "b"]}, day, size],
-        "input 'size': data[0] is 'big'; want numbers or null (FP32)": [kind, day, size | {"data": ["big", 1, 2]}],
-        "input 'day': data[0] is '2024-01-01'; want numbers or null (FP64)": [kind, day | {"data": ["2024-01-01", 1, 2]}, size],
+        "input 'kind': data[1] (row 1) is 7; want texts or null (BYTES)": [kind | {"data": ["a", 7, "b"]}, day, size],
+        "input 'size': data[0] (row 0) is 'big'; want numbers or null (FP32, at most 3.4e+38)": [kind, day, size | {"data": ["big", 1, 2]}],
+        "input 'day': data[0] (row 0) is '2024-01-01'; want numbers or null (FP64, at most 1.8e+308)": [
+            kind,
+            day | {"data": ["2024-01-01", 1, 2]},
+            size,
+        ],
         "input 'day': has 2 rows; want 3, as many as input 'size'": [kind, day | {"shape": [2], "data": [1, 2]}, size],
         "input 'size': shape is [3, 2]; want [1 to 1024]": [kind, day, size | {"shape": [3, 2]}],
     }
     responses = [server.post(f"{MODEL}/infer", {"inputs": inputs}) for inputs in wrong.values()]
     assert {response.status_code for response in responses} == {400}
     assert [response.json()["error"] for response in responses] == list(wrong)
-    extreme = [kind | {"data": ["\0", "x" * 20_000, "\u202e"]}, day | {"data": [1e300, -1e300, 0]}, size | {"data": [1e308, -1e308, 0]}]
+    extreme = [kind | {"data": ["\0", "x" * 20_000, "\u202e"]}, day | {"data": [1e300, -1e300, 0]}, size | {"data": [3e38, -3e38, 0]}]
     answered = server.post(f"{MODEL}/infer", {"inputs": extreme})
     assert answered.status_code == 200
     assert np.isfinite(answered.json()["outputs"][0]["data"]).all()
@@ -181,5 +185,5 @@ def test_an_endless_text_is_refused(texts):
     response = server.post(f"{MODEL}/infer", {"inputs": [tensor]})
     assert (response.status_code, response.json()["error"]) == (
         400,
-        "input 'text': data[0] has 20001 characters; want at most 20000",
+        "input 'text': data[0] (row 0) has 20001 characters; want at most 20000",
     )

@@ -1,5 +1,6 @@
 """Open Inference Protocol v2 over real HTTP: what is answered, and how what is wrong is named."""
 
+import httpx
 import numpy as np
 import pytest
 
@@ -59,10 +60,10 @@ def test_what_is_wrong_is_named_with_its_value_and_what_is_wanted(serving):
         "input 'image': shape is [2, 4]; want [1 to 1024, 2, 2, 1]": {"inputs": [ROWS | {"shape": [2, 4]}]},
         "input 'image': shape is [0, 2, 2, 1]; want [1 to 1024, 2, 2, 1]": {"inputs": [ROWS | {"shape": [0, 2, 2, 1]}]},
         "input 'image': data has 8 values; shape [1, 2, 2, 1] wants 4": {"inputs": [ROWS | {"shape": [1, 2, 2, 1]}]},
-        "input 'image': data[1] is 256; want whole numbers from 0 to 255 (UINT8)": {"inputs": [ROWS | {"data": [0, 256] * 4}]},
-        "input 'image': data[1] is 0.5; want whole numbers from 0 to 255 (UINT8)": {"inputs": [ROWS | {"data": [0, 0.5] * 4}]},
-        "input 'image': data[7] is 'x'; want whole numbers from 0 to 255 (UINT8)": {"inputs": [ROWS | {"data": [0] * 7 + ["x"]}]},
-        "input 'image': data[0] is missing; want whole numbers from 0 to 255 (UINT8)": {"inputs": [ROWS | {"data": [None] * 8}]},
+        "input 'image': data[1] (row 0) is 256; want whole numbers from 0 to 255 (UINT8)": {"inputs": [ROWS | {"data": [0, 256] * 4}]},
+        "input 'image': data[1] (row 0) is 0.5; want whole numbers from 0 to 255 (UINT8)": {"inputs": [ROWS | {"data": [0, 0.5] * 4}]},
+        "input 'image': data[7] (row 1) is 'x'; want whole numbers from 0 to 255 (UINT8)": {"inputs": [ROWS | {"data": [0] * 7 + ["x"]}]},
+        "input 'image': data[0] (row 0) is missing; want whole numbers from 0 to 255 (UINT8)": {"inputs": [ROWS | {"data": [None] * 8}]},
         "input 'image': data is missing; want a list of whole numbers from 0 to 255 (UINT8)": {"inputs": [ROWS | {"data": None}]},
         "outputs: no output 'colour'; there are class, probability, answer": {"inputs": [ROWS], "outputs": [{"name": "colour"}]},
         "id is 7; want a text of at most 256 characters": {"inputs": [ROWS], "id": 7},
@@ -93,3 +94,9 @@ def test_a_body_that_is_too_large_or_no_json_is_refused(serving):
 def test_the_next_request_is_answered_after_a_refused_one(serving):
     serving.post(f"{MODEL}/infer", {"inputs": ["x" * 17 * 2**20]})
     assert serving.post(f"{MODEL}/infer", {"inputs": [ROWS]}).status_code == 200
+
+
+def test_json_of_a_thousand_levels_is_a_bad_request(serving):
+    deep = b'{"inputs": ' + b"[" * 1000 + b"]" * 1000 + b"}"
+    response = httpx.post(f"{serving.url}{MODEL}/infer", content=deep, timeout=30)
+    assert (response.status_code, response.json()["error"][:34]) == (400, "inputs[0].name is [[[[...]]]]; wan")
