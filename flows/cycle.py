@@ -5,6 +5,7 @@ from prefect.states import Completed
 
 from configs.load import load
 from configs.project import Project
+from flows.ending import project_name, refusable
 from infra.settings import Settings
 from tasks.compilation.task import compile_bundle, export
 from tasks.deployment.task import deploy, registered_checkpoint, serving_champion
@@ -19,7 +20,8 @@ from tasks.validation.task import precedents, validate
 from tasks.versioning.task import version
 
 
-@flow(flow_run_name="{project}", log_prints=True)
+@flow(flow_run_name=project_name, log_prints=True)
+@refusable
 def cycle(project: str, overrides: dict[str, str] | None = None, episode: str | None = None) -> State[Release | None]:
     """Rows to a release, every finished stage reused where its inputs and code are the same.
 
@@ -44,7 +46,7 @@ def cycle(project: str, overrides: dict[str, str] | None = None, episode: str | 
 
     if episode:
         close(config.name, episode, release)
-    return Completed(message=release.summary, data=release)
+    return Completed(message=f"{bundle.summary}\n{release.summary}", data=release)
 
 
 def dataset_of(config: Project) -> DatasetVersion:

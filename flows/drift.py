@@ -4,13 +4,14 @@ from prefect import State, flow
 from prefect.states import Completed
 
 from configs.load import load
+from flows.ending import project_name
 from infra.settings import Settings
 from tasks.deployment.task import serving_champion
 from tasks.monitoring.task import decide, observe
 from tasks.records import DriftReport
 
 
-@flow(flow_run_name="{project}", log_prints=True)
+@flow(flow_run_name=project_name, log_prints=True)
 def drift(project: str, overrides: dict[str, str] | None = None) -> State[DriftReport]:
     """A verdict on the newest predictions; a confirmed drift with enough late labels emits the event that starts a retraining.
 

@@ -5,13 +5,15 @@ from prefect.states import Completed
 
 from configs.load import load
 from flows.cycle import dataset_of
+from flows.ending import project_name, refusable
 from infra.settings import Settings
 from tasks.records import SearchReport
 from tasks.training.task import tune as search
 
 
-@flow(flow_run_name="{project}", log_prints=True)
-def tune(project: str, overrides: dict[str, str] | None = None) -> State[SearchReport]:
+@flow(flow_run_name=project_name, log_prints=True)
+@refusable
+def tune(project: str, overrides: dict[str, str] | None = None) -> State[SearchReport | None]:
     """The project's rows as a version, then trials on it until the budget of `search` is spent.
 
     project: name of a project, or path of its YAML

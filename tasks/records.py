@@ -208,6 +208,9 @@ class Candidate(Record):
     graph: Graph
     score: float
     """The result's first metric on the test split."""
+    low: float
+    """Lower end of the score's bootstrap 95 % interval."""
+    high: float
     latency_ms: float
     """Median of single rows, one thread."""
     throughput: float
@@ -235,6 +238,13 @@ class Comparison(Record):
     low: float
     """Lower end of the paired bootstrap 95 % interval of challenger minus champion."""
     high: float
+
+    @property
+    def summary(self) -> str:
+        """Who is better in a sentence: surely, where the interval says so."""
+        difference = f"{self.challenger_score - self.champion_score:+.4f} ({self.low:+.4f} to {self.high:+.4f})"
+        verdict = "surely better than" if self.low > 0 else "surely worse than" if self.high < 0 else "not told apart from"
+        return f"{verdict} champion v{self.champion_version}, {self.champion_score:.4f}: {difference}"
 
 
 class SliceScore(Record):
@@ -270,6 +280,18 @@ class Bundle(Stored):
     failures: tuple[str, ...]
     model: TrainedModel
     findings: tuple[Finding, ...] = ()
+
+    @property
+    def headline(self) -> str:
+        """The score of the chosen graph in a few words; empty where none was chosen."""
+        found = next((each for each in self.candidates if each.graph.name == self.chosen), None)
+        return f"{next(iter(self.model.metrics))} {found.score:.4f} ({found.low:.4f} to {found.high:.4f})" if found else ""
+
+    @property
+    def summary(self) -> str:
+        """The headline, and what it was measured on and against."""
+        against = f"; {self.comparison.summary}" if self.comparison else ""
+        return f"{self.headline} by {self.chosen} on {self.model.dataset.splits['test']:,} test rows{against}"
 
 
 class Release(Record):

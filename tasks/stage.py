@@ -8,16 +8,22 @@ import hashlib
 import logging
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
+from uuid import UUID
 
-from prefect import Task, task
+from prefect import State, Task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
 from prefect.context import TaskRunContext
 from prefect.events import emit_event
+from prefect.runtime import flow_run
+from prefect.states import Cancelled
+from prefect.transactions import get_transaction
 from pydantic_core import to_json
 
 from infra.settings import Settings
@@ -31,8 +37,50 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+REFUSED = "Refused"
+"""Name of the final state of a stage and of a flow run that a rule of the project's YAML ended. Its type is CANCELLED: what waits for a
+run to complete does not go on, and what raises the alarm for failed runs stays quiet; Prefect's event is `prefect.flow-run.Refused`."""
+
+
 class StoppedError(RuntimeError):
-    """Rows, labels or a model do not pass a gate of the project's YAML; the message lists why. The run ends as failed."""
+    """Rows, labels or a model do not pass a rule of the project's YAML: no fault, but a result. The run ends as refused."""
+
+    def __init__(self, refused: str, reasons: Sequence[str] = (), takes: str = "") -> None:
+        """`refused`: what, and by what; `reasons`: each rule with its value and limit; `takes`: what it would take to pass."""
+        head = f"{refused}:" if reasons else refused
+        tail = [f"It would take: {takes}."] if takes else []
+        super().__init__("\n".join([head, *(f"- {reason}" for reason in reasons), *tail]))
+
+
+def refusal(stopped: StoppedError) -> State[None]:
+    """The state that a refused stage or flow run ends in."""
+    return Cancelled(name=REFUSED, message=str(stopped))
+
+
+class Stage(Task[P, R]):
+    """A task that ends as refused where its function raises StoppedError: no traceback is logged. The flow gets the error."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """As every task; with `return_state=True` the state of a refused stage is returned."""
+        ended = super().__call__(*args, **kwargs)
+        if isinstance(ended, State) and ended.name == REFUSED and not kwargs.get("return_state"):
+            raise StoppedError(ended.message or "")
+        return ended
+
+
+def refusing(function: Callable[P, R]) -> Callable[P, R | State[None]]:
+    """The function of a stage; where it raises StoppedError the stage ends as refused, and runs again when it is asked again."""
+
+    @wraps(function)
+    def ended(*args: P.args, **kwargs: P.kwargs) -> R | State[None]:
+        try:
+            return function(*args, **kwargs)
+        except StoppedError as stopped:
+            if transaction := get_transaction():
+                transaction.write_on_commit = False  # a refusal is no outcome to be reused: times and decisions may be others next time
+            return refusal(stopped)
+
+    return ended
 
 
 def stage(*, name: str | None = None, volatile: tuple[str, ...] = (), cached: bool = True) -> Callable[[Callable[P, R]], Task[P, R]]:
@@ -49,7 +97,8 @@ def stage(*, name: str | None = None, volatile: tuple[str, ...] = (), cached: bo
                 "cache_key_fn": lambda context, inputs: asked(outcome_key(context.task.fn, inputs, volatile)),
                 "persist_result": True,
             }
-        return task(name=name or function.__name__.replace("_", "-"), result_serializer="json", **options)(function)
+        ends: Any = refusing(function)
+        return Stage(ends, name=name or function.__name__.replace("_", "-"), result_serializer="json", **options)
 
     return wrap
 
@@ -75,6 +124,13 @@ def outcome_folder(volatile: tuple[str, ...] = ()) -> Path:
     if context is None:
         raise RuntimeError("outcome_folder() is for the inside of a Prefect task; a core is handed its folder")
     return Settings().home / "outcomes" / outcome_key(context.task.fn, context.parameters, volatile)
+
+
+def name_run(name: str) -> None:
+    """Gives the flow run that this is part of another name: lists of runs say what came out. Outside of one there is nothing to name."""
+    if flow_run.id:
+        with get_client(sync_client=True) as client:
+            client.update_flow_run(UUID(flow_run.id), name=name)
 
 
 def announce(event: str, project: str, payload: dict[str, Any]) -> str:

@@ -78,7 +78,7 @@ def row(candidate: Candidate, verdict: Verdict) -> dict[str, str]:
     passed = "chosen" if candidate == verdict.chosen else "passes"
     return {
         "graph": candidate.graph.name,
-        "score": f"{candidate.score:.4f}",
+        "score": f"{candidate.score:.4f} ({candidate.low:.4f} to {candidate.high:.4f})",
         "ms a row": f"{candidate.latency_ms:.3g}",
         "rows/s (batches of 32)": f"{candidate.throughput:,.0f}",
         "MB": f"{candidate.megabytes:.3g}",
@@ -90,7 +90,7 @@ def row(candidate: Candidate, verdict: Verdict) -> dict[str, str]:
 def decision(verdict: Verdict, gate: Gate) -> str:
     """The decision in one sentence, with its reasons."""
     if verdict.failures or verdict.chosen is None:
-        return f"Refused: {' / '.join(verdict.failures)}."
+        return f"Refused: {' / '.join(verdict.failures)}. It would take: {'; '.join(verdict.remedies)}."
     passing = sum(candidate.rejected is None for candidate in verdict.candidates)
     which = f"the {WANTED[gate.prefer]} of {passing} that pass" if passing > 1 else "the only one that passes"
     return f"Accepted: {verdict.chosen.graph.name}, {which}, with score {verdict.chosen.score:.4f} (min_score {gate.min_score:g})."
@@ -136,9 +136,8 @@ def slices_text(verdict: Verdict, metric: str, gate: Gate) -> str:
 
 def limits(best: Candidate, verdict: Verdict, intake: Intake, result: Result) -> list[str]:
     """What a user of the model must not expect."""
-    margin = verdict.margins[best.graph.name]
     return [
-        f"Judged on {verdict.rows} test rows: {result.metric} {best.score:.3f} is known to about ±{margin:.3f} (95 %).",
+        f"Judged on {verdict.rows} test rows: {result.metric} {best.score:.3f} lies from {best.low:.3f} to {best.high:.3f} (95 %).",
         f"Takes rows of these inputs only: {inputs(intake)}; any such row gets an answer, sensible or not.",
         f"Answers of {best.graph.name} differ from the trained network's by up to {best.graph.parity:.2g} on the rows checked.",
         "Times are of this machine on one thread.",

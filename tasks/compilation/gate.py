@@ -1,5 +1,6 @@
 """The gate: measured candidates and a champion's scores in, a decision with its reasons out. Nothing is read or run here."""
 
+import math
 from collections.abc import Callable, Sequence
 
 from configs.project import Gate
@@ -25,13 +26,14 @@ def rejection(candidate: Candidate, exact: float, gate: Gate) -> str | None:
     """Every reason against a candidate, where `exact` is the fp32 graph's score. A score that is no number passes nothing."""
     reasons = []
     if not candidate.score >= gate.min_score:
-        reasons.append(f"score {candidate.score:.4f} is under min_score {gate.min_score:g}")
+        known = f"score {candidate.score:.4f} ({candidate.low:.4f} to {candidate.high:.4f})"
+        reasons.append(f"{known} is under gate.min_score {gate.min_score:g}")
     if not exact - candidate.score <= gate.max_loss:
-        reasons.append(f"score {candidate.score:.4f} lies {exact - candidate.score:.4f} under fp32's, max_loss is {gate.max_loss:g}")
+        reasons.append(f"score {candidate.score:.4f} lies {exact - candidate.score:.4f} under fp32's, gate.max_loss is {gate.max_loss:g}")
     if not candidate.latency_ms <= gate.max_latency_ms:
-        reasons.append(f"latency {candidate.latency_ms:.3g} ms is over max_latency_ms {gate.max_latency_ms:g}")
+        reasons.append(f"latency {candidate.latency_ms:.3g} ms is over gate.max_latency_ms {gate.max_latency_ms:g}")
     if not candidate.megabytes <= gate.max_megabytes:
-        reasons.append(f"size {candidate.megabytes:.3g} MB is over max_megabytes {gate.max_megabytes:g}")
+        reasons.append(f"size {candidate.megabytes:.3g} MB is over gate.max_megabytes {gate.max_megabytes:g}")
     return "; ".join(reasons) or None
 
 
@@ -58,7 +60,7 @@ def failures(candidates: Sequence[Candidate], comparison: Comparison | None, sli
     champion, reasons = f"of champion v{comparison.champion_version}", []
     if comparison.low < -gate.max_drop:
         worse = f"score {comparison.challenger_score:.4f} against {comparison.champion_score:.4f} {champion}"
-        reasons.append(f"{worse}: the difference may be as low as {comparison.low:+.4f}, max_drop allows {-gate.max_drop:+g}")
+        reasons.append(f"{worse}: the difference may be as low as {comparison.low:+.4f}, gate.max_drop allows {-gate.max_drop:+g}")
     return (*reasons, *(fall(each, champion, gate) for each in slices if fallen(each, gate)))
 
 
@@ -70,4 +72,39 @@ def fallen(part: SliceScore, gate: Gate) -> bool:
 def fall(part: SliceScore, champion: str, gate: Gate) -> str:
     """Why a slice refuses the challenger."""
     worse = f"slice {part.name}: score {part.score:.4f} against {part.champion:.4f} {champion} on {part.rows} rows"
-    return f"{worse}: the difference is {part.difference_high:+.4f} at best, max_slice_drop is {gate.max_slice_drop:g}"
+    return f"{worse}: the difference is {part.difference_high:+.4f} at best, gate.max_slice_drop is {gate.max_slice_drop:g}"
+
+
+def remedies(candidates: Sequence[Candidate], comparison: Comparison | None, slices: Sequence[SliceScore], gate: Gate) -> tuple[str, ...]:
+    """What it would take to pass, each with the key of the YAML that decides; empty where nothing is refused."""
+    if all(candidate.rejected for candidate in candidates):
+        return nearest(max(candidates, key=lambda candidate: -math.inf if math.isnan(candidate.score) else candidate.score), gate)
+    found = []
+    if comparison and comparison.low < -gate.max_drop:
+        narrower = "more test rows, which narrow the interval, " if comparison.high > 0 else "a better challenger, "
+        found.append(f"{narrower}or gate.max_drop {rounded_up(-comparison.low)}")
+    if falls := [-each.difference_high for each in slices if fallen(each, gate) and each.difference_high is not None]:
+        found.append(f"more training rows like those of the slice, or gate.max_slice_drop {rounded_up(max(falls))}")
+    return tuple(found)
+
+
+def nearest(best: Candidate, gate: Gate) -> tuple[str, ...]:
+    """What the best candidate lacks."""
+    if math.isnan(best.score):
+        return ("a training whose answers are numbers",)
+    found = []
+    if not best.score >= gate.min_score:
+        lacks = f"{gate.min_score - best.score:.4f} more score"
+        told = " (its interval reaches that: more test rows would tell)" if best.high >= gate.min_score else ""
+        found.append(f"{lacks}{told}, or gate.min_score {math.floor(best.score * 1000) / 1000:g} where that is good enough")
+    if not best.latency_ms <= gate.max_latency_ms:
+        found.append(f"a smaller network, or gate.max_latency_ms {rounded_up(best.latency_ms)}")
+    if not best.megabytes <= gate.max_megabytes:
+        found.append(f"a smaller network, or gate.max_megabytes {rounded_up(best.megabytes)}")
+    return tuple(found)
+
+
+def rounded_up(value: float) -> str:
+    """To three digits, never under the value."""
+    scale = 10 ** (2 - math.floor(math.log10(value)))
+    return f"{math.ceil(value * scale) / scale:g}"

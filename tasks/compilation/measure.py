@@ -12,6 +12,7 @@ from infra.files import verified
 from tasks.dataset import read
 from tasks.graph import answers, session
 from tasks.intake import Intake, Rows
+from tasks.interval import interval
 from tasks.records import Candidate, DatasetVersion, Graph
 from tasks.result import Result
 from tasks.rows import feed
@@ -49,11 +50,14 @@ def measure(graph: Graph, rows: Rows, targets: npt.NDArray[Any], result: Result)
     opened = session(path)
     given = answers(opened, rows)
     scores = result.scores(given, targets)
+    low, high = interval(scores)
     latency = median_seconds(opened, [rows[at : at + 1] for at in range(min(RUNS, len(rows)))])
     batch = np.resize(rows, ROWS_A_BATCH)
     candidate = Candidate(
         graph=graph,
         score=float(scores.mean()),
+        low=low,
+        high=high,
         latency_ms=latency * 1e3,
         throughput=ROWS_A_BATCH / median_seconds(opened, [batch]),
         megabytes=path.stat().st_size / 1e6,

@@ -55,5 +55,6 @@ def compile_bundle(
     body = f"**{facts['decision']}**\n\n{tables}\n\n{images}"
     show(model.dataset.project, "Compilation", body, model_card=settings.report_url(page / "card.html"))
     if verdict.failures:
-        raise StoppedError("; ".join(verdict.failures))
+        serving = f"; version {champion.version} goes on serving" if champion else ""
+        raise StoppedError(f"the gate refuses the model{serving}", verdict.failures, "; ".join(verdict.remedies))
     return bundle(model, verdict, taken, given, {"intake": intake, "result": result}, output)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from configs.evaluation import Evaluation
 from configs.project import Gate, Labeling
 from infra.files import read_json, verified
-from tasks.compilation.gate import choose, compare, failures, judged
+from tasks.compilation.gate import choose, compare, failures, judged, remedies
 from tasks.compilation.measure import held_out, measure
 from tasks.compilation.signature import signature
 from tasks.compilation.slice_scores import scored
@@ -28,10 +28,10 @@ class Verdict:
     slices: tuple[SliceScore, ...]
     """Of the best candidate: the declared ones, then those that were found, the worst first."""
     failures: tuple[str, ...]
+    remedies: tuple[str, ...]
+    """What it would take to pass, where there are failures."""
     metrics: dict[str, dict[str, float]]
     """All metrics on the test split, by candidate."""
-    margins: dict[str, float]
-    """Half the width of a 95 % interval of the score, by candidate."""
     rows: int
     """Of the test split."""
 
@@ -76,8 +76,8 @@ def judge(
         comparison=comparison,
         slices=slices,
         failures=failures(candidates, comparison, slices, gate),
+        remedies=remedies(candidates, comparison, slices, gate),
         metrics={name: each.metrics for name, each in measured.items()},
-        margins={name: float(1.96 * each.scores.std() / len(rows) ** 0.5) for name, each in measured.items()},
         rows=len(rows),
     )
 

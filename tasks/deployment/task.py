@@ -5,7 +5,7 @@ from infra.settings import Settings
 from tasks.events import RELEASE_PROMOTED, RELEASE_ROLLED_BACK
 from tasks.records import Bundle, Champion, Release, Stored
 from tasks.release import Releases
-from tasks.stage import announce, show, stage, table
+from tasks.stage import announce, name_run, show, stage, table
 
 
 @stage(cached=False)
@@ -41,6 +41,7 @@ def deploy(bundle: Bundle, intake: Intake, deployment: Deployment) -> Release:
         model_server=f"{settings.server_url}/v2/models/{bundle.project}",
         MLflow_version=f"{settings.mlflow_url}/#/models/{bundle.project}/versions/{release.version}",
     )
+    name_run(f"{bundle.project}: v{release.version} {release.status}, {bundle.headline}")
     if release.status != "unchanged":
         announce(RELEASE_PROMOTED if release.status == "promoted" else RELEASE_ROLLED_BACK, bundle.project, release.model_dump(mode="json"))
     return release

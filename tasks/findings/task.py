@@ -12,4 +12,4 @@ def review(project: str, findings: tuple[Finding, ...], checks: Checks) -> None:
     if judged:
         show_table(project, f"findings {judged[0].finding.stage}", [each.row() for each in judged])
     if refused := [each.reason for each in judged if each.action == "refuse"]:
-        raise StoppedError("; ".join(refused))
+        raise StoppedError(f"`checks` refuse what {judged[0].finding.stage} found", refused)

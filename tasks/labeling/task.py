@@ -7,6 +7,7 @@ from tasks.records import LabelReport, ValidationReport
 from tasks.stage import StoppedError, outcome_folder, show, stage, table
 
 SHOWN = 12
+TAKES = "other labels in the source, or other limits: `labeling.min_agreement`, `result` in the YAML"
 
 
 @stage()
@@ -29,7 +30,7 @@ def label(project: str, report: ValidationReport, labeling: Labeling, intake: In
         body += f"\n\n![the most doubtful rows, label and suggestion]({settings.report_url(picture)})"
     show(project, "labels", body)
     if found.failures:
-        raise StoppedError("; ".join(found.failures))
+        raise StoppedError("label QC refuses the labels", found.failures, TAKES)
     return found
 
 

@@ -46,8 +46,14 @@ def validate(project: str, rows: RawRows, validation: Validation, before: Preced
     if report.failures:
         facts = {"project": project, "rows": report.rows, "quarantined": report.quarantined, "reasons": list(report.failures)}
         announce(DATA_REJECTED, project, facts | {"report": report.report})
-        raise StoppedError("; ".join(report.failures))
+        raise StoppedError("validation refuses the rows", report.failures, takes(project, report.quarantined))
     return report
+
+
+def takes(project: str, quarantined: int) -> str:
+    """What people can do about rows that are refused."""
+    decide = f"a decision about the rows that `gyre data quarantine list {project}` shows, or " if quarantined else ""
+    return f"{decide}a source that keeps the rules, or others under `validation` in the YAML"
 
 
 def quarantine_of(project: str) -> Quarantine:

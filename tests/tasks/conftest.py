@@ -100,7 +100,7 @@ def bundle(tmp_path):
         write_json(folder / "signature.json", signature)
         write_json(folder / "lineage.json", {"turn": turn})
         one = Graph(**stored(folder / "model.onnx").model_dump(), name="fp32", parity=0.0)
-        candidate = Candidate(graph=one, score=1.0, latency_ms=0.1, throughput=1e4, megabytes=0.1, rejected=None)
+        candidate = Candidate(graph=one, score=1.0, low=1.0, high=1.0, latency_ms=0.1, throughput=1e4, megabytes=0.1, rejected=None)
         model = TrainedModel(**stored(folder).model_dump(), dataset=dataset, run_id=run_id, ranks=2, metrics={"accuracy": 1.0})
         return Bundle(
             **stored(folder).model_dump(),

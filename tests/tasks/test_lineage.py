@@ -61,7 +61,7 @@ def trained(settings, dataset):
         write_json(partial / "lineage.json", {"graph": {"name": "int8", "score": 0.97, "digest": "e" * 64}, "code": {"torch": "2.13"}})
     model = TrainedModel(uri="m", digest="m", dataset=dataset, run_id=run.info.run_id, ranks=2, metrics={})
     graph = OnnxGraph(uri="g", digest="e" * 64, name="int8", parity=0.0)
-    candidate = Candidate(graph=graph, score=0.97, latency_ms=1, throughput=1, megabytes=1, rejected=None)
+    candidate = Candidate(graph=graph, score=0.97, low=0.9, high=1.0, latency_ms=1, throughput=1, megabytes=1, rejected=None)
     stored = Stored(uri=str(folder), digest=digest(folder))
     bundle = Bundle(
         **stored.model_dump(), project=PROJECT, candidates=(candidate,), chosen="int8", comparison=None, failures=(), model=model

@@ -14,7 +14,7 @@ from configs.project import ClassificationResult, Labeling
 from tasks.dataset import read, stored, write
 from tasks.leftovers import clear
 from tasks.records import RawRows
-from tasks.stage import StoppedError
+from tasks.stage import REFUSED
 from tasks.validation.review import fix, overview, release, undo
 from tasks.validation.task import precedents, quarantine_of, validate
 
@@ -61,9 +61,16 @@ def test_a_decision_and_only_a_decision_has_the_rows_validated_again(run):
 
 
 def test_a_run_that_stopped_goes_on_when_its_rows_are_decided_on_and_is_made_again_once_it_was_cleared(run):
-    stopped = run(0.1).result(raise_on_failure=False)
-    assert isinstance(stopped, StoppedError)
-    assert str(stopped) == "2 of 10 rows quarantined (20.0%); validation.max_quarantined is 10.0%"
+    stopped = run(0.1)
+    assert (stopped.name, stopped.message.splitlines()) == (
+        REFUSED,
+        [
+            "validation refuses the rows:",
+            "- 2 of 10 rows quarantined (20.0%); validation.max_quarantined is 10.0%",
+            "It would take: a decision about the rows that `gyre data quarantine list riders` shows, or a source that keeps the rules, "
+            "or others under `validation` in the YAML.",
+        ],
+    )
     fix(quarantine_of("riders"), "r8", {"age": "35"}, "a digit too many")
     report = run(0.1).result()
     assert (report.quarantined, report.decided, read(report, ["age"])["age"].max()) == (1, 1, 35.0)
