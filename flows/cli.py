@@ -30,6 +30,9 @@ app = typer.Typer(
 data.app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(data.app, name="data")
 
+SERVER = "server"
+"""The model server's name among the services."""
+
 Changes = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Use another value, such as training.epochs=3. Repeatable.")
 ]
@@ -51,11 +54,20 @@ def up(
 
 @app.command()
 def status(json: Json = False) -> None:
-    """Show the services: state, URL and log. Exits with 1 when one of them is not healthy."""
+    """Show the services: state, URL and log, and models that do not serve as released. Exits with 1 when a service is not healthy."""
     from infra import services
 
-    found = services.status(enter())
-    emit([service.model_dump(mode="json") for service in found]) if json else print_services(found)
+    settings = enter()
+    found = services.status(settings)
+    serves = any(service.name == SERVER and service.healthy for service in found)
+    degraded = degraded_models(settings) if serves else {}
+    if json:
+        more = {SERVER: {"degraded": degraded}} if degraded else {}
+        emit([service.model_dump(mode="json") | more.get(service.name, {}) for service in found])
+    else:
+        print_services(found)
+        for name, damage in degraded.items():
+            console.print(f"[yellow]▲[/] {name}: {escape(damage)}", highlight=False, soft_wrap=True)
     raise typer.Exit(0 if found and all(service.healthy for service in found) else 1)
 
 
@@ -224,6 +236,17 @@ def print_findings(found: list[dict[str, str]]) -> None:
             examples = f", such as {each['examples']}" if each["examples"] else ""
             line = f"{each['stage']}, {each['check']}: {about}{each['count']} {each['finding']}{examples}"
             console.print(f"[yellow]▲[/] {escape(line)}", highlight=False, soft_wrap=True)
+
+
+def degraded_models(settings: Settings) -> dict[str, str]:
+    """By project what answers in place of a released version whose files are damaged; nothing where the server is away."""
+    from tasks.inference import InferenceClient, InferenceError
+
+    with InferenceClient(settings.server_url, "") as client:
+        try:
+            return client.degraded()
+        except InferenceError:
+            return {}
 
 
 def answered(response: dict[str, Any], name: str) -> list[Any]:

@@ -6,7 +6,7 @@ from prefect.states import Completed
 from configs.load import load
 from flows.ending import project_name
 from infra.settings import Settings
-from tasks.deployment.task import serving_champion
+from tasks.deployment.task import report_damage, serving_champion
 from tasks.monitoring.task import decide, observe
 from tasks.records import DriftReport
 
@@ -19,6 +19,7 @@ def drift(project: str, overrides: dict[str, str] | None = None) -> State[DriftR
     overrides: dotted keys of the YAML with the values to use instead
     """
     config = load(project, overrides, Settings().projects)
+    report_damage(config.name)
     champion = serving_champion(config.name)
     report = observe(config.name, champion, config.intake, config.result, config.monitoring)
     decide(report, config.monitoring, config.retraining)

@@ -8,6 +8,8 @@ RELEASE_PROMOTED = "gyre.release.promoted"
 """A version serves. Payload: the Release record."""
 RELEASE_ROLLED_BACK = "gyre.release.rolled-back"
 """A challenger failed its trial. Payload: the Release record."""
+RELEASE_DAMAGED = "gyre.release.damaged"
+"""A released version's files are damaged, so that it does not serve. Payload: project, damage (a sentence: which, what answers, why)."""
 
 
 def resource(project: str) -> str:

@@ -78,6 +78,11 @@ class InferenceClient:
         """Name, version and extensions of the server. Raises InferenceError."""
         return self._ask("GET", "/v2", patience_s=0)
 
+    def degraded(self) -> dict[str, str]:
+        """What does not serve as it was released, and what answers instead, by project. Raises InferenceError."""
+        found: dict[str, str] = self._ask("GET", "/v2/health/ready", patience_s=0).get("degraded", {})
+        return found
+
     def counts(self, version: int) -> tuple[int, int]:
         """Requests that a version answered and failed to answer since it was loaded. Raises InferenceError."""
         stats = self._ask("GET", f"{self._path(version)}/stats")["model_stats"][0]["inference_stats"]

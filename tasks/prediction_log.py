@@ -2,8 +2,9 @@
 
 `<home>/predictions/<project>/<YYYY-MM-DD>/predictions-*.parquet`, a line a row served:
     request_id text (`<id>` or `<id>#<row>` where a request held several), time timestamp[us] (UTC), version int64 (the model's),
-    role text (`champion`, `canary`, or `previous` where a client named that version), a column `input.<name>` for each input of the
-    graph (a number or text; an input of several numbers a list, flat, in its dtype), answer text.
+    role text (`champion`, `fallback` while the champion's files are damaged, `canary`, or `previous` where a client named that
+    version), a column `input.<name>` for each input of the graph (a number or text; an input of several numbers a list, flat, in its
+    dtype), answer text.
 `<home>/predictions/<project>/<YYYY-MM-DD>/labels-*.parquet`, a line a late label:
     request_id text, time timestamp[us] (UTC), label text.
 A label may come before or after its prediction is on the disk, twice, or for a request nobody made; the last one by time counts.

@@ -41,10 +41,16 @@ class Manifest(Record):
     canary: Canary | None = None
     previous: Served | None = None
     """The champion before, which a rollback brings back."""
+    earlier: tuple[Served, ...] = ()
+    """Champions before `previous`, the newest first: what can answer while the files of the later ones are damaged."""
     withdrawn: tuple[Served, ...] = ()
     """Versions that a person rolled back: no later run of the same graph may bring one back by itself."""
     released_at: str | None = None
     """When the champion began to serve, ISO 8601 with its zone (UTC)."""
+
+
+KEPT = 5
+"""Champions of the past that a manifest remembers beside the previous one."""
 
 
 class ReleaseError(ValueError):
@@ -63,7 +69,14 @@ def promote(manifest: Manifest, version: int) -> Manifest:
     if manifest.canary is None or manifest.canary.version != version:
         found = f"version {manifest.canary.version}" if manifest.canary else "none"
         raise ReleaseError(f"{manifest.project}: version {version} is not on trial (canary: {found}); deploy it again")
-    changed = {"champion": Served(**served(manifest.canary)), "canary": None, "previous": manifest.champion, "released_at": now()}
+    before = [each for each in (manifest.champion, manifest.previous, *manifest.earlier) if each and each.version != version]
+    changed = {
+        "champion": Served(**served(manifest.canary)),
+        "canary": None,
+        "previous": before[0] if before else None,
+        "earlier": tuple(before[1 : KEPT + 1]),
+        "released_at": now(),
+    }
     return manifest.model_copy(update=changed)
 
 
@@ -86,6 +99,12 @@ def rollback(manifest: Manifest) -> Manifest:
     withdrawn = tuple(each for each in manifest.withdrawn if each.graph_digest != back.graph_digest) + ((left,) if left else ())
     changed = {"champion": back, "canary": None, "previous": left, "withdrawn": withdrawn, "released_at": now()}
     return manifest.model_copy(update=changed)
+
+
+def fallbacks(manifest: Manifest) -> tuple[Served, ...]:
+    """What may answer while the champion cannot be loaded, the newest first; none that a person rolled back."""
+    before = [each for each in (manifest.previous, *manifest.earlier) if each]
+    return tuple(each for each in before if withdrawal(manifest, each.graph_digest) is None)
 
 
 def withdrawal(manifest: Manifest, graph_digest: str) -> Served | None:

@@ -13,6 +13,7 @@ from urllib.request import url2pathname
 
 from infra.files import read_json, whole_folder
 from infra.settings import Settings
+from tasks.deployment.damage import damage
 from tasks.records import Bundle, Champion, Stored
 from tasks.release import Releases
 
@@ -124,19 +125,20 @@ def registered() -> list[dict[str, Any]]:
     settings = Settings()
     settings.folder("mlflow")
     registry, releases = Registry(settings.tracking_uri), Releases(settings.home / "releases")
-    return [
-        facts(version, releases.champion(model.name))
-        for model in sorted(registry.client.search_registered_models(), key=lambda each: each.name)
-        for version in registry.versions(model.name)
-    ]
+    found = []
+    for model in sorted(registry.client.search_registered_models(), key=lambda each: each.name):
+        champion, damaged = releases.champion(model.name), damage(model.name, settings)
+        found += [facts(version, champion, damaged) for version in registry.versions(model.name)]
+    return found
 
 
-def facts(version: Any, champion: Champion | None) -> dict[str, Any]:
-    """A registered version for people."""
+def facts(version: Any, champion: Champion | None, damaged: str) -> dict[str, Any]:
+    """A registered version for people; `damaged` says why the champion does not serve."""
+    serves = champion is not None and champion.version == int(version.version)
     return {
         "model": version.name,
         "version": int(version.version),
-        "serves": "yes" if champion and champion.version == int(version.version) else "",
+        "serves": (f"no: {damaged}" if damaged else "yes") if serves else "",
         "status": version.tags.get(STATUS, ""),
         "dataset": version.tags.get("gyre.dataset", ""),
         "graph": version.tags.get("gyre.chosen", ""),

@@ -2,7 +2,7 @@
 
 from configs.project import Deployment, Intake, Training
 from infra.settings import Settings
-from tasks.events import RELEASE_PROMOTED, RELEASE_ROLLED_BACK
+from tasks.events import RELEASE_DAMAGED, RELEASE_PROMOTED, RELEASE_ROLLED_BACK
 from tasks.records import Bundle, Champion, Release, Stored
 from tasks.release import Releases
 from tasks.stage import announce, name_run, show, stage, table
@@ -12,6 +12,21 @@ from tasks.stage import announce, name_run, show, stage, table
 def serving_champion(project: str) -> Champion | None:
     """The version that serves now; None before the first release."""
     return Releases(Settings().home / "releases").champion(project)
+
+
+@stage(cached=False)
+def report_damage(project: str) -> str:
+    """What does not serve as it was released, shown and announced (once a damage); empty where all does."""
+    from tasks.deployment.damage import damage, is_news, note_announced
+
+    settings = Settings()
+    told = damage(project, settings)
+    if told:
+        show(project, "Release", f"**Damaged**: {told}\n\nRestore the file, or run the cycle again to have it made again.")
+    if is_news(project, told, settings):
+        announce(RELEASE_DAMAGED, project, {"project": project, "damage": told})
+    note_announced(project, told, settings)
+    return told
 
 
 @stage(cached=False)

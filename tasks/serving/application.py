@@ -123,7 +123,9 @@ class Application:
         rows = rows_of(request.inputs, model.signature.inputs)
         outputs = await model.answer(rows)
         answers = model.signature.texts(next(iter(outputs.values())))
-        parameters = {"notices": list(request.notices)} if request.notices else {}
+        parameters: dict[str, Any] = {"notices": list(request.notices)} if request.notices else {}
+        if role == "fallback":
+            parameters["degraded"] = f"the released version cannot be loaded; version {model.served.version} answers in its place"
         answered = response(project, model.served.version, request, outputs, answers, parameters)
         if request.log:
             self._remember(Prediction(project, request.row_ids(len(rows)), utc_now(), model.served.version, role, rows, answers))
@@ -155,7 +157,10 @@ class Application:
         return {"accepted": len(labels)}
 
     def _about_server(self, rest: list[str]) -> dict[str, Any]:
-        """The server's name, or its health: ready, unless a project has a champion that cannot be loaded and nothing in its place."""
+        """The server's name, or its health: ready, unless a project has a champion that cannot be loaded and nothing in its place.
+
+        `degraded` says by project what does not serve as it was released, though something answers.
+        """
         match rest:
             case []:
                 return {"name": "gyre", "version": installed("gyre"), "extensions": ["answer", "labels", "statistics"]}
@@ -163,9 +168,10 @@ class Application:
                 return {"live": True}
             case ["health", "ready"]:
                 for project, route in self.table.items():
-                    if route.refused and route.champion is None:
+                    if route.refused and route.champion is None and route.fallback is None:
                         raise Refusal(503, f"{project}: {'; '.join(route.refused.values())}")
-                return {"ready": True}
+                damaged = {project: route.damage for project, route in self.table.items() if route.damage}
+                return {"ready": True} | ({"degraded": damaged} if damaged else {})
         raise Refusal(404, f"there is no /v2/{'/'.join(rest)}; want /v2, /v2/health/live, /v2/health/ready or /v2/models/<model>")
 
     def _about_model(self, project: str, rest: list[str]) -> dict[str, Any]:
@@ -201,7 +207,9 @@ def about(project: str, route: Route, model: Model) -> dict[str, Any]:
         "platform": "onnxruntime_onnx",
         "inputs": [metadata(each) for each in model.signature.inputs],
         "outputs": [metadata(output) for output in model.signature.outputs],
-        "parameters": {role: str(each.served.version) for role, each in route.models.items()} | {"canary_share": route.share},
+        "parameters": {role: str(each.served.version) for role, each in route.models.items()}
+        | {"canary_share": route.share}
+        | ({"degraded": route.damage} if route.damage else {}),
     }
 
 

@@ -5,10 +5,10 @@ import logging
 import time
 from collections.abc import Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tasks.release import Canary, Manifest, Releases, Served
+from tasks.release import Canary, Manifest, Releases, Served, fallbacks
 from tasks.serving.model import Model, load
 from tasks.serving.refusal import Refusal
 
@@ -23,28 +23,34 @@ class Route:
     """The loaded versions of one project. Never changed: a request that chose its model keeps it, whatever is swapped meanwhile."""
 
     champion: Model | None = None
+    fallback: Model | None = None
+    """An older version that answers while the champion cannot be loaded."""
     canary: Model | None = None
     previous: Model | None = None
     share: float = 0.0
     refused: Mapping[int, str] = field(default_factory=dict)
     """Why a version in the manifest is not loaded."""
+    damage: str = ""
+    """What does not serve as the manifest says, in a sentence; empty where all does."""
 
     @property
     def models(self) -> dict[str, Model]:
         """Loaded versions by role."""
-        roles = {"champion": self.champion, "canary": self.canary, "previous": self.previous}
+        roles = {"champion": self.champion, "fallback": self.fallback, "canary": self.canary, "previous": self.previous}
         return {role: model for role, model in roles.items() if model is not None}
 
     def choose(self, request_id: str) -> tuple[str, Model]:
         """Role and model for a request: the same id always meets the same one while the share stays. Refuses (503) where none serves."""
         if self.canary and fraction(request_id) < self.share:
             return "canary", self.canary
-        if self.champion is None:
-            raise Refusal(503, f"no version serves yet; {'; '.join(self.refused.values()) or 'none was promoted'}")
-        return "champion", self.champion
+        if self.champion:
+            return "champion", self.champion
+        if self.fallback:
+            return "fallback", self.fallback
+        raise Refusal(503, f"no version serves yet; {'; '.join(self.refused.values()) or 'none was promoted'}")
 
     def any(self, project: str) -> Model:
-        """The champion, or before there is one, what is on trial. Refuses (503) where nothing is loaded."""
+        """The champion or what answers in its place, or before there is one, what is on trial. Refuses (503) where nothing is loaded."""
         if not self.models:
             raise Refusal(503, f"model {project!r}: nothing is loaded; {'; '.join(self.refused.values()) or 'none was released'}")
         return next(iter(self.models.values()))
@@ -97,13 +103,33 @@ class Watch:
             manifest = self.releases.read(project)
         except (OSError, ValueError) as error:
             log.error("%s: the release manifest cannot be read, all stays as it is: %s", project, error)
-            return Route(old.champion, old.canary, old.previous, old.share, {0: f"release manifest: {error}"})
+            return replace(old, refused={0: f"release manifest: {error}"})
         refused: dict[int, str] = {}
         champion = self._model(project, manifest.champion, old, refused)
+        fallback = self._fallback(project, manifest, old, refused) if manifest.champion and champion is None else None
         canary = self._model(project, manifest.canary, old, refused)
-        route = Route(champion or old.champion, canary, loaded(manifest.previous, old), share(manifest), refused)
-        log.info("%s: %s", project, describe(route))
+        previous = loaded(manifest.previous, old)
+        route = Route(
+            champion,
+            fallback,
+            canary,
+            None if previous is fallback else previous,
+            share(manifest),
+            refused,
+            damage(manifest, champion, fallback, canary, refused),
+        )
+        if (described := describe(route)) != describe(old) or route.damage != old.damage:
+            log.info("%s: %s", project, described)
+        if route.damage and route.damage != old.damage:
+            log.error("%s: %s", project, route.damage)
         return route
+
+    def _fallback(self, project: str, manifest: Manifest, old: Route, refused: dict[int, str]) -> Model | None:
+        """The newest whole version before the champion; where there is none, what is loaded goes on."""
+        for version in fallbacks(manifest):
+            if model := self._model(project, version, old, refused):
+                return model
+        return old.champion or old.fallback
 
     def _model(self, project: str, wanted: Served | None, old: Route, refused: dict[int, str]) -> Model | None:
         """The loaded model of a version, loaded now if need be; None, with the reason in `refused`, where its bundle is not good."""
@@ -115,7 +141,7 @@ class Watch:
             # Whatever is wrong with a bundle, the versions that serve must go on.
             refused[wanted.version] = f"{type(error).__name__}: {error}"
             if old.refused.get(wanted.version) != refused[wanted.version]:
-                log.error("%s: version %d is refused, what serves goes on: %s", project, wanted.version, refused[wanted.version])
+                log.error("%s: version %d is refused: %s", project, wanted.version, refused[wanted.version])
             return None
 
 
@@ -128,6 +154,19 @@ def loaded(wanted: Served | None, old: Route) -> Model | None:
 def share(manifest: Manifest) -> float:
     """Of the requests that go to the canary."""
     return manifest.canary.share if isinstance(manifest.canary, Canary) else 0.0
+
+
+def damage(manifest: Manifest, champion: Model | None, fallback: Model | None, canary: Model | None, refused: Mapping[int, str]) -> str:
+    """What does not serve as the manifest says, which version answers instead, and why; empty where all does."""
+    told = []
+    if manifest.champion and champion is None:
+        instead = f"version {fallback.served.version} answers in its place" if fallback else "nothing answers in its place"
+        version = manifest.champion.version
+        told.append(f"version {version} cannot be loaded, {instead}: {refused[version]}")
+    if manifest.canary and canary is None:
+        version = manifest.canary.version
+        told.append(f"version {version} cannot be loaded and gets no request of its trial: {refused[version]}")
+    return "; ".join(told)
 
 
 def needs_retry(table: Table, project: str) -> bool:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tasks.records import DatasetVersion
-from tasks.release import Manifest, ReleaseError, Releases, Served, drop_canary, promote, rollback, stage_canary, withdrawal
+from tasks.release import Manifest, ReleaseError, Releases, Served, drop_canary, fallbacks, promote, rollback, stage_canary, withdrawal
 
 DATASET = DatasetVersion(uri="/rows", digest="d", project="spots", version=1, tag="spots/v1", commit="c", rows=1, splits={})
 
@@ -75,3 +75,15 @@ def test_a_change_that_changes_nothing_writes_nothing(tmp_path):
     releases.change("spots", lambda manifest: drop_canary(manifest, 1))
     assert not releases.path("spots").exists()
     assert releases.champion("spots") is None
+
+
+def test_a_manifest_remembers_champions_of_the_past_newest_first():
+    manifest = released(*range(1, 10))
+    assert (manifest.previous, manifest.earlier) == (version(8), tuple(map(version, (7, 6, 5, 4, 3))))
+    again = promote(stage_canary(manifest, version(7), 0.5), 7)
+    assert (again.champion, again.previous, again.earlier) == (version(7), version(9), tuple(map(version, (8, 6, 5, 4, 3))))
+
+
+def test_what_a_person_rolled_back_is_no_fallback():
+    assert fallbacks(released(1, 2, 3)) == (version(2), version(1))
+    assert fallbacks(rollback(released(1, 2, 3))) == (version(1),)

@@ -74,7 +74,7 @@ def test_a_swap_under_load_loses_no_request(server, served):
         server.release(two)
         for champion in ("1", "2", "1"):
             server.releases.change(PROJECT, rollback)
-            server.wait(lambda champion=champion: server.roles()["champion"] == champion)
+            server.wait(lambda champion=champion: server.roles().get("champion") == champion)
     finally:
         ended.set()
         for thread in threads:
@@ -120,7 +120,7 @@ def test_a_damaged_bundle_is_refused_and_the_old_version_goes_on(server, served)
     with server.client() as client:
         assert answer(client, 0) == 1
         Path(damaged.uri, "model.onnx").write_bytes(whole)
-        server.wait(lambda: server.roles()["champion"] == "2")
+        server.wait(lambda: server.roles().get("champion") == "2")
         assert answer(client, 0) == 2
 
 

@@ -1,0 +1,26 @@
+"""Whether what was released really serves: the model server answers with an older version while a champion's files are damaged."""
+
+from infra.files import whole_file
+from infra.settings import Settings
+from tasks.inference import InferenceClient, InferenceError
+
+
+def damage(project: str, settings: Settings) -> str:
+    """What does not serve as it was released, in a sentence; empty where all does, or the server is away (`gyre status` tells that)."""
+    with InferenceClient(settings.server_url, project) as client:
+        try:
+            return client.degraded().get(project, "")
+        except InferenceError as error:
+            return str(error) if error.status == 503 else ""
+
+
+def is_news(project: str, told: str, settings: Settings) -> bool:
+    """Whether this damage was not announced yet."""
+    path = settings.folder("releases") / f".{project}.damage"
+    return bool(told) and not (path.is_file() and path.read_text(encoding="utf-8") == told)
+
+
+def note_announced(project: str, told: str, settings: Settings) -> None:
+    """Keeps in mind what was announced, so that a damage is one event however often production is looked at; empty: that it is mended."""
+    with whole_file(settings.folder("releases") / f".{project}.damage") as temporary:
+        temporary.write_text(told, encoding="utf-8")

@@ -1,0 +1,101 @@
+"""A released version whose files are damaged: the newest whole version before it answers, says so, and steps back when it is mended."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tasks.deployment.damage import damage, is_news, note_announced
+from tasks.prediction_log import PredictionLog
+from tasks.release import rollback
+
+MODEL = "/v2/models/spots"
+ROW = np.array([200, 10, 10, 0], dtype=np.uint8).reshape(1, 2, 2, 1)
+
+
+def spoil(version):
+    """Changes the last byte of a version's graph; returns what mends it."""
+    path = Path(version.uri, "model.onnx")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + b"!")
+    return lambda: path.write_bytes(whole)
+
+
+@pytest.fixture
+def versions(server, served):
+    """Three, released one after the other; the server is stopped."""
+    made = {number: served(number) for number in (1, 2, 3)}
+    for version in made.values():
+        server.release(version)
+    server.stop()
+    return made
+
+
+def asked(server):
+    with server.client() as client:
+        return client.infer(ROW)
+
+
+def test_the_version_before_answers_for_a_damaged_champion_and_says_so(server, versions):
+    mend = spoil(versions[3])
+    server.start()
+    response = asked(server)
+    assert response["model_version"] == "2"
+    assert response["parameters"] == {"degraded": "the released version cannot be loaded; version 2 answers in its place"}
+    assert response["outputs"][-1]["data"] == ["right"]
+    told = "version 3 cannot be loaded, version 2 answers in its place: DigestError: "
+    ready = server.get("/v2/health/ready")
+    assert (ready.status_code, ready.json()["ready"]) == (200, True)
+    assert ready.json()["degraded"]["spots"].startswith(told)
+    assert server.roles()["degraded"].startswith(told)
+    assert (server.roles()["fallback"], server.roles().get("champion")) == ("2", None)
+    assert f"ERROR spots: {told}" in server.log.read_text()
+    assert damage("spots", server.settings).startswith(told)
+    mend()
+    server.wait(lambda: server.roles().get("champion") == "3")
+    response = asked(server)
+    assert (response["model_version"], "parameters" in response) == ("3", False)
+    assert server.get("/v2/health/ready").json() == {"ready": True}
+    assert damage("spots", server.settings) == ""
+    server.stop()
+    log = PredictionLog(server.settings.home / "predictions" / "spots")
+    roles = log._query("select version, role from predictions order by time", {})
+    assert roles.to_numpy().tolist() == [[2, "fallback"], [3, "champion"]]
+
+
+def test_an_older_version_answers_where_the_one_before_is_damaged_too(server, versions):
+    spoil(versions[3])
+    spoil(versions[2])
+    server.start()
+    assert asked(server)["model_version"] == "1"
+    refused = server.get(f"{MODEL}/versions/2/ready")
+    assert (refused.status_code, "version 2 is refused: DigestError" in refused.text) == (503, True)
+
+
+def test_what_a_person_rolled_back_does_not_answer_for_a_damaged_champion(server, versions):
+    server.releases.change("spots", rollback)
+    spoil(versions[2])
+    server.start()
+    assert asked(server)["model_version"] == "1"
+
+
+def test_a_damaged_canary_gets_no_request(server, versions, served):
+    canary = served(4)
+    mend = spoil(canary)
+    server.stage(canary, 0.9)
+    server.start()
+    with server.client() as client:
+        assert {client.infer(ROW, f"request-{number}")["model_version"] for number in range(40)} == {"3"}
+    assert server.get("/v2/health/ready").json()["degraded"]["spots"].startswith("version 4 cannot be loaded and gets no request")
+    mend()
+    server.wait(lambda: server.roles().get("canary") == "4")
+
+
+def test_a_damage_is_announced_once(settings):
+    assert is_news("spots", "version 2", settings)
+    note_announced("spots", "version 2", settings)
+    assert not is_news("spots", "version 2", settings)
+    assert is_news("spots", "version 3", settings)
+    note_announced("spots", "", settings)
+    assert not is_news("spots", "", settings)
+    assert is_news("spots", "version 2", settings)
