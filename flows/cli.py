@@ -1,5 +1,6 @@
 """The `gyre` command. Every verb is a few lines over what a flow or a service does; `--json` wherever a program might read."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from configs.project import Project
 from flows import data, quarantine
 from flows.errors import RunError
 from flows.terminal import Json, ProjectName, console, emit, enter, errors, print_rows
+from infra.credentials import credential_file
 from infra.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,12 +44,14 @@ Changes = Annotated[
 def up(
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when everything answers; stop it with `gyre down`.")] = False,
 ) -> None:
-    """Start Prefect with its UI, MLflow, the model server, the report pages and the flow runner, all on loopback."""
+    """Start Prefect with its UI, MLflow, the model server, the report pages and the flow runner, all on loopback and behind a password."""
     from infra import services
 
+    first = not credential_file(Settings().home).exists()
     settings = enter()
     services.up(settings, say)
     print_services(services.status(settings))
+    tell_credential(settings, first)
     if not detach:
         services.follow(settings, say)
 
@@ -259,6 +263,14 @@ def say(line: str) -> None:
     errors.print(line, highlight=False)
 
 
+def tell_credential(settings: Settings, first: bool) -> None:
+    """What browsers ask for: the file that holds it, and the first time, in a terminal, the words themselves."""
+    say(f"Browsers ask for a user and a password, the Prefect UI for user:password; they are in {credential_file(settings.home)}.")
+    # A log would keep it where the file's mode does not reach.
+    if first and errors.is_terminal:
+        say(f"This once: {settings.credential.pair}")
+
+
 def print_services(found: list[Any]) -> None:
     """The services as a table; below it, why those ended that are not healthy, or ended more than once."""
     rows = []
@@ -291,6 +303,7 @@ def told() -> Iterator[None]:
 
 
 def main() -> None:
-    """Entry point of the `gyre` command."""
+    """Entry point of the `gyre` command. What it writes is this user's alone, in the home and out of it."""
+    os.umask(0o077)
     with told():
         app()

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, and known by their digests."""
+"""Files are written whole or not at all, are their owner's alone, and known by their digests."""
 
 import hashlib
 import json
@@ -42,7 +42,6 @@ def whole_file(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o644)
         synced(temporary)
         temporary.replace(path)
         synced(path.parent)
@@ -57,7 +56,6 @@ def whole_folder(path: Path) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
         yield temporary
-        temporary.chmod(0o755)
         for file in temporary.rglob("*"):
             synced(file)
         if path.exists():

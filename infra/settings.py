@@ -5,16 +5,17 @@ Read from the environment (`GYRE_HOME`, `GYRE_SERVER_PORT`, ...) and from `setti
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
 from configs.load import BUNDLED
+from infra.credentials import Credential, read_credential
 
 
 class Settings(BaseSettings):
-    """One installation. Everything binds `host`, which is loopback: the services have no login of their own."""
+    """One installation. Everything binds `host`, which is loopback: what the services say is not encrypted."""
 
     model_config = SettingsConfigDict(env_prefix="GYRE_", frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -23,6 +24,10 @@ class Settings(BaseSettings):
     projects: Path = BUNDLED
     """Folder whose YAML files get deployments."""
     host: str = "127.0.0.1"
+    allowed_hosts: str = ""
+    """More names under which browsers reach the services, such as a reverse proxy's, with commas between them."""
+    anonymous: Literal["refuse", "answer", "log"] = "answer"
+    """Inference without the installation's credential: refused, answered but not logged, or logged as production traffic."""
     prefect_port: int = Field(default=4200, ge=1, le=65535)
     mlflow_port: int = Field(default=5000, ge=1, le=65535)
     server_port: int = Field(default=8080, ge=1, le=65535)
@@ -45,6 +50,16 @@ class Settings(BaseSettings):
         """Arguments, then the environment, then settings.yaml in the home."""
         home = Path(os.environ.get("GYRE_HOME", ".gyre"))
         return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=home / "settings.yaml")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a request's Host may be, besides the loopback's names."""
+        return tuple(filter(None, (self.host, *(name.strip().lower() for name in self.allowed_hosts.split(",")))))
+
+    @property
+    def credential(self) -> Credential:
+        """User and password of this installation, made where there are none yet."""
+        return read_credential(self.home)
 
     @property
     def prefect_url(self) -> str:
@@ -84,6 +99,7 @@ class Settings(BaseSettings):
     def folder(self, *parts: str) -> Path:
         """A folder under the home, made if missing."""
         path = self.home.joinpath(*parts)
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.mkdir(parents=True, exist_ok=True)
         return path
 
@@ -92,7 +108,10 @@ class Settings(BaseSettings):
         return f"{self.reports_url}/{path.relative_to(self.home / 'reports').as_posix()}"
 
     def environment(self) -> dict[str, str]:
-        """What every process of this installation has in its environment: one home, no telemetry, no call to the outside."""
+        """What every process of this installation has in its environment: one home and credential, no telemetry, no call to the outside.
+
+        Only this user and root can read it, unlike a command line.
+        """
         own = {f"GYRE_{name.upper()}": str(getattr(self, name)) for name in type(self).model_fields}
         return own | {
             "PREFECT_HOME": str(self.home / "prefect"),
@@ -102,6 +121,13 @@ class Settings(BaseSettings):
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_SERVER_API_HOST": self.host,
             "PREFECT_SERVER_API_PORT": str(self.prefect_port),
+            "PREFECT_SERVER_API_AUTH_STRING": self.credential.pair,
+            "PREFECT_API_AUTH_STRING": self.credential.pair,
+            "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true",
+            "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "true",
+            "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": self.prefect_url,
+            # Relative, so that the UI's pages ask the name that the browser knows, whichever it is.
+            "PREFECT_SERVER_UI_API_URL": "/api",
             "PREFECT_RUNNER_POLL_FREQUENCY": "1",
             "PREFECT_LOGGING_EXTRA_LOGGERS": "gyre",
             "MLFLOW_TRACKING_URI": self.tracking_uri,

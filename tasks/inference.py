@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from infra.settings import Settings
 from tasks.datatypes import DATATYPES
 from tasks.rows import TEXT, feed
 
@@ -35,7 +36,10 @@ class InferenceClient:
 
     def __init__(self, url: str, project: str, patience_s: float = PATIENCE_S) -> None:
         self.url, self.project, self.patience_s = url, project, patience_s
-        self._http = httpx.Client(base_url=url, timeout=TIMEOUT_S, trust_env=False)
+        settings = Settings()
+        # Another server than this installation's must not learn the credential.
+        headers = settings.credential.headers if url.rstrip("/") == settings.server_url else {}
+        self._http = httpx.Client(base_url=url, timeout=TIMEOUT_S, trust_env=False, headers=headers)
         self._names: dict[int | None, str] = {}
 
     def __enter__(self) -> Self:

@@ -3,7 +3,8 @@
 import json
 from datetime import datetime
 
-from infra.services.answers import ask
+from infra.services.answers import ask, may_change
+from infra.settings import Settings
 
 MESSAGE = "Gyre's services were stopped, or killed, while this ran. Run it again: its finished stages are reused."
 
@@ -11,10 +12,11 @@ ANSWER_S = 60.0
 """How long Prefect may take over an answer: it has just started, perhaps on a busy machine."""
 
 
-def close_abandoned(prefect_url: str, before: datetime) -> None:
+def close_abandoned(settings: Settings, before: datetime) -> None:
     """Marks every flow run as crashed that counts as running since a time when the services had not started yet."""
+    api, headers = f"{settings.prefect_url}/api", may_change(settings, ANSWER_S)
     unfinished = {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}}}
-    for run in json.loads(ask(f"{prefect_url}/api/flow_runs/filter", unfinished, ANSWER_S) or "[]"):
+    for run in json.loads(ask(f"{api}/flow_runs/filter", unfinished, ANSWER_S, headers) or "[]"):
         if datetime.fromisoformat(run["state"]["timestamp"]) < before:
             crashed = {"state": {"type": "CRASHED", "message": MESSAGE}}
-            ask(f"{prefect_url}/api/flow_runs/{run['id']}/set_state", crashed, ANSWER_S)
+            ask(f"{api}/flow_runs/{run['id']}/set_state", crashed, ANSWER_S, headers)

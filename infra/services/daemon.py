@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from xmlrpc.client import Fault, ServerProxy
 
+from infra.files import whole_file
 from infra.services.errors import ServicesError, tail
 from infra.services.processes import MARK
 from infra.services.table import Service
@@ -27,7 +28,7 @@ PROJECT = Path(__file__).parents[2]
 """The folder that holds flows, tasks, infra and configs."""
 
 MAIN = """\
-; Written by `gyre up`; changes are lost. {settings}
+; Written by `gyre up`; changes are lost. {settings} {credential}
 [supervisord]
 logfile = {logs}/supervisord.log
 logfile_maxbytes = 5MB
@@ -35,6 +36,7 @@ logfile_backups = 1
 pidfile = {folder}/supervisord.pid
 childlogdir = {logs}
 directory = {home}
+umask = 077
 [unix_http_server]
 file = {socket}
 chmod = 0700
@@ -98,7 +100,8 @@ class Daemon:
         self.settings.folder("logs")
         if self.socket.parent != self.folder:
             make_private(self.socket.parent)
-        self.file.write_text(self.configuration(), encoding="utf-8")
+        with whole_file(self.file) as temporary:
+            temporary.write_text(self.configuration(), encoding="utf-8")
         command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.file)]
         # It returns once supervisord has opened its socket and left for the background.
         started = subprocess.run(command, env=self.environment(), capture_output=True, text=True, check=False)
@@ -166,7 +169,15 @@ class Daemon:
         """The text of supervisord.conf."""
         home = self.settings.home
         require_plain(home, self.socket, sys.executable)
-        text = MAIN.format(settings=self.settings.model_dump_json(), home=home, logs=home / "logs", folder=self.folder, socket=self.socket)
+        text = MAIN.format(
+            settings=self.settings.model_dump_json(),
+            # Services that hold another credential than this are not current; the signature tells nothing about it.
+            credential=self.settings.credential.signature("services", str(home)),
+            home=home,
+            logs=home / "logs",
+            folder=self.folder,
+            socket=self.socket,
+        )
         for priority, service in enumerate(self.table):
             text += PROGRAM.format(
                 name=service.name,

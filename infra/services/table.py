@@ -48,10 +48,10 @@ def services(settings: Settings) -> tuple[Service, ...]:
 
 def prefect(settings: Settings) -> Service:
     """Prefect's server: API, scheduler, automations and UI."""
-    command = ("-m", "prefect", "server", "start", "--host", settings.host, "--port", str(settings.prefect_port))
     ready = partial(answers, f"{settings.prefect_url}/api/health")
     where = (settings.prefect_url, settings.prefect_port, "GYRE_PREFECT_PORT")
-    return Service("prefect", "Prefect server", python(*command), ready, *where, settle=partial(close_abandoned, settings.prefect_url))
+    command = launched("infra.services.web:prefect")
+    return Service("prefect", "Prefect server", command, ready, *where, settle=partial(close_abandoned, settings))
 
 
 def server(settings: Settings) -> Service:
@@ -62,18 +62,15 @@ def server(settings: Settings) -> Service:
 
 
 def reports(settings: Settings) -> Service:
-    """A read-only file server of the home's `reports` folder."""
-    folder = settings.folder("reports")
-    command = ("-m", "http.server", str(settings.reports_port), "--bind", settings.host, "--directory", str(folder))
-    ready = partial(answers, settings.reports_url)
-    return Service("reports", "report pages", python(*command), ready, settings.reports_url, settings.reports_port, "GYRE_REPORTS_PORT")
+    """The home's `reports` folder, read-only."""
+    ready = partial(answers, f"{settings.reports_url}/health")
+    where = (settings.reports_url, settings.reports_port, "GYRE_REPORTS_PORT")
+    return Service("reports", "report pages", launched("infra.services.web:reports"), ready, *where)
 
 
 def mlflow(settings: Settings) -> Service:
     """MLflow's pages. They come last and at low priority: they take long to start, and writers go straight to the store."""
-    options = ["server", "--host", settings.host, "--port", str(settings.mlflow_port), "--workers", "1"]
-    options += ["--backend-store-uri", settings.tracking_uri, "--artifacts-destination", str(settings.folder("mlflow", "artifacts"))]
-    command = launched("--nice", "10", *after(settings), "mlflow.cli:cli", *options)
+    command = launched("--nice", "10", *after(settings), "infra.services.web:mlflow")
     ready = partial(answers, f"{settings.mlflow_url}/health")
     where = (settings.mlflow_url, settings.mlflow_port, "GYRE_MLFLOW_PORT")
     return Service("mlflow", "MLflow", command, ready, *where, awaited=False, prepare=partial(make_store, settings))
@@ -82,7 +79,7 @@ def mlflow(settings: Settings) -> Service:
 def runner(settings: Settings) -> Service:
     """The process that serves the deployments and starts their flow runs."""
     command = launched(*after(settings), "flows.deployments:main")
-    return Service("runner", "flow runner", command, partial(polls, settings.prefect_url, READY_DEPLOYMENT))
+    return Service("runner", "flow runner", command, partial(polls, settings, READY_DEPLOYMENT))
 
 
 def after(settings: Settings) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import logging
 import uvicorn
 
 from infra.settings import Settings
+from tasks.serving.access import guarded
 from tasks.serving.application import Application
 
 GRACE_S = 8
@@ -21,7 +22,7 @@ def main() -> None:
     settings = Settings()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     uvicorn.run(
-        Application(settings.home),
+        guarded(Application(settings.home, settings.anonymous == "log"), settings),
         host=settings.host,
         port=settings.server_port,
         loop="uvloop",

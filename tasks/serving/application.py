@@ -11,8 +11,10 @@ from typing import Any
 
 import orjson
 
+from infra.guard import TRUSTED
 from tasks.release import Releases
 from tasks.rows import weight
+from tasks.serving.access import Anonymous
 from tasks.serving.journal import GroupCommit, Journal, Label, Prediction
 from tasks.serving.model import Model
 from tasks.serving.protocol import check_outputs, json_object, metadata, parse, response, rows_of, short
@@ -38,8 +40,11 @@ LINE_BYTES = 200
 class Application:
     """One model server. `home` is the installation's; it reads releases/ and bundles/ there and writes predictions/."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, logs_anonymous: bool = False) -> None:
+        """Requests without the installation's credential are answered, and logged only where `logs_anonymous`."""
         self.table: Table = {}
+        self._logs_anonymous = logs_anonymous
+        self._anonymous = Anonymous()
         self._graphs = ThreadPoolExecutor(1, "graphs")
         self._disk = ThreadPoolExecutor(1, "disk")
         self._loader = ThreadPoolExecutor(1, "loader")
@@ -104,9 +109,9 @@ class Application:
         """The JSON answer of a path. Raises Refusal."""
         match (scope["method"], scope["path"].strip("/").split("/")):
             case ("POST", ["v2", "models", project, "infer"]):
-                return await self._infer(project, None, await body_of(scope, receive))
+                return await self._infer(project, None, await body_of(scope, receive), scope[TRUSTED])
             case ("POST", ["v2", "models", project, "versions", version, "infer"]):
-                return await self._infer(project, version, await body_of(scope, receive))
+                return await self._infer(project, version, await body_of(scope, receive), scope[TRUSTED])
             case ("POST", ["v2", "models", project, "labels"]):
                 return await self._label(project, await body_of(scope, receive))
             case ("GET", ["v2", "models", project, *rest]):
@@ -115,19 +120,21 @@ class Application:
                 return self._about_server(rest)
         raise Refusal(404, f"there is no {scope['method']} {scope['path']}; want such as POST /v2/models/<model>/infer")
 
-    async def _infer(self, project: str, version: str | None, body: bytes) -> dict[str, Any]:
-        """An inference, logged as production traffic unless the request says otherwise."""
+    async def _infer(self, project: str, version: str | None, body: bytes, trusted: bool) -> dict[str, Any]:
+        """An inference, logged as production traffic unless the request says otherwise or comes from nobody we know."""
         route, request = self._route(project), parse(body)
         role, model = route.choose(request.id) if version is None else route.version(project, version)
         check_outputs(request, model.signature.outputs)
         rows = rows_of(request.inputs, model.signature.inputs)
         outputs = await model.answer(rows)
         answers = model.signature.texts(next(iter(outputs.values())))
-        parameters: dict[str, Any] = {"notices": list(request.notices)} if request.notices else {}
+        known = trusted or self._logs_anonymous
+        notices = [*request.notices, *([] if known or not request.log else [self._anonymous.notice(project)])]
+        parameters: dict[str, Any] = {"notices": notices} if notices else {}
         if role == "fallback":
             parameters["degraded"] = f"the released version cannot be loaded; version {model.served.version} answers in its place"
         answered = response(project, model.served.version, request, outputs, answers, parameters)
-        if request.log:
+        if request.log and known:
             self._remember(Prediction(project, request.row_ids(len(rows)), utc_now(), model.served.version, role, rows, answers))
         return answered
 

@@ -117,7 +117,6 @@ class DecisionLog:
         try:
             with os.fdopen(descriptor, "wb") as stream:
                 stream.write(decision.model_dump_json(indent=2).encode() + b"\n")
-            Path(name).chmod(0o644)
             synced(Path(name))
             os.link(name, self.folder / f"{decision.number:06d}.json")
             synced(self.folder)

@@ -79,20 +79,19 @@ def release(home):
     releases.change(PROJECT, lambda manifest: promote(manifest, 1))
 
 
-def request():
-    """One HTTP request as bytes."""
+def request(credential):
+    """One HTTP request as bytes, that of a known client."""
     data = np.random.default_rng(7).integers(0, 256, 784).tolist()
     body = json.dumps({"inputs": [{"name": "image", "shape": [1, 28, 28, 1], "datatype": "UINT8", "data": data}]}).encode()
-    head = (
-        f"POST /v2/models/{PROJECT}/infer HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
+    fields = {"host": "127.0.0.1", "content-type": "application/json", "content-length": len(body)} | credential.headers
+    lines = [f"POST /v2/models/{PROJECT}/infer HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
+    return "\r\n".join(lines).encode() + body
 
 
-async def ask_on(port, until):
+async def ask_on(port, until, asked):
     """Seconds of each request that began before `until`, over one connection; the first second does not count."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    times, asked, counted_from = [], request(), until - SECONDS
+    times, counted_from = [], until - SECONDS
     while (began := time.perf_counter()) < until:
         writer.write(asked)
         head = await reader.readuntil(b"\r\n\r\n")
@@ -105,10 +104,12 @@ async def ask_on(port, until):
     return times
 
 
-async def load(port, connections):
+async def load(settings, connections):
     """Seconds of each request over so many connections."""
-    until = time.perf_counter() + WARM_UP_S + SECONDS
-    return [each for times in await asyncio.gather(*(ask_on(port, until) for _ in range(connections))) for each in times]
+    until, asked = time.perf_counter() + WARM_UP_S + SECONDS, request(settings.credential)
+    return [
+        each for times in await asyncio.gather(*(ask_on(settings.server_port, until, asked) for _ in range(connections))) for each in times
+    ]
 
 
 def start(settings):
@@ -137,7 +138,7 @@ def main():
         try:
             figures = {"start_s": round(seconds, 2)}
             for connections in (1, 16, 64):
-                times = uvloop.run(load(port, connections))
+                times = uvloop.run(load(settings, connections))
                 figures[f"rps_{connections}"] = round(len(times) / SECONDS)
                 sys.stderr.write(f"{connections} connections: {figures[f'rps_{connections}']} requests/s\n")
             figures["p99_ms_64"] = round(float(np.percentile(times, 99)) * 1e3, 1)

@@ -10,7 +10,7 @@ def test_a_file_is_replaced_whole(tmp_path):
             temporary.write_text(content)
             assert not path.exists() or path.read_text() == "one"
         assert path.read_text() == content
-    assert path.stat().st_mode & 0o777 == 0o644
+    assert path.stat().st_mode & 0o077 == 0
     assert [each.name for each in path.parent.iterdir()] == ["model.onnx"]
 
 

@@ -21,7 +21,7 @@ from supervisor.supervisord import Supervisor
 
 from infra.restarts import LONGEST_PAUSE_S, Restarts
 from infra.services import ServicesError, down, status, up
-from infra.services.answers import answers, ask
+from infra.services.answers import answers, ask, may_change
 from infra.services.daemon import LONGEST_SOCKET, PROJECT, Daemon
 from infra.services.processes import belonging, end
 from infra.services.store import make_store
@@ -357,9 +357,14 @@ def test_the_report_pages_serve_the_reports_folder_and_nothing_beside_it(stopped
     (stopped.folder("reports", "digits") / "drift.html").write_text("<h1>drift</h1>")
     (stopped.home / "secret.txt").write_text("secret")
     up(stopped, table=table)
-    assert answers(f"{stopped.reports_url}/digits/drift.html")
-    assert not answers(f"{stopped.reports_url}/../secret.txt")
-    assert not answers(f"{stopped.reports_url}/%2e%2e/secret.txt")
+
+    def asked(path):
+        return ask(stopped.reports_url + path, headers=stopped.credential.headers)
+
+    assert asked("/digits/drift.html") == b"<h1>drift</h1>"
+    assert b'<a href="./drift.html">' in asked("/digits/")
+    assert asked("/../secret.txt") is asked("/%2e%2e/secret.txt") is asked("/digits/..%2f..%2fsecret.txt") is None
+    assert not answers(f"{stopped.reports_url}/digits/drift.html")
 
 
 def test_mlflows_store_is_made_whole_once_and_keeps_artifacts_in_the_home(settings):
@@ -377,10 +382,11 @@ def test_a_flow_run_that_ended_with_the_services_does_not_run_for_ever(stopped):
     table = [service for service in services(stopped) if service.name == "prefect"]
     api = f"{stopped.prefect_url}/api"
     up(stopped, table=table)
-    flow = json.loads(ask(f"{api}/flows/", {"name": "cycle"}, 60))
-    run = json.loads(ask(f"{api}/flow_runs/", {"flow_id": flow["id"], "state": {"type": "RUNNING"}}, 60))
+    headers = may_change(stopped, 60)
+    flow = json.loads(ask(f"{api}/flows/", {"name": "cycle"}, 60, headers))
+    run = json.loads(ask(f"{api}/flow_runs/", {"flow_id": flow["id"], "state": {"type": "RUNNING"}}, 60, headers))
     down(stopped, table)
     up(stopped, table=table)
-    ended = json.loads(ask(f"{api}/flow_runs/{run['id']}", timeout_s=60))
+    ended = json.loads(ask(f"{api}/flow_runs/{run['id']}", timeout_s=60, headers=headers))
     assert (run["state"]["type"], ended["state"]["type"]) == ("RUNNING", "CRASHED")
     assert "finished stages are reused" in ended["state"]["message"]

@@ -14,6 +14,9 @@ import httpx
 import psutil
 import pytest
 
+from infra.services.answers import may_change
+from infra.settings import Settings
+
 GYRE = str(Path(sys.executable).with_name("gyre"))
 DEMO_TIMEOUT_S = 900
 DATA = Path(os.environ.get("GYRE_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -30,8 +33,12 @@ class Installation:
         return run_gyre(self.environment, *arguments, check=check, timeout=timeout)
 
     def prefect(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        url = f"http://127.0.0.1:{self.environment['GYRE_PREFECT_PORT']}/api{path}"
-        response = httpx.get(url, timeout=60) if body is None else httpx.post(url, json=body, timeout=60)
+        settings = Settings(home=self.home, prefect_port=int(self.environment["GYRE_PREFECT_PORT"]))
+        url = f"{settings.prefect_url}/api{path}"
+        if body is None:
+            response = httpx.get(url, timeout=60, headers=settings.credential.headers)
+        else:
+            response = httpx.post(url, json=body, timeout=60, headers=may_change(settings, 60))
         response.raise_for_status()
         return response.json() if response.content else None
 

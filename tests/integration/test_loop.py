@@ -11,6 +11,8 @@ from uuid import uuid4
 
 import httpx
 
+from infra.settings import Settings
+
 ROOT = Path(__file__).parents[2]
 RETRAINED = "digits-on-drift"
 
@@ -71,7 +73,8 @@ def test_every_link_and_picture_of_the_artifacts_can_be_opened(installation):
     urls = {part.split(")")[0] for artifact in artifacts for part in artifact["data"].split("](")[1:]}
     pages = [url for url in urls if url.startswith(reports)]
     assert len(pages) >= 5
-    assert [url for url in pages if httpx.get(url, timeout=30).status_code != 200] == []
+    known = Settings(home=installation.home).credential.headers
+    assert [url for url in pages if httpx.get(url, timeout=30, headers=known).status_code != 200] == []
 
 
 def test_the_same_drift_event_a_hundred_times_starts_one_retraining(installation):

@@ -153,10 +153,10 @@ class Server:
         self.process.wait(DEADLINE_S)
 
     def get(self, path):
-        return httpx.get(self.url + path, timeout=DEADLINE_S)
+        return httpx.get(self.url + path, timeout=DEADLINE_S, headers=self.settings.credential.headers)
 
     def post(self, path, body):
-        return httpx.post(self.url + path, json=body, timeout=DEADLINE_S)
+        return httpx.post(self.url + path, json=body, timeout=DEADLINE_S, headers=self.settings.credential.headers)
 
     def client(self, **options):
         return InferenceClient(self.url, PROJECT, **options)
