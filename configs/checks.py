@@ -32,6 +32,8 @@ class Checks(Section):
     """Rows left out because a later row has the same key (with key "*": is the same row)."""
     unreadable_values: Tolerance = 0.01
     """Values of a column that the intake cannot read, such as a text where numbers are wanted: they count as missing."""
+    found_date_formats: Tolerance = "allow"
+    """Date columns whose format was found over all rows, not declared."""
     rounded_numbers: Tolerance = "warn"
     """Whole numbers of intake.numeric with more digits than float32 holds (7): they are rounded."""
     identifier_numbers: Tolerance = "refuse"

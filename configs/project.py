@@ -43,7 +43,11 @@ class TabularIntake(Section):
     categorical: tuple[str, ...] = ()
     """Columns of texts or codes without an order; a value that training rows do not have counts as missing."""
     dates: tuple[str, ...] = ()
-    """Columns of moments: timestamps, seconds since the epoch, or texts such as 2026-01-31T12:00 (UTC where they name no zone)."""
+    """Columns of moments: timestamps, texts such as 2026-01-31T12:00 (UTC where they name no zone), or numbers."""
+    date_formats: dict[str, str] = {}
+    """How values of `dates` columns are written, such as {booked: "%d/%m/%Y"}: as strptime has it, or for numbers seconds, milliseconds,
+    microseconds, nanoseconds (since 1970) or excel (days). Of a column that is not named here, and whose contract names no format, the one
+    format of all its values is found; where two fit alike, the run stops and shows both. Years of two digits are 1969 to 2068."""
 
     @model_validator(mode="after")
     def names_columns_once(self) -> "TabularIntake":
@@ -53,6 +57,8 @@ class TabularIntake(Section):
             raise ValueError("names no column; give at least one in `numeric`, `categorical` or `dates`")
         if twice := [column for number, column in enumerate(columns) if column in columns[:number]]:
             raise ValueError(f"names column {twice[0]!r} twice; a column is either numeric, categorical or a date")
+        if other := [column for column in self.date_formats if column not in self.dates]:
+            raise ValueError(f"date_formats names {other[0]!r}, which is none of `dates` ({', '.join(self.dates) or 'it is empty'})")
         return self
 
 

@@ -137,12 +137,13 @@ def predict(
     """Ask the model server about the rows of a file."""
     from tasks.inference import InferenceClient
     from tasks.intake import build
-    from tasks.intake.files import read_rows
+    from tasks.intake.files import as_served, read_rows
 
     settings = enter()
     config = load(project, folder=settings.projects)
     with InferenceClient(settings.server_url, config.name) as client:
-        answer = client.infer(read_rows(rows, build(config.intake)))
+        intake = build(as_served(config.intake, client.metadata()))
+        answer = client.infer(read_rows(rows, intake))
     if json:
         emit(answer)
     else:

@@ -65,6 +65,9 @@ class SourceSnapshot(Record):
     feedback: Stored | None = None
     """Parquet of served rows whose truth arrived, frozen at this moment."""
     feedback_rows: int = 0
+    date_formats: dict[str, str] = {}
+    """How date columns are written, declared or found; one that is not named is in ISO 8601, or holds dates already."""
+    findings: tuple[Finding, ...] = ()
 
 
 class RawRows(Stored):
@@ -73,6 +76,8 @@ class RawRows(Stored):
     rows: int
     feedback_rows: int
     """How many of them are served rows whose truth arrived late (`origin` is `feedback`)."""
+    date_formats: dict[str, str] = {}
+    """As the snapshot has them."""
     findings: tuple[Finding, ...] = ()
 
 
@@ -87,6 +92,8 @@ class DatasetVersion(Stored):
     rows: int
     splits: dict[str, int]
     """Rows a split: train, validation, test."""
+    date_formats: dict[str, str] = {}
+    """How the source wrote its date columns, so that clients' texts are read alike."""
 
 
 class Precedents(Record):

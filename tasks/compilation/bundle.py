@@ -28,9 +28,11 @@ def bundle(model: TrainedModel, verdict: Verdict, intake: Intake, result: Result
     if verdict.chosen is None:
         raise ValueError(f"{model.uri}: nothing to bundle, the gate refused every candidate: {'; '.join(verdict.failures)}")
     graph, project, folder = verdict.chosen.graph, model.dataset.project, output / "bundle"
+    facts = {"project": project, **signature(intake, result), "graph_digest": graph.digest}
+    facts["date_formats"] = model.dataset.date_formats  # clients' texts are read as the training rows' were
     with whole_folder(folder) as partial:
         shutil.copyfile(verified(graph.uri, graph.digest), partial / "model.onnx")
-        write_json(partial / "signature.json", {"project": project, **signature(intake, result), "graph_digest": graph.digest})
+        write_json(partial / "signature.json", facts)
         write_json(partial / "lineage.json", lineage(model, verdict.chosen, sections))
     return Bundle(
         uri=str(folder),

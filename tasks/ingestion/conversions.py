@@ -91,7 +91,8 @@ class Conversions:
 TOLD: dict[str, dict[str, str]] = {
     "unreadable_values": {
         "told": "values could not be read as the intake wants them and count as missing",
-        "advice": "name texts that stand for no value in source.columns.<column>.missing, or list the column under another kind in intake",
+        "advice": "name texts that stand for no value in source.columns.<column>.missing, or list the column under another kind in intake; "
+        "of dates, set intake.date_formats.<column>",
     },
     "rounded_numbers": {
         "told": "whole numbers are rounded, as float32 holds seven digits",

@@ -8,31 +8,12 @@ import pyarrow as pa
 
 from configs.data import Column
 from tasks.ingestion.contract import conformed
+from tasks.ingestion.date_formats import likely_formats
+from tasks.ingestion.dates import differ, shown, written_in
 
 MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "NULL", "null", "None", "nan", "NaN", "NAN", "-", "--", ".", "(null)", "unknown", "Unknown")
 SURELY_MISSING = ("", "?", "N/A", "n/a", "#N/A", "NULL", "null", "NaN", "nan", "(null)")
 """Also among words; NA may be Namibia, None an answer."""
-FORMATS = tuple(
-    f"{date}{time}"
-    for date in (
-        "%Y-%m-%d",
-        "%m/%d/%Y",
-        "%d/%m/%Y",
-        "%d.%m.%Y",
-        "%d-%m-%Y",
-        "%m-%d-%Y",
-        "%Y/%m/%d",
-        "%m/%d/%y",
-        "%d/%m/%y",
-        "%d-%b-%Y",
-        "%d-%b-%y",
-        "%d %b %Y",
-        "%b %d, %Y",
-        "%b %d %Y",
-        "%Y%m%d",
-    )
-    for time in ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %H:%M:%S.%f")
-)
 NUMBER_AND_UNIT = re.compile(r"[+-]?[\d.,]*\d\s*([^\d\s.,+-][^\d]*?)\s*")
 STRAYS = 3
 """Texts that are no numbers in a column of numbers and are taken for missing ones, at most."""
@@ -72,7 +53,12 @@ def candidates(counts: Counter[str]) -> Iterator[Column]:
             yield from numbers(present)
     if sum(bool(re.search(r"\d", text)) for text in present) > 0.9 * len(present):
         yield Column(type="timestamp")
-        yield from (Column(type="timestamp", format=form) for form in FORMATS)
+        yield from (Column(type="timestamp", format=form) for form in strptime_formats(present))
+
+
+def strptime_formats(present: list[str]) -> list[str]:
+    """Formats of dates that some texts have, as a contract may name them."""
+    return [form for form in likely_formats(pa.chunked_array([pa.array(present, pa.string())])) if form.startswith("%")]
 
 
 def numbers(present: list[str]) -> Iterator[Column]:
@@ -138,14 +124,17 @@ def written(spec: Column, counts: Counter[str]) -> list[str]:
         noticed.append(f"values end with {spec.suffix!r}, which is cut")
     if spec.thousands or spec.decimal != ".":
         noticed.append(f"numbers are written like {next(text for text in counts if re.search(r'[,.]', text))!r}")
-    if spec.format and (other := swapped(spec.format)) and not unfit(counts, spec.model_copy(update={"format": other})):
-        noticed.append(f"day and month cannot be told apart: {other} fits as well")
+    if spec.format:
+        noticed += ambiguous(spec.format, spec, counts)
     return noticed
 
 
-def swapped(form: str) -> str | None:
-    """A format with day and month the other way round; None where a date cannot be mistaken so."""
-    for one, other in (("%m/%d", "%d/%m"), ("%d/%m", "%m/%d"), ("%m-%d-", "%d-%m-"), ("%d-%m-", "%m-%d-")):
-        if form.startswith(one):
-            return form.replace(one, other, 1)
-    return None
+def ambiguous(form: str, spec: Column, counts: Counter[str]) -> list[str]:
+    """That the dates fit another format as well, and mean other days in it."""
+    present = [text for text in counts if text not in spec.missing]
+    for other in strptime_formats(present):
+        text = next((text for text in [*present, written_in(form)] if differ(text, form, other)), None)
+        if text is not None and not unfit(counts, spec.model_copy(update={"format": other})):
+            readings = f"{text!r} is {shown(text, form)}, or {shown(text, other)}"
+            return [f"day and month cannot be told apart: {other} fits as well ({readings}); set format to the one that is meant"]
+    return []

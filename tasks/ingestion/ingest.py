@@ -24,7 +24,7 @@ from infra.room import room
 from tasks import intake as intakes
 from tasks import result as results
 from tasks.dataset import part_name, part_paths, schema_of, stored, tables, write_tables
-from tasks.ingestion import feedback, join, store
+from tasks.ingestion import dates, feedback, join, store
 from tasks.ingestion.conversions import Conversions
 from tasks.ingestion.duplicates import Repeats, drop_repeated
 from tasks.ingestion.keys import EVERY
@@ -65,17 +65,27 @@ def snapshot(
     kept: folder of the slices that were read, and of what is known about the source
     """
     frozen, rows = feedback.freeze(log, intakes.build(intake), results.build(result), outcomes)
-    keys = tuple(job.key for job in jobs(source, intake, result.label, kept))
-    fingerprint = hashlib.sha256("".join(keys).encode()).hexdigest()
-    return SourceSnapshot(project=project, fingerprint=fingerprint, slices=keys, feedback=frozen, feedback_rows=rows)
+    found, told = jobs(source, intake, result.label, kept)
+    keys = tuple(job.key for job in found)
+    return SourceSnapshot(
+        project=project,
+        fingerprint=hashlib.sha256("".join(keys).encode()).hexdigest(),
+        slices=keys,
+        feedback=frozen,
+        feedback_rows=rows,
+        date_formats=dates.known_formats(found[0].intake, source),
+        findings=told,
+    )
 
 
-def jobs(source: Source, intake: IntakeSection, label: str, kept: Path) -> list[Job]:
-    """The source's slices as they are now."""
+def jobs(source: Source, intake: IntakeSection, label: str, kept: Path) -> tuple[list[Job], tuple[Finding, ...]]:
+    """The source's slices as they are now, each to be read by an intake that knows its dates' formats; and what was found of these."""
     kept.mkdir(parents=True, exist_ok=True)
     joins = join.tables(source.join, intake, label, kept)
     code = store.code(intake)
-    return [Job(piece, intake, label, joins, code) for piece in pieces(source, intake, label, kept)]
+    found = pieces(source, intake, label, kept)
+    intake, told = dates.with_formats(found, intake, kept, code, name_of(source))
+    return [Job(piece, intake, label, joins, code) for piece in found], told
 
 
 def ingest(
@@ -107,9 +117,10 @@ def made(
             repeats = drop_repeated(folder, hashes_of(filled, late, source, folder, Path(spare)), result.label)
         rows = sum(pq.read_metadata(path).num_rows for path in part_paths(folder))
     LOGGER.info("%d rows of %d slices, %d of them read now, %d repeated keys left out", rows, len(filled), read, repeats.count)
-    findings = Conversions(count for slice_ in filled for count in slice_.conversions).findings()
+    findings = snapshot.findings + Conversions(count for slice_ in filled for count in slice_.conversions).findings()
     findings += repeated_keys(source, repeats, rows + repeats.count) if repeats.count else ()
-    raw = RawRows(**stored(output).model_dump(), rows=rows, feedback_rows=late, findings=findings)
+    formats = snapshot.date_formats
+    raw = RawRows(**stored(output).model_dump(), rows=rows, feedback_rows=late, date_formats=formats, findings=findings)
     return Ingested(raw, len(filled), read, schema.names, repeats.count)
 
 
@@ -136,7 +147,7 @@ def read_slices(snapshot: SourceSnapshot, source: Source, intake: IntakeSection,
     missing = {key for key in snapshot.slices if not store.sound(kept / key)}
     if not missing:
         return 0
-    wanted = {job.key: job for job in jobs(source, intake, label, kept) if job.key in missing}
+    wanted = {job.key: job for job in jobs(source, intake, label, kept)[0] if job.key in missing}
     if missing - set(wanted):
         raise ValueError(f"{name_of(source)}: changed while it was read; run the cycle again")
     submit(client, list(wanted.values()), kept)

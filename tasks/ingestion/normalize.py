@@ -12,8 +12,10 @@ import pyarrow.compute as pc
 
 from configs.project import ImageIntake, TabularIntake, TextIntake
 from configs.project import Intake as IntakeSection
+from tasks.ingestion.contract import plain
 from tasks.ingestion.keys import Key, ids
 from tasks.ingestion.readers import LINE
+from tasks.moments import read
 
 if TYPE_CHECKING:
     from tasks.intake import Intake, Rows
@@ -88,9 +90,7 @@ def arrow_columns(table: pa.Table, section: IntakeSection) -> pa.Table | None:
         return None
     columns = {name: numbers(table[name]) for name in section.numeric}
     for name in section.dates:
-        if not pa.types.is_timestamp(table[name].type) or table[name].type.tz:
-            return None
-        columns[name] = table[name].cast(pa.timestamp("us"), safe=False)
+        columns[name] = read(plain(table[name]), section.date_formats.get(name))
     for name in section.categorical:
         columns[name] = categories(table[name])
     return None if None in columns.values() else pa.table(columns)

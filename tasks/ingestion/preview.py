@@ -9,6 +9,7 @@ import pyarrow as pa
 from configs.data import Source
 from configs.project import Intake as IntakeSection
 from tasks.ingestion.conversions import Conversions
+from tasks.ingestion.dates import with_first_formats
 from tasks.ingestion.location import File, filesystem, matched, name_of, place
 from tasks.ingestion.readers import Slice, csv, functions, images, jsonl, parquet, sql, synthetic
 from tasks.ingestion.sources import Piece, inherit
@@ -37,7 +38,8 @@ def preview(source: Source, intake: IntakeSection, label: str) -> Iterator[Previ
     piece = Piece(looked, first_slice(looked, intake, label))
     rows = None
     if not source.join:
-        rows = next(normal(Job(piece, intake, label, (), code=""), conversions), None)
+        read_by = with_first_formats(piece, intake)
+        rows = next(normal(Job(piece, read_by, label, (), code=""), conversions), None)
         if rows is None or not len(rows):
             raise ValueError(f"{piece.name}: holds no rows; bring some, or set source.path to a file that has them")
     yield Preview(piece.name, rows, conversions.findings())

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from configs.data import Column
-from tasks.ingestion.moments import parsed
+from tasks.moments import parsed
 
 TYPES = {
     "text": pa.string(),

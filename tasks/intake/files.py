@@ -2,11 +2,23 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from configs.project import Intake as Section
+from configs.project import TabularIntake
 from tasks.intake import Intake, Rows
+
+
+def as_served(section: Section, metadata: dict[str, Any]) -> Section:
+    """The intake's section with the date formats that the model server names: those of the served model's own training rows."""
+    if not isinstance(section, TabularIntake):
+        return section
+    told = {each["name"]: each.get("parameters", {}).get("date_format") for each in metadata["inputs"]}
+    formats = {name: told[name] for name in section.dates if told.get(name)}
+    return section.model_copy(update={"date_formats": section.date_formats | formats})
 
 
 def read_rows(path: Path, intake: Intake) -> Rows:

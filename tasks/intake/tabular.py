@@ -1,12 +1,13 @@
 """Columns of numbers, categories and dates, each an input of its own."""
 
 import io
-import warnings
+from datetime import date
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
@@ -14,12 +15,11 @@ from configs.project import TabularIntake
 from tasks.intake import Encoder, Preprocessing, Rows, TensorSpec
 from tasks.intake.columns import ColumnEncoder, Features
 from tasks.intake.residual import ResidualNetwork
+from tasks.moments import LATEST_S, read
 from tasks.rows import rows_from
 
 HIDDEN = 0.02
 """Share of categories that training hides, so that the network learns what to do with one it never saw."""
-LATEST = 253402300800.0
-"""Seconds from the epoch to the year 10000; a date further away on either side is none."""
 SHOWN = 12
 
 
@@ -37,7 +37,7 @@ class TabularRows:
     def rows(self, frame: pd.DataFrame) -> Rows:
         """Numbers float32 and dates float64 seconds since the epoch, NaN where missing or unreadable; categories as text, "" if missing."""
         columns: dict[str, npt.NDArray[Any]] = {name: numbers(frame[name]) for name in self.section.numeric}
-        columns |= {name: seconds(frame[name]) for name in self.section.dates}
+        columns |= {name: seconds(frame[name], self.section.date_formats.get(name)) for name in self.section.dates}
         columns |= {name: categories(frame[name]) for name in self.section.categorical}
         return rows_from(self.inputs, columns)
 
@@ -57,11 +57,23 @@ class TabularRows:
             value = dict(zip(self.columns, values, strict=True))
         given = {name: None if value.get(name) == "" else value.get(name) for name in self.columns}
         rows = self.rows(pd.DataFrame({name: pd.Series([item], dtype=object) for name, item in given.items()}))
-        for kind, names in (("a number", self.section.numeric), ("a date such as 2026-01-31T12:00", self.section.dates)):
-            for name in names:
-                if np.isnan(rows[name][0]) and not missing(given[name]):
-                    raise ValueError(f"{name} {str(given[name])[:80]!r}: want {kind} (or nothing) for each of {', '.join(names)}")
+        for name in self.section.numeric:
+            if np.isnan(rows[name][0]) and not missing(given[name]):
+                wanted = f"want a number (or nothing) for each of {', '.join(self.section.numeric)}"
+                raise ValueError(f"{name} {str(given[name])[:80]!r}: {wanted}")
+        for name in self.section.dates:
+            if np.isnan(rows[name][0]) and not missing(given[name]):
+                rows[name][0] = self._iso_date(name, given[name])
         return rows
+
+    def _iso_date(self, name: str, value: Any) -> float:
+        """Seconds of a date that is not written as the column is: ISO 8601 is never mistaken. Raises ValueError for any other."""
+        found = second(value, None) if isinstance(value, str) else np.nan
+        if np.isnan(found):
+            form = self.section.date_formats.get(name)
+            wanted = f"a date as {form}, or in ISO 8601" if form else "a date in ISO 8601"
+            raise ValueError(f"{name} {str(value)[:80]!r}: want {wanted} such as 2026-01-31T12:00 (or nothing)")
+        return found
 
     def describe(self, rows: Rows) -> pd.DataFrame:
         """The numbers and categories themselves; of a date hour and weekday, since its day is always newer than any in training."""
@@ -138,35 +150,43 @@ def numbers(column: pd.Series) -> npt.NDArray[np.float32]:
         return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan).astype(np.float32)
 
 
-def seconds(column: pd.Series) -> npt.NDArray[np.float64]:
-    """Seconds since the epoch in UTC of timestamps, numbers (seconds already) or texts, ISO 8601 or as pandas reads them (month first)."""
-    values: npt.NDArray[Any]
-    if pd.api.types.is_numeric_dtype(column):
-        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    elif pd.api.types.is_datetime64_any_dtype(column):
+def seconds(column: pd.Series, form: str | None) -> npt.NDArray[np.float64]:
+    """Seconds since the epoch in UTC of timestamps, numbers or texts in a format of tasks/moments.py; NaN where one is none."""
+    if pd.api.types.is_datetime64_any_dtype(column):
         elapsed = pd.to_datetime(column, utc=True) - pd.Timestamp(0, tz="UTC")
-        values = (elapsed / pd.Timedelta(seconds=1)).to_numpy(dtype=np.float64, na_value=np.nan)
+        return np.asarray((elapsed / pd.Timedelta(seconds=1)).to_numpy(dtype=np.float64, na_value=np.nan))
+    if pd.api.types.is_numeric_dtype(column):
+        return read_seconds(pa.array(column.to_numpy(dtype=np.float64, na_value=np.nan)), form)
+    # A day is read once, however many rows have it.
+    codes, distinct = pd.factorize(column.astype(object), use_na_sentinel=True)
+    if all(isinstance(value, str) for value in distinct):
+        known = read_seconds(pa.array(list(distinct), pa.string()), form)
     else:
-        # A day is read once, however many rows have it.
-        codes, distinct = pd.factorize(column.astype(object), use_na_sentinel=True)
-        values = np.array([*map(second, distinct), np.nan])[codes]
-    known: npt.NDArray[np.float64] = np.where(np.abs(values) < LATEST, values, np.nan)
-    return known
+        known = np.array([second(value, form) for value in distinct], np.float64)
+    every: npt.NDArray[np.float64] = np.append(known, np.nan)
+    return every[codes]
 
 
-def second(value: Any) -> float:
+def second(value: Any, form: str | None) -> float:
     """Seconds since the epoch of one text, number or date; NaN where it is none."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that the order of day and month was guessed
-        found = pd.to_datetime(value, errors="coerce", utc=True)
-    return np.nan if found is pd.NaT else float(found.timestamp())
+    if isinstance(value, (date, np.datetime64)):
+        return float(seconds(pd.Series([pd.Timestamp(value)]), None)[0])
+    single = isinstance(value, (str, int, float)) and not isinstance(value, bool)
+    return float(read_seconds(pa.array([value]), form)[0]) if single else np.nan
+
+
+def read_seconds(values: pa.Array, form: str | None) -> npt.NDArray[np.float64]:
+    """Seconds since the epoch of an Arrow array of texts or numbers."""
+    found = read(pa.chunked_array([values]), form)
+    if found is None:
+        return np.full(len(values), np.nan)
+    micro = found.cast(pa.int64()).cast(pa.float64()).to_numpy()
+    return np.asarray(micro / 1e6, dtype=np.float64)
 
 
 def timestamps(values: npt.NDArray[np.float64]) -> pd.Series:
     """Seconds since the epoch as timestamps to the microsecond, NaT where there is none."""
-    known = np.where(np.abs(values) < LATEST, values, np.nan)
+    known = np.where(np.abs(values) < LATEST_S, values, np.nan)
     micro = np.where(np.isnan(known), 0, np.round(known * 1e6)).astype(np.int64).astype("datetime64[us]")
     return pd.Series(np.where(np.isnan(known), np.datetime64("NaT", "us"), micro))
 

@@ -212,7 +212,7 @@ def about(project: str, route: Route, model: Model) -> dict[str, Any]:
         "name": project,
         "versions": [str(each.served.version) for each in route.models.values()],
         "platform": "onnxruntime_onnx",
-        "inputs": [metadata(each) for each in model.signature.inputs],
+        "inputs": [metadata(each, model.signature.date_formats.get(each.name)) for each in model.signature.inputs],
         "outputs": [metadata(output) for output in model.signature.outputs],
         "parameters": {role: str(each.served.version) for role, each in route.models.items()}
         | {"canary_share": route.share}

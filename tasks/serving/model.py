@@ -33,6 +33,8 @@ class Signature:
     outputs: tuple[TensorSpec, ...]
     classes: tuple[str, ...] | None
     """Texts of the first output's integers; None where it is a number."""
+    date_formats: dict[str, str] = field(default_factory=dict)
+    """How the training rows' source wrote its dates, by input: a client with texts reads them alike, the graph takes seconds."""
 
     def texts(self, answers: Values) -> list[str]:
         """The first output in words."""
@@ -149,9 +151,9 @@ def load(project: str, served: Served, executor: Executor) -> Model:
     found = tuple(tensor(value) for value in session.get_inputs())
     if found != taken:
         raise ValueError(f"{graph}: takes {found}; signature.json says {taken}")
-    signature = Signature(
-        taken, tuple(tensor(value) for value in session.get_outputs()), tuple(facts["classes"]) if facts["classes"] else None
-    )
+    given = tuple(tensor(value) for value in session.get_outputs())
+    classes = tuple(facts["classes"]) if facts["classes"] else None
+    signature = Signature(taken, given, classes, facts.get("date_formats", {}))
     if [output.name for output in signature.outputs] != facts["outputs"]:
         raise ValueError(f"{graph}: gives {[output.name for output in signature.outputs]}; signature.json says {facts['outputs']}")
     for rows in (1, ROWS_A_BATCH):

@@ -35,9 +35,13 @@ PARAMETERS = ("log", "binary_data_output")
 """Of a request, those that mean something here; all answers are JSON, whatever `binary_data_output` asks for."""
 
 
-def metadata(spec: TensorSpec) -> dict[str, Any]:
-    """An input or output as the protocol writes it; the rows' dimension is open."""
-    return {"name": spec.name, "datatype": DATATYPES[spec.dtype], "shape": [-1, *spec.shape]}
+def metadata(spec: TensorSpec, date_format: str | None = None) -> dict[str, Any]:
+    """An input or output as the protocol writes it; the rows' dimension is open.
+
+    date_format: how training rows wrote a date, for clients that have texts: the input itself is in seconds since 1970
+    """
+    told = {"name": spec.name, "datatype": DATATYPES[spec.dtype], "shape": [-1, *spec.shape]}
+    return told | {"parameters": {"date_format": date_format}} if date_format else told
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ def version(
     known = origin(snapshot, rows, report, labels, sections, settings.home, settings.projects)
     repository = repository_of(versioning, settings)
     made = make_version(project, labels, taken.columns, versioning, repository, settings.home / "datasets", result.label, known)
+    made = made.model_copy(update={"date_formats": rows.date_formats})
     before = settings.home / "datasets" / project / f"v{made.version - 1}"
     against = difference(before, Path(made.uri), result.label).summary if before.is_dir() else "the first version"
     facts = {"version": made.tag, "commit": made.commit[:12], "rows": made.rows, **made.splits, "against the one before": against}

@@ -11,7 +11,7 @@ from configs.project import TabularIntake
 from tasks.intake import build
 from tasks.intake.columns import PIECES
 from tasks.intake.encoder import ENCODED
-from tasks.intake.files import read_rows
+from tasks.intake.files import as_served, read_rows
 from tasks.rows import feed, rows_from
 
 SIZES = build(TabularIntake(kind="tabular", numeric=("height", "weight")))
@@ -83,19 +83,42 @@ def test_a_row_that_does_not_fit_is_named(tmp_path):
         read_rows(tmp_path / "rows.json", SIZES)
     with pytest.raises(ValueError, match="has 3 values; want 2: height, weight"):
         SIZES.decode([1, 2, 3])
-    with pytest.raises(ValueError, match="day 'soon': want a date such as 2026-01-31T12:00"):
+    with pytest.raises(ValueError, match="day 'soon': want a date in ISO 8601 such as 2026-01-31T12:00"):
         MIXED.decode({"day": "soon"})
 
 
 def test_dates_are_seconds_however_they_are_written():
     moment = 1_293_840_000 + 3600
-    texts = pd.Series(["2011-01-01T01:00", "1/1/2011 1:00", "2011-01-01 02:00+01:00", moment, pd.Timestamp("2011-01-01 01:00"), None, "x"])
+    texts = pd.Series(["2011-01-01T01:00", "2011-01-01 02:00+01:00", moment, pd.Timestamp("2011-01-01 01:00"), None, "x", "1/2/2011"])
     columns = {"age": [1] * 7, "work": "a"}
     seconds = MIXED.rows(pd.DataFrame({"day": texts} | columns))["day"]
-    assert seconds[:5].tolist() == [moment] * 5
-    assert np.isnan(seconds[5:]).all()
+    assert seconds[:4].tolist() == [moment] * 4
+    assert np.isnan(seconds[4:]).all()
     stamps = pd.DataFrame({"day": pd.to_datetime(["2011-01-01 01:00"]), "age": 1, "work": "a"})
     assert MIXED.rows(stamps)["day"].tolist() == [moment]
+
+
+def test_a_clients_date_is_read_as_training_read_it_or_as_iso_8601_and_refused_otherwise():
+    intake = build(TabularIntake(kind="tabular", dates=("day",), date_formats={"day": "%d/%m/%Y"}))
+    first_of_february = 1_580_515_200
+    assert [intake.decode({"day": day})["day"][0] for day in ("01/02/2020", "2020-02-01")] == [first_of_february] * 2
+    with pytest.raises(ValueError, match=r"day '02/31/2020': want a date as %d/%m/%Y, or in ISO 8601 such as 2026-01-31T12:00"):
+        intake.decode({"day": "02/31/2020"})
+
+
+@pytest.mark.parametrize(
+    ("form", "value"),
+    [("excel", 43862), ("excel", "43862"), ("milliseconds", 1_580_515_200_000), ("%Y%m%d", 20200201), ("seconds", 1_580_515_200)],
+)
+def test_numbers_are_dates_in_their_declared_unit(form, value):
+    intake = build(TabularIntake(kind="tabular", dates=("day",), date_formats={"day": form}))
+    assert intake.decode({"day": value})["day"][0] == 1_580_515_200
+
+
+def test_the_server_says_how_its_model_reads_dates():
+    section = TabularIntake(kind="tabular", numeric=("age",), dates=("day",))
+    told = {"inputs": [{"name": "age"}, {"name": "day", "parameters": {"date_format": "%d.%m.%y"}}]}
+    assert as_served(section, told).date_formats == {"day": "%d.%m.%y"}
 
 
 def test_a_category_is_the_same_text_whether_its_column_has_gaps_or_not():

@@ -1,4 +1,4 @@
-"""Timestamps from texts by a format, strictly: years have four digits, and 31 February is no day.
+"""Timestamps from texts and numbers by a format, strictly: years have four digits, and 31 February is no day.
 
 C's strptime, which Arrow's own is, takes 1/1/11 for the year 11 and 31 February for 3 March; so a format becomes a pattern, whose groups
 are put together as ISO 8601, which Arrow checks.
@@ -23,14 +23,14 @@ GROUPS = {
     "S": r"(?P<S>\d{1,2})",
     "f": r"(?P<f>\d{1,9})",
     "p": r"(?P<p>[AaPp])\.?[Mm]\.?",
-    "z": r"(?P<z>Z|[+-]\d{2}:?\d{2})",
+    "z": r"(?P<z>Z|UTC|GMT|[+-]\d{2}:?\d{2})",
     "a": r"[A-Za-z]+\.?",
     "%": "%",
 }
 SAME = {"B": "%b", "A": "%a", "F": "%Y-%m-%d", "T": "%H:%M:%S", "D": "%m/%d/%y", "R": "%H:%M", "e": "%d", "h": "%b"}
 ISO = (
     r"^(?P<Y>\d{4})-(?P<m>\d{2})-(?P<d>\d{2})"
-    r"(?:[T ](?P<H>\d{2}):(?P<M>\d{2})(?::(?P<S>\d{2})(?:[.,](?P<f>\d{1,9}))?)?(?: ?(?P<z>Z|[+-]\d{2}:?\d{2}))?)?$"
+    r"(?:[T ](?P<H>\d{2}):(?P<M>\d{2})(?::(?P<S>\d{2})(?:[.,](?P<f>\d{1,9}))?)?(?: ?(?P<z>Z|UTC|GMT|[+-]\d{2}:?\d{2}))?)?$"
 )
 VALID = (
     r"^\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|02-(?:0[1-9]|[12]\d))"
@@ -39,6 +39,49 @@ VALID = (
 MONTHS = pa.array(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"])
 PIVOT = 69
 """Two-digit years from here on are of the last century, as in POSIX."""
+UNITS = {"seconds": 1.0, "milliseconds": 1e-3, "microseconds": 1e-6, "nanoseconds": 1e-9, "excel": 86400.0}
+"""Formats of numbers: what stands for one of them, in seconds. All count from 1970, `excel` in days from the end of 1899."""
+EXCEL_EPOCH_S = -25569 * 86400.0
+LATEST_S = 253402300800.0
+"""The year 10000; a moment further away than this on either side of 1970 is none."""
+NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$"
+
+
+def read(values: pa.ChunkedArray, form: str | None) -> pa.ChunkedArray | None:
+    """timestamp[us] in UTC of texts, numbers, dates or timestamps; null where one is none. None for a column of any other type.
+
+    form: of texts a strptime format, none being ISO 8601; of numbers and digits one of UNITS, none being seconds. Raises ValueError.
+    """
+    kind = values.type
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return values.cast(pa.timestamp("us", tz=getattr(kind, "tz", None)), safe=False).cast(MOMENT)
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        if form is None or form in UNITS:
+            return counted(values.cast(pa.float64(), safe=False), form or "seconds")
+        return parsed(pc.cast(whole(values), pa.string()), form)
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        return None
+    texts = pc.utf8_trim_whitespace(values.cast(pa.string()))
+    if form in UNITS:
+        numbers = pc.if_else(pc.match_substring_regex(texts, NUMBER), texts, pa.scalar(None, pa.string()))
+        return counted(numbers.cast(pa.float64()), form)
+    return parsed(texts, form)
+
+
+def whole(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """int64 of numbers without a fraction, such as 20200131.0 of a column with gaps; null in place of the others."""
+    if pa.types.is_integer(values.type):
+        return values.cast(pa.int64())
+    fits = pc.and_(pc.equal(values, pc.floor(values)), pc.less(pc.abs(values), 2.0**53))
+    return pc.if_else(fits, values, pa.scalar(None, values.type)).cast(pa.int64())
+
+
+def counted(numbers: pa.ChunkedArray, unit: str) -> pa.ChunkedArray:
+    """Moments of float64 numbers in one of UNITS."""
+    seconds = pc.add(pc.multiply(numbers, UNITS[unit]), EXCEL_EPOCH_S if unit == "excel" else 0.0)
+    known = pc.and_(pc.is_finite(seconds), pc.less(pc.abs(seconds), LATEST_S))
+    micro = pc.round(pc.multiply(pc.if_else(known, seconds, pa.scalar(None, pa.float64())), 1e6))
+    return micro.cast(pa.int64()).cast(MOMENT)
 
 
 def parsed(texts: pa.ChunkedArray, form: str | None) -> pa.ChunkedArray:
@@ -58,7 +101,12 @@ def pattern(form: str) -> str:
     parts = re.split(r"%(.)", form)
     if unknown := [field for field in parts[1::2] if field not in GROUPS]:
         raise ValueError(f"format {form!r}: %{unknown[0]} is not known; known are {', '.join(f'%{field}' for field in [*GROUPS, *SAME])}")
-    return "^" + "".join(GROUPS[part] if number % 2 else re.escape(part) for number, part in enumerate(parts)) + "$"
+    made = "".join(GROUPS[part] if number % 2 else re.escape(part) for number, part in enumerate(parts))
+    # Digits that touch have fixed widths, or 202011 could be 1 January as %Y%m%d.
+    for field in "mdHIMS":
+        touching = rf"%{field}%[YymdHIMSf]|%[YymdHIMSf]%{field}"
+        made = made.replace(GROUPS[field], rf"(?P<{field}>\d{{2}})") if re.search(touching, form) else made
+    return f"^{made}$"
 
 
 def assembled(texts: pa.ChunkedArray, expression: str) -> pa.ChunkedArray:
