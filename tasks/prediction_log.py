@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _TIME = pa.timestamp("us")
-EMPTY = {
-    "predictions": pa.schema({"request_id": pa.string(), "time": _TIME, "version": pa.int64(), "answer": pa.string()}).empty_table(),
-    "labels": pa.schema({"request_id": pa.string(), "time": _TIME, "label": pa.string()}).empty_table(),
+# Schemas only: to make a table of them, pyarrow imports pandas.
+SCHEMAS = {
+    "predictions": pa.schema({"request_id": pa.string(), "time": _TIME, "version": pa.int64(), "answer": pa.string()}),
+    "labels": pa.schema({"request_id": pa.string(), "time": _TIME, "label": pa.string()}),
 }
 
 
@@ -99,9 +100,12 @@ class PredictionLog:
         import duckdb
 
         with duckdb.connect(config={"threads": 2}) as connection:
-            for kind, empty in EMPTY.items():
+            for kind, schema in SCHEMAS.items():
                 files = [str(path) for path in sorted(self.folder.glob(f"*/{kind}-*.parquet"))]
-                connection.register(kind, empty) if not files else connection.read_parquet(files, union_by_name=True).create_view(kind)
+                if files:
+                    connection.read_parquet(files, union_by_name=True).create_view(kind)
+                else:
+                    connection.register(kind, schema.empty_table())
             return connection.execute(sql, parameters).df()
 
 

@@ -7,7 +7,6 @@ from configs.data import Source
 from configs.project import Cluster, Intake, Result
 from infra.cluster import open_cluster
 from infra.settings import Settings
-from tasks.prediction_log import PredictionLog
 from tasks.records import RawRows, SourceSnapshot
 from tasks.stage import outcome_folder, show, stage, table
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 def locate(project: str, source: Source, intake: Intake, result: Result) -> SourceSnapshot:
     """What the source and production's feedback hold now; an unchanged world gives an equal snapshot, and every stage is reused."""
     from tasks.ingestion import ingest as core
+    from tasks.prediction_log import PredictionLog
 
     settings = Settings()
     log = PredictionLog(settings.home / "predictions" / project)

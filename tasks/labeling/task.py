@@ -2,7 +2,6 @@
 
 from configs.project import Intake, Labeling, Result
 from infra.settings import Settings
-from tasks.dataset import read_file
 from tasks.records import LabelReport, ValidationReport
 from tasks.stage import StoppedError, outcome_folder, show, stage, table
 
@@ -15,6 +14,7 @@ def label(project: str, report: ValidationReport, labeling: Labeling, intake: In
     """One label a row. Raises StoppedError where the annotators disagree too much, or a label is not one of the classes."""
     from tasks import intake as intakes
     from tasks import result as results
+    from tasks.dataset import read_file
     from tasks.labeling import label as core
     from tasks.labeling.picture import write_picture
 

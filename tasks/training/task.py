@@ -16,7 +16,6 @@ from tasks.records import DatasetVersion, SearchReport, Stored, TrainedModel
 from tasks.stage import outcome_folder, show, stage, table
 from tasks.training.plan import Plan
 from tasks.training.tracking import Tracker
-from tasks.training.train import train_network
 
 
 @stage(volatile=("cluster",))
@@ -24,6 +23,8 @@ def train(
     dataset: DatasetVersion, intake: Intake, result: Result, training: Training, start: Stored | None, cluster: Cluster
 ) -> TrainedModel:
     """A network trained on Horovod ranks, one a Dask worker, and evaluated on the test split."""
+    from tasks.training.train import train_network
+
     settings, folder = Settings(), outcome_folder(("cluster",))
     plan = Plan(dataset=dataset, intake=intake, result=result, training=training, start=start, folder=folder)
     pictures = settings.folder("reports", dataset.project, "training", folder.name)

@@ -2,21 +2,19 @@
 
 import datetime as dt
 from pathlib import Path
-
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING
 
 from configs.data import AgainstLast, Validation
 from configs.project import Labeling, Result
 from infra.files import read_json, verified
 from infra.settings import Settings
-from tasks.dataset import part_paths
 from tasks.events import DATA_REJECTED
 from tasks.records import Precedents, RawRows, Stored, ValidationReport
 from tasks.stage import StoppedError, announce, outcome_folder, show, stage, table
-from tasks.validation import against, decisions
-from tasks.validation import validate as core
-from tasks.validation.quarantine import Quarantine
 from tasks.versions import last_version
+
+if TYPE_CHECKING:
+    from tasks.validation.quarantine import Quarantine
 
 SHOWN = 20
 
@@ -24,6 +22,9 @@ SHOWN = 20
 @stage(cached=False)
 def precedents(project: str, rows: RawRows, validation: Validation, labeling: Labeling, result: Result) -> Precedents:
     """The decisions in force and the version to compare with; while they are the same, the validation is reused."""
+    from tasks.dataset import part_paths
+    from tasks.validation import against, decisions
+
     folder = quarantine_of(project).folder
     standings = decisions.in_force(quarantine_of(project).log.all())
     last = last_version(project, rows.digest) if validation.against_last != AgainstLast() else None
@@ -39,6 +40,8 @@ def precedents(project: str, rows: RawRows, validation: Validation, labeling: La
 @stage()
 def validate(project: str, rows: RawRows, validation: Validation, before: Precedents) -> ValidationReport:
     """The rows that pass the project's rules; the others are in quarantine, with their reasons."""
+    from tasks.validation import validate as core
+
     settings, folder = Settings(), outcome_folder()
     report = core.validate(rows, validation, folder, settings.folder("reports", project, "validation", folder.name), before, settings.home)
     report = quarantine_of(project).keep(report, rows, validation, before)
@@ -56,8 +59,10 @@ def takes(project: str, quarantined: int) -> str:
     return f"{decide}a source that keeps the rules, or others under `validation` in the YAML"
 
 
-def quarantine_of(project: str) -> Quarantine:
+def quarantine_of(project: str) -> "Quarantine":
     """A project's quarantine in this installation."""
+    from tasks.validation.quarantine import Quarantine
+
     return Quarantine(Settings().home / "quarantine" / project)
 
 
@@ -87,5 +92,7 @@ def decided(stored: Stored) -> list[dict[str, object]]:
 
 def quarantined(quarantine: Stored) -> list[dict[str, object]]:
     """The first rows in quarantine, with their reasons."""
+    import pyarrow.parquet as pq
+
     rows = pq.read_table(verified(quarantine.uri, quarantine.digest), columns=["id", "reasons"]).slice(0, SHOWN).to_pylist()
     return [{"quarantined row": row["id"], "breaks": ", ".join(row["reasons"])} for row in rows]

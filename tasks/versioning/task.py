@@ -5,7 +5,6 @@ from pathlib import Path
 from configs.data import Source, Validation, Versioning
 from configs.project import Intake, Labeling, Result
 from infra.settings import Settings
-from tasks.intake import build
 from tasks.records import DatasetVersion, LabelReport, RawRows, SourceSnapshot, ValidationReport
 from tasks.stage import show, stage, table
 from tasks.versioning.repository import Repository
@@ -25,6 +24,7 @@ def version(
     versioning: Versioning,
 ) -> DatasetVersion:
     """The labelled rows as a version that `git` and `dvc pull` can fetch, and what is known of them."""
+    from tasks.intake import build
     from tasks.versioning.card import write_card
     from tasks.versioning.difference import difference
     from tasks.versioning.origin import origin

@@ -18,7 +18,7 @@ from configs.project import ClassificationResult, Monitoring, RegressionResult, 
 from tasks import dataset
 from tasks.intake import build
 from tasks.monitoring import drift
-from tasks.prediction_log import EMPTY, PredictionLog, input_columns
+from tasks.prediction_log import SCHEMAS, PredictionLog, input_columns
 from tasks.records import Champion, DatasetVersion
 from tasks.rows import rows_from
 
@@ -83,7 +83,7 @@ def serve(log, rows, answers, *, version=1, name="a", start=START, inputs=INPUTS
 
 def tell_truth(log, identities, time, name="a"):
     columns = {"request_id": identities, "time": [time.replace(tzinfo=None)] * len(identities), "label": ["1"] * len(identities)}
-    log.append_labels(pa.table(columns, schema=EMPTY["labels"].schema), "2026-01-01", name)
+    log.append_labels(pa.table(columns, schema=SCHEMAS["labels"]), "2026-01-01", name)
 
 
 def look(log, champion, since=None, *, monitoring=DIGITS.monitoring, intake=DIGITS.intake, result=DIGITS.result):
