@@ -14,8 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from infra.files import digest, verified, whole_file
@@ -27,6 +29,7 @@ ROWS_A_GROUP = 65_536
 BYTES_A_GROUP = 64 * 2**20
 ROWS_A_PART = 2**20
 """A million rows are few files, and a changed row costs a version one part."""
+SEED = 7
 PARTS_AT_ONCE = 2
 """Each thread more is a row group more in memory."""
 
@@ -37,6 +40,28 @@ def read(rows: Stored, columns: list[str] | None = None, split: SplitName | None
     filters = [("split", "=", split)] if split else None
     parts = [pq.read_table(path, columns=columns, filters=filters) for path in part_paths(folder)]
     frame: pd.DataFrame = pa.concat_tables(parts, promote_options="permissive").to_pandas()
+    return frame.reset_index(drop=True)
+
+
+def sample(rows: Stored, most: int, split: SplitName | None = None, columns: list[str] | None = None) -> pd.DataFrame:
+    """At most so many rows of a stored folder, or of one split of it, drawn by a fixed seed evenly over all, in their order.
+
+    Memory is bounded by a row group and the rows that are taken. Raises DigestError where the folder was changed.
+    """
+    paths = part_paths(verified(rows.uri, rows.digest))
+    wanted = list(dict.fromkeys([*columns, "split"])) if columns and split else columns
+    counts = [pq.read_metadata(path).num_rows for path in paths]
+    if split:
+        counts = [pc.sum(pc.equal(pq.read_table(path, columns=["split"])["split"], split)).as_py() or 0 for path in paths]
+    total = sum(counts)
+    places = np.sort(np.random.default_rng(SEED).choice(total, min(most, total), replace=False))
+    taken, before = [], 0
+    for table in (table for path in paths for table in tables(path, wanted)):
+        chosen = table.filter(pc.equal(table["split"], split)) if split else table
+        mine = places[(places >= before) & (places < before + len(chosen))] - before
+        taken.append(chosen.take(pa.array(mine)))
+        before += len(chosen)
+    frame: pd.DataFrame = pa.concat_tables(taken, promote_options="permissive").to_pandas()
     return frame.reset_index(drop=True)
 
 

@@ -12,7 +12,7 @@ ROWS_A_CALL = 256
 """Bounds the memory of one call."""
 
 
-def session(path: Path) -> Any:
+def session(path: Path | bytes) -> Any:
     """An onnxruntime.InferenceSession on one thread of the CPU: its answers are the same bytes every time, its times comparable."""
     import onnxruntime
 

@@ -179,6 +179,27 @@ class TrainedModel(Stored):
     findings: tuple[Finding, ...] = ()
 
 
+class Baseline(Record):
+    """A model that needs no network, on the test split."""
+
+    name: Literal["constant", "previous", "linear", "trees"]
+    trivial: bool
+    """Whether it looks at no input: a network that is not surely better has learned nothing."""
+    score: float
+    """The result's first metric."""
+    low: float
+    """Lower end of its bootstrap 95 % interval."""
+    high: float
+
+
+class Baselines(Stored):
+    """Parquet with `split` (validation, then test, each in the data set's order) and each baseline's score of the row, by its name."""
+
+    entries: tuple[Baseline, ...]
+    graphs: tuple["Graph", ...]
+    """Of those that may take the network's place."""
+
+
 class SearchReport(Record):
     """Where a search for hyperparameters stands."""
 
@@ -204,7 +225,7 @@ class SearchReport(Record):
 class Graph(Stored):
     """One ONNX file: raw rows in, answers out."""
 
-    name: Literal["fp32", "int8"]
+    name: Literal["fp32", "int8", "linear", "trees"]
     parity: float
     """Largest difference from the answers of what it was made of on real rows: of a probability, or of a number in standard deviations."""
 

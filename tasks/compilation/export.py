@@ -2,21 +2,15 @@
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from configs.project import Training
 from infra.files import digest, whole_file
 from tasks.compilation.measure import held_out
 from tasks.graph import answers, session
-from tasks.graph_parts import with_prefix
-from tasks.intake import Intake, Rows
+from tasks.graph_export import eager, graph_bytes
+from tasks.intake import Intake
 from tasks.records import Graph, TrainedModel
-from tasks.result import Answers, Result
-
-if TYPE_CHECKING:
-    from tasks.model import Model
+from tasks.result import Result
 
 log = logging.getLogger("gyre.compilation")
 
@@ -46,40 +40,3 @@ def export(model: TrainedModel, intake: Intake, result: Result, training: Traini
             )
     log.info("fp32: %d bytes, parity %.2g on %d test rows", made.stat().st_size, parity, len(rows))
     return Graph(uri=str(made), digest=digest(made), name="fp32", parity=parity)
-
-
-def graph_bytes(module: "Model", names: tuple[str, ...]) -> bytes:
-    """A model as ONNX from raw rows on, checked, without what tells where and when it was made (stack traces, paths)."""
-    import onnx
-    import torch
-    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
-
-    # It warns of every operator of torchvision, which nothing here uses.
-    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
-    taken = module.encoder.encoded
-    example = torch.from_numpy(np.zeros((2, *taken.shape), dtype=taken.dtype))
-    program: Any = torch.onnx.export(
-        module,
-        (example,),
-        dynamo=True,
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-        external_data=False,
-        input_names=[taken.name],
-        output_names=list(names),
-        verbose=False,
-    )
-    ClearMetadataAndDocStringPass()(program.model)
-    core = program.model_proto
-    # Without the prefix: inferring shapes behind an operator that ONNX does not know, such as Tokenizer, crashes onnx 1.23.
-    onnx.checker.check_model(core, full_check=True)
-    written: bytes = with_prefix(core, module.encoder).SerializeToString(deterministic=True)
-    return written
-
-
-def eager(module: "Model", rows: Rows, names: tuple[str, ...]) -> Answers:
-    """The model's own answers to raw rows, by name."""
-    import torch
-
-    with torch.inference_mode():
-        given = module(torch.from_numpy(module.encoder.encode(rows)))
-    return {name: tensor.numpy() for name, tensor in zip(names, given, strict=True)}

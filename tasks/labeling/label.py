@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from configs.project import Labeling
 from infra.files import verified, whole_file, whole_folder
-from tasks.dataset import part_paths, read, rewrite, schema_of, stored, tables
+from tasks.dataset import part_paths, read, rewrite, sample, schema_of, stored, tables
 from tasks.intake import Intake
 from tasks.labeling import checks
 from tasks.labeling.consensus import ANSWER, TASK, answers_of, beliefs, consensus, majority, quality
@@ -55,8 +55,8 @@ def label(report: ValidationReport, labeling: Labeling, intake: Intake, result: 
     findings = checks.missing_labels(result.label, report.rows - rows, report.rows)
     if not failures:
         findings += checks.odd_labels(made, result) + checks.constant_inputs(made, intake)
-        findings += checks.leaking_inputs(sample(made, rows, SAMPLE), intake, result)
-    found = pd.DataFrame() if failures else suspects(sample(made, rows, labeling.sample), intake, result, labeling.suspects)
+        findings += checks.leaking_inputs(sample(made, SAMPLE), intake, result)
+    found = pd.DataFrame() if failures else suspects(sample(made, labeling.sample), intake, result, labeling.suspects)
     if len(found):
         with whole_file(output / "suspects.parquet") as temporary:
             found.to_parquet(temporary, index=False)
@@ -115,17 +115,6 @@ def labelled(table: pa.Table, given: pa.Table | None, column: str) -> pa.Table:
     if pa.types.is_floating(labels.type):
         there = pc.and_(there, pc.fill_null(pc.invert(pc.is_nan(labels)), False))
     return table if pc.all(there).as_py() else table.filter(there)
-
-
-def sample(rows: Stored, count: int, most: int) -> pd.DataFrame:
-    """At most so many rows, spread evenly over all of them."""
-    step, before, taken = max(1, -(-count // most)), 0, []
-    for path in part_paths(Path(rows.uri)):
-        for table in tables(path):
-            taken.append(table.take(pa.array(range(-before % step, len(table), step), pa.int64())))
-            before += len(table)
-    frame: pd.DataFrame = pa.concat_tables(taken, promote_options="permissive").to_pandas()
-    return frame.reset_index(drop=True)
 
 
 def gate(rows: Stored, agreed: Agreed | None, labeling: Labeling, result: Result) -> tuple[str, ...]:

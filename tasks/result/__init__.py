@@ -28,6 +28,10 @@ class Postprocessing(nn.Module):
         """Loss of each row, [batch, outputs] float32 and [batch, ...], as the result learns them, -> [batch]; training takes their mean."""
         raise NotImplementedError
 
+    def wanted(self, targets: Tensor) -> Tensor:
+        """Of a number: targets [batch] as the one output should be, [batch] float32."""
+        raise NotImplementedError
+
 
 class Result(Protocol):
     """One kind of answer."""

@@ -43,9 +43,12 @@ class Scale(Postprocessing):
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Squared error of the standardised target."""
+        return (outputs[:, 0] - self.wanted(targets)) ** 2
+
+    def wanted(self, targets: Tensor) -> Tensor:
+        """Targets [batch] standardised, float32 [batch]: what the one output should be."""
         values = torch.log1p(targets) if self.log else targets
-        wanted = ((values - self.mean) / self.deviation).to(torch.float32)
-        return (outputs[:, 0] - wanted) ** 2
+        return ((values - self.mean) / self.deviation).to(torch.float32)
 
 
 class Number:

@@ -9,10 +9,10 @@ from configs.project import ClassificationResult, RegressionResult, TabularIntak
 from infra.files import digest, whole_folder
 from tasks import intake as intakes
 from tasks import result as results
-from tasks.dataset import read, read_file, stored, write
+from tasks.dataset import read, read_file, sample, stored, write
 from tasks.ingestion.digits import images
 from tasks.labeling.consensus import answers_of, beliefs, consensus, majority
-from tasks.labeling.label import label, sample
+from tasks.labeling.label import label
 from tasks.labeling.suspects import suspects
 from tasks.records import ValidationReport
 from tasks.rows import rows_from
@@ -104,7 +104,10 @@ def test_parts_whose_labels_are_given_keep_their_bytes(rows, tmp_path):
 
 def test_suspects_are_looked_for_in_an_even_sample(rows, tmp_path):
     labelled(rows, DIGITS.labeling.model_copy(update={"annotators": ()}), tmp_path)
-    assert sample(stored(tmp_path / "in"), len(rows), 100)["id"].to_list() == rows["id"].to_list()[::4]
+    drawn = sample(stored(tmp_path / "in"), 100)
+    places = rows.index[rows["id"].isin(drawn["id"])]
+    assert (len(drawn), drawn["id"].to_list()) == (100, rows["id"][places].to_list())
+    assert max(places[0], len(rows) - 1 - places[-1], *np.diff(places)) < len(rows) / 10
 
 
 @pytest.mark.parametrize("intake", [TextIntake(kind="text"), TabularIntake(kind="tabular", categorical=("text",))])

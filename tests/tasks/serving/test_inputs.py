@@ -9,10 +9,10 @@ from configs.project import ClassificationResult, RegressionResult, TabularIntak
 from infra.files import digest, write_json
 from tasks import intake as intakes
 from tasks import result as results
-from tasks.compilation.export import graph_bytes
 from tasks.compilation.signature import signature
 from tasks.dataset import stored, write
 from tasks.graph import answers, session
+from tasks.graph_export import graph_bytes
 from tasks.model import Model
 from tasks.prediction_log import PredictionLog, logged_rows
 from tasks.records import DatasetVersion

@@ -10,11 +10,12 @@ import pytest
 from configs.project import Training
 from tasks import intake as intakes
 from tasks import result as results
-from tasks.compilation.export import eager, export
+from tasks.compilation.export import export
 from tasks.compilation.measure import held_out, measure
 from tasks.compilation.signature import signature
 from tasks.dataset import stored, write
 from tasks.graph import answers, session
+from tasks.graph_export import eager
 from tasks.model import load
 from tasks.optimization.quantize import quantize
 from tasks.records import DatasetVersion, TrainedModel

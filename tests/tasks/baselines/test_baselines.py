@@ -1,0 +1,149 @@
+"""Baselines learn from the same rows as the network, and their graphs answer as they do."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from configs.baselines import Baselines
+from configs.data import Split
+from configs.project import ClassificationResult, RegressionResult, TabularIntake, TextIntake
+from infra.files import digest
+from tasks import intake as intakes
+from tasks import result as results
+from tasks.baselines.fit import fit_network
+from tasks.baselines.measure import measure_baselines
+from tasks.baselines.trees import fit_trees, trees_graph
+from tasks.dataset import write
+from tasks.graph import answers, session
+from tasks.records import DatasetVersion
+
+TABLE = TabularIntake(kind="tabular", numeric=("size", "weight"), categorical=("colour",), dates=("day",))
+COLOURS = ("red", "green", "blue")
+KINDS = ClassificationResult(kind="classification", classes=("a", "b", "c"))
+
+
+@pytest.fixture
+def draw():
+    return np.random.default_rng(3)
+
+
+def table(draw, rows=1500):
+    size, colour = draw.normal(size=rows), draw.choice(COLOURS, rows)
+    kind = np.where(colour == "red", "a", np.where(np.abs(size) > 0.7, "b", "c"))
+    day = pd.Timestamp("2026-01-01") + pd.to_timedelta(draw.integers(0, 300, rows), unit="D")
+    weight = np.where(draw.random(rows) < 0.2, np.nan, size * 3 + draw.normal(size=rows))
+    return pd.DataFrame({"size": size.astype("float32"), "weight": weight.astype("float32"), "colour": colour, "day": day, "label": kind})
+
+
+def version(frame, folder):
+    frame = frame.assign(
+        split=np.where(np.arange(len(frame)) % 5 < 3, "train", np.where(np.arange(len(frame)) % 5 < 4, "validation", "test"))
+    )
+    folder.mkdir()
+    write([frame], folder)
+    facts = {"project": "p", "version": 1, "tag": "p/v1", "commit": "c", "rows": len(frame), "splits": {}}
+    return DatasetVersion(uri=str(folder), digest=digest(folder), **facts)
+
+
+def measured(frame, folder, intake=TABLE, result=KINDS, split=None, serve=False, **section):
+    dataset = version(frame, folder / "rows")
+    chosen = Baselines(**section), split or Split()
+    found = measure_baselines(dataset, intakes.build(intake), results.build(result), *chosen, serve, folder / "out")
+    return {each.name: each for each in found.entries}, found
+
+
+def test_trees_find_what_a_linear_model_cannot_and_both_beat_the_constant(draw, tmp_path):
+    by_name, _ = measured(table(draw), tmp_path)
+    assert by_name["trees"].score > 0.95
+    assert by_name["trees"].low > by_name["constant"].high
+    assert by_name["linear"].low > by_name["constant"].high
+    assert [each.name for each in by_name.values() if each.trivial] == ["constant"]
+
+
+def test_the_constant_answer_is_the_most_frequent_class_and_the_mean(draw, tmp_path):
+    frame = table(draw)
+    by_name, _ = measured(frame, tmp_path, simple=())
+    held = frame[np.arange(len(frame)) % 5 == 4]
+    assert by_name["constant"].score == pytest.approx((held["label"] == frame["label"].mode()[0]).mean())
+    amounts = frame.assign(label=frame["size"] * 2 + 50)
+    (tmp_path / "numbers").mkdir()
+    by_name, _ = measured(amounts, tmp_path / "numbers", result=RegressionResult(kind="regression"), simple=())
+    assert by_name["constant"].score == pytest.approx(0, abs=0.02)
+
+
+@pytest.mark.parametrize("classes", [("a", "b", "c"), ("red", "other"), ("a", "b", "c", "never"), None])
+def test_the_graph_of_trees_answers_as_scikit_learn_does(draw, classes):
+    frame = table(draw)
+    if classes == ("red", "other"):
+        frame["label"] = np.where(frame["colour"] == "red", "red", "other")
+    section = ClassificationResult(kind="classification", classes=classes) if classes else RegressionResult(kind="regression", log=True)
+    if classes is None:
+        frame["label"] = np.exp(frame["size"]) * 10
+    intake, result = intakes.build(TABLE), results.build(section)
+    rows, targets = intake.rows(frame), result.targets(frame["label"])
+    encoder, post = intake.encoder(), result.postprocessing()
+    encoder.fit(rows)
+    post.fit(targets)
+    encoded = encoder.encode(rows)
+    trees = fit_trees(encoded, targets, result, post)
+    model = trees_graph(trees, encoder, result, post.eval()).SerializeToString()
+    given = answers(session(model), rows)
+    if classes:
+        wanted = np.zeros((len(rows), len(classes)))
+        wanted[:, trees.classes_] = trees.predict_proba(encoded)
+        np.testing.assert_allclose(given["probability"], wanted, atol=1e-5)
+    else:
+        outputs = torch.from_numpy(trees.predict(encoded).astype(np.float32))[:, None]
+        np.testing.assert_allclose(given["prediction"], post(outputs)[0].numpy(), rtol=1e-4)
+
+
+def test_the_graphs_that_may_serve_take_raw_rows_unseen_categories_and_gaps(draw, tmp_path):
+    frame = table(draw)
+    _, found = measured(frame, tmp_path, serve=True)
+    odd = intakes.build(TABLE).rows(frame.head(3).assign(colour=["violet", None, "red"], weight=np.nan, day=pd.NaT))
+    for graph in found.graphs:
+        given = answers(session(graph.uri), odd)
+        np.testing.assert_allclose(given["probability"].sum(1), 1, atol=1e-5)
+    assert [graph.name for graph in found.graphs] == ["linear", "trees"]
+    assert all(graph.parity <= 1e-4 for graph in found.graphs)
+
+
+def test_equal_rows_give_equal_baselines(draw, tmp_path):
+    frame = table(draw, 600)
+    digests = []
+    for number in range(2):
+        (tmp_path / str(number)).mkdir()
+        _, found = measured(frame, tmp_path / str(number), serve=True, simple=("trees",))
+        digests.append([found.digest, *(graph.digest for graph in found.graphs)])
+    assert digests[0] == digests[1]
+
+
+def test_repeating_the_label_before_is_a_baseline_where_rows_are_split_by_time(draw, tmp_path):
+    frame = table(draw).sort_values("day", ignore_index=True)
+    frame["label"] = np.where(np.arange(len(frame)) // 100 % 2, "a", "b")
+    by_name, _ = measured(frame, tmp_path, split=Split(by="time", column="day"), simple=())
+    assert by_name["previous"].score > 0.9
+    assert by_name["previous"].trivial
+
+
+def test_texts_have_a_linear_baseline_that_reads_words(draw, tmp_path):
+    words = draw.choice(["alpha", "beta", "gamma", "delta"], (900, 6))
+    frame = pd.DataFrame({"text": [" ".join(line) for line in words], "label": np.where((words == "alpha").any(1), "a", "b")})
+    by_name, found = measured(frame, tmp_path, intake=TextIntake(kind="text", length=8))
+    assert by_name["linear"].score > 0.97
+    assert found.graphs == ()
+
+
+def test_a_linear_model_of_numbers_is_that_of_least_squares(draw):
+    intake = intakes.build(TabularIntake(kind="tabular", numeric=("size",)))
+    result = results.build(RegressionResult(kind="regression"))
+    frame = pd.DataFrame({"size": draw.normal(size=800), "label": 0.0})
+    frame["label"] = 3 * frame["size"] - 7
+    rows, targets = intake.rows(frame), result.targets(frame["label"])
+    encoder = intake.encoder()
+    encoder.fit(rows)
+    model = fit_network("Linear", encoder, intake, result, rows, targets)
+    with torch.inference_mode():
+        given = model(torch.from_numpy(encoder.encode(rows)))[0].numpy()
+    assert np.abs(given - targets).mean() < 0.1
