@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from configs.project import Training
 from infra.files import read_json, verified, whole_folder, write_json
-from tasks.intake import Encoder, Intake
+from tasks.intake import Encoder, Intake, Preprocessing
 from tasks.network import build
 from tasks.records import Stored
 from tasks.result import Result
@@ -61,6 +61,17 @@ def load(stored: Stored, intake: Intake, result: Result, training: Training) -> 
     model = Model(encoder, intake, result, training)
     model.load_state_dict(load_file(folder / "model.safetensors"))
     return model.eval()
+
+
+def load_preprocessing(stored: Stored, intake: Intake) -> Preprocessing:
+    """The fitted preprocessing of a checkpoint, without its network. Raises DigestError where the checkpoint was changed."""
+    folder, before = verified(stored.uri, stored.digest), "preprocessing."
+    encoder = intake.encoder()
+    encoder.restore(read_json(folder / "encoder.json"))
+    preprocessing = intake.preprocessing(encoder)
+    tensors = load_file(folder / "model.safetensors")
+    preprocessing.load_state_dict({name.removeprefix(before): tensor for name, tensor in tensors.items() if name.startswith(before)})
+    return preprocessing
 
 
 def weights_digest(encoder: Encoder, tensors: dict[str, Tensor]) -> str:

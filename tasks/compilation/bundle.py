@@ -14,6 +14,7 @@ from infra.files import digest, verified, whole_folder, write_json
 from tasks.compilation.signature import signature
 from tasks.compilation.verdict import Verdict
 from tasks.intake import Intake
+from tasks.model import load_preprocessing
 from tasks.records import Bundle, Candidate, TrainedModel
 from tasks.result import Result
 
@@ -30,6 +31,7 @@ def bundle(model: TrainedModel, verdict: Verdict, intake: Intake, result: Result
     graph, project, folder = verdict.chosen.graph, model.dataset.project, output / "bundle"
     facts = {"project": project, **signature(intake, result), "graph_digest": graph.digest}
     facts["date_formats"] = model.dataset.date_formats  # clients' texts are read as the training rows' were
+    facts["training_values"] = load_preprocessing(model, intake).training_values()
     with whole_folder(folder) as partial:
         shutil.copyfile(verified(graph.uri, graph.digest), partial / "model.onnx")
         write_json(partial / "signature.json", facts)

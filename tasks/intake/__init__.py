@@ -26,6 +26,13 @@ class Preprocessing(nn.Module):
         """Learns from encoded training rows."""
         raise NotImplementedError
 
+    def training_values(self) -> dict[str, dict[str, Any]]:
+        """What training rows had in an input, as JSON by input, so that the model server can say what it was asked and never saw.
+
+        `categories`: the texts that are told apart; `usual`: the text of what stands for a missing value. Nothing by default.
+        """
+        return {}
+
 
 class Intake(Protocol):
     """One kind of raw input."""

@@ -118,8 +118,10 @@ class Features(Preprocessing):
     column: Tensor
     identity: Tensor
 
-    def __init__(self, section: TabularIntake, sizes: list[int]) -> None:
+    def __init__(self, section: TabularIntake, known: dict[str, list[str]]) -> None:
         super().__init__()
+        self.section, self.known = section, known
+        sizes = [len(known[name]) for name in section.categorical]
         self.numeric, self.dates = len(section.numeric), len(section.dates)
         standardised = self.numeric + self.dates
         self.register_buffer("median", torch.zeros(standardised))
@@ -167,6 +169,13 @@ class Features(Preprocessing):
         if len(self.column):
             parts.append((encoded[:, self.column] == self.identity).to(torch.float32))
         return torch.cat(parts, dim=1)
+
+    def training_values(self) -> dict[str, dict[str, Any]]:
+        """Medians of numbers and dates, and the categories that are told apart."""
+        medians = self.median.tolist()
+        values: dict[str, dict[str, Any]] = {name: {"usual": f"{medians.pop(0):.6g}"} for name in self.section.numeric}
+        values |= {name: {"usual": str(np.datetime64(round(medians.pop(0)), "D"))} for name in self.section.dates}
+        return values | {name: {"categories": self.known[name]} for name in self.section.categorical}
 
     def _standardised(self, values: Tensor, which: slice) -> Tensor:
         return ((values - self.mean[which]) / self.deviation[which]).clamp(-FAR, FAR)

@@ -126,7 +126,7 @@ class TabularRows:
     def preprocessing(self, encoder: Encoder) -> Preprocessing:
         """Standardised and piecewise linear numbers, cyclic dates, categories one by one."""
         assert isinstance(encoder, ColumnEncoder)  # noqa: S101 - the one that it made itself
-        return Features(self.section, [len(encoder.known[name]) for name in self.section.categorical])
+        return Features(self.section, encoder.known)
 
     def network(self, encoder: Encoder, shape: tuple[int, ...], outputs: int) -> nn.Module:
         """A residual network; its first layer is an embedding for the categories, which come one by one."""

@@ -17,7 +17,8 @@ from tasks.rows import weight
 from tasks.serving.access import Anonymous
 from tasks.serving.journal import GroupCommit, Journal, Label, Prediction
 from tasks.serving.model import Model
-from tasks.serving.protocol import check_outputs, json_object, metadata, parse, response, rows_of, short
+from tasks.serving.notices import NOTHING_KNOWN, notices
+from tasks.serving.protocol import check_outputs, infinite, json_object, metadata, parse, response, rows_of, short
 from tasks.serving.refusal import Refusal
 from tasks.serving.routing import Route, Table, Watch
 
@@ -129,8 +130,10 @@ class Application:
         outputs = await model.answer(rows)
         answers = model.signature.texts(next(iter(outputs.values())))
         known = trusted or self._logs_anonymous
-        notices = [*request.notices, *([] if known or not request.log else [self._anonymous.notice(project)])]
-        parameters: dict[str, Any] = {"notices": notices} if notices else {}
+        told = [*request.notices, *notices(rows, model.signature.inputs, model.signature.trained), *infinite(outputs)]
+        if request.log and not known:
+            told.append(self._anonymous.notice(project))
+        parameters: dict[str, Any] = {"notices": told} if told else {}
         if role == "fallback":
             parameters["degraded"] = f"the released version cannot be loaded; version {model.served.version} answers in its place"
         answered = response(project, model.served.version, request, outputs, answers, parameters)
@@ -182,28 +185,36 @@ class Application:
         raise Refusal(404, f"there is no /v2/{'/'.join(rest)}; want /v2, /v2/health/live, /v2/health/ready or /v2/models/<model>")
 
     def _about_model(self, project: str, rest: list[str]) -> dict[str, Any]:
-        """Metadata, readiness or statistics of a model or of one version."""
+        """Metadata, columns, readiness or statistics of a model or of one version."""
         route = self._route(project)
         match rest:
-            case []:
-                return about(project, route, route.any(project))
             case ["ready"]:
                 return {"name": project, "ready": bool(route.choose(""))}
             case ["stats"]:
                 return {"model_stats": [statistics(project, model) for model in route.models.values()]}
-            case ["versions", version]:
-                return about(project, route, route.version(project, version)[1])
-            case ["versions", version, "ready"]:
-                return {"name": project, "version": version, "ready": bool(route.version(project, version))}
-            case ["versions", version, "stats"]:
-                return {"model_stats": [statistics(project, route.version(project, version)[1])]}
-        raise Refusal(404, f"model {project!r} has no {'/'.join(rest)}; want ready, stats, versions/<version>, infer or labels")
+            case ["versions", version, *about]:
+                return about_version(project, route, route.version(project, version)[1], about)
+        return about_version(project, route, route.any(project), rest)
 
     def _route(self, project: str) -> Route:
         """What serves in a project."""
         if (route := self.table.get(project)) is None:
             raise Refusal(404, f"no model {project!r}; there are: {', '.join(self.table) or 'none yet'}")
         return route
+
+
+def about_version(project: str, route: Route, model: Model, rest: list[str]) -> dict[str, Any]:
+    """What is asked about one version. Refuses (404) what there is not."""
+    match rest:
+        case []:
+            return about(project, route, model)
+        case ["columns"]:
+            return columns(project, model)
+        case ["ready"]:
+            return {"name": project, "version": str(model.served.version), "ready": True}
+        case ["stats"]:
+            return {"model_stats": [statistics(project, model)]}
+    raise Refusal(404, f"model {project!r} has no {'/'.join(rest)}; want ready, columns, stats, versions/<version>, infer or labels")
 
 
 def about(project: str, route: Route, model: Model) -> dict[str, Any]:
@@ -218,6 +229,16 @@ def about(project: str, route: Route, model: Model) -> dict[str, Any]:
         | {"canary_share": route.share}
         | ({"degraded": route.damage} if route.damage else {}),
     }
+
+
+def columns(project: str, model: Model) -> dict[str, Any]:
+    """What training rows had in each input, an addition to the protocol: for clients whose values are still texts."""
+    found = []
+    for spec in model.signature.inputs:
+        known = model.signature.trained.get(spec.name, NOTHING_KNOWN)
+        categories = sorted(known.categories) if known.categories is not None else None
+        found.append(metadata(spec) | {"categories": categories, "usual": known.usual})
+    return {"name": project, "version": str(model.served.version), "columns": found}
 
 
 def statistics(project: str, model: Model) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections import deque
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from infra.files import digest, read_json, verified
 from tasks.datatypes import DATATYPES
 from tasks.release import Served
 from tasks.rows import Rows, TensorSpec, blank, feed
+from tasks.serving.notices import TrainingValues, training_values
 from tasks.serving.protocol import MAX_ROWS, Values
 from tasks.serving.refusal import Refusal
 
@@ -35,6 +37,8 @@ class Signature:
     """Texts of the first output's integers; None where it is a number."""
     date_formats: dict[str, str] = field(default_factory=dict)
     """How the training rows' source wrote its dates, by input: a client with texts reads them alike, the graph takes seconds."""
+    trained: Mapping[str, TrainingValues] = field(default_factory=dict)
+    """What training rows had, by input."""
 
     def texts(self, answers: Values) -> list[str]:
         """The first output in words."""
@@ -153,7 +157,8 @@ def load(project: str, served: Served, executor: Executor) -> Model:
         raise ValueError(f"{graph}: takes {found}; signature.json says {taken}")
     given = tuple(tensor(value) for value in session.get_outputs())
     classes = tuple(facts["classes"]) if facts["classes"] else None
-    signature = Signature(taken, given, classes, facts.get("date_formats", {}))
+    trained = training_values(facts.get("training_values", {}))
+    signature = Signature(taken, given, classes, facts.get("date_formats", {}), trained)
     if [output.name for output in signature.outputs] != facts["outputs"]:
         raise ValueError(f"{graph}: gives {[output.name for output in signature.outputs]}; signature.json says {facts['outputs']}")
     for rows in (1, ROWS_A_BATCH):

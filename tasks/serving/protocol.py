@@ -293,6 +293,16 @@ def response(
     return value | {"parameters": parameters} if parameters else value
 
 
+def infinite(outputs: dict[str, Values]) -> list[str]:
+    """A notice where a graph's answer is no finite number, which JSON cannot hold: null stands for it."""
+    told = []
+    for name, values in outputs.items():
+        if values.dtype.kind == "f" and not (finite := np.isfinite(values)).all():
+            row = int(np.argwhere(~finite)[0][0])
+            told.append(f"output {name!r}, row {row}: the graph's answer is not finite; null stands for it")
+    return told
+
+
 class _Shortened(Repr):
     """repr() that stops early: of a value as deep or as long as a client likes."""
 

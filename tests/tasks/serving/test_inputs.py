@@ -43,6 +43,7 @@ def served(intake, result, frame, labels, folder):
     bundle.mkdir()
     (bundle / "model.onnx").write_bytes(graph_bytes(model, result.names))
     facts = {"project": "spots", **signature(intake, result), "graph_digest": digest(bundle / "model.onnx")}
+    facts["training_values"] = model.preprocessing.training_values()
     write_json(bundle / "signature.json", facts)
     (folder / "rows").mkdir()
     write([pd.DataFrame({"id": ["a"], "split": ["test"]})], folder / "rows")
@@ -92,6 +93,30 @@ def test_columns_in_any_order_are_answered_as_the_graph_answers(table):
 def test_the_model_describes_its_inputs(table):
     found = table[0].get(MODEL).json()["inputs"]
     assert found == [{"name": name, "datatype": TYPES[name], "shape": [-1]} for name in ("size", "day", "kind")]
+
+
+def test_missing_and_unseen_values_are_noticed_in_the_answer(table):
+    server, _ = table
+    kind, day, size = INPUTS
+    asked = {"inputs": [kind | {"data": ["A", "b", ""]}, day, size | {"data": [1, 2, None]}]}
+    assert server.post(f"{MODEL}/infer", asked).json()["parameters"]["notices"] == [
+        "input 'size': row 2 has no value; the training rows' median 2.25 stands for it",
+        "input 'day': row 1 has no value; the training rows' median 2024-03-17 stands for it",
+        "input 'kind': row 2 has no value",
+        "input 'kind': row 0 has a category that counts as missing, such as 'A' (did you mean 'a'?); training rows have 'a', 'b'",
+    ]
+    whole = [each | {"shape": [1], "data": each["data"][:1]} for each in INPUTS]
+    assert "parameters" not in server.post(f"{MODEL}/infer", {"inputs": whole}).json()
+
+
+def test_the_model_tells_what_training_rows_had(table):
+    found = table[0].get(f"{MODEL}/columns").json()
+    assert found["version"] == "1"
+    assert [(each["name"], each["datatype"], each["categories"], each["usual"]) for each in found["columns"]] == [
+        ("size", "FP32", None, "2.25"),
+        ("day", "FP64", None, "2024-03-17"),
+        ("kind", "BYTES", ["a", "b"], None),
+    ]
 
 
 def test_what_was_asked_comes_back_from_the_log(table):
