@@ -4,6 +4,8 @@ import atexit
 import os
 import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from infra.services.store import make_store
 from infra.settings import Settings
 
 GRACE_S = 10
+ROOT = Path(__file__).parents[1]
 INTEGRATION = "tests/integration/"
 # pytest's closing line stays the last: DuckDB's binding counts its references on stderr when Python ends.
 atexit.register(lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 2))
@@ -81,10 +84,14 @@ def no_child_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_service_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Fails the session where services of a test's home live on in the background."""
-    yield
+    """Fails the session where services of a test's home live on in the background; a guardian ends them, also where pytest is killed."""
     base = str(tmp_path_factory.getbasetemp())
-    if left := told(process for process in psutil.process_iter() if (mark(process) or "").startswith(base)):
+    command = [sys.executable, "-m", "tests.guardian", base]
+    # A session of its own, so that Ctrl-C ends pytest and not the guardian.
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, start_new_session=True):
+        yield
+        left = told(process for process in psutil.process_iter() if (mark(process) or "").startswith(base))
+    if left:
         pytest.fail(f"services left behind: {left}")
 
 

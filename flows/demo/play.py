@@ -13,6 +13,7 @@ from rich.table import Table
 
 from flows.errors import RunError
 from infra import services
+from infra.endings import ended_by_signals, ended_with_parent
 from infra.files import write_json
 from infra.settings import Settings
 
@@ -32,8 +33,15 @@ RETRAINING_TIMEOUT_S = 600
 def run_demo(installation: Settings, console: Console, keep: bool) -> dict[str, Any]:
     """Plays the demo in a home of its own, `<home>/demo`, and returns the report that it also writes there as report.json.
 
-    Services are stopped at the end, also after Ctrl-C, unless `keep`. Raises RunError or TimeoutError naming the step.
+    Services are stopped at the end unless `keep`; also after Ctrl-C or another signal, and when the process that started this one dies.
+    Raises RunError or TimeoutError naming the step.
     """
+    with ended_by_signals(), ended_with_parent():
+        return prepare_and_play(installation, console, keep)
+
+
+def prepare_and_play(installation: Settings, console: Console, keep: bool) -> dict[str, Any]:
+    """See `run_demo`."""
     settings = own_installation(installation)
     shutil.rmtree(settings.home, ignore_errors=True)
     os.environ.update(settings.environment())

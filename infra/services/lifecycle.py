@@ -1,16 +1,17 @@
 """What a person does with the services: start, look, follow, stop."""
 
 import fcntl
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from infra.endings import ended_by_signals
 from infra.services.daemon import Daemon, Ends, State
 from infra.services.errors import ServicesError
 from infra.services.processes import belonging, check_ports, end
@@ -59,10 +60,15 @@ def up(settings: Settings, say: Say = lambda _: None, table: Sequence[Service] |
     """Starts the services in the background and returns when all that are awaited are ready; repeating it is cheap.
 
     Raises ServicesError naming a taken port and its holder, or the service that failed with the end of its log; then what was started here
-    is stopped again.
+    is stopped again, as it is when a signal ends the wait.
     """
+    with ended_by_signals():
+        begin_and_wait(Daemon(settings, services(settings) if table is None else table), say)
+
+
+def begin_and_wait(daemon: Daemon, say: Say) -> None:
+    """See `up`."""
     begun, at = time.monotonic(), datetime.now(UTC)
-    daemon = Daemon(settings, services(settings) if table is None else table)
     with locked(daemon):
         fresh = begin(daemon)
     try:
@@ -75,7 +81,7 @@ def up(settings: Settings, say: Say = lambda _: None, table: Sequence[Service] |
     except BaseException:
         if fresh:
             say("Stopping what was started.")
-            down(settings, daemon.table)
+            down(daemon.settings, daemon.table)
         raise
     if not fresh:
         say("Already up.")
@@ -100,7 +106,7 @@ def follow(settings: Settings, say: Say = lambda _: None, table: Sequence[Servic
     daemon = Daemon(settings, services(settings) if table is None else table)
     say("Ctrl-C stops all services.")
     try:
-        with interrupted_by(signal.SIGTERM, signal.SIGHUP):
+        with ended_by_signals():
             watch(daemon, say)
     finally:
         say("Stopping all services.")
@@ -112,7 +118,7 @@ def down(settings: Settings, table: Sequence[Service] | None = None) -> None:
     daemon = Daemon(settings, services(settings) if table is None else table)
     with locked(daemon):
         daemon.shut_down()
-        end(belonging(settings.home), GRACE_S)
+        end_all(settings.home)
 
 
 def begin(daemon: Daemon) -> bool:
@@ -123,10 +129,20 @@ def begin(daemon: Daemon) -> bool:
             raise ServicesError(f"the services of {daemon.settings.home} run with other settings than these; `gyre down` first")
         daemon.start_stopped()
         return False
-    end(belonging(daemon.settings.home), GRACE_S)
+    end_all(daemon.settings.home)
     check_ports(daemon.settings.host, daemon.table)
-    daemon.start()
+    try:
+        daemon.start()
+    except BaseException:
+        end_all(daemon.settings.home)
+        raise
     return True
+
+
+def end_all(home: Path) -> None:
+    """Ends every process of a home's services; what one of them started meanwhile too."""
+    while left := belonging(home):
+        end(left, GRACE_S)
 
 
 def wait_until_ready(daemon: Daemon, begun: float, say: Say) -> None:
@@ -210,18 +226,3 @@ def locked(daemon: Daemon) -> Iterator[None]:
     with (daemon.folder / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-@contextmanager
-def interrupted_by(*signals: signal.Signals) -> Iterator[None]:
-    """These signals act as Ctrl-C does, so that what follows in `finally` runs."""
-
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = {each: signal.signal(each, interrupt) for each in signals}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
