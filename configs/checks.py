@@ -48,3 +48,5 @@ class Checks(Section):
     """Columns of the intake that have one value, or none, in all rows."""
     leaking_inputs: Tolerance = "warn"
     """Columns of the intake that all but determine the label: usually the answer itself in other words."""
+    changed_splits: Tolerance = "warn"
+    """Rows that are split anew because the source lost the columns by which they were split (versioning.split.columns)."""

@@ -258,8 +258,9 @@ class Monitoring(Section):
     minimum: int = Field(default=100, ge=1)
     """Fewer than this and the verdict is `insufficient`, which never means `ok`."""
     reference: int = Field(default=500, ge=1)
-    """The most recent training rows, which the predictions are compared with. More than the training rows among the labels of a
-    retraining would compare the retrained model with the old world too, and find it drifted still."""
+    """Training rows that the predictions are compared with, 2,000 at most: a seeded sample of the source's, each class in its share; and,
+    where a model learned from at least `minimum` late-labelled rows, the newest of these by themselves. The nearer of the two counts:
+    a retrained model is not found drifted because it knows the old world too. Answers are compared with those to held-out rows."""
     drift_share: Share = 0.5
     """Share of the watched descriptors that must drift."""
     threshold: float = Field(default=0.3, gt=0)

@@ -51,7 +51,7 @@ def cycle(project: str, overrides: dict[str, str] | None = None, episode: str | 
 
 def dataset_of(config: Project) -> DatasetVersion:
     """The stages from a project's source to a version of its rows."""
-    snapshot = locate(config.name, config.source, config.intake, config.result)
+    snapshot = locate(config.name, config.source, config.intake, config.result, config.versioning)
     rows = ingest(snapshot, config.source, config.intake, config.result, config.cluster)
     review(config.name, rows.findings, config.checks)
     before = precedents(config.name, rows, config.validation, config.labeling, config.result)

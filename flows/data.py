@@ -41,7 +41,7 @@ def propose(
 
     settings, config = of(project)
     folder = laid_out(settings, config.name, number_of(version) if version else newest(settings, config.name))
-    sys.stdout.write(to_yaml(proposed(part_paths(folder), ignore=("origin", "origin_line", "split"))))
+    sys.stdout.write(to_yaml(proposed(part_paths(folder))))
 
 
 @app.command()

@@ -1,8 +1,9 @@
 """Rows of the platform: Parquet parts with one layout, whichever stage wrote them.
 
 Every part has the source's key as `id` (text), the intake's columns, its descriptors, the source's other columns, the label (empty
-until labeling where the source has annotators alone), `origin` (the file, table or reader that a row came from, or `feedback`) and
-`origin_line` (its line or number there, from 1); from versioning on `split` (`train`, `validation`, `test`).
+until labeling where the source has annotators alone), `origin` (the file, table or reader that a row came from, or `feedback`),
+`origin_line` (its line or number there, from 1) and `origin_content` (a digest of what is there: tasks/content.py); from versioning on
+`split` (`train`, `validation`, `test`).
 
 A stage hands part for part on, row group for row group: memory is bounded by a row group whatever the number of rows, and a part whose
 rows did not change keeps its bytes, which is what versions share.
@@ -135,7 +136,7 @@ def part_writer(path: Path) -> Iterator[Callable[[pa.Table], None]]:
 def encodings(schema: pa.Schema) -> dict[str, Any]:
     """Parquet's encoding of each column: a dictionary helps neither names that differ in every row nor what is measured, as times are."""
     measured = {field.name for field in schema if pa.types.is_floating(field.type) or pa.types.is_timestamp(field.type)}
-    plain = {"id", "origin_line", *measured}
+    plain = {"id", "origin_line", "origin_content", *measured}
     lines = {"origin_line": "DELTA_BINARY_PACKED"} if "origin_line" in schema.names else {}
     return {"use_dictionary": [name for name in schema.names if name not in plain], "column_encoding": lines or None}
 

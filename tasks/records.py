@@ -65,6 +65,8 @@ class SourceSnapshot(Record):
     feedback: Stored | None = None
     """Parquet of served rows whose truth arrived, frozen at this moment."""
     feedback_rows: int = 0
+    content: tuple[str, ...] = ()
+    """The source's columns whose values are a row's content, by which rows are split; none: what the intake takes."""
     date_formats: dict[str, str] = {}
     """How date columns are written, declared or found; one that is not named is in ISO 8601, or holds dates already."""
     findings: tuple[Finding, ...] = ()
@@ -76,6 +78,8 @@ class RawRows(Stored):
     rows: int
     feedback_rows: int
     """How many of them are served rows whose truth arrived late (`origin` is `feedback`)."""
+    content: tuple[str, ...] = ()
+    """The source's columns whose values `origin_content` was taken from."""
     date_formats: dict[str, str] = {}
     """As the snapshot has them."""
     findings: tuple[Finding, ...] = ()
@@ -368,6 +372,8 @@ class DriftReport(Record):
     """Late labels since the champion was released."""
     share: float
     """Share of the descriptors that drifted."""
+    reference: str = ""
+    """What was compared with: `source` or `feedback` rows of training, whichever production lies nearer to."""
     descriptors: tuple[DescriptorDrift, ...]
     newest: str
     """Time of the newest prediction compared, ISO 8601; empty when there is none."""

@@ -77,6 +77,11 @@ class Versions:
         """What the stages before a version found when it was made."""
         return [Finding.model_validate(each) for each in self.facts(project, version).get("findings", [])]
 
+    def content(self, project: str) -> tuple[str, ...]:
+        """The source's columns by which rows of the newest version were split; none where there is no version yet."""
+        numbers = self.numbers(project)
+        return tuple(self.facts(project, numbers[-1]).get("content", ())) if numbers else ()
+
     def tag_of(self, project: str, version: int) -> str:
         """`<project>/v<N>`. Raises ValueError where there is no such version."""
         if version not in (known := self.numbers(project)):

@@ -11,6 +11,7 @@ from typing import Any
 
 from configs.section import Section
 from infra.files import digest, verified, whole_folder, write_json
+from tasks import reference
 from tasks.compilation.signature import signature
 from tasks.compilation.verdict import Verdict
 from tasks.intake import Intake
@@ -22,7 +23,9 @@ PACKAGES = ("gyre", "torch", "onnx", "onnxruntime")
 
 
 def bundle(model: TrainedModel, verdict: Verdict, intake: Intake, result: Result, sections: dict[str, Section], output: Path) -> Bundle:
-    """The chosen graph as `<output>/bundle`: model.onnx, signature.json, lineage.json. `sections` of the YAML go into the lineage.
+    """The chosen graph as `<output>/bundle`: model.onnx, signature.json, lineage.json, and what production is compared with.
+
+    `sections` of the YAML go into the lineage.
 
     Raises ValueError where the gate chose nothing, DigestError where the graph was changed.
     """
@@ -36,6 +39,7 @@ def bundle(model: TrainedModel, verdict: Verdict, intake: Intake, result: Result
         shutil.copyfile(verified(graph.uri, graph.digest), partial / "model.onnx")
         write_json(partial / "signature.json", facts)
         write_json(partial / "lineage.json", lineage(model, verdict.chosen, sections))
+        reference.write(partial, model.dataset, intake, result, partial / "model.onnx")
     return Bundle(
         uri=str(folder),
         digest=digest(folder),

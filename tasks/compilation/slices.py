@@ -20,7 +20,7 @@ from tasks.records import DatasetVersion
 
 log = logging.getLogger("gyre.compilation")
 
-NAMES_OF_ROWS = ("id", "origin_line", "split")
+NAMES_OF_ROWS = ("id", "origin_line", "origin_content", "split")
 """Columns that say nothing about what a row is like."""
 MOST_VALUES = 10
 """Values of a column that are slices, the most frequent; a number with more different ones is cut into ranges."""

@@ -29,7 +29,7 @@ from tasks.ingestion.conversions import Conversions
 from tasks.ingestion.duplicates import Repeats, drop_repeated
 from tasks.ingestion.keys import EVERY
 from tasks.ingestion.location import name_of
-from tasks.ingestion.normalize import framed, normalized
+from tasks.ingestion.normalize import content_columns, framed, intake_columns, normalized
 from tasks.ingestion.readers import LINE, numbered
 from tasks.ingestion.sources import pieces
 from tasks.ingestion.store import Job, Kept
@@ -58,14 +58,22 @@ class Ingested:
 
 
 def snapshot(
-    project: str, source: Source, intake: IntakeSection, result: ResultSection, log: PredictionLog, outcomes: Path, kept: Path
+    project: str,
+    source: Source,
+    intake: IntakeSection,
+    result: ResultSection,
+    log: PredictionLog,
+    outcomes: Path,
+    kept: Path,
+    content: tuple[str, ...] = (),
 ) -> SourceSnapshot:
     """What the source and the prediction log hold now; the feedback is frozen under `outcomes`. Raises ValueError naming the source.
 
     kept: folder of the slices that were read, and of what is known about the source
+    content: columns by which rows were split so far
     """
     frozen, rows = feedback.freeze(log, intakes.build(intake), results.build(result), outcomes)
-    found, told = jobs(source, intake, result.label, kept)
+    found, told = jobs(source, intake, result.label, kept, content)
     keys = tuple(job.key for job in found)
     return SourceSnapshot(
         project=project,
@@ -74,18 +82,21 @@ def snapshot(
         feedback=frozen,
         feedback_rows=rows,
         date_formats=dates.known_formats(found[0].intake, source),
+        content=content,
         findings=told,
     )
 
 
-def jobs(source: Source, intake: IntakeSection, label: str, kept: Path) -> tuple[list[Job], tuple[Finding, ...]]:
+def jobs(
+    source: Source, intake: IntakeSection, label: str, kept: Path, content: tuple[str, ...] = ()
+) -> tuple[list[Job], tuple[Finding, ...]]:
     """The source's slices as they are now, each to be read by an intake that knows its dates' formats; and what was found of these."""
     kept.mkdir(parents=True, exist_ok=True)
     joins = join.tables(source.join, intake, label, kept)
     code = store.code(intake)
     found = pieces(source, intake, label, kept)
     intake, told = dates.with_formats(found, intake, kept, code, name_of(source))
-    return [Job(piece, intake, label, joins, code) for piece in found], told
+    return [Job(piece, intake, label, joins, code, content) for piece in found], told
 
 
 def ingest(
@@ -112,15 +123,17 @@ def made(
     with whole_folder(output) as folder:
         link_parts(filled, folder, source)
         schema = check_source(folder, source)
-        late = write_feedback(snapshot.feedback, intake, result, folder) if snapshot.feedback else 0
+        content = content_of(filled[0], snapshot, source, intake)
+        late = write_feedback(snapshot.feedback, intake, result, folder, content) if snapshot.feedback else 0
         with TemporaryDirectory(dir=kept, prefix=".ids-") as spare:
             repeats = drop_repeated(folder, hashes_of(filled, late, source, folder, Path(spare)), result.label)
         rows = sum(pq.read_metadata(path).num_rows for path in part_paths(folder))
     LOGGER.info("%d rows of %d slices, %d of them read now, %d repeated keys left out", rows, len(filled), read, repeats.count)
     findings = snapshot.findings + Conversions(count for slice_ in filled for count in slice_.conversions).findings()
     findings += repeated_keys(source, repeats, rows + repeats.count) if repeats.count else ()
-    formats = snapshot.date_formats
-    raw = RawRows(**stored(output).model_dump(), rows=rows, feedback_rows=late, date_formats=formats, findings=findings)
+    findings += split_anew(snapshot, content, rows)
+    facts = {"feedback_rows": late, "date_formats": snapshot.date_formats, "content": content, "findings": findings}
+    raw = RawRows(**stored(output).model_dump(), rows=rows, **facts)
     return Ingested(raw, len(filled), read, schema.names, repeats.count)
 
 
@@ -142,12 +155,35 @@ def repeated_keys(source: Source, repeats: Repeats, total: int) -> tuple[Finding
     return (found,)
 
 
+def content_of(slice_: Kept, snapshot: SourceSnapshot, source: Source, intake: IntakeSection) -> tuple[str, ...]:
+    """The columns that the rows' content was taken from."""
+    keys = (source.key,) if isinstance(source.key, str) else source.key
+    return content_columns([*slice_.columns, *keys], snapshot.content, intake_columns(intake))
+
+
+def split_anew(snapshot: SourceSnapshot, content: tuple[str, ...], rows: int) -> tuple[Finding, ...]:
+    """The finding about rows that change sides because the columns that told their sides are gone."""
+    gone = [name for name in snapshot.content if name not in content]
+    if not gone:
+        return ()
+    found = Finding(
+        stage="ingest",
+        check="changed_splits",
+        about=", ".join(gone),
+        count=rows,
+        total=rows,
+        told="rows are split anew, because the source no longer has what told their sides: training rows become test rows",
+        advice="bring the column back; or name columns that stay in versioning.split.columns",
+    )
+    return (found,)
+
+
 def read_slices(snapshot: SourceSnapshot, source: Source, intake: IntakeSection, label: str, client: Any, kept: Path) -> int:
     """Has the workers read the slices that are not kept; returns how many. Raises ValueError where one is no longer what it was."""
     missing = {key for key in snapshot.slices if not store.sound(kept / key)}
     if not missing:
         return 0
-    wanted = {job.key: job for job in jobs(source, intake, label, kept)[0] if job.key in missing}
+    wanted = {job.key: job for job in jobs(source, intake, label, kept, snapshot.content)[0] if job.key in missing}
     if missing - set(wanted):
         raise ValueError(f"{name_of(source)}: changed while it was read; run the cycle again")
     submit(client, list(wanted.values()), kept)
@@ -226,11 +262,14 @@ def written_hashes(paths: list[Path], target: Path) -> Path:
     return target
 
 
-def write_feedback(frozen: Stored, intake: IntakeSection, result: ResultSection, folder: Path) -> int:
-    """The frozen feedback as the last part, with the source's columns (empty where production knows nothing) and its type of label."""
+def write_feedback(frozen: Stored, intake: IntakeSection, result: ResultSection, folder: Path, content: tuple[str, ...]) -> int:
+    """The frozen feedback as the last part, with the source's columns (empty where production knows nothing) and its type of label.
+
+    A served row's content is what was served, in the same columns where the model takes them: it stays on its side as long as the source's.
+    """
     schema = schema_of(folder)
     rows = numbered(framed(feedback.rows(frozen, intakes.build(intake), result.label)), 1)
-    table = normalized(rows, "id", intake, result.label, "feedback", "feedback")
+    table = normalized(rows, "id", intake, result.label, "feedback", "feedback", content)
     columns = {}
     for field in schema:
         kind = field.type

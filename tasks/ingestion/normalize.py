@@ -3,6 +3,7 @@
 Numbers, categories and texts stay in Arrow; only columns that an intake alone can read (images, a user's own) go through its frames.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow.compute as pc
 
 from configs.project import ImageIntake, TabularIntake, TextIntake
 from configs.project import Intake as IntakeSection
+from tasks import content
 from tasks.ingestion.contract import plain
 from tasks.ingestion.keys import Key, ids
 from tasks.ingestion.readers import LINE
@@ -20,18 +22,24 @@ from tasks.moments import read
 if TYPE_CHECKING:
     from tasks.intake import Intake, Rows
 
-RESERVED = ("id", "origin", LINE, "split", "reasons")
+RESERVED = ("id", "origin", LINE, content.COLUMN, "split", "reasons")
 """Columns that stages add."""
 NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 
 
-def normalized(table: pa.Table, key: Key, section: IntakeSection, label: str, origin: str, source: str) -> pa.Table:
-    """A source's rows as `id`, the intake's columns, its descriptors, the source's other columns, `origin` and `origin_line`.
+def normalized(
+    table: pa.Table, key: Key, section: IntakeSection, label: str, origin: str, source: str, named: tuple[str, ...] = ()
+) -> pa.Table:
+    """A source's rows as `id`, the intake's columns, its descriptors, the source's other columns, `origin` and what follows it.
 
+    named: the columns that are a row's content; none: the intake's
     A value that is no number becomes missing where the intake wants numbers, for validation to judge; a row that cannot be read at all
     (such as an image of another size), a missing column and a missing key raise ValueError naming source, row and column.
     """
     needed = intake_columns(section)
+    # A reader's own digests, as of image files' bytes, are no column of the source.
+    contents = table[content.COLUMN].cast(pa.uint64()) if content.COLUMN in table.column_names else None
+    table = table.drop_columns([content.COLUMN]) if contents is not None else table
     names = ids(table, key, origin, source)
     check_columns(table, key, needed, source)
     check_label(table.column_names, key, needed, label, source)
@@ -44,7 +52,15 @@ def normalized(table: pa.Table, key: Key, section: IntakeSection, label: str, or
     columns |= {name: values for name, values in described(raw, section).items() if name not in kept}
     columns |= {name: table[name] for name in table.column_names if name in kept - set(columns)}
     columns.setdefault(label, pa.nulls(len(table), pa.string()))
-    return pa.table({name: solid(values) for name, values in columns.items()} | {"origin": repeated(origin, len(table)), LINE: table[LINE]})
+    if contents is None:
+        contents = content.digests([table[name] for name in content_columns(table.column_names, named, needed)])
+    places = {"origin": repeated(origin, len(table)), LINE: table[LINE], content.COLUMN: contents}
+    return pa.table({name: solid(values) for name, values in columns.items()} | places)
+
+
+def content_columns(there: Sequence[str], named: tuple[str, ...], needed: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns that are a row's content: those that are named, as long as the source has them all; else what the intake takes."""
+    return named if named and set(named) <= set(there) else needed
 
 
 def built(section: IntakeSection) -> "Intake":

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from configs.project import Intake as IntakeSection
 from infra.files import digest, read_json, whole_folder, write_json
+from tasks import content
 from tasks.code import code_digest
 from tasks.dataset import ROWS_A_PART, part_name, write_tables
 from tasks.ingestion.contract import conform
@@ -50,12 +51,15 @@ class Job:
     joins: tuple[JoinTable, ...]
     code: str
     """Digest of what makes rows of a slice, as the driver has it: a worker may not find the user's own intake on its import path."""
+    content: tuple[str, ...] = ()
+    """Columns that are a row's content (see `SourceSnapshot`)."""
 
     @property
     def key(self) -> str:
         """Name of the slice's folder: a digest of the code, the rows and how they are read."""
         how = self.piece.source.model_dump(include=set(HOW), mode="json")
-        facts = [self.code, self.piece.slice.id, how, self.intake.model_dump(mode="json"), self.label, [join.key for join in self.joins]]
+        joins = [join.key for join in self.joins]
+        facts = [self.code, self.piece.slice.id, how, self.intake.model_dump(mode="json"), self.label, joins, self.content]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
 
 
@@ -95,7 +99,7 @@ def normal(job: Job, conversions: Conversions) -> Iterator[pa.Table]:
     read = (conformed(table, job) for table in first_rows(job.piece.slice.tables(), source.rows if source.reader != "synthetic" else None))
     for table in joined(even(read), job.joins, name):
         if len(table):
-            made = normalized(table, source.key, job.intake, job.label, job.piece.slice.origin, name)
+            made = normalized(table, source.key, job.intake, job.label, job.piece.slice.origin, name, job.content)
             conversions.compare(table, made, job.intake)
             yield made
         else:
@@ -108,7 +112,11 @@ def conformed(table: pa.Table, job: Job) -> pa.Table:
     if not source.columns or table.num_columns == 1:
         return table
     try:
-        return conform(table.drop_columns([LINE]), source.columns, source.extra, job.piece.name).append_column(LINE, table[LINE])
+        own = [name for name in (LINE, content.COLUMN) if name in table.column_names]
+        conformed = conform(table.drop_columns(own), source.columns, source.extra, job.piece.name)
+        for name in own:
+            conformed = conformed.append_column(name, table[name])
+        return conformed
     except ValueError as error:
         raise ValueError(ROW.sub(lambda row: f"line {table[LINE][int(row[1]) - 1]}", str(error), count=1)) from None
 

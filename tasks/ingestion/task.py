@@ -3,26 +3,28 @@
 import time
 from typing import TYPE_CHECKING
 
-from configs.data import Source
+from configs.data import Source, Versioning
 from configs.project import Cluster, Intake, Result
 from infra.cluster import open_cluster
 from infra.settings import Settings
 from tasks.records import RawRows, SourceSnapshot
 from tasks.stage import outcome_folder, show, stage, table
+from tasks.versions import Versions
 
 if TYPE_CHECKING:
     from tasks.ingestion.ingest import Ingested
 
 
 @stage(cached=False)
-def locate(project: str, source: Source, intake: Intake, result: Result) -> SourceSnapshot:
+def locate(project: str, source: Source, intake: Intake, result: Result, versioning: Versioning) -> SourceSnapshot:
     """What the source and production's feedback hold now; an unchanged world gives an equal snapshot, and every stage is reused."""
     from tasks.ingestion import ingest as core
     from tasks.prediction_log import PredictionLog
 
     settings = Settings()
     log = PredictionLog(settings.home / "predictions" / project)
-    snapshot = core.snapshot(project, source, intake, result, log, settings.folder("outcomes"), settings.home / "slices")
+    content = versioning.split.columns or Versions(settings.home / "data").content(project)
+    snapshot = core.snapshot(project, source, intake, result, log, settings.folder("outcomes"), settings.home / "slices", content)
     show(
         project,
         "source",

@@ -1,5 +1,7 @@
-"""One look at production: the newest predictions of the champion against the newest rows that it was trained on.
+"""One look at production: the newest predictions of the champion against what it was trained on (tasks/reference.py).
 
+A model that learned from the source and from late labels knows two worlds, and production may be either: it is compared with the one that
+it lies nearer to. So a model that was retrained on the new world is not found drifted for having seen the old one too.
 Too few predictions, and predictions that were looked at before, are answered without importing Evidently or torch.
 """
 
@@ -10,21 +12,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from configs.project import Intake, Monitoring, Result
 from infra.files import read_json, whole_folder, write_json
-from tasks.dataset import read
+from tasks import reference
 from tasks.prediction_log import PredictionLog, logged_rows
 from tasks.records import Champion, DescriptorDrift, DriftReport
 
 LOGGER = logging.getLogger("gyre.monitoring")
-ANSWER = "model answer"
-"""Descriptor of the answers; the reference's are its labels."""
 MISSING = "missing values"
 """Descriptor of rows with gaps: the share of a row's descriptors that have no value."""
 KEPT_TEXTS, OTHER = 30, "(other)"
 """Distinct texts of a descriptor that are told apart, and what the others become."""
+FARTHEST = 10.0
+"""Standard deviations beyond which one descriptor says no more about how far production lies."""
 KEPT_REPORTS = 100
 """HTML reports of a project that are kept, the newest (4 MB each)."""
 
@@ -64,12 +67,14 @@ def observe(
     if not folder.is_dir():
         LOGGER.info("comparing %d predictions of %s version %d with its training rows", len(recent), project, champion.version)
         with whole_folder(folder) as partial:
-            compare(*frames(recent, champion, intake, result, monitoring), monitoring, partial)
+            compare_nearest(*frames(recent, champion, intake, result), monitoring, partial)
         forget_old(report_folder)
-    descriptors = tuple(DescriptorDrift(**found) for found in read_json(folder / "descriptors.json"))
+    look = read_json(folder / "descriptors.json")
+    descriptors = tuple(DescriptorDrift(**found) for found in look["descriptors"])
     share = sum(found.drifted for found in descriptors) / len(descriptors)
     verdict = "drifted" if share >= monitoring.drift_share else "ok"
-    return report.model_copy(update={"verdict": verdict, "share": share, "descriptors": descriptors, "report": str(folder / "report.html")})
+    told = {"share": share, "descriptors": descriptors, "reference": look["reference"], "report": str(folder / "report.html")}
+    return report.model_copy(update={"verdict": verdict, **told})
 
 
 def newest(recent: pd.DataFrame) -> str:
@@ -85,25 +90,65 @@ def late_labels(log: PredictionLog, version: int, since: datetime | None) -> int
 
 def look_key(time: str, champion: Champion, *sections: Intake | Result | Monitoring) -> str:
     """Names a look: the same predictions, champion and thresholds give the same verdict, so it is computed once. Sorts by time."""
-    body = champion.digest + "".join(section.model_dump_json() for section in sections)
+    body = "nearest origin" + champion.digest + "".join(section.model_dump_json() for section in sections)
     return f"{datetime.fromisoformat(time):%Y%m%dT%H%M%S%f}-{hashlib.sha256(body.encode()).hexdigest()[:8]}"
 
 
 def frames(
-    recent: pd.DataFrame, champion: Champion, intake: Intake, result: Result, monitoring: Monitoring
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Current and reference, a column a descriptor: float64, or text where the answer is a class."""
+    recent: pd.DataFrame, champion: Champion, intake: Intake, result: Result
+) -> tuple[pd.DataFrame, tuple[pd.DataFrame, pd.DataFrame]]:
+    """Descriptors of the predictions, and the version's reference: of inputs and of answers."""
+    from tasks.graph import answers as ask
+    from tasks.graph import session
     from tasks.intake import build as build_intake
     from tasks.result import build as build_result
 
-    rows, answers = build_intake(intake), build_result(result)
+    rows, answers, bundle = build_intake(intake), build_result(result), Path(champion.uri)
     raw, fits = logged_rows(recent, rows.inputs)
     raw, recent = raw[fits], recent[fits]
-    trained = read(champion.dataset, [*rows.columns, answers.label], split="train").tail(monitoring.reference).reset_index(drop=True)
-    kind: Any = float if answers.classes is None else str
-    current = rows.describe(raw).assign(**{ANSWER: recent["answer"].astype(kind).to_numpy()})
-    reference = rows.describe(rows.rows(trained)).assign(**{ANSWER: trained[answers.label].astype(kind).to_numpy()})
-    return with_gaps(*with_frequent(current, reference))
+    graph = bundle / "model.onnx" if (bundle / "model.onnx").is_file() else None
+    kept = reference.read(bundle) or reference.frames(champion.dataset, rows, answers, graph)
+    # The log has the answers alone; the graph that gave them says how sure it was.
+    given = reference.described(answers, ask(session(graph), raw)) if graph else reference.labelled(answers, recent["answer"])
+    return pd.concat([rows.describe(raw), given], axis=1), kept
+
+
+def compare_nearest(current: pd.DataFrame, kept: tuple[pd.DataFrame, pd.DataFrame], monitoring: Monitoring, folder: Path) -> None:
+    """Compares with the rows of each origin, and keeps the comparison with the nearest in descriptors.json and report.html."""
+    found = {}
+    for origin, (inputs, answers) in references(*kept, monitoring).items():
+        # Both are samples of their own; as columns of one frame the shorter begins anew.
+        repeated = answers.iloc[np.arange(len(inputs)) % len(answers)].reset_index(drop=True)
+        then = pd.concat([inputs, repeated], axis=1)
+        pair = with_gaps(*with_frequent(current[then.columns], then))
+        found[origin] = compare(*pair, monitoring, folder / f"{origin}.html")
+    nearest = min(found, key=lambda origin: distance_of(found[origin]))
+    (folder / f"{nearest}.html").rename(folder / "report.html")
+    for origin in found.keys() - {nearest}:
+        (folder / f"{origin}.html").unlink()
+    write_json(folder / "descriptors.json", {"reference": nearest, "descriptors": found[nearest]})
+
+
+def references(inputs: pd.DataFrame, answers: pd.DataFrame, monitoring: Monitoring) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
+    """By origin, at most `monitoring.reference` rows each; late-labelled ones count once there are as many as a verdict takes."""
+    found = {}
+    for origin in (reference.SOURCE, reference.FEEDBACK):
+        mine = [frame[frame[reference.ORIGIN] == origin].drop(columns=reference.ORIGIN) for frame in (inputs, answers)]
+        least = monitoring.minimum if origin == reference.FEEDBACK else 1
+        if min(len(mine[0]), monitoring.reference) < least or not len(mine[1]):
+            continue
+        newest = origin == reference.FEEDBACK
+        first, second = (each.tail(monitoring.reference) if newest else each.head(monitoring.reference) for each in mine)
+        found[origin] = (first.reset_index(drop=True), second.reset_index(drop=True))
+    return found
+
+
+def distance_of(found: list[dict[str, Any]]) -> tuple[float, float]:
+    """How far production lies: the share of descriptors that drifted, then their mean distance."""
+    return (
+        float(np.mean([each["drifted"] for each in found])),
+        float(np.mean([min(each["distance"], FARTHEST) for each in found])),
+    )
 
 
 def with_frequent(current: pd.DataFrame, reference: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -124,18 +169,18 @@ def with_gaps(current: pd.DataFrame, reference: pd.DataFrame) -> tuple[pd.DataFr
     return current.assign(**{MISSING: current.isna().mean(axis=1)}), reference.assign(**{MISSING: reference.isna().mean(axis=1)})
 
 
-def compare(current: pd.DataFrame, reference: pd.DataFrame, monitoring: Monitoring, folder: Path) -> None:
-    """Writes Evidently's report.html and descriptors.json (the fields of DescriptorDrift) to a folder.
+def compare(current: pd.DataFrame, reference: pd.DataFrame, monitoring: Monitoring, page: Path) -> list[dict[str, Any]]:
+    """The fields of DescriptorDrift by descriptor; writes Evidently's HTML page.
 
     Numbers by the Wasserstein distance in standard deviations of the reference, classes by the Jensen-Shannon distance. A descriptor
     without any value on one side has distance 1 and counts as drifted; without any on both sides it is not watched.
     """
     empty = {name: (current[name].isna().all(), reference[name].isna().all()) for name in reference.columns}
-    found = [{"name": name, "distance": 1.0, "drifted": True} for name, (now, then) in empty.items() if now != then]
+    found: list[dict[str, Any]] = [{"name": name, "distance": 1.0, "drifted": True} for name, (now, then) in empty.items() if now != then]
     watched = [name for name, sides in empty.items() if not any(sides)]
-    for name, distance in evidently_distances(current[watched], reference[watched], monitoring, folder / "report.html").items():
+    for name, distance in evidently_distances(current[watched], reference[watched], monitoring, page).items():
         found.append({"name": name, "distance": distance, "drifted": distance >= monitoring.threshold})
-    write_json(folder / "descriptors.json", found)
+    return found
 
 
 def evidently_distances(current: pd.DataFrame, reference: pd.DataFrame, monitoring: Monitoring, page: Path) -> dict[str, float]:

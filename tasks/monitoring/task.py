@@ -119,11 +119,12 @@ def description(report: DriftReport, monitoring: Monitoring) -> str:
         return f"**insufficient**: {seen}; a verdict takes {monitoring.minimum} predictions."
     drifted, limit = sum(found.drifted for found in report.descriptors), f"{monitoring.drift_share:.0%}"
     verdict = f"**{report.verdict}**: {drifted} of {len(report.descriptors)} descriptors drifted ({report.share:.0%}, drift from {limit})"
+    nearest = {"feedback": "the newest late-labelled rows", "source": "a sample of the source's rows"}.get(report.reference, "nothing")
     rows = [
         {"descriptor": found.name, "distance": found.distance, "threshold": monitoring.threshold, "drifted": "yes" if found.drifted else ""}
         for found in sorted(report.descriptors, key=lambda found: -found.distance)
     ]
-    return f"{verdict}, in {seen}.\n\n{table(rows)}"
+    return f"{verdict}, in {seen}, beside {nearest} that it was trained on.\n\n{table(rows)}"
 
 
 def what_happens(episode: Episode | None, instructions: tuple[Instruction, ...]) -> str:

@@ -19,7 +19,7 @@ from tasks.validation.distance import distance
 from tasks.validation.engine import MEMORY, THREADS, quoted, text
 from tasks.versions import Versions
 
-NOT_COMPARED = ("id", "origin", "origin_line", "split")
+NOT_COMPARED = ("id", "origin", "origin_line", "origin_content", "split")
 """Columns that name rows, or that stages add."""
 EXAMPLES = 3
 FIRST = "nothing to compare: no version of other rows comes before"

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic_core import to_json
 
-PLACES = ("origin", "origin_line", "reasons")
+PLACES = ("origin", "origin_line", "origin_content", "reasons")
 """Columns that are not the row's own: one that moved to another line is the same row."""
 KEPT = ("id", *PLACES, "split")
 """Columns that no fix may change."""

@@ -14,7 +14,7 @@ from tasks.validation import learned
 from tasks.validation.dependencies import dependencies, known
 from tasks.validation.profile import ADDED, Profile, kinds, opened, profile
 
-WRITTEN_BY_GYRE = ("origin", "origin_line", "split")
+WRITTEN_BY_GYRE = ("origin", "origin_line", "origin_content", "split")
 """Columns that stages add; they are no part of the data."""
 FEWEST = 20
 """Rows from which something can be learned."""

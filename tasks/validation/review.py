@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tasks.validation.content import contents, written
+from tasks.validation.content import PLACES, contents, written
 from tasks.validation.decisions import DecidedRow, Decision, Standing, history, in_force
 from tasks.validation.quarantine import Quarantine, decided
 
@@ -138,7 +138,7 @@ def seen(quarantine: Quarantine, rows: Sequence[pa.Table]) -> dict[str, Any]:
 
 def shown(row: pa.Table) -> dict[str, str | None]:
     """A row's values as texts of a bounded length; of pixels and other lists how many there are."""
-    [values] = row.drop_columns([name for name in ("origin", "origin_line", "reasons") if name in row.column_names]).to_pylist()
+    [values] = row.drop_columns([name for name in PLACES if name in row.column_names]).to_pylist()
     return {name: None if value is None else brief(value) for name, value in values.items()}
 
 

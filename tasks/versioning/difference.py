@@ -8,7 +8,7 @@ import duckdb
 from tasks.dataset import schema_of
 
 MEMORY = "1GB"
-COLUMNS_ADDED = ("split",)
+COLUMNS_ADDED = ("origin_content", "split")
 """Columns that are no part of a row's content."""
 MOST_CHANGES = 20
 

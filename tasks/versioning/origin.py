@@ -33,6 +33,7 @@ def origin(
     """
     return {
         "raw": rows.digest,
+        "content": list(rows.content),
         "source": {"fingerprint": snapshot.fingerprint, "slices": list(snapshot.slices[:MOST_SLICES]), "rows": rows.rows},
         "feedback_rows": rows.feedback_rows,
         "validation": {

@@ -1,6 +1,18 @@
-"""Which split a row belongs to: by hashes of what it holds, or by time. It depends on the row alone, not on its place or its neighbours."""
+"""Which split a row belongs to: by hashes of what the source holds about it, or by time.
 
-import hashlib
+By content, a row's side follows from its `origin_content` alone (tasks/content.py): from the source's values, not from what an intake made
+of them, nor from its key, its label, its place or its neighbours. So
+
+- another image size, another kind of column or preprocessing moves no row;
+- an input more or less moves none either, because the columns that are a row's content are those of the first version
+  (`versioning.split.columns`): rows that are equal in more columns are equal in these;
+- copies are on one side, whatever their keys;
+- a row that comes back with a corrected label stays, and so does a late-labelled request: its content is what was served.
+
+A row whose content changes in the source is another row. Where a column that was content is gone, all rows are split anew, which is a
+finding of ingestion.
+"""
+
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,12 +23,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from configs.data import Split
+from tasks import content
 from tasks.dataset import part_paths
 
 Places = npt.NDArray[np.intp]
 NAMES = ("train", "validation", "test")
-BETWEEN = b"\x1f"
-"""Between the values of a row, so that `ab, c` is not `a, bc`."""
 
 
 @dataclass
@@ -24,8 +35,6 @@ class Splitter:
     """Writes the split into rows, and counts them."""
 
     split: Split
-    columns: tuple[str, ...]
-    """The intake's: rows that are equal in them fall on one side, where rows are split by content."""
     moments: tuple[Any, Any] | None = None
     """By time: the first moment of validation and of test."""
     counts: list[Places] = field(default_factory=list)
@@ -38,11 +47,11 @@ class Splitter:
         return table.append_column("split", pa.array(NAMES).take(pa.array(places)))
 
     def by_hash(self, table: pa.Table) -> Places:
-        """Places in NAMES [rows], by sha256 of the content, or of the group's name."""
-        columns = self.columns if self.split.by == "content" else (str(self.split.column),)
+        """Places in NAMES [rows], by the digest of the content, or of the group's name."""
+        group = self.split.by == "group"
+        digests = content.digests([table[self.split.column]]) if group else table[content.COLUMN]
         bounds = (self.split.train, self.split.train + self.split.validation)
-        keys = pc.binary_join_element_wise(*(content(table[name]) for name in columns), pa.scalar(BETWEEN, pa.large_binary()))
-        places: Places = np.searchsorted(bounds, fractions(keys), side="right")
+        places: Places = np.searchsorted(bounds, digests.to_numpy() / 2.0**64, side="right")
         return places
 
     def by_time(self, table: pa.Table, moments: tuple[Any, Any]) -> Places:
@@ -58,14 +67,16 @@ class Splitter:
         shares = {"train": self.split.train, "validation": self.split.validation, "test": 1 - self.split.train - self.split.validation}
         if empty := [name for name in NAMES if shares[name] > 0 and not found[name]]:
             rows, share = sum(found.values()), shares[empty[0]]
-            raise ValueError(f"versioning.split: no row of {rows} falls into {empty[0]!r} (share {share:.3g}); bring more rows")
+            raise ValueError(
+                f"versioning.split: no row of {rows} falls into {empty[0]!r} (share {share:.3g}); bring more rows, or rows that differ"
+            )
         return found
 
 
-def splitter(folder: Path, split: Split, columns: tuple[str, ...]) -> Splitter:
+def splitter(folder: Path, split: Split) -> Splitter:
     """Of the rows in a folder of parts. Raises ValueError naming a column that is missing or empty."""
     if split.by != "time":
-        return Splitter(split, columns)
+        return Splitter(split)
     import duckdb
 
     shares = [split.train, split.train + split.validation]
@@ -77,24 +88,4 @@ def splitter(folder: Path, split: Split, columns: tuple[str, ...]) -> Splitter:
         raise ValueError(f"versioning.split.column: {error}") from None
     if missing:
         raise ValueError(f"versioning.split.column: {missing} rows have no {split.column!r}; a row without a time belongs to no split")
-    return Splitter(split, columns, (moments[0], moments[1]))
-
-
-def content(column: pa.ChunkedArray) -> pa.LargeBinaryArray:
-    """A column's values as bytes; texts in small letters with single blanks, so that a copy that differs in these is a copy."""
-    values = column.combine_chunks()
-    if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
-        items = values.flatten().to_numpy(zero_copy_only=False)
-        ends = np.cumsum([0, *pc.list_value_length(values).fill_null(0).to_numpy()], dtype=np.int64) * items.itemsize
-        return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(values), [None, pa.py_buffer(ends), pa.py_buffer(items.tobytes())])
-    distinct = values.dictionary_encode()  # to write each value once is a third of the work
-    texts = pc.cast(distinct.dictionary, pa.string())
-    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        texts = pc.utf8_trim_whitespace(pc.replace_substring_regex(pc.utf8_lower(texts), r"\s+", " "))
-    return texts.take(distinct.indices).fill_null("").cast(pa.large_binary())
-
-
-def fractions(keys: pa.LargeBinaryArray) -> npt.NDArray[np.float64]:
-    """An even number in [0, 1) for the bytes of each row."""
-    digests = b"".join([hashlib.sha256(key).digest()[:8] for key in keys.to_pylist()])
-    return np.frombuffer(digests, ">u8") / 2.0**64
+    return Splitter(split, (moments[0], moments[1]))

@@ -19,7 +19,7 @@ TOP = 10
 SHOWN_CHARACTERS = 60
 MOST_CLASSES = 100
 """A label with more different values is a number, not a class."""
-NAMES_OF_ROWS = ("id", "origin_line")
+NAMES_OF_ROWS = ("id", "origin_line", "origin_content")
 """Columns whose values differ in every row."""
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 SHARES = tuple(number / BINS for number in range(1, BINS + 1))

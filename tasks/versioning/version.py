@@ -32,14 +32,14 @@ def make_version(
 ) -> DatasetVersion:
     """The rows as `<project>/v<N>` of the data repo, and laid out in `<datasets>/<project>/v<N>`, which nothing changes later.
 
-    columns: the intake's, by which rows are split
+    columns: the intake's, in which copies across splits are looked for
     label: column with the truth of a row
     origin: where the rows come from (tasks/versioning/origin.py), kept beside what is found in them
     Parts whose rows are those of an earlier version are the same files. The tag comes last: killed at any point, nothing half-made can
     be fetched, and the same call finishes what is missing. Raises ValueError for an empty split, DigestError for changed rows, OSError
     where there is no room, TimeoutError where another writer does not end.
     """
-    put = splitter(Path(labels.uri), versioning.split, columns)
+    put = splitter(Path(labels.uri), versioning.split)
     with repository.opened() as repo, room(lambda: takes(labels), repository.root, datasets, repository.remote):
         folder = repository.root / project
         with whole_folder(folder) as partial:
@@ -69,14 +69,9 @@ def make_version(
 def described(folder: Path, columns: tuple[str, ...], label: str, versioning: Versioning, project: str) -> dict[str, Any]:
     """What is found in the rows: schema, statistics, labels a split, and copies of training rows in the other splits."""
     parts, split = part_paths(folder), versioning.split
-    copies = 0 if split.by == "content" else leaks(parts, columns)
+    copies = leaks(parts, columns)
     if copies:
-        log.warning(
-            "%s: %d rows of validation and test have the input of a training row, so scores are flattered; versioning.split.by: "
-            "content keeps copies on one side",
-            project,
-            copies,
-        )
+        log.warning("%s: %d rows of validation and test have the input of a training row, so scores are flattered", project, copies)
     return {**statistics(parts, label), "leaks": copies, "split": split.model_dump(mode="json")}
 
 

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
@@ -44,7 +45,8 @@ class Installation:
         frame = pd.DataFrame({"id": [f"r{n}" for n in range(60)], "age": ages, "label": list("ab") * 30})
         self.raw = folder / "raw"
         self.raw.mkdir()
-        write([frame.assign(origin="rows.csv", origin_line=range(2, 62))], self.raw)
+        contents = np.random.default_rng(0).integers(2**64, size=60, dtype=np.uint64)
+        write([frame.assign(origin="rows.csv", origin_line=range(2, 62), origin_content=contents)], self.raw)
 
     def version(self):
         self.made += 1

@@ -77,6 +77,12 @@ def spot(place, fourth=0):
 
 
 @pytest.fixture
+def spots():
+    """The graph that says which pixel is the brightest."""
+    return graph(0)
+
+
+@pytest.fixture
 def bundle(tmp_path):
     """Makes a bundle of the graph with that turn."""
     rows = tmp_path / "rows"

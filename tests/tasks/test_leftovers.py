@@ -3,6 +3,7 @@
 import json
 import os
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -31,7 +32,8 @@ def home(tmp_path):
     for name in (ONE, TWO, THREE, NEWEST, "5" * 24):
         (quarantine / f"{name}.parquet").touch()
     (tmp_path / "rows").mkdir()
-    write([pd.DataFrame({"id": [f"r{n}" for n in range(40)], "x": range(40), "label": "a"})], tmp_path / "rows")
+    contents = np.random.default_rng(0).integers(2**64, size=40, dtype=np.uint64)
+    write([pd.DataFrame({"id": [f"r{n}" for n in range(40)], "x": range(40), "label": "a", "origin_content": contents})], tmp_path / "rows")
     nothing = {"agreement": 1.0, "annotators": (), "relabelled": 0, "suspects": None, "suspected": 0, "failures": ()}
     labels = LabelReport(**stored(tmp_path / "rows").model_dump(), rows=40, **nothing)
     named = {"validation": {"suspects": "outcomes/validation-kept/suspects.parquet", "quarantine": f"quarantine/wine/{ONE}.parquet"}}

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -28,7 +29,9 @@ def version_of(settings, rows):
     folder, quarantine = settings.folder("outcomes", f"rows-{rows}"), settings.home / "outcomes" / "quarantine.parquet"
     pd.DataFrame({"id": ["bad-1", "bad-2"], "reasons": [["expect_even(x)"], ["expect_even(x)", "expect_small(x)"]]}).to_parquet(quarantine)
     with whole_folder(folder / "parts") as partial:
-        write([pd.DataFrame({"id": [f"r{n}" for n in range(rows)], "x": range(rows), "label": "a", "origin": "wine.csv"})], partial)
+        contents = np.random.default_rng(0).integers(2**64, size=rows, dtype=np.uint64)
+        columns = {"x": range(rows), "label": "a", "origin": "wine.csv", "origin_content": contents}
+        write([pd.DataFrame({"id": [f"r{n}" for n in range(rows)]} | columns)], partial)
     nothing = {"agreement": 1.0, "annotators": (), "relabelled": 0, "suspects": None, "suspected": 0, "failures": ()}
     labels = LabelReport(uri=str(folder / "parts"), digest=digest(folder / "parts"), rows=rows, **nothing)
     rule = {"rule": "expect_even(x)", "severity": "quarantine", "success": False, "observed": "", "unexpected": 2}

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from configs.data import Limits, Source
 from configs.project import Intake as IntakeSection
+from tasks import content
 from tasks.ingestion.location import File, filesystem, name_of, place
 from tasks.ingestion.readers import Slice, counted
 from tasks.ingestion.readers.archives import members
@@ -47,8 +48,8 @@ def slices(source: Source, intake: IntakeSection, label: str) -> list[Slice]:
     made = []
     for group in groups:
         files = [File(template, f"{template.rstrip('/')}/{name}", source.options) for name in group]
-        content = hashlib.sha256("".join(file.content() for file in files).encode()).hexdigest()
-        facts: list[Any] = [content, group, beside.content() if beside else None, source.images.model_dump()]
+        known = hashlib.sha256("".join(file.content() for file in files).encode()).hexdigest()
+        facts: list[Any] = [known, group, beside.content() if beside else None, source.images.model_dump()]
         made.append(Slice(PurePosixPath(template).name, facts, partial(read_folder, files, group, beside, source, intake, label)))
     return made
 
@@ -106,7 +107,7 @@ def table_of(data: bytes, name: str, source: Source) -> pd.DataFrame:
 def rows(
     images: Iterator[tuple[str, bytes]], labels: pd.DataFrame | None, source: Source, intake: IntakeSection, label: str
 ) -> Iterator[pa.Table]:
-    """Tables of `file`, `id`, the intake's columns, and the label or the columns of the labels.
+    """Tables of `file`, `id`, the intake's columns, the label or the columns of the labels, and the digest of each file's bytes.
 
     `id` is the file's path, where that is the source's key and the labels have no such column.
     """
@@ -119,7 +120,7 @@ def rows(
                 continue
             found = {label: PurePosixPath(name).parent.name or None} if labels is None else dict(labels.loc[key])
             facts: dict[str, Any] = {str(column): value for column, value in found.items()}
-            facts = {"file": name} | facts
+            facts = {"file": name, content.COLUMN: content.digest_of_bytes(data)} | facts
             if source.key == "id":
                 facts.setdefault("id", name)
             waiting.append(facts)
@@ -133,7 +134,7 @@ def rows(
 
 def joined(facts: list[dict[str, Any]], images: pd.DataFrame) -> pa.Table:
     """What is known of some images beside their columns, which win where both have a name."""
-    frame = pd.DataFrame(facts).assign(**{str(name): images[name].to_list() for name in images})
+    frame = pd.DataFrame(facts).astype({content.COLUMN: "uint64"}).assign(**{str(name): images[name].to_list() for name in images})
     return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
 
 

@@ -79,7 +79,7 @@ def test_images_get_descriptors_and_their_origin(run):
     found = run(DIGITS, IMAGE, DIGIT)
     frame = read(found.rows)
     assert list(frame.columns[:4]) == ["id", "image", "brightness", "contrast"]
-    assert list(frame.columns[-5:]) == ["label", "annotator_1", "annotator_2", "origin", "origin_line"]
+    assert list(frame.columns[-6:]) == ["label", "annotator_1", "annotator_2", "origin", "origin_line", "origin_content"]
     assert frame["brightness"].iloc[0] == pytest.approx(frame["image"].iloc[0].mean())
     assert frame["image"].iloc[0].dtype == np.uint8
     assert set(frame["origin"]) == {"tasks.ingestion.digits:scans"}
@@ -90,7 +90,7 @@ def test_a_csv_becomes_numbers_where_the_intake_wants_them(run, pets):
     assert frame["id"].to_list() == ["007", "008"]
     assert np.array_equal(frame[["height", "weight"]].to_numpy(), [[1.5, np.nan], [2, np.nan]], equal_nan=True)
     assert frame["note"].to_list()[0] == "3"
-    assert list(frame.columns) == ["id", "height", "weight", "kind", "note", "origin", "origin_line"]
+    assert list(frame.columns) == ["id", "height", "weight", "kind", "note", "origin", "origin_line", "origin_content"]
 
 
 def test_the_last_of_a_repeated_key_stays(run, pets):

@@ -15,11 +15,12 @@ from sklearn.datasets import load_digits
 
 from configs.load import load
 from configs.project import ClassificationResult, Monitoring, RegressionResult, TabularIntake, TextIntake
-from tasks import dataset
+from tasks import dataset, reference
 from tasks.intake import build
 from tasks.monitoring import drift
 from tasks.prediction_log import SCHEMAS, PredictionLog, input_columns
 from tasks.records import Champion, DatasetVersion
+from tasks.result import build as build_result
 from tasks.rows import rows_from
 
 DIGITS = load("digits")
@@ -45,12 +46,20 @@ def fainter(images):
 
 def champion_of(frame, folder, version=1):
     folder.mkdir()
-    dataset.write([frame], folder)
+    dataset.write([frame if "origin" in frame else frame.assign(origin="rows")], folder)
     stored = dataset.stored(folder)
     data = DatasetVersion(
         uri=stored.uri, digest=stored.digest, project="digits", version=1, tag="digits/v1", commit="0", rows=len(frame), splits={}
     )
     return Champion(uri=str(folder), digest=f"bundle{version}", project="digits", version=version, graph_digest="0", dataset=data)
+
+
+def retrained(change):
+    """Training rows of the first thousand scans, and 160 changed ones whose truth came late."""
+    images = np.concatenate([IMAGES[:1000], change(IMAGES[1200:1360])])
+    labels = np.r_[LABELS[:1000], LABELS[1200:1360]]
+    origin = np.repeat(["rows", "feedback"], [1000, 160])
+    return pd.DataFrame({"image": list(images.reshape(len(images), -1)), "label": labels, "origin": origin, "split": "train"})
 
 
 @pytest.fixture(scope="module")
@@ -120,19 +129,27 @@ def test_a_window_that_is_half_changed_drifts(log, champion):
 
 
 def test_a_champion_that_was_retrained_on_the_changed_rows_is_ok(log, tmp_path):
-    images = np.concatenate([IMAGES[:1000], grey_paper(IMAGES[1200:1360])])
-    frame = pd.DataFrame(
-        {"image": list(images.reshape(len(images), -1)), "label": np.r_[LABELS[:1000], LABELS[1200:1360]], "split": "train"}
-    )
     serve(log, grey_paper(IMAGES[1550:1750]), LABELS[1550:1750], version=2)
-    assert look(log, champion_of(frame, tmp_path / "rows", version=2)).verdict == "ok"
+    report = look(log, champion_of(retrained(grey_paper), tmp_path / "rows", version=2))
+    assert (report.verdict, report.reference) == ("ok", "feedback")
 
 
-def test_distances_are_wasserstein_in_standard_deviations_of_the_newest_training_rows(log, champion):
+def test_a_retrained_champion_is_ok_where_the_old_world_comes_back(log, tmp_path):
+    serve(log, IMAGES[1550:1750], LABELS[1550:1750], version=2)
+    report = look(log, champion_of(retrained(grey_paper), tmp_path / "rows", version=2))
+    assert (report.verdict, report.reference) == ("ok", "source")
+
+
+def test_a_retrained_champion_drifts_where_a_third_world_comes(log, tmp_path):
+    serve(log, fainter(IMAGES[1550:1750]), LABELS[1550:1750], version=2)
+    assert look(log, champion_of(retrained(grey_paper), tmp_path / "rows", version=2)).verdict == "drifted"
+
+
+def test_distances_are_wasserstein_in_standard_deviations_of_a_sample_of_the_training_rows(log, champion):
     serve(log, IMAGES[1000:1200], LABELS[1000:1200])
     rows = build(DIGITS.intake)
-    trained = dataset.read(champion.dataset, split="train").tail(DIGITS.monitoring.reference)
-    expected = rows.describe(rows.rows(trained))["brightness"]
+    kept, _ = reference.frames(champion.dataset, rows, build_result(DIGITS.result), None)
+    expected = kept["brightness"].head(DIGITS.monitoring.reference)
     current = rows.describe(rows_from(INPUTS, {"image": IMAGES[1000:1200, :, :, None]}))["brightness"]
     found = {one.name: one.distance for one in look(log, champion).descriptors}
     assert found["brightness"] == pytest.approx(wasserstein_distance(expected, current) / expected.std(ddof=0), rel=0.02)
@@ -258,3 +275,18 @@ def test_too_few_predictions_are_insufficient_without_a_heavy_import(log, champi
     serve(log, grey_paper(IMAGES[1000:1099]), LABELS[1000:1099])
     command = [sys.executable, "-c", INSUFFICIENT, str(log.folder), champion.model_dump_json()]
     assert json.loads(subprocess.check_output(command, timeout=60)) == ["insufficient", 99, []]
+
+
+def by_class(rows):
+    """Training rows in the order of a folder of images: a class after another."""
+    frame = pd.DataFrame({"image": list(IMAGES[rows].reshape(len(rows), -1)), "label": LABELS[rows], "split": "train"})
+    return frame.sort_values("label", kind="stable")
+
+
+@pytest.mark.parametrize(("change", "verdict"), [(None, "ok"), (grey_paper, "drifted")])
+def test_rows_that_come_a_class_after_another_are_no_drift_and_hide_none(log, tmp_path, change, verdict):
+    order = np.random.default_rng(1).permutation(1797)
+    now = order[1497:]
+    serve(log, change(IMAGES[now]) if change else IMAGES[now], LABELS[now])
+    monitoring = Monitoring(window=300)
+    assert look(log, champion_of(by_class(order[:1497]), tmp_path / "rows"), monitoring=monitoring).verdict == verdict

@@ -33,6 +33,7 @@ def rides(rows, seed=0, shift=0.0, regions=REGIONS):
     frame["region"] = draw.choice(regions, rows, p=share / share.sum())
     frame["when"] = WHEN - pd.to_timedelta(range(rows), unit="h")
     frame["day"], frame["label"], frame["origin"] = frame["when"].dt.strftime("%Y-%m-%dT%H:%M"), "a", "rides.csv"
+    frame["origin_content"] = draw.integers(2**64, size=rows, dtype=np.uint64)
     return frame
 
 
