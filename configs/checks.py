@@ -50,3 +50,10 @@ class Checks(Section):
     """Columns of the intake that all but determine the label: usually the answer itself in other words."""
     changed_splits: Tolerance = "warn"
     """Rows that are split anew because the source lost the columns by which they were split (versioning.split.columns)."""
+    not_compared: Tolerance = 0.2
+    """Test rows on which a challenger is not compared with the champion, because that takes another input or gives other answers."""
+    champion_learned_rows: Tolerance = 0.5
+    """Test rows that the champion learned from; they are left out of the comparison."""
+    incompatible_input: Tolerance = "refuse"
+    """Inputs that clients of the version that serves do not send: allowed, the version is a new major one, and the last one before goes
+    on answering the requests that fit it."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -64,6 +65,21 @@ def sample(rows: Stored, most: int, split: SplitName | None = None, columns: lis
         before += len(chosen)
     frame: pd.DataFrame = pa.concat_tables(taken, promote_options="permissive").to_pandas()
     return frame.reset_index(drop=True)
+
+
+def read_places(folder: Path, columns: list[str], places: npt.NDArray[np.intp]) -> pd.DataFrame:
+    """The rows at some places of a folder of parts, in the order of the places; a row group at a time is in memory."""
+    wanted, start, found = np.sort(places), 0, []
+    for path in part_paths(folder):
+        for table in tables(path, columns):
+            mine = wanted[np.searchsorted(wanted, start) : np.searchsorted(wanted, start + len(table))] - start
+            start += len(table)
+            if len(mine):
+                found.append(table.select(columns).take(pa.array(mine)))
+    if not found:
+        return pd.DataFrame(columns=columns)
+    frame: pd.DataFrame = pa.concat_tables(found, promote_options="permissive").to_pandas()
+    return frame.iloc[np.argsort(np.argsort(places))].reset_index(drop=True)
 
 
 def part_paths(folder: Path) -> list[Path]:

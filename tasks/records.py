@@ -265,6 +265,8 @@ class Comparison(Record):
     """Challenger against champion on the same test rows."""
 
     champion_version: int
+    rows: int
+    """That both answered."""
     champion_score: float
     challenger_score: float
     low: float
@@ -294,7 +296,9 @@ class SliceScore(Record):
     gap: float
     """Score minus the score of all test rows."""
     champion: float | None
-    """The champion's score; None where there is none to compare with."""
+    """The champion's score on the rows that both answered; None where there is none to compare with."""
+    difference: float | None
+    """Challenger minus champion on these rows."""
     difference_low: float | None
     """Lower end of the interval of challenger minus champion; None for a found slice, and for one of too few rows."""
     difference_high: float | None
@@ -308,7 +312,7 @@ class Bundle(Stored):
     chosen: str | None
     """Name of the chosen candidate; None when the gate refused them all."""
     comparison: Comparison | None
-    """None for a first model."""
+    """None for a first model, and where no test row could be compared; then a finding says why."""
     failures: tuple[str, ...]
     model: TrainedModel
     findings: tuple[Finding, ...] = ()

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from infra.files import verified
-from tasks.dataset import part_paths, tables
+from tasks.dataset import part_paths, read_places
 from tasks.records import DatasetVersion
 
 if TYPE_CHECKING:
@@ -65,10 +65,10 @@ def frames(dataset: DatasetVersion, intake: "Intake", result: "Result", graph: P
     held_out = {origin: chosen((splits != "train") & (origins == origin), origin, labels) for origin in (SOURCE, FEEDBACK)}
     inputs, given = [], []
     for origin in (SOURCE, FEEDBACK):
-        rows = rows_at(folder, columns, trained[origin])
+        rows = read_places(folder, columns, trained[origin])
         if len(rows):
             inputs.append(intake.describe(intake.rows(rows)).assign(**{ORIGIN: origin}))
-        others = rows_at(folder, columns, held_out[origin])
+        others = read_places(folder, columns, held_out[origin])
         if graph and len(others):
             given.append(described(result, answers(session(graph), intake.rows(others))).assign(**{ORIGIN: origin}))
         elif len(rows):
@@ -113,18 +113,3 @@ def stratified(labels: Places) -> Places:
         rank[mine] = (np.arange(len(mine)) + draw.rand()) / len(mine)
     found: Places = shuffled[np.argsort(rank, kind="stable")]
     return found
-
-
-def rows_at(folder: Path, columns: list[str], places: Places) -> pd.DataFrame:
-    """The rows at some places of a folder of parts, in the order of the places; a row group at a time is in memory."""
-    wanted, start, found = np.sort(places), 0, []
-    for path in part_paths(folder):
-        for table in tables(path, columns):
-            mine = wanted[np.searchsorted(wanted, start) : np.searchsorted(wanted, start + len(table))] - start
-            start += len(table)
-            if len(mine):
-                found.append(table.select(columns).take(pa.array(mine)))
-    if not found:
-        return pd.DataFrame(columns=columns)
-    frame: pd.DataFrame = pa.concat_tables(found, promote_options="permissive").to_pandas()
-    return frame.iloc[np.argsort(np.argsort(places))].reset_index(drop=True)

@@ -48,6 +48,7 @@ def bundle(model: TrainedModel, verdict: Verdict, intake: Intake, result: Result
         chosen=graph.name,
         comparison=verdict.comparison,
         failures=verdict.failures,
+        findings=verdict.findings,
         model=model,
     )
 

@@ -100,10 +100,11 @@ def comparison_text(verdict: Verdict) -> str:
     """Challenger against champion, with the interval."""
     found = verdict.comparison
     if found is None:
-        return "Not compared: nothing serves yet, nothing passed, or the champion takes another input or gives other answers."
+        reasons = "; ".join(each.text for each in verdict.findings)
+        return f"Not compared: {reasons or 'nothing serves yet, or nothing passed'}."
     return (
         f"Challenger {found.challenger_score:.4f}, champion v{found.champion_version} {found.champion_score:.4f} on the same "
-        f"{verdict.rows} rows; difference {found.challenger_score - found.champion_score:+.4f}, "
+        f"{found.rows} rows; difference {found.challenger_score - found.champion_score:+.4f}, "
         f"95 % interval {found.low:+.4f} to {found.high:+.4f} (paired bootstrap)."
     )
 
@@ -116,9 +117,9 @@ def slice_row(part: SliceScore, verdict: Verdict, gate: Gate) -> dict[str, str]:
         "score": f"{part.score:.3f} ({part.low:.3f} to {part.high:.3f})",
         "to the whole": f"{part.gap:+.3f}",
     }
-    if verdict.comparison and part.champion is not None:
+    if verdict.comparison and part.difference is not None:
         sure = f" ({part.difference_low:+.3f} to {part.difference_high:+.3f})" if part.difference_low is not None else ""
-        cells[f"to champion v{verdict.comparison.champion_version}"] = f"{part.score - part.champion:+.3f}{sure}"
+        cells[f"to champion v{verdict.comparison.champion_version}"] = f"{part.difference:+.3f}{sure}"
         cells["verdict"] = "refused" if fallen(part, gate) else "passes" if sure else "not judged"
     return cells
 

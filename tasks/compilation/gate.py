@@ -48,7 +48,7 @@ def compare(challenger: Scores, champion: Scores, version: int) -> Comparison:
     """Challenger against champion on the same rows, with the 95 % interval of the mean difference."""
     low, high = interval(challenger - champion)
     scores = {"champion_score": float(champion.mean()), "challenger_score": float(challenger.mean())}
-    return Comparison(champion_version=version, **scores, low=low, high=high)
+    return Comparison(champion_version=version, rows=len(champion), **scores, low=low, high=high)
 
 
 def failures(candidates: Sequence[Candidate], comparison: Comparison | None, slices: Sequence[SliceScore], gate: Gate) -> tuple[str, ...]:

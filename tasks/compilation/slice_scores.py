@@ -15,12 +15,14 @@ ERROR = 0.05
 
 
 def scored(declared: Sequence[Slice], found: Sequence[Slice], mine: Scores, theirs: Scores | None, minimum: int) -> tuple[SliceScore, ...]:
-    """Declared slices, then found ones that are none of them; `theirs` are the champion's scores of the same rows [rows], or None.
+    """Declared slices, then found ones that are none of them.
 
+    theirs: the champion's scores of the same rows [rows], NaN where a row was not compared; None where nothing was
     Differences have intervals on declared slices of at least `minimum` rows, all true at once in 95 % of cases. A found slice has none:
     it was chosen for the challenger's errors, so the champion looks better on it than it is.
     """
-    large = [each.name for each in declared if each.members.sum() >= minimum]
+    both = np.ones(len(mine), np.bool_) if theirs is None else ~np.isnan(theirs)
+    large = [each.name for each in declared if (each.members & both).sum() >= minimum]
     names = {each.name for each in declared}
     return (
         *(score(each, mine, theirs, len(large) if each.name in large else None, declared=True) for each in declared),
@@ -30,9 +32,13 @@ def scored(declared: Sequence[Slice], found: Sequence[Slice], mine: Scores, thei
 
 def score(part: Slice, mine: Scores, theirs: Scores | None, family: int | None, *, declared: bool) -> SliceScore:
     """One slice; its difference has an interval if it belongs to a `family` of that many."""
-    scores, champion = mine[part.members], None if theirs is None else theirs[part.members]
+    scores, champion = mine[part.members], None if theirs is None else theirs[part.members & ~np.isnan(theirs)]
     low, high = interval(scores)
-    bounds = (None, None) if champion is None or family is None else spread(scores - champion, family)
+    if champion is None or theirs is None or not len(champion):
+        champion, difference, bounds = None, None, (None, None)
+    else:
+        differences = mine[part.members & ~np.isnan(theirs)] - champion
+        difference, bounds = float(differences.mean()), (None, None) if family is None else spread(differences, family)
     return SliceScore(
         name=part.name,
         declared=declared,
@@ -42,6 +48,7 @@ def score(part: Slice, mine: Scores, theirs: Scores | None, family: int | None, 
         high=high,
         gap=float(scores.mean() - mine.mean()),
         champion=None if champion is None else float(champion.mean()),
+        difference=difference,
         difference_low=bounds[0],
         difference_high=bounds[1],
     )

@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from configs.evaluation import Evaluation
 from configs.project import Gate, Labeling
-from infra.files import read_json, verified
 from tasks.compilation.gate import choose, compare, failures, judged, remedies
 from tasks.compilation.measure import held_out, measure
-from tasks.compilation.signature import signature
+from tasks.compilation.rival import Test, incompatible_inputs, rival
 from tasks.compilation.slice_scores import scored
 from tasks.compilation.slices import attributes, by_column, declared
 from tasks.compilation.weakest import weakest
-from tasks.graph import answers, session
 from tasks.intake import Intake
-from tasks.records import Candidate, Champion, Comparison, DatasetVersion, Graph, SliceScore
+from tasks.records import Candidate, Champion, Comparison, DatasetVersion, Finding, Graph, SliceScore
 from tasks.result import Result
 
 
@@ -34,6 +34,8 @@ class Verdict:
     """All metrics on the test split, by candidate."""
     rows: int
     """Of the test split."""
+    findings: tuple[Finding, ...] = ()
+    """What was not compared, and whom the challenger's input would turn away."""
 
     @property
     def best(self) -> Candidate:
@@ -51,7 +53,7 @@ def judge(
     evaluation: Evaluation,
     gate: Gate,
 ) -> Verdict:
-    """The verdict on graphs, one of them `fp32`. A champion with another input or other answers cannot be compared, and is not.
+    """The verdict on graphs, one of them `fp32`. A champion with another input is asked the same source rows as it reads them.
 
     Raises DigestError where a graph, the data set or the champion's bundle was changed, ValueError for a slice that cannot be formed.
     """
@@ -60,12 +62,10 @@ def judge(
     candidates = judged([each.candidate for each in measured.values()], gate)
     chosen = choose(candidates, gate)
     mine = measured[best_of(candidates, chosen).graph.name].scores
-    comparison = theirs = None
-    if champion and chosen and comparable(champion, intake, result):
-        same = chosen.graph.digest == champion.graph_digest
-        path = verified(champion.uri, champion.digest) / "model.onnx"
-        theirs = mine if same else result.scores(answers(session(path), rows), targets)
-        comparison = compare(mine, theirs, champion.version)
+    against = rival(champion, Test(dataset, rows, targets), intake, result) if champion and chosen else None
+    both = against.compared if against else np.zeros(len(rows), np.bool_)
+    theirs = against.scores if against and both.any() else None
+    comparison = compare(mine[both], theirs[both], champion.version) if champion and theirs is not None else None
     frame = attributes(dataset, intake, rows)
     named, answered = declared(frame, evaluation), {result.label, *labeling.annotators}
     singles = [part for column in frame if column not in answered for part in by_column(frame[column])]
@@ -79,16 +79,10 @@ def judge(
         remedies=remedies(candidates, comparison, slices, gate),
         metrics={name: each.metrics for name, each in measured.items()},
         rows=len(rows),
+        findings=(*against.findings, *incompatible_inputs(champion, intake)) if champion and against else (),
     )
 
 
 def best_of(candidates: Sequence[Candidate], chosen: Candidate | None) -> Candidate:
     """The chosen candidate, or the one with the highest score."""
     return chosen or max(candidates, key=lambda candidate: candidate.score)
-
-
-def comparable(champion: Champion, intake: Intake, result: Result) -> bool:
-    """Whether the champion takes these rows and gives these answers."""
-    found = read_json(verified(champion.uri, champion.digest) / "signature.json")
-    wanted = signature(intake, result)
-    return {key: found.get(key) for key in wanted} == wanted

@@ -42,7 +42,7 @@ def test_a_slice_that_fell_refuses_a_model_that_is_better_on_the_whole():
     assert not any(fallen(part, Gate(max_slice_drop=0.5)) for part in told)
     graph = Graph(uri="g", digest="d", name="fp32", parity=0.0)
     passes = Candidate(graph=graph, score=mine.mean(), low=0.9, high=1.0, latency_ms=1, throughput=1, megabytes=1, rejected=None)
-    comparison = Comparison(champion_version=4, champion_score=theirs.mean(), challenger_score=mine.mean(), low=0.0, high=0.1)
+    comparison = Comparison(champion_version=4, rows=ROWS, champion_score=theirs.mean(), challenger_score=mine.mean(), low=0.0, high=0.1)
     (reason,) = failures([passes], comparison, told, Gate())
     part = told[3]
     assert reason.startswith(f"slice kind = 3: score {part.score:.4f} against {part.champion:.4f} of champion v4 on {part.rows} rows: ")
