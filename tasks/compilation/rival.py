@@ -71,8 +71,8 @@ def rival(champion: Champion, test: Test, intake: Intake, result: Result) -> Riv
     try:
         check_answers(folder, intake, result)
         rows, there = champion_rows(champion, folder, test, intake)
-    except NotComparableError as reason:
-        return Rival(scores, (not_compared(champion, len(scores), len(scores), str(reason)),))
+    except NotComparableError as error:
+        return Rival(scores, (not_compared(champion, len(scores), len(scores), str(error)),))
     seen = learned_from(champion, test)
     compared = there & ~seen
     if compared.any():

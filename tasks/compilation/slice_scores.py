@@ -34,11 +34,12 @@ def score(part: Slice, mine: Scores, theirs: Scores | None, family: int | None, 
     """One slice; its difference has an interval if it belongs to a `family` of that many."""
     scores, champion = mine[part.members], None if theirs is None else theirs[part.members & ~np.isnan(theirs)]
     low, high = interval(scores)
-    if champion is None or theirs is None or not len(champion):
-        champion, difference, bounds = None, None, (None, None)
-    else:
+    difference: float | None = None
+    bounds: tuple[float, float] | tuple[None, None] = (None, None)
+    if champion is not None and theirs is not None and len(champion):
         differences = mine[part.members & ~np.isnan(theirs)] - champion
-        difference, bounds = float(differences.mean()), (None, None) if family is None else spread(differences, family)
+        difference = float(differences.mean())
+        bounds = spread(differences, family) if family is not None else bounds
     return SliceScore(
         name=part.name,
         declared=declared,
@@ -47,7 +48,7 @@ def score(part: Slice, mine: Scores, theirs: Scores | None, family: int | None, 
         low=low,
         high=high,
         gap=float(scores.mean() - mine.mean()),
-        champion=None if champion is None else float(champion.mean()),
+        champion=None if champion is None or difference is None else float(champion.mean()),
         difference=difference,
         difference_low=bounds[0],
         difference_high=bounds[1],

@@ -52,7 +52,7 @@ def test_what_was_told_to_be_enough_is_enough(facts, takes):
 
 
 def test_a_champion_that_may_be_better_is_told_with_the_drop_that_would_pass():
-    comparison = Comparison(champion_version=2, champion_score=0.85, challenger_score=0.8431, low=-0.0312, high=0.0174)
+    comparison = Comparison(champion_version=2, rows=400, champion_score=0.85, challenger_score=0.8431, low=-0.0312, high=0.0174)
     reasons, takes = asked(Gate(min_score=0.5), candidate(), comparison=comparison)
     assert reasons[0].endswith("the difference may be as low as -0.0312, gate.max_drop allows -0.02")
     assert takes == ("more test rows, which narrow the interval, or gate.max_drop 0.0312",)
@@ -60,9 +60,9 @@ def test_a_champion_that_may_be_better_is_told_with_the_drop_that_would_pass():
 
 
 def test_a_slice_that_fell_is_told_with_the_drop_that_would_pass():
-    comparison = Comparison(champion_version=2, champion_score=0.8, challenger_score=0.9, low=0.05, high=0.15)
+    comparison = Comparison(champion_version=2, rows=400, champion_score=0.8, challenger_score=0.9, low=0.05, high=0.15)
     facts = {"name": "x = 1", "declared": True, "rows": 90, "score": 0.5, "low": 0.4, "high": 0.6, "gap": -0.3, "champion": 0.9}
-    part = SliceScore(**facts, difference_low=-0.5, difference_high=-0.3014)
+    part = SliceScore(**facts, difference=-0.4, difference_low=-0.5, difference_high=-0.3014)
     reasons, takes = asked(Gate(), candidate(score=0.95), comparison=comparison, slices=(part,))
     assert len(reasons) == 1
     assert takes == ("more training rows like those of the slice, or gate.max_slice_drop 0.302",)
@@ -80,7 +80,7 @@ def test_a_bundle_says_its_score_its_graph_and_whom_it_beats(low, high, verdict)
     stored = {"uri": "u", "digest": "d"}
     facts = {"project": "p", "version": 1, "tag": "p/v1", "commit": "c", "rows": 2000, "splits": {"train": 500, "test": 1500}}
     model = TrainedModel(**stored, dataset=DatasetVersion(**stored, **facts), run_id="r", ranks=1, metrics={"accuracy": 0.8, "loss": 1.0})
-    comparison = Comparison(champion_version=2, champion_score=0.82, challenger_score=0.8431, low=low, high=high)
+    comparison = Comparison(champion_version=2, rows=400, champion_score=0.82, challenger_score=0.8431, low=low, high=high)
     bundle = Bundle(**stored, project="p", candidates=(candidate("int8"),), chosen="int8", comparison=comparison, failures=(), model=model)
     assert bundle.headline == "accuracy 0.8431 (0.8100 to 0.8700)"
     against = f"{verdict} champion v2, 0.8200: +0.0231 ({low:+.4f} to {high:+.4f})"
