@@ -34,14 +34,14 @@ def infer(
 def propose(
     project: ProjectName, version: Annotated[str | None, typer.Option(help="The good version; by default the newest.")] = None
 ) -> None:
-    """Print the `expectations` that a good version's rows keep, with margins, for a person to edit."""
+    """Print the `expectations` that a version's rows keep, with margins and the evidence for each, for a person to edit."""
     from tasks.dataset import part_paths
+    from tasks.validation.proposal import to_yaml
     from tasks.validation.propose import propose as proposed
-    from tasks.validation.propose import to_yaml
 
     settings, config = of(project)
     folder = laid_out(settings, config.name, number_of(version) if version else newest(settings, config.name))
-    sys.stdout.write(to_yaml(proposed(part_paths(folder))))
+    sys.stdout.write(to_yaml(proposed(part_paths(folder), label=config.result.label)))
 
 
 @app.command()

@@ -1,63 +1,160 @@
-"""Columns that determine others, such as a zip code its city: found on one half of the rows, tried on the other."""
+"""Columns whose rows agree about another column, such as the rows of a zip code about its city.
 
-from collections.abc import Iterator, Sequence
+A dependency says only that rows which share a key agree; what they agree on is not written down, so it holds for keys that are
+yet to come. What the key groups are is also what other rules are tried on: whole keys are held out while a rule is learned.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import duckdb
+import numpy as np
 
-from tasks.validation.profile import EARLY, EVEN, Profile, quoted
+from tasks.validation.doubt import systematic
+from tasks.validation.holdout import allowed
+from tasks.validation.profile import Profile
+from tasks.validation.sample import Codes, Sample
 
-ROWS = 200_000
-"""About so many rows are looked at, spread evenly."""
 COLUMNS = 40
 """Of the columns with repeated values, so many with the most different values are looked at; the work grows with their square."""
+FIRST = 4000
+"""Rows that a pair of columns is first tried on; most pairs are out after them."""
+MAJORITY = 3
+"""Rows of a key from which they are a majority."""
 COVERED = 0.3
-"""Share of the rows that a column must say something about."""
-SURPRISE = 0.02
-"""Share of the rows that must not have the most frequent value; a column that hardly changes is determined by anything."""
-KNOWN = 1000
-"""Pairs that a rule names at most."""
+"""Share of the rows whose key must have a majority."""
+SLIPS = 0.1
+"""Share of rows that may contradict with values that are right nowhere: they are errors, and no sign against a dependency."""
+SURPRISE = 15.0
+"""Contradictions that chance would bring where two columns had nothing to do with each other; fewer, and agreement says nothing."""
+KEYS = 10
+"""Different values from which a column that determines another names things, of which more will come; fewer are categories."""
+NAMED_THRICE = 5
+"""The same for a thing that three columns name."""
+SECOND = 0.15
+"""Share of the rows that say the same from which a second key is another thing, not the first one misspelt."""
 DETERMINANTS = 2
 """Rules a determined column; where the determinant is wrong itself, the other speaks."""
 
 
 @dataclass(frozen=True)
 class Dependency:
-    """`column` determines `other`."""
+    """Rows with one value of `column` have one value of `other`."""
 
     column: str
     other: str
-    wrong: int
-    """Rows that contradict what others say."""
+    keys: int
+    """Values of `column` with a majority."""
     covered: int
-    """Rows that could."""
-    values: int
-    """Of `column`."""
+    """Their rows."""
+    wrong: int
+    """Rows that contradict with a value that is right for other keys."""
+    slips: int
+    """Rows that contradict with a value that is right for none."""
+    chance: float
+    """Contradictions expected by chance."""
+    says: Codes
+    """For each value of `column` what its rows say, -1 where they do not."""
+    sizes: Codes
+    """How many rows say it."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is one, as far as its rows tell."""
+        few = self.wrong <= allowed(self.covered) and self.slips <= SLIPS * self.covered
+        return few and self.chance >= SURPRISE + 3 * self.slips + 10 * self.wrong
 
 
-def dependencies(connection: duckdb.DuckDBPyConnection, profiles: Sequence[Profile], allowed: float) -> list[Dependency]:
-    """The best determinants of each column, those with the fewest contradictions first.
+@dataclass(frozen=True)
+class Refused:
+    """A dependency that the rows seem to have, and why it is not proposed."""
 
-    allowed: contradictions that chance may bring, beside one
-    """
-    columns = candidates(profiles)
-    if len(columns) < 2:
-        return []
-    listed = ", ".join(f"{quoted(profile.name)}::VARCHAR AS c{number}" for number, profile in enumerate(columns))
-    step = (max(profile.rows for profile in columns) // ROWS) | 1  # odd, or every second fold would be empty
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE sampled AS SELECT gyre_fold, {listed} FROM rows WHERE gyre_place % {step} = 0")  # noqa: S608
-    rows: int = connection.execute("SELECT count(*) FROM sampled").fetchall()[0][0]
-    surprising = {number for number in range(len(columns)) if surprise(connection, number) >= SURPRISE}
-    found = [pair for pair in pairs(connection, columns, surprising) if pair.wrong <= allowed and pair.covered >= COVERED * rows]
-    best: list[Dependency] = []
-    for profile in columns:
-        of_column = sorted((pair for pair in found if pair.other == profile.name), key=lambda p: (p.wrong, -p.covered, p.values, p.column))
-        best += of_column[:DETERMINANTS]
-    return best
+    column: str
+    other: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Structure:
+    """How columns hang together."""
+
+    dependencies: tuple[Dependency, ...]
+    refused: tuple[Refused, ...]
+    leaks: tuple[Dependency, ...]
+    """Dependencies on the label, or of the label."""
+    groups: tuple[str, ...]
+    """Columns that name things, one for each kind of thing, those with the most different values first."""
+    names: frozenset[str]
+    """All columns that name things."""
+    units: dict[str, tuple[str, int]]
+    """For a column that things determine: the column that names them, and how many there are."""
+
+
+def structure(sample: Sample, profiles: Sequence[Profile], label: str | None = None) -> Structure:
+    """What the rows say about pairs of columns."""
+    held = {(pair.column, pair.other): pair for pair in pairs(sample, profiles) if pair.holds and slips_here_and_there(sample, pair)}
+    leaks = tuple(pair for (column, other), pair in held.items() if label in (column, other))
+    held = {key: pair for key, pair in held.items() if label not in key}
+    finer = {key for key, pair in held.items() if shares(pair)}
+    kept, refused = list[Dependency](), list[Refused]()
+    for (column, other), pair in held.items():
+        if (other, column) in finer:
+            refused.append(Refused(column, other, f"several values of {other} have the same {column}"))
+            continue
+        keys = [key for key, coarser in finer if coarser == column and (key, other) in held]
+        if not keys:
+            kept.append(pair)
+            continue
+        key = max(keys, key=lambda name: (held[name, column].keys, name))
+        collapsed = of_keys(held[key, column], held[key, other])
+        if collapsed.chance >= SURPRISE and not collapsed.wrong + collapsed.slips:
+            kept.append(pair)
+        else:
+            refused.append(Refused(column, other, reason(collapsed, key)))
+    names = things(held, finer)
+    return Structure(tuple(best(kept)), tuple(refused), leaks, groups(held, finer, names), names, units(held, names))
+
+
+def slips_here_and_there(sample: Sample, pair: Dependency) -> bool:
+    """Whether what contradicts is spread over the rows; what is in all rows of a shop is how things are in that shop."""
+    if pair.slips <= allowed(pair.covered):
+        return True
+    keys, values = sample.codes[pair.column], sample.codes[pair.other]
+    says = np.append(pair.says, -1)[keys]
+    contradicting = (says >= 0) & (values >= 0) & (values != says)
+    others = [name for name in sample.codes if name not in (pair.column, pair.other)]
+    return int(systematic(sample, contradicting, others).sum()) <= allowed(pair.covered)
+
+
+def reason(collapsed: Dependency, key: str) -> str:
+    """Why a dependency is not taken from the rows of the things that explain it."""
+    if against := collapsed.wrong + collapsed.slips:
+        return f"{against} of {collapsed.covered} values of {key} that share one with another contradict it"
+    return f"{key} says both, and only {collapsed.covered} of its values share one with another: no evidence for new ones"
+
+
+def pairs(sample: Sample, profiles: Sequence[Profile]) -> list[Dependency]:
+    """Every pair of columns that could be one, with its contradictions; most are left after a look at few rows."""
+    keys = candidates(profiles)
+    others = [profile for profile in profiles if profile.name in sample.codes and 2 <= profile.distinct <= 0.6 * profile.rows]
+    others = sorted(others, key=lambda profile: profile.kind == "number")[: 2 * COLUMNS]
+    spread = np.linspace(0, sample.rows - 1, min(FIRST, sample.rows)).astype(np.int64)
+    found = []
+    for key in keys:
+        for other in others:
+            if key is other or key.distinct < 0.9 * other.distinct:
+                continue
+            if sample.rows > FIRST:
+                first = agreement(sample, key.name, other.name, spread)
+                if first.wrong > 5 + 5 * allowed(first.covered):
+                    continue
+            pair = agreement(sample, key.name, other.name)
+            if pair.covered >= COVERED * sample.rows:
+                found.append(pair)
+    return found
 
 
 def candidates(profiles: Sequence[Profile]) -> list[Profile]:
-    """Columns with repeated values, numbers with a fraction aside."""
+    """Columns whose values repeat; not numbers with a fraction, which name nothing."""
     repeating = [
         profile for profile in profiles if profile.kind in ("text", "integer", "boolean") and 2 <= profile.distinct <= 0.6 * profile.rows
     ]
@@ -65,42 +162,105 @@ def candidates(profiles: Sequence[Profile]) -> list[Profile]:
     return [profile for profile in repeating if profile in kept]
 
 
-def surprise(connection: duckdb.DuckDBPyConnection, number: int) -> float:
-    """Share of the rows that do not have a column's most frequent value."""
-    found = connection.execute(
-        f"SELECT 1 - max(n) / sum(n) FROM (SELECT count(*) AS n FROM sampled WHERE c{number} IS NOT NULL GROUP BY c{number})"  # noqa: S608
-    ).fetchall()[0][0]
-    return float(found or 0)
+def agreement(sample: Sample, column: str, other: str, rows: Codes | None = None) -> Dependency:
+    """How far the rows of each value of a column agree about another."""
+    a, b = sample.codes[column], sample.codes[other]
+    if rows is not None:
+        a, b = a[rows], b[rows]
+    return agreed(column, other, a, b, len(sample.values[column]), MAJORITY)
 
 
-def pairs(connection: duckdb.DuckDBPyConnection, columns: Sequence[Profile], surprising: set[int]) -> Iterator[Dependency]:
-    """Every pair that could be, with its contradictions."""
-    for first, column in enumerate(columns):
-        for second in sorted(surprising - {first}):
-            other = columns[second]
-            if column.distinct >= 0.9 * other.distinct:
-                wrong, covered = contradictions(connection, first, second, EVEN)
-                later, _ = contradictions(connection, first, second, EARLY)
-                yield Dependency(column.name, other.name, max(wrong, later), covered, column.distinct)
+def agreed(column: str, other: str, a: Codes, b: Codes, keys: int, majority: int) -> Dependency:
+    """How far rows with the same `a` [rows] have the same `b` [rows]; rows where one is missing (-1) do not count."""
+    there = (a >= 0) & (b >= 0)
+    a, b = a[there], b[there]
+    values = int(b.max(initial=0)) + 1
+    pair, count = np.unique(a * values + b, return_counts=True)
+    key, value = pair // values, pair % values
+    total = np.bincount(key, count, keys).astype(np.int64)
+    most = np.zeros(keys, dtype=np.int64)
+    np.maximum.at(most, key, count)
+    clear = 2 * most > total
+    says = np.full(keys, -1)
+    right = clear[key] & (count == most[key]) & (total[key] >= 2)
+    says[key[right]] = value[right]
+    enough = total >= majority
+    minority = enough[key] & (says[key] != value)
+    # A value that most rows of another key have is a good one: it speaks against the dependency, where a slip of the pen does not.
+    good = np.zeros(values, dtype=bool)
+    good[says[says >= 0]] = True
+    elsewhere = good[value] | (count > 1) & ~clear[key]
+    covered, groups = int(total[enough].sum()), int(enough.sum())
+    # By chance rows differ as often as two rows with good values do; where one value alone is good, agreement says nothing.
+    share = np.bincount(b[good[b]], minlength=values) / max(1, int(good[b].sum()))
+    chance = (covered - groups) * max(0.0, 1 - float((share**2).sum()))
+    wrong, slips = int(count[minority & elsewhere].sum()), int(count[minority & ~elsewhere].sum())
+    return Dependency(column, other, groups, covered, wrong, slips, chance, says, np.where(says >= 0, most, 0))
 
 
-def contradictions(connection: duckdb.DuckDBPyConnection, first: int, second: int, folds: tuple[int, ...]) -> tuple[int, int]:
-    """Rows that contradict what most of the other half's rows say, of both halves, and the rows they say something about."""
-    wrong, covered = connection.execute(
-        f"WITH counted AS (SELECT gyre_fold IN {folds} AS half, c{first} AS a, c{second} AS b, count(*) AS n FROM sampled "  # noqa: S608
-        f"WHERE c{first} IS NOT NULL AND c{second} IS NOT NULL GROUP BY ALL), "
-        "told AS (SELECT half, a, arg_max(b, (n, b)) AS b FROM counted GROUP BY half, a) "
-        "SELECT coalesce(sum(n) FILTER (counted.b <> told.b), 0), coalesce(sum(n), 0) "
-        "FROM counted JOIN told ON counted.a = told.a AND counted.half <> told.half"
-    ).fetchall()[0]
-    return int(wrong), int(covered)
+def shares(pair: Dependency) -> bool:
+    """Whether two keys say the same, so that the column is finer than what it determines; a misspelt key is no second one."""
+    said = (pair.says >= 0) & (pair.sizes >= MAJORITY)
+    rows = np.bincount(pair.says[said], pair.sizes[said])
+    most = np.zeros(len(rows))
+    np.maximum.at(most, pair.says[said], pair.sizes[said])
+    return bool((rows - most > SECOND * rows).any())
 
 
-def known(connection: duckdb.DuckDBPyConnection, column: str, other: str) -> dict[str, str]:
-    """What `other` is for each value of `column`, where nearly all rows agree; nothing where that is too much to write down."""
-    found = connection.execute(
-        "SELECT a, arg_max(b, (n, b)), max(n) / sum(n), sum(n) FROM "  # noqa: S608
-        f"(SELECT {quoted(column)}::VARCHAR AS a, {quoted(other)}::VARCHAR AS b, count(*) AS n FROM rows "
-        f"WHERE {quoted(column)} IS NOT NULL AND {quoted(other)} IS NOT NULL GROUP BY ALL) GROUP BY a ORDER BY a LIMIT {KNOWN + 1}"
-    ).fetchall()
-    return {a: b for a, b, share, _ in found if share > 0.8} if len(found) <= KNOWN else {}
+def of_keys(first: Dependency, second: Dependency) -> Dependency:
+    """Whether the things that share what `first` says agree about what `second` says: one vote a thing, however many rows it has."""
+    known = (first.says >= 0) & (second.says >= 0)
+    a, b = first.says[known], second.says[known]
+    return agreed(first.other, second.other, a, b, int(a.max(initial=0)) + 1, 2)
+
+
+Held = dict[tuple[str, str], Dependency]
+
+
+def same(held: Held, finer: set[tuple[str, str]], one: str, other: str) -> bool:
+    """Whether two columns name the same things."""
+    return {(one, other), (other, one)} <= held.keys() and not {(one, other), (other, one)} & finer
+
+
+def things(held: Held, finer: set[tuple[str, str]]) -> frozenset[str]:
+    """Columns that name things of which more will come: by many values, or by several names for one."""
+    found = set[str]()
+    for column in {column for column, _ in held}:
+        named = {other for first, other in held if first == column and same(held, finer, column, other)}
+        keys = max(pair.keys for (first, _), pair in held.items() if first == column)
+        if keys >= (NAMED_THRICE if len(named) >= 2 else KEYS):
+            found.add(column)
+    return frozenset(found)
+
+
+def groups(held: Held, finer: set[tuple[str, str]], names: frozenset[str]) -> tuple[str, ...]:
+    """One column for each kind of thing; first the things that no finer one determines, such as shops before their towns."""
+    keys = {column: max(pair.keys for (first, _), pair in held.items() if first == column) for column in names}
+    coarse = {other for column, other in finer if column in names and (other, column) not in finer}
+    found = list[str]()
+    for column in sorted(names, key=lambda name: (name in coarse, -keys[name], name)):
+        if not any(same(held, finer, column, other) for other in found):
+            found.append(column)
+    return tuple(found)
+
+
+def units(held: Held, names: frozenset[str]) -> dict[str, tuple[str, int]]:
+    """The fewest things that determine each column; a column that names things is determined by itself."""
+    found = dict[str, tuple[str, int]]()
+    for (column, other), pair in held.items():
+        if column not in names:
+            continue
+        for about in (column, other):
+            if about not in found or pair.keys < found[about][1]:
+                found[about] = (column, pair.keys)
+    return found
+
+
+def best(kept: Sequence[Dependency]) -> list[Dependency]:
+    """The best determinants of each column, those with the fewest contradictions first."""
+    found = list[Dependency]()
+    for other in dict.fromkeys(pair.other for pair in kept):
+        of_column = [pair for pair in kept if pair.other == other]
+        of_column.sort(key=lambda pair: (pair.wrong + pair.slips, -pair.covered, pair.keys, pair.column))
+        found += of_column[:DETERMINANTS]
+    return found

@@ -20,6 +20,7 @@ KINDS = {
     "other": r"[^\x00-\x7F]+",
 }
 RUNS = re.compile(r"[0-9]+|[A-Z][a-z]+|[a-z]+|[A-Z]+|[^\x00-\x7F]+|[\x00-/:-@\[-`{-\x7F]")
+PLAIN_NUMBER = r"^[+\-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+\-]?[0-9]+)?$"
 SHAPES = 12
 """A column written in more ways than this has no exact make-up."""
 WORDS = 24
@@ -40,6 +41,11 @@ def make_up(counts: Counts) -> str | None:
     if not shapes or len(shapes) > SHAPES or max(map(len, shapes)) > WORDS:
         return None
     return whole("|".join(sorted(shape_of(kinds, found) for kinds, found in shapes.items())))
+
+
+def shape(text: str) -> tuple[str, ...]:
+    """The kinds of a text's runs."""
+    return tuple(map(kind, RUNS.findall(text)))
 
 
 def shape_of(kinds: tuple[str, ...], found: list[tuple[list[str], int]]) -> str:
@@ -79,6 +85,11 @@ def bounds(lengths: set[int]) -> str:
     """A repetition."""
     low, high = min(lengths), max(lengths)
     return f"{{{low}}}" if low == high else f"{{{low},{high}}}"
+
+
+def number(counts: Counts) -> str | None:
+    """An expression of numbers, with a fraction or without, where all texts are such; None elsewhere."""
+    return PLAIN_NUMBER if counts and all(re.match(PLAIN_NUMBER, text) for text in counts) else None
 
 
 def word_kinds(counts: Counts) -> str | None:
@@ -142,4 +153,4 @@ def whole(expression: str) -> str:
     return f"^(?:{expression})$" if "|" in expression else f"^{expression}$"
 
 
-LEARNERS: tuple[Learner, ...] = (make_up, word_kinds, characters)
+LEARNERS: tuple[Learner, ...] = (make_up, number, word_kinds, characters)

@@ -1,10 +1,8 @@
 """What a data set's columns hold, asked of DuckDB on its Parquet parts: memory is bounded whatever the number of rows.
 
-Rows are dealt into four folds, by whether their place is even and whether it is in the first half, so that what is learned from some
-rows can be tried on others: on every second row, and on rows that came later, which in sorted data are of other kinds.
+Rows have a place, so that the same ones are looked at however many parts they are in.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,9 +17,7 @@ import pyarrow.parquet as pq
 
 VALUES = 20_000
 """Distinct texts of a column that are looked at, the same ones every time."""
-EVEN, EARLY = (0, 2), (0, 1)
-"""Folds of every second row, and of the first half."""
-ADDED = ("gyre_fold", "gyre_place")
+ADDED = ("gyre_place",)
 MEMORY = "1GB"
 NUMBERS = (
     "TINYINT",
@@ -58,38 +54,20 @@ class Profile:
     high: Any
     values: dict[str, int]
     """Texts and their rows; empty for other kinds. At most VALUES of them."""
-    folds: tuple[dict[str, int], ...]
-    """The same, by fold."""
 
     @property
     def complete(self) -> bool:
         """Whether all texts were looked at."""
         return len(self.values) < VALUES
 
-    def trials(self, places: tuple[int, ...]) -> list[tuple[dict[str, int], dict[str, int]]]:
-        """What some folds hold beside what the others do, and the other way round."""
-        some, others = self.together(places), self.together(tuple({0, 1, 2, 3} - {*places}))
-        return [(some, others), (others, some)]
-
-    def together(self, places: tuple[int, ...]) -> dict[str, int]:
-        """Texts and their rows in several folds."""
-        added = Counter[str]()
-        for place in places:
-            added.update(self.folds[place])
-        return dict(sorted(added.items()))
-
 
 @contextmanager
 def opened(rows: pd.DataFrame | pa.Table | Sequence[Path], threads: int = 2) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection with the view `rows`, whose columns `gyre_fold` is 0 to 3 and `gyre_place` counts the rows."""
+    """A connection with the view `rows`, whose column `gyre_place` counts the rows."""
     with duckdb.connect(config={"threads": threads, "memory_limit": MEMORY}) as connection:
         if isinstance(rows, (pd.DataFrame, pa.Table)):
             table = rows if isinstance(rows, pa.Table) else pa.Table.from_pandas(rows, preserve_index=False)
-            place = np.arange(len(table))
-            folds = place % 2 + 2 * (2 * place >= len(table))
-            connection.register(
-                "rows", table.append_column("gyre_fold", pa.array(folds.astype(np.int8))).append_column("gyre_place", pa.array(place))
-            )
+            connection.register("rows", table.append_column("gyre_place", pa.array(np.arange(len(table)))))
         else:
             connection.execute(view([str(path) for path in rows], [pq.read_metadata(path).num_rows for path in rows]))
         yield connection
@@ -103,7 +81,7 @@ def view(paths: list[str], rows: list[int]) -> str:
     place = "(before + file_row_number)"
     return (
         f"CREATE VIEW rows AS SELECT parts.* EXCLUDE (filename, file_row_number), "  # noqa: S608
-        f"({place} % 2 + CASE WHEN 2 * {place} >= {sum(rows)} THEN 2 ELSE 0 END)::TINYINT AS gyre_fold, {place} AS gyre_place "
+        f"{place} AS gyre_place "
         f"FROM read_parquet([{listed}], file_row_number=true, filename=true, union_by_name=true) AS parts "
         f"JOIN (VALUES {offsets}) AS offsets(name, before) ON parts.filename = offsets.name"
     )
@@ -141,11 +119,8 @@ def profile(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> Prof
     ).fetchall()[0]
     distinct: int = connection.execute(f"SELECT approx_count_distinct({column}) FROM rows").fetchall()[0][0]  # noqa: S608
     unique = 0.9 * (rows - missing) < distinct and not repeated(connection, column)
-    folds = texts(connection, column) if kind == "text" else ({}, {}, {}, {})
-    values = Counter[str]()
-    for fold in folds:
-        values.update(fold)
-    return Profile(name, kind, rows, missing, distinct, unique, low, high, dict(sorted(values.items())), folds)
+    values = texts(connection, column) if kind == "text" else {}
+    return Profile(name, kind, rows, missing, distinct, unique, low, high, dict(sorted(values.items())))
 
 
 def repeated(connection: duckdb.DuckDBPyConnection, column: str) -> bool:
@@ -153,14 +128,13 @@ def repeated(connection: duckdb.DuckDBPyConnection, column: str) -> bool:
     return bool(connection.execute(f"SELECT count({column}) > count(DISTINCT {column}) FROM rows").fetchall()[0][0])  # noqa: S608
 
 
-def texts(connection: duckdb.DuckDBPyConnection, column: str) -> tuple[dict[str, int], ...]:
-    """Texts and their rows, by fold."""
-    counts = ", ".join(f"count(*) FILTER (gyre_fold = {fold})" for fold in range(4))
+def texts(connection: duckdb.DuckDBPyConnection, column: str) -> dict[str, int]:
+    """Texts and their rows."""
     found = connection.execute(
-        f"SELECT {column} AS v, {counts} FROM rows "  # noqa: S608
+        f"SELECT {column} AS v, count(*) FROM rows "  # noqa: S608
         f"WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY hash({column}), 1 LIMIT {VALUES}"
     ).fetchall()
-    return tuple({row[0]: row[fold + 1] for row in found if row[fold + 1]} for fold in range(4))
+    return dict(found)
 
 
 def quoted(name: str) -> str:

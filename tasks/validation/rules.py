@@ -16,30 +16,7 @@ from great_expectations.expectations.metrics.map_metric_provider.column_map_metr
 from great_expectations.expectations.metrics.map_metric_provider.column_pair_condition_partial import column_pair_condition_partial
 from great_expectations.expectations.metrics.map_metric_provider.column_pair_map_metric_provider import ColumnPairMapMetricProvider
 
-LETTERS_AN_EDIT = 6
-"""A text of 12 letters is a misspelling of another within two edits."""
-FEWEST_LETTERS = 4
-"""Shorter texts are too near each other."""
-MAJORITY = 3
-"""Rows from which the rows themselves say which value is right."""
-
-
-def text(value: object) -> str:
-    """A value as SQL has texts."""
-    return "'" + str(value).replace("'", "''") + "'"
-
-
-def misspelt(column: str, known: list[str]) -> str:
-    """SQL that is true of a text that is not known and a few edits from one that is, other than in its digits."""
-    listed = ", ".join(map(text, known))
-    plain = f"regexp_replace({column}, '[0-9]+', '0', 'g')"
-    near = (
-        f"abs(length(k) - length({column})) <= greatest(1, length({column}) // {LETTERS_AN_EDIT}) "
-        f"AND damerau_levenshtein(k, {column}) <= greatest(1, length({column}) // {LETTERS_AN_EDIT}) "
-        f"AND regexp_replace(k, '[0-9]+', '0', 'g') <> {plain}"
-    )
-    search = f"len(list_filter([{listed}], lambda k: {near})) > 0"
-    return f"CASE WHEN {column} IN ({listed}) OR length({column}) < {FEWEST_LETTERS} THEN FALSE ELSE {search} END"
+from tasks.validation.conditions import misspelt, quoted, told
 
 
 def frame_flags(columns: dict[str, pd.Series], condition: str) -> pd.Series:
@@ -76,18 +53,6 @@ class ExpectColumnValuesNotToBeMisspelt(ColumnMapExpectation):
     success_keys: ClassVar[tuple[str, ...]] = ("value_set", "mostly")
     args_keys: ClassVar[tuple[str, ...]] = ("column", "value_set")
     value_set: list[str]
-
-
-def told(table: str, a: str, b: str, known: dict[str, str]) -> str:
-    """SQL of a table (a, b): what column `b` is for each value of column `a` that is known or that most of its rows agree about."""
-    counted = (
-        f"SELECT {a}::VARCHAR AS a, {b}::VARCHAR AS b, count(*) AS n FROM {table} WHERE {a} IS NOT NULL AND {b} IS NOT NULL GROUP BY 1, 2"  # noqa: S608
-    )
-    most = f"SELECT a, arg_max(b, (n, b)) AS b FROM ({counted}) GROUP BY a HAVING sum(n) >= {MAJORITY} AND 2 * max(n) > sum(n)"  # noqa: S608
-    if not known:
-        return most
-    pairs = ", ".join(f"({text(key)}, {text(value)})" for key, value in known.items())
-    return f"SELECT * FROM (VALUES {pairs}) AS known(a, b) UNION ALL SELECT * FROM ({most}) WHERE a NOT IN ({', '.join(map(text, known))})"  # noqa: S608
 
 
 def rows_of(selectable: Any, dialect: Any) -> str:
@@ -130,8 +95,3 @@ class ExpectColumnToDetermineAnother(ColumnPairMapExpectation):
     args_keys: ClassVar[tuple[str, ...]] = ("column_A", "column_B", "known")
     ignore_row_if: Literal["both_values_are_missing", "either_value_is_missing", "neither"] = "either_value_is_missing"
     known: dict[str, str] | None = None
-
-
-def quoted(name: str) -> str:
-    """A column's or table's name in SQL."""
-    return '"' + str(name).replace('"', '""') + '"'

@@ -44,7 +44,7 @@ def check(tmp_path):
 def test_telcos_eleven_blank_charges_are_set_aside_and_nothing_else(tabular, check):
     rows = pd.read_csv(tabular / "Telco-Customer-Churn.csv", dtype=str, keep_default_na=False).rename(columns={"customerID": "id"})
     blank = rows["TotalCharges"].str.strip() == ""
-    broken, aside = check(rows, propose(rows[~blank][:3500]))
+    broken, aside = check(rows, propose(rows[~blank][:3500]).expectations)
     rule = "expect_column_values_to_match_regex(TotalCharges)"
     assert broken == {rule: "11 of 7043 rows, such as  ,  ,  "}
     assert aside == {row: [rule] for row in rows["id"][blank]}
@@ -56,7 +56,7 @@ def test_adults_dots_and_question_marks_are_told_by_column(tabular, check):
         for name in ("train", "test")
     )
     good = train[~train.isin(["?"]).any(axis=1)]
-    broken, aside = check(test.assign(id=[f"test-{n}" for n in range(len(test))]), propose(good))
+    broken, aside = check(test.assign(id=[f"test-{n}" for n in range(len(test))]), propose(good).expectations)
     assert broken == {
         "expect_column_values_to_be_in_set(workclass)": "966 of 16281 rows, such as ?, ?, ?",
         "expect_column_values_to_be_in_set(occupation)": "966 of 16281 rows, such as ?, ?, ?",
@@ -77,6 +77,6 @@ def test_the_taxis_column_without_a_value_is_named(tabular, check):
 
 def test_the_taxis_column_that_begins_to_be_used_is_named(tabular, check):
     rows = pd.read_csv(tabular / "nyc_taxis_raw.csv")
-    proposed = [rule for rule in propose(rows) if rule.kwargs.get("column") == "ehail_fee"]
+    proposed = [rule for rule in propose(rows).expectations if rule.kwargs.get("column") == "ehail_fee"]
     broken, aside = check(rows.assign(id=[f"t{n}" for n in range(len(rows))], ehail_fee=0.5), proposed)
     assert (broken, aside) == ({"expect_column_values_to_be_null(ehail_fee)": "6500 of 6500 rows, such as 0.5, 0.5, 0.5"}, {})

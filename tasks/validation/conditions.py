@@ -1,0 +1,52 @@
+"""Conditions in SQL that Gyre's own expectations check, and that rules are tried with before they are proposed."""
+
+LETTERS_AN_EDIT = 6
+"""A text of 12 letters is a misspelling of another within two edits."""
+FEWEST_LETTERS = 4
+"""Shorter texts are too near each other."""
+MAJORITY = 3
+"""Rows from which the rows themselves say which value is right."""
+
+
+def text(value: object) -> str:
+    """A value as SQL has texts."""
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def quoted(name: object) -> str:
+    """A column's or table's name in SQL."""
+    return '"' + str(name).replace('"', '""') + '"'
+
+
+def near(one: str, other: str) -> str:
+    """SQL that is true where one text is a few edits from another, other than in its digits."""
+    edits = f"greatest(1, length({other}) // {LETTERS_AN_EDIT})"
+    plain = [f"regexp_replace({each}, '[0-9]+', '0', 'g')" for each in (one, other)]
+    return (
+        f"abs(length({one}) - length({other})) <= {edits} AND damerau_levenshtein({one}, {other}) <= {edits} AND {plain[0]} <> {plain[1]}"
+    )
+
+
+def misspelt(column: str, known: list[str]) -> str:
+    """SQL that is true of a text that is not known and a few edits from one that is, other than in its digits."""
+    listed = ", ".join(map(text, known))
+    search = f"len(list_filter([{listed}], lambda k: {near('k', column)})) > 0"
+    return f"CASE WHEN {column} IN ({listed}) OR length({column}) < {FEWEST_LETTERS} THEN FALSE ELSE {search} END"
+
+
+def near_pairs() -> str:
+    """SQL of the pairs of a list of texts, its one parameter, of which the first is a few edits from the second."""
+    texts = "WITH texts AS (SELECT unnest(?::VARCHAR[]) AS t)"
+    return f"{texts} SELECT v.t, k.t FROM texts AS v, texts AS k WHERE v.t <> k.t AND {near('k.t', 'v.t')}"  # noqa: S608
+
+
+def told(table: str, a: str, b: str, known: dict[str, str]) -> str:
+    """SQL of a table (a, b): what column `b` is for each value of column `a` that is known or that most of its rows agree about."""
+    counted = (
+        f"SELECT {a}::VARCHAR AS a, {b}::VARCHAR AS b, count(*) AS n FROM {table} WHERE {a} IS NOT NULL AND {b} IS NOT NULL GROUP BY 1, 2"  # noqa: S608
+    )
+    most = f"SELECT a, arg_max(b, (n, b)) AS b FROM ({counted}) GROUP BY a HAVING sum(n) >= {MAJORITY} AND 2 * max(n) > sum(n)"  # noqa: S608
+    if not known:
+        return most
+    pairs = ", ".join(f"({text(key)}, {text(value)})" for key, value in known.items())
+    return f"SELECT * FROM (VALUES {pairs}) AS known(a, b) UNION ALL SELECT * FROM ({most}) WHERE a NOT IN ({', '.join(map(text, known))})"  # noqa: S608
