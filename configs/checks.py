@@ -34,6 +34,18 @@ class Checks(Section):
     """Values of a column that the intake cannot read, such as a text where numbers are wanted: they count as missing."""
     found_date_formats: Tolerance = "allow"
     """Date columns whose format was found over all rows, not declared."""
+    unreadable_images: Tolerance = 0.01
+    """Files that are no images, or are cut off: left out."""
+    resized_images: Tolerance = "warn"
+    """Images of another size than the intake's, which intake.resize fits to it."""
+    lost_colours: Tolerance = 0.01
+    """Images with colours that became grey, because intake.channels is 1."""
+    converted_images: Tolerance = "warn"
+    """Images that were changed otherwise: turned, 16 bits or CMYK, transparent, or of several frames."""
+    unlabelled_images: Tolerance = "warn"
+    """Images without a line in source.images.labels, left out."""
+    absent_images: Tolerance = 0.01
+    """Lines of source.images.labels without an image, or of an image that has another line."""
     rounded_numbers: Tolerance = "warn"
     """Whole numbers of intake.numeric with more digits than float32 holds (7): they are rounded."""
     identifier_numbers: Tolerance = "refuse"

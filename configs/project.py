@@ -28,6 +28,11 @@ class ImageIntake(Section):
     """Pixels."""
     channels: Literal[1, 3] = 1
     """1 = grey, 3 = RGB."""
+    resize: Literal["stretch", "pad", "crop", "error"] = "stretch"
+    """What becomes of an image of another size, in training and for clients alike: `stretch` forgets its proportions, `pad` keeps all of it
+    on the background, `crop` keeps its middle, `error` stops the run. How many, of which sizes, is a finding (checks.resized_images)."""
+    background: int = Field(default=255, ge=0, le=255)
+    """Grey level behind transparent pixels and around padded images."""
     shift: int | None = Field(default=None, ge=0, le=64)
     """Augmentation: training images move by up to this many pixels in each direction; none: an eighth of the shorter side; 0: none."""
     flip: bool = False

@@ -3,8 +3,8 @@
 Counts of a slice are kept beside its parts, so a slice that was read in an earlier run still says what it lost.
 """
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from tasks.ingestion.readers import LINE
 from tasks.records import Finding
 
 EXAMPLES = 3
+KINDS = 200
 SHOWN_CHARACTERS = 40
 EXACT_FLOAT32 = 2.0**24
 """From here on float32 rounds some whole numbers, from 2^53 on float64 does too."""
@@ -35,6 +36,15 @@ class Count:
     count: int = 0
     total: int = 0
     examples: tuple[str, ...] = ()
+    kinds: dict[str, int] = field(default_factory=dict)
+    """How often each kind of it happened, such as each size of an image; at most KINDS of them."""
+
+    def finding(self) -> Finding:
+        """With the most frequent kinds first among the examples."""
+        frequent = sorted(self.kinds.items(), key=lambda kind: (-kind[1], kind[0]))[:EXAMPLES]
+        examples = (*(f"{kind} ({count:,})" for kind, count in frequent), *self.examples)
+        facts = {"about": self.about, "count": self.count, "total": self.total, "examples": examples}
+        return Finding(stage="ingest", check=self.check, **facts, **TOLD[self.check])
 
 
 class Conversions:
@@ -44,14 +54,19 @@ class Conversions:
         """counts: as `as_json` gave them; those of the same check and column are added up."""
         self._counts: dict[tuple[str, str], Count] = {}
         for each in counts:
-            self.add(each["check"], each["about"], each["count"], each["total"], each["examples"])
+            self.add(each["check"], each["about"], each["count"], each["total"], each["examples"], each["kinds"])
 
-    def add(self, check: str, about: str, count: int, total: int, examples: Iterable[str] = ()) -> None:
+    def add(
+        self, check: str, about: str, count: int, total: int, examples: Iterable[str] = (), kinds: Mapping[str, int] | None = None
+    ) -> None:
         """Notes that it happened to `count` of `total` values."""
         found = self._counts.setdefault((check, about), Count(check, about))
         found.count += count
         found.total += total
         found.examples = (*found.examples, *examples)[:EXAMPLES]
+        for kind, times in (kinds or {}).items():
+            if kind in found.kinds or len(found.kinds) < KINDS:
+                found.kinds[kind] = found.kinds.get(kind, 0) + times
 
     def as_json(self) -> list[dict[str, Any]]:
         """For `Conversions`."""
@@ -59,8 +74,7 @@ class Conversions:
 
     def findings(self) -> tuple[Finding, ...]:
         """What happened at least once."""
-        happened = [each for each in self._counts.values() if each.count]
-        return tuple(Finding(stage="ingest", **asdict(each), **TOLD[each.check]) for each in happened)
+        return tuple(each.finding() for each in self._counts.values() if each.count)
 
     def compare(self, source: pa.Table, made: pa.Table, section: IntakeSection) -> None:
         """Notes which values of a table the intake's columns no longer have, or have only rounded."""
@@ -93,6 +107,30 @@ TOLD: dict[str, dict[str, str]] = {
         "told": "values could not be read as the intake wants them and count as missing",
         "advice": "name texts that stand for no value in source.columns.<column>.missing, or list the column under another kind in intake; "
         "of dates, set intake.date_formats.<column>",
+    },
+    "unreadable_images": {
+        "told": "files cannot be read as images and were left out",
+        "advice": "mend them or take them out of the source",
+    },
+    "resized_images": {
+        "told": "images had another size",
+        "advice": "set intake.height and intake.width to the usual size, and intake.resize to what shall become of the others",
+    },
+    "lost_colours": {
+        "told": "images with colours became grey",
+        "advice": "set intake.channels to 3",
+    },
+    "converted_images": {
+        "told": "images were changed as they were read",
+        "advice": "look at one of each kind",
+    },
+    "unlabelled_images": {
+        "told": "images have no line in the labels and were left out",
+        "advice": "label them, or take them out",
+    },
+    "absent_images": {
+        "told": "lines of the labels have no image of their own",
+        "advice": "bring the images, take out the lines, or set source.images.file_column to the column with their paths",
     },
     "rounded_numbers": {
         "told": "whole numbers are rounded, as float32 holds seven digits",

@@ -87,4 +87,4 @@ def first_images(source: Source, intake: IntakeSection, label: str) -> Slice:
         return images.slices(source, intake, label)[0]
     files = [File(template, f"{template.rstrip('/')}/{name}", source.options) for name in few]
     beside = images.labels_beside(source, template.rstrip("/") + "/x")
-    return Slice(name_of(source), None, partial(images.read_folder, files, few, beside, source, intake, label))
+    return Slice(name_of(source), None, partial(images.read_folder, files, few, beside, source, intake, label), counting=True)

@@ -96,7 +96,10 @@ def normal(job: Job, conversions: Conversions) -> Iterator[pa.Table]:
     What the layout loses of the source's values is noted in `conversions`.
     """
     source, name = job.piece.source, job.piece.name
-    read = (conformed(table, job) for table in first_rows(job.piece.slice.tables(), source.rows if source.reader != "synthetic" else None))
+    read = (
+        conformed(table, job)
+        for table in first_rows(job.piece.slice.read(conversions), source.rows if source.reader != "synthetic" else None)
+    )
     for table in joined(even(read), job.joins, name):
         if len(table):
             made = normalized(table, source.key, job.intake, job.label, job.piece.slice.origin, name, job.content)

@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from configs.project import ImageIntake
 from tasks.intake import Encoded, Encoder, Preprocessing, Rows, TensorSpec
 from tasks.intake.convolutional import ConvolutionalNetwork
 from tasks.intake.encoder import Identity
+from tasks.intake.picture_file import read_picture
 from tasks.rows import rows_from
 
 
@@ -69,17 +69,19 @@ class ImageRows:
         return pd.DataFrame({self.section.column: list(rows["image"].reshape(len(rows), -1))})
 
     def decode(self, value: Any) -> Rows:
-        """From an image file, resized and turned grey or RGB as needed, or from pixel values."""
+        """From an image file, as training rows are read, or from pixel values."""
         shape = self.inputs[0].shape
         if isinstance(value, (str, Path)):
-            with Image.open(value) as image:
-                mode = "L" if self.section.channels == 1 else "RGB"
-                scaled = image.convert(mode).resize((self.section.width, self.section.height), Image.Resampling.BILINEAR)
-                return self._rows(np.asarray(scaled, dtype=np.uint8).reshape(1, *shape))
+            return self.decode_file(Path(value))[0]
         pixels = np.asarray(value[self.section.column] if isinstance(value, dict) else value)
         if pixels.size != np.prod(shape) or pixels.dtype.kind not in "iu" or pixels.min() < 0 or pixels.max() > 255:
             raise ValueError(f"{str(value)[:80]}: want {shape} whole numbers from 0 to 255, got shape {pixels.shape} {pixels.dtype}")
         return self._rows(pixels.reshape(1, *shape))
+
+    def decode_file(self, file: Path | io.BytesIO) -> tuple[Rows, dict[str, str]]:
+        """One raw row [1] from an image file, and what was changed: a key of `checks` with a few words each. Raises ValueError."""
+        pixels, changes = read_picture(file, self.section)
+        return self._rows(pixels[None]), changes
 
     def describe(self, rows: Rows) -> pd.DataFrame:
         """Brightness and contrast in grey levels, ink (share of bright pixels), sharpness (mean step between neighbours), centre."""

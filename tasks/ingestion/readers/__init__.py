@@ -7,9 +7,12 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    from tasks.ingestion.conversions import Conversions
 
 LINE = "origin_line"
 """Column that every reader adds: the line of a text file, else the row's number in the slice's file or table, from 1."""
@@ -27,13 +30,19 @@ class Slice:
     """File name, table or reader that its rows came from."""
     content: Any
     """JSON value that changes with the rows."""
-    tables: Callable[[], Iterator[pa.Table]]
+    tables: Callable[..., Iterator[pa.Table]]
     """The rows in bounded tables, with LINE."""
+    counting: bool = False
+    """Whether `tables` takes Conversions, to note what it leaves out or changes."""
 
     @property
     def id(self) -> str:
         """Digest of where the rows are from and what they are."""
         return hashlib.sha256(json.dumps([self.origin, self.content], sort_keys=True, default=str).encode()).hexdigest()
+
+    def read(self, conversions: "Conversions") -> Iterator[pa.Table]:
+        """The tables, what they lost noted in `conversions`."""
+        return self.tables(conversions) if self.counting else self.tables()
 
 
 def numbered(table: pa.Table, first: int) -> pa.Table:

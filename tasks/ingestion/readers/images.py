@@ -17,8 +17,10 @@ import pandas as pd
 import pyarrow as pa
 
 from configs.data import Limits, Source
+from configs.project import ImageIntake
 from configs.project import Intake as IntakeSection
 from tasks import content
+from tasks.ingestion.conversions import Conversions
 from tasks.ingestion.location import File, filesystem, name_of, place
 from tasks.ingestion.readers import Slice, counted
 from tasks.ingestion.readers.archives import members
@@ -39,18 +41,19 @@ def slices(source: Source, intake: IntakeSection, label: str) -> list[Slice]:
         file = File(template, template, source.options)
         beside = labels_beside(source, template)
         told: list[Any] = [file.content(), beside.content() if beside else None, source.images.model_dump()]
-        return [Slice(file.name, told, partial(read_archive, file, beside, source, intake, label))]
+        return [Slice(file.name, told, partial(read_archive, file, beside, source, intake, label), counting=True)]
     found = sorted(name[len(path.rstrip("/")) + 1 :] for name in system.find(path) if name.lower().endswith(SUFFIXES))
     if not found:
         raise ValueError(f"{name_of(source)}: holds no image ({', '.join(SUFFIXES)}); set source.path to a folder or archive of images")
     beside = labels_beside(source, template.rstrip("/") + "/x")
     groups = [found[start : start + IMAGES_A_SLICE] for start in range(0, len(found), IMAGES_A_SLICE)]
     made = []
-    for group in groups:
+    for number, group in enumerate(groups):
         files = [File(template, f"{template.rstrip('/')}/{name}", source.options) for name in group]
         known = hashlib.sha256("".join(file.content() for file in files).encode()).hexdigest()
         facts: list[Any] = [known, group, beside.content() if beside else None, source.images.model_dump()]
-        made.append(Slice(PurePosixPath(template).name, facts, partial(read_folder, files, group, beside, source, intake, label)))
+        read = partial(read_folder, files, group, beside, source, intake, label, first=number == 0)
+        made.append(Slice(PurePosixPath(template).name, facts, read, counting=True))
     return made
 
 
@@ -64,19 +67,33 @@ def labels_beside(source: Source, sibling: str) -> File | None:
 
 
 def read_folder(
-    files: list[File], names: list[str], beside: File | None, source: Source, intake: IntakeSection, label: str
+    files: list[File],
+    names: list[str],
+    beside: File | None,
+    source: Source,
+    intake: IntakeSection,
+    label: str,
+    conversions: Conversions | None = None,
+    first: bool | None = None,
 ) -> Iterator[pa.Table]:
-    """The rows of some files."""
+    """The rows of some files.
+
+    first: whether they are the first of the folder's slices; None where they are a few for a look
+    """
 
     def pairs() -> Iterator[tuple[str, bytes]]:
         for file, name in zip(files, names, strict=True):
             with file.open() as stream:
                 yield name, stream.read()
 
-    return counted(rows(pairs(), opened_labels(beside, source), source, intake, label))
+    labels, conversions = opened_labels(beside, source), conversions or Conversions()
+    yield from counted(rows(pairs(), labels, source, intake, label, conversions))
+    note_absent(labels, source, conversions, first)
 
 
-def read_archive(file: File, beside: File | None, source: Source, intake: IntakeSection, label: str) -> Iterator[pa.Table]:
+def read_archive(
+    file: File, beside: File | None, source: Source, intake: IntakeSection, label: str, conversions: Conversions | None = None
+) -> Iterator[pa.Table]:
     """An archive's rows, in its own order. Raises ValueError naming a member that climbs out, is a link or a bomb."""
     labels = opened_labels(beside, source)
     if source.images.labels and labels is None:
@@ -84,7 +101,17 @@ def read_archive(file: File, beside: File | None, source: Source, intake: Intake
             labels = table_of(data, name, source)
         if labels is None:
             raise ValueError(f"{file.name}: no file {source.images.labels!r} beside or inside it (source.images.labels)")
-    return counted(rows(members(file, SUFFIXES, source.limits), labels, source, intake, label))
+    conversions = conversions or Conversions()
+    yield from counted(rows(members(file, SUFFIXES, source.limits), labels, source, intake, label, conversions))
+    note_absent(labels, source, conversions, first=True)
+
+
+def note_absent(labels: pd.DataFrame | None, source: Source, conversions: Conversions, first: bool | None) -> None:
+    """Notes the lines of the labels that no image has: the first slice has all of them, and each takes away those that it found."""
+    if labels is None or source.rows or first is None:
+        return
+    lines = labels.attrs["lines"] if first else 0
+    conversions.add("absent_images", str(source.images.labels), lines - len(labels.attrs["found"]), lines)
 
 
 def opened_labels(beside: File | None, source: Source) -> pd.DataFrame | None:
@@ -101,22 +128,37 @@ def table_of(data: bytes, name: str, source: Source) -> pd.DataFrame:
     column = source.images.file_column
     if column not in frame:
         raise ValueError(f"{name}: no column {column!r}; it has {', '.join(frame.columns)}; set source.images.file_column")
-    return frame.drop_duplicates(column, keep="last").set_index(column, drop=False)
+    named = frame.drop_duplicates(column, keep="last").set_index(column, drop=False)
+    named.attrs.update(lines=len(frame), found=set())
+    return named
 
 
 def rows(
-    images: Iterator[tuple[str, bytes]], labels: pd.DataFrame | None, source: Source, intake: IntakeSection, label: str
+    images: Iterator[tuple[str, bytes]],
+    labels: pd.DataFrame | None,
+    source: Source,
+    intake: IntakeSection,
+    label: str,
+    conversions: Conversions,
 ) -> Iterator[pa.Table]:
     """Tables of `file`, `id`, the intake's columns, the label or the columns of the labels, and the digest of each file's bytes.
 
-    `id` is the file's path, where that is the source's key and the labels have no such column.
+    `id` is the file's path, where that is the source's key and the labels have no such column. Files that are left out or changed are
+    noted in `conversions`.
     """
     from tasks import intake as intakes
 
     built, waiting, pixels = intakes.build(intake), [], []
     with tempfile.TemporaryDirectory() as folder:
         for name, data in images:
-            if labels is not None and (key := key_of(name, labels)) is None:
+            key = key_of(name, labels) if labels is not None else None
+            if labels is not None:
+                conversions.add("unlabelled_images", str(source.images.labels), int(key is None), 1, [name] if key is None else [])
+                if key is None:
+                    continue
+                labels.attrs["found"].add(key)
+            image = decoded(name, data, built, source.limits, Path(folder), conversions)
+            if image is None:
                 continue
             found = {label: PurePosixPath(name).parent.name or None} if labels is None else dict(labels.loc[key])
             facts: dict[str, Any] = {str(column): value for column, value in found.items()}
@@ -124,7 +166,7 @@ def rows(
             if source.key == "id":
                 facts.setdefault("id", name)
             waiting.append(facts)
-            pixels.append(decoded(name, data, built, source.limits, Path(folder)))
+            pixels.append(image)
             if len(waiting) == IMAGES_A_TABLE:
                 yield joined(waiting, built.frame(np.concatenate(pixels)))
                 waiting, pixels = [], []
@@ -144,22 +186,54 @@ def key_of(name: str, labels: pd.DataFrame) -> str | None:
     return next((key for start in range(len(parts)) if (key := "/".join(parts[start:])) in labels.index), None)
 
 
-def decoded(name: str, data: bytes, intake: Any, limits: Limits, folder: Path) -> Any:
-    """One row of the intake. Raises ValueError for what is no image or has more pixels than limits.pixels, as its header says."""
+def decoded(name: str, data: bytes, intake: Any, limits: Limits, folder: Path, conversions: Conversions) -> Any:
+    """One row of the intake; None for what is no image, which is noted. Raises ValueError for more pixels than limits.pixels."""
+    from tasks.intake.image import ImageRows
+    from tasks.intake.picture_file import UnreadableImageError
+
+    try:
+        check_pixels(name, data, limits)
+        if isinstance(intake, ImageRows):
+            row, changes = intake.decode_file(io.BytesIO(data))
+            note(name, changes, intake.section, conversions)
+        else:
+            path = folder / f"image{PurePosixPath(name).suffix}"
+            path.write_bytes(data)
+            row = intake.decode(path)
+    except UnreadableImageError as error:
+        conversions.add("unreadable_images", "", 1, 1, [f"{name} {error}"])
+        return None
+    except ValueError as error:
+        raise ValueError(str(error) if str(error).startswith(name) else f"{name}: {error}") from None
+    conversions.add("unreadable_images", "", 0, 1)
+    return row
+
+
+def check_pixels(name: str, data: bytes, limits: Limits) -> None:
+    """Raises UnreadableImageError for what is no image, ValueError for one that is too large to be unpacked, as its header says."""
     from PIL import Image, UnidentifiedImageError
+
+    from tasks.intake.picture_file import UnreadableImageError
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data)) as image:
                 width, height = image.size
-        if width * height > limits.pixels:
-            raise ValueError(
-                f"{name}: {width} x {height} pixels; at most {limits.pixels:,} are read (source.limits.pixels): an image bomb?"
-            )
-        path = folder / f"image{PurePosixPath(name).suffix}"
-        path.write_bytes(data)
-        return intake.decode(path)
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = str(error).replace(str(folder), "")[:120]
-        raise ValueError(f"{name}: cannot be read as an image ({type(error).__name__}: {reason}); mend it or take it out") from None
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{name}: cannot be read as an image: {error}") from None
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        reason = "is no image" if isinstance(error, UnidentifiedImageError) else str(error)[:80]
+        raise UnreadableImageError(f"cannot be read as an image ({type(error).__name__}: {reason})") from None
+    if width * height > limits.pixels:
+        told = f"{width} x {height} pixels; at most {limits.pixels:,} are read (source.limits.pixels): an image bomb?"
+        raise ValueError(f"{name}: {told}")
+
+
+def note(name: str, changes: dict[str, str], section: ImageIntake, conversions: Conversions) -> None:
+    """Notes what was changed of an image."""
+    about = {"resized_images": f"intake.resize {section.resize} to {section.width} x {section.height}"}
+    for check in ("resized_images", "lost_colours", "converted_images"):
+        told = changes.get(check)
+        kinds = {told: 1} if told and check != "lost_colours" else None
+        conversions.add(check, about.get(check, section.column), int(told is not None), 1, [name] if told is not None else [], kinds)
