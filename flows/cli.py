@@ -15,6 +15,7 @@ from configs.load import ConfigError, load
 from configs.project import Project
 from flows import data, quarantine
 from flows.errors import RunError
+from flows.parameters import signed
 from flows.terminal import Json, ProjectName, console, emit, enter, errors, print_rows
 from infra.credentials import credential_file
 from infra.settings import Settings
@@ -216,8 +217,9 @@ def flow_run(flow: str, project: str, changes: list[str] | None, json: bool) -> 
         look_ahead(config, announce=not json)
     from flows.runs import follow, report, start
 
+    # The path of a YAML names code beside it; the signature says that this user asks for it.
     name = str(Path(project).resolve()) if project.endswith((".yaml", ".yml")) else project
-    flow_run_id = start(f"{flow}/on-demand", {"project": name, "overrides": values}, settings.prefect_url)
+    flow_run_id = start(f"{flow}/on-demand", signed(flow, name, values, settings), settings.prefect_url)
     ended = follow(flow_run_id, errors if json else console, f"{flow} {config.name}")
     page = f"{settings.prefect_url}/runs/flow-run/{flow_run_id}"
     told = report(ended)

@@ -3,10 +3,9 @@
 from prefect import State, flow
 from prefect.states import Completed
 
-from configs.load import load
 from configs.project import Project
 from flows.ending import project_name, refusable
-from infra.settings import Settings
+from flows.parameters import requested
 from tasks.compilation.task import compile_bundle, export
 from tasks.deployment.task import deploy, registered_checkpoint, serving_champion
 from tasks.findings.task import review
@@ -22,14 +21,17 @@ from tasks.versioning.task import version
 
 @flow(flow_run_name=project_name, log_prints=True)
 @refusable
-def cycle(project: str, overrides: dict[str, str] | None = None, episode: str | None = None) -> State[Release | None]:
+def cycle(
+    project: str, overrides: dict[str, str] | None = None, episode: str | None = None, signature: str | None = None
+) -> State[Release | None]:
     """Rows to a release, every finished stage reused where its inputs and code are the same.
 
     project: name of a project, or path of its YAML
     overrides: dotted keys of the YAML with the values to use instead, such as {"training.epochs": "3"}
     episode: drift episode that asked for this run; it is answered once, however often it asks
+    signature: the gyre command's; without it the run may not name code or files
     """
-    config = load(project, overrides, Settings().projects)
+    config = requested("cycle", project, overrides, signature)
     if episode and not claim(config.name, episode):
         return Completed(message=f"{episode} is answered by another run", data=None)
 

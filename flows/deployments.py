@@ -16,9 +16,10 @@ from configs.project import Project
 from flows.cycle import cycle
 from flows.drift import drift
 from flows.tune import tune
+from infra.credentials import Credential
 from infra.services.table import READY_DEPLOYMENT
 from infra.settings import Settings
-from tasks.events import DRIFT_DETECTED, resource
+from tasks.events import DRIFT_DETECTED, labels
 
 ON_DEMAND = READY_DEPLOYMENT.partition("/")[2]
 """The deployment that `gyre run`, `gyre drift` and `gyre tune` use: it takes any project, also one outside the projects folder."""
@@ -30,16 +31,16 @@ def deployments(settings: Settings) -> list[RunnerDeployment]:
     """What is served: the deployments of every project in the projects folder, and those that take any project."""
     projects = [load(name, folder=settings.projects) for name in names(settings.projects)]
     on_demand = [deployment(flow, ON_DEMAND) for flow in (cycle, drift, tune)]
-    return [*on_demand, *(each for project in projects for each in of_project(project))]
+    return [*on_demand, *(each for project in projects for each in of_project(project, settings.credential))]
 
 
-def of_project(project: Project) -> list[RunnerDeployment]:
+def of_project(project: Project, credential: Credential) -> list[RunnerDeployment]:
     """`cycle/<project>-nightly` by cron, `cycle/<project>-on-drift` by event, `drift/<project>` by interval."""
     common = {"parameters": {"project": project.name}, "tags": [project.name]}
     on_drift = DeploymentEventTrigger(
         name=f"retrain {project.name} on drift",
         expect={DRIFT_DETECTED},
-        match={"prefect.resource.id": resource(project.name)},
+        match=labels(project.name, credential),
         # A storm of events is one run a window; what still comes twice is refused by the claim on the episode.
         for_each={"prefect.resource.id"},
         threshold=1,

@@ -3,22 +3,22 @@
 from prefect import State, flow
 from prefect.states import Completed
 
-from configs.load import load
 from flows.ending import project_name
-from infra.settings import Settings
+from flows.parameters import requested
 from tasks.deployment.task import report_damage, serving_champion
 from tasks.monitoring.task import decide, observe
 from tasks.records import DriftReport
 
 
 @flow(flow_run_name=project_name, log_prints=True)
-def drift(project: str, overrides: dict[str, str] | None = None) -> State[DriftReport]:
+def drift(project: str, overrides: dict[str, str] | None = None, signature: str | None = None) -> State[DriftReport]:
     """A verdict on the newest predictions; a confirmed drift with enough late labels emits the event that starts a retraining.
 
     project: name of a project, or path of its YAML
     overrides: dotted keys of the YAML with the values to use instead
+    signature: the gyre command's; without it the run may not name code or files
     """
-    config = load(project, overrides, Settings().projects)
+    config = requested("drift", project, overrides, signature)
     report_damage(config.name)
     champion = serving_champion(config.name)
     report = observe(config.name, champion, config.intake, config.result, config.monitoring)

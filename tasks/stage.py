@@ -28,7 +28,7 @@ from pydantic_core import to_json
 
 from infra.settings import Settings
 from tasks.code import code_digest
-from tasks.events import resource
+from tasks.events import labels
 
 # What the cores log is shown on the flow run's page (infra/settings.py names the logger to Prefect).
 logging.getLogger("gyre").setLevel(logging.INFO)
@@ -135,7 +135,7 @@ def name_run(name: str) -> None:
 
 def announce(event: str, project: str, payload: dict[str, Any]) -> str:
     """Sends one of tasks/events.py about a project; returns its id. Raises RuntimeError where no Prefect server is known."""
-    sent = emit_event(event, {"prefect.resource.id": resource(project)}, payload=payload)
+    sent = emit_event(event, labels(project, Settings().credential), payload=payload)
     if sent is None:
         raise RuntimeError(f"{project}: {event} was not sent: no Prefect server is known; is PREFECT_API_URL set?")
     return str(sent.id)

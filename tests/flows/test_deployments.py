@@ -7,6 +7,7 @@ import pytest
 from configs.load import names
 from flows.deployments import deployments
 from infra.settings import Settings
+from tasks.events import labels
 
 
 @pytest.fixture(scope="module")
@@ -39,5 +40,6 @@ def test_the_nightly_cycle_runs_by_cron_and_the_drift_flow_by_interval(registry)
 def test_the_retraining_is_triggered_by_the_event_that_the_drift_flow_emits(registry):
     (trigger,) = registry["cycle/digits-on-drift"].triggers
     assert trigger.expect == {"gyre.drift.detected"}
-    assert trigger.match.root == {"prefect.resource.id": "gyre.model.digits"}
+    assert trigger.match.root == labels("digits", Settings().credential)
+    assert set(trigger.match.root) == {"prefect.resource.id", "gyre.signature"}
     assert trigger.parameters["episode"] == "{{ event.payload.episode }}"

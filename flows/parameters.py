@@ -1,0 +1,29 @@
+"""What a flow run is asked to do, and who asks: the gyre command signs it, and what nobody signed names neither code nor files."""
+
+from typing import Any
+
+from configs.load import ConfigError, load
+from configs.project import Project
+from configs.unsigned import check_unsigned
+from infra.settings import Settings
+
+PURPOSE = "flow run"
+
+
+def signed(flow: str, project: str, overrides: dict[str, str], settings: Settings) -> dict[str, Any]:
+    """The parameters of a flow run, with this installation's signature."""
+    signature = settings.credential.signature(PURPOSE, [flow, project, overrides])
+    return {"project": project, "overrides": overrides, "signature": signature}
+
+
+def requested(flow: str, project: str, overrides: dict[str, str] | None, signature: str | None) -> Project:
+    """The project that a flow run is about. Raises ConfigError before anything of it is read where the run may not ask for it."""
+    settings, changes = Settings(), overrides or {}
+    instead = f"start it with `gyre {'run' if flow == 'cycle' else flow} PROJECT --set KEY=VALUE`"
+    if signature is None:
+        check_unsigned(project, changes, settings.projects, instead)
+    elif not settings.credential.signed(PURPOSE, [flow, project, changes], signature):
+        raise ConfigError(
+            f"signature: it was made for other parameters than these, or by another installation than {settings.home}; {instead}"
+        )
+    return load(project, changes, settings.projects)
