@@ -19,6 +19,9 @@ LOCAL = {
     "distributed.admin.tick.interval": "500ms",
     # A worker that dies comes back within a second; after this time Dask gives up one that happens to be away again at that very moment.
     "distributed.deploy.lost-worker-timeout": "1000 days",
+    # No pages: they show rows and code to whoever opens them, and one of them takes orders from any web page.
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
 }
 """Dask's settings for workers on this machine."""
 
@@ -27,10 +30,11 @@ LOCAL = {
 def open_cluster(section: Cluster) -> Iterator[Any]:
     """A distributed.Client whose cluster has at least `section.workers` workers; what was started here is closed again.
 
-    A local cluster's workers are processes of one thread each and die with this process. Raises TimeoutError when too few workers come.
+    A local cluster's workers are processes of one thread each and die with this process. What it says travels under certificates that
+    are made for it and never written: whoever else reached it could run code as this user. Raises TimeoutError when too few workers come.
     """
     import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client, LocalCluster, Security
 
     with ExitStack() as stack:
         if section.kind == "local":
@@ -40,6 +44,9 @@ def open_cluster(section: Cluster) -> Iterator[Any]:
                 "threads_per_worker": 1,
                 "host": "127.0.0.1",
                 "dashboard_address": "127.0.0.1:0",
+                "scheduler_kwargs": {"dashboard": False},
+                "protocol": "tls://",
+                "security": Security.temporary(),
             } | section.options
             with without_main():
                 cluster: Any = stack.enter_context(LocalCluster(n_workers=section.workers, **options))

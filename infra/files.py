@@ -4,11 +4,15 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+OTHERS = 0o077
+"""Rights of group and others."""
 
 
 class DigestError(RuntimeError):
@@ -73,6 +77,22 @@ def synced(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def close_to_others(folder: Path) -> int:
+    """Takes every right to a folder, and to all that is in it, from group and others; how many paths they had a right to.
+
+    The folder comes last: as long as it is open an interrupted call is made again, and once it is shut nothing below it can be reached.
+    """
+    if folder.stat().st_mode & OTHERS == 0:
+        return 0
+    opened = 0
+    for path in (*folder.rglob("*"), folder):
+        mode = path.lstat().st_mode
+        if mode & OTHERS and not stat.S_ISLNK(mode):
+            path.chmod(stat.S_IMODE(mode) & ~OTHERS)
+            opened += 1
+    return opened
 
 
 def shared(source: Path, target: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from infra.endings import ended_by_signals
+from infra.files import close_to_others
 from infra.services.daemon import Daemon, Ends, State
 from infra.services.errors import ServicesError
 from infra.services.processes import belonging, check_ports, end
@@ -70,6 +71,9 @@ def begin_and_wait(daemon: Daemon, say: Say) -> None:
     """See `up`."""
     begun, at = time.monotonic(), datetime.now(UTC)
     with locked(daemon):
+        home = daemon.settings.home
+        if opened := close_to_others(home):
+            say(f"{home} was open to other users of this machine; {opened} files and folders are yours alone now.")
         fresh = begin(daemon)
     try:
         with locked(daemon):

@@ -1,6 +1,6 @@
 import pytest
 
-from infra.files import DigestError, digest, read_json, verified, whole_file, whole_folder, write_json
+from infra.files import DigestError, close_to_others, digest, read_json, verified, whole_file, whole_folder, write_json
 
 
 def test_a_file_is_replaced_whole(tmp_path):
@@ -79,3 +79,16 @@ def test_json_comes_back_and_equal_values_give_equal_bytes(tmp_path):
     write_json(tmp_path / "two.json", {"a": None, "b": [1, 2.5]})
     assert read_json(tmp_path / "one.json") == {"a": None, "b": [1, 2.5]}
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
+
+
+def test_a_folder_is_closed_to_others_with_all_that_is_in_it_and_nothing_behind_a_link(tmp_path):
+    outside, home = tmp_path / "outside", tmp_path / "home"
+    (home / "predictions").mkdir(parents=True)
+    for path in (outside, home / "predictions" / "rows.parquet", home / "run.sh"):
+        path.write_text("")
+        path.chmod(0o755)
+    (home / "link").symlink_to(outside)
+    assert close_to_others(home) == 4
+    assert [path.stat().st_mode & 0o777 for path in (home, home / "predictions")] == [0o700, 0o700]
+    assert [path.stat().st_mode & 0o777 for path in (home / "run.sh", outside)] == [0o700, 0o755]
+    assert close_to_others(home) == 0
