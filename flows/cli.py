@@ -33,6 +33,13 @@ app = typer.Typer(
 data.app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(data.app, name="data")
 
+PREDICT_EXAMPLES = """Examples:
+
+gyre predict wine wine/ask.csv
+
+gyre predict digits seven.png --json
+
+echo '{"text": "You have won a prize"}' | gyre predict sms_spam -"""
 SERVER = "server"
 """The model server's name among the services."""
 
@@ -129,26 +136,38 @@ def rollback(project: ProjectName, json: Json = False) -> None:
         console.print(f"{release.project} serves version {release.version} again: {release.reason}")
 
 
-@app.command()
+@app.command(epilog=PREDICT_EXAMPLES)
 def predict(
     project: ProjectName,
-    rows: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="rows.json (a list), rows.csv, or an image file.")],
+    rows: Annotated[
+        Path,
+        typer.Argument(help="A file of CSV, JSON or JSON lines, an image, or - for standard input."),
+    ],
+    form: Annotated[
+        str | None, typer.Option("--format", help="csv, json or jsonl, where neither the file's name nor its content tell.")
+    ] = None,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Answer rows that lack a whole column, as missing in every row.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Ask the model server about the rows of a file."""
+    """Ask the model server about rows: answers, their probability, the ids that late labels name, and what is odd about the rows."""
+    from flows.predict import predict_rows
     from tasks.inference import InferenceClient
-    from tasks.intake import build
-    from tasks.intake.files import as_served, read_rows
+    from tasks.row_files import format_named
 
     settings = enter()
     config = load(project, folder=settings.projects)
     with InferenceClient(settings.server_url, config.name) as client:
-        intake = build(as_served(config.intake, client.metadata()))
-        answer = client.infer(read_rows(rows, intake))
+        told = predict_rows(config, client, rows, format_named(form), allow_missing)
     if json:
-        emit(answer)
-    else:
-        print_rows([{"row": number, "answer": text} for number, text in enumerate(answered(answer, "answer"))])
+        emit(told)
+        return
+    shown = [each | ({"probability": f"{each['probability']:.3f}"} if "probability" in each else {}) for each in told["rows"]]
+    print_rows(shown)
+    console.print(f"Answered by {told['model']} version {told['version']}.", highlight=False)
+    for notice in (*([told["degraded"]] if "degraded" in told else []), *told["notices"]):
+        console.print(f"[yellow]▲[/] {escape(notice)}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -254,11 +273,6 @@ def degraded_models(settings: Settings) -> dict[str, str]:
             return client.degraded()
         except InferenceError:
             return {}
-
-
-def answered(response: dict[str, Any], name: str) -> list[Any]:
-    """The data of one output of a response."""
-    return next(output["data"] for output in response["outputs"] if output["name"] == name)
 
 
 def say(line: str) -> None:

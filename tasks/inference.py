@@ -78,6 +78,10 @@ class InferenceClient:
         """Name, versions, inputs and outputs of the model. Raises InferenceError."""
         return self._ask("GET", self._path(version))
 
+    def columns(self, version: int | None = None) -> dict[str, Any]:
+        """`version`, and `columns`: each input with what training rows had in it. Raises InferenceError."""
+        return self._ask("GET", f"{self._path(version)}/columns")
+
     def server(self) -> dict[str, Any]:
         """Name, version and extensions of the server. Raises InferenceError."""
         return self._ask("GET", "/v2", patience_s=0)

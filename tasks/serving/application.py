@@ -237,7 +237,8 @@ def columns(project: str, model: Model) -> dict[str, Any]:
     for spec in model.signature.inputs:
         known = model.signature.trained.get(spec.name, NOTHING_KNOWN)
         categories = sorted(known.categories) if known.categories is not None else None
-        found.append(metadata(spec) | {"categories": categories, "usual": known.usual})
+        described = metadata(spec, model.signature.date_formats.get(spec.name))
+        found.append(described | {"categories": categories, "usual": known.usual})
     return {"name": project, "version": str(model.served.version), "columns": found}
 
 

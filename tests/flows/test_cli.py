@@ -12,7 +12,7 @@ SURFACE = {
     "drift": {"project", "--set", "--json"},
     "tune": {"project", "--set", "--json"},
     "rollback": {"project", "--json"},
-    "predict": {"project", "rows", "--json"},
+    "predict": {"project", "rows", "--format", "--allow-missing", "--json"},
     "models": {"--json"},
     "data infer": {"source", "--table"},
     "data propose": {"project", "--version"},

@@ -25,8 +25,8 @@ def test_a_real_project_goes_through_the_whole_loop(installation, tmp_path, proj
     assert ended["state"] == "Completed", ended["message"]
     (tmp_path / "asked.json").write_text(json.dumps([ASKED[project]]))
     answer = json.loads(installation.gyre("predict", project, str(tmp_path / "asked.json"), "--json").stdout)
-    given = next(output["data"] for output in answer["outputs"] if output["name"] == "answer")
-    assert len(given) == 1
+    assert [row["row"] for row in answer["rows"]] == [0]
+    assert answer["rows"][0]["id"]
     assert installation.gyre("data", "versions", project).stdout.count(f"{project}/v1") == 1
 
 

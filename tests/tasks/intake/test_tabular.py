@@ -11,7 +11,7 @@ from configs.project import TabularIntake
 from tasks.intake import build
 from tasks.intake.columns import PIECES
 from tasks.intake.encoder import ENCODED
-from tasks.intake.files import as_served, read_rows
+from tasks.intake.files import decoded_rows
 from tasks.rows import feed, rows_from
 
 SIZES = build(TabularIntake(kind="tabular", numeric=("height", "weight")))
@@ -68,19 +68,9 @@ def test_constant_empty_and_endless_numbers_stay_finite():
     assert torch.isfinite(features(SIZES, train, sizes(height=[5, np.nan, -np.inf, 3e38], weight=[np.nan, 1, 2, np.inf]))).all()
 
 
-def test_rows_are_read_from_csv_and_json_alike(tmp_path):
-    pd.DataFrame({"weight": [10.0, None], "height": [1.0, 2.0]}).to_csv(tmp_path / "rows.csv", index=False)
-    (tmp_path / "rows.json").write_text('[{"height": 1, "weight": 10}, {"height": 2, "weight": null}]')
-    for name in ("rows.csv", "rows.json"):
-        rows = read_rows(tmp_path / name, SIZES)
-        assert np.array_equal(rows["height"], np.array([1, 2], np.float32))
-        assert np.array_equal(rows["weight"], np.array([10, np.nan], np.float32), equal_nan=True)
-
-
-def test_a_row_that_does_not_fit_is_named(tmp_path):
-    (tmp_path / "rows.json").write_text('[[1, 2], [1, "tall"]]')
+def test_a_row_that_does_not_fit_is_named():
     with pytest.raises(ValueError, match=r"rows.json, row 1: weight 'tall': want a number \(or nothing\) for each of height, weight"):
-        read_rows(tmp_path / "rows.json", SIZES)
+        decoded_rows([[1, 2], [1, "tall"]], "rows.json", SIZES)
     with pytest.raises(ValueError, match="has 3 values; want 2: height, weight"):
         SIZES.decode([1, 2, 3])
     with pytest.raises(ValueError, match="day 'soon': want a date in ISO 8601 such as 2026-01-31T12:00"):
@@ -113,12 +103,6 @@ def test_a_clients_date_is_read_as_training_read_it_or_as_iso_8601_and_refused_o
 def test_numbers_are_dates_in_their_declared_unit(form, value):
     intake = build(TabularIntake(kind="tabular", dates=("day",), date_formats={"day": form}))
     assert intake.decode({"day": value})["day"][0] == 1_580_515_200
-
-
-def test_the_server_says_how_its_model_reads_dates():
-    section = TabularIntake(kind="tabular", numeric=("age",), dates=("day",))
-    told = {"inputs": [{"name": "age"}, {"name": "day", "parameters": {"date_format": "%d.%m.%y"}}]}
-    assert as_served(section, told).date_formats == {"day": "%d.%m.%y"}
 
 
 def test_a_category_is_the_same_text_whether_its_column_has_gaps_or_not():

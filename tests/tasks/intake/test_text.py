@@ -10,7 +10,6 @@ from onnx import helper
 from configs.project import TextIntake
 from tasks.intake import build
 from tasks.intake.encoder import ENCODED
-from tasks.intake.files import read_rows
 from tasks.rows import MAX_TEXT, feed, rows_from
 
 INTAKE = build(TextIntake(kind="text", length=8))
@@ -94,15 +93,11 @@ def test_missing_texts_are_empty_and_endless_ones_are_cut():
     assert INTAKE.frame(rows)["text"].isna().tolist() == [True, False, False]
 
 
-def test_a_text_is_taken_from_text_list_and_mapping(tmp_path):
+def test_a_text_is_taken_from_text_list_and_mapping():
     for value in ("hello", ["hello"], {"text": "hello"}):
         assert INTAKE.decode(value)["text"].tolist() == ["hello"]
     with pytest.raises(ValueError, match="7: want a text, or a mapping with 'text'"):
         INTAKE.decode(7)
-    (tmp_path / "rows.json").write_text('["free", {"text": "now"}]')
-    (tmp_path / "rows.csv").write_text('text\nfree\n"now, or never"\n')
-    assert read_rows(tmp_path / "rows.json", INTAKE)["text"].tolist() == ["free", "now"]
-    assert read_rows(tmp_path / "rows.csv", INTAKE)["text"].tolist() == ["free", "now, or never"]
 
 
 def test_what_lies_behind_a_text_changes_no_answer(encoder):

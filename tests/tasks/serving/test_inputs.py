@@ -1,5 +1,11 @@
 """Rows of several inputs, texts among them, over real HTTP: answered as the graph answers, logged, and refused by name."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -88,6 +94,83 @@ def test_columns_in_any_order_are_answered_as_the_graph_answers(table):
     assert server.post(f"{MODEL}/infer", {"inputs": columns}).json()["outputs"][0] == response["outputs"][0]
     with server.client() as client:
         assert np.allclose(client.infer(TABLE.rows(FRAME))["outputs"][0]["data"], expected, rtol=1e-5)
+
+
+PROJECT = """
+name: spots
+source: {reader: csv, path: rows.csv}
+intake: {kind: tabular, numeric: [size], categorical: [kind], dates: [day]}
+result: {kind: regression, label: amount, log: true}
+"""
+TEXT_PROJECT = """
+name: spots
+source: {reader: csv, path: rows.csv}
+intake: {kind: text}
+result: {kind: classification, classes: [ham, spam]}
+"""
+
+
+@pytest.fixture
+def predict(tmp_path):
+    """Runs `gyre predict` as a person does, from a terminal; gives the exit code, what it printed, and its errors."""
+
+    def run(project, rows, *options):
+        (tmp_path / "spots.yaml").write_text(project)
+        command = [Path(sys.executable).with_name("gyre"), "predict", str(tmp_path / "spots.yaml"), "-", *options]
+        done = subprocess.run(
+            command, input=rows, capture_output=True, text=True, timeout=120, check=False, env=os.environ | {"COLUMNS": "200"}
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+def test_a_persons_rows_are_answered_with_id_version_and_notices(table, predict):
+    server, graph = table
+    expected = answers(graph, TABLE.rows(FRAME))["prediction"]
+    rows = "id,size,kind,day\n1,1.5,a,2024-01-01T06:00\n2,,b,\n3,3,,2024-06-01\n"
+    code, out, _ = predict(PROJECT, rows, "--json")
+    told = json.loads(out)
+    assert (code, told["model"], told["version"]) == (0, "spots", "1")
+    assert np.allclose([float(row["answer"]) for row in told["rows"]], expected, rtol=1e-5)
+    assert told["notices"] == [
+        "passed over, since the model does not take them: 'id'",
+        "input 'size': row 1 has no value; the training rows' median 2.25 stands for it",
+        "input 'day': row 1 has no value; the training rows' median 2024-03-17 stands for it",
+        "input 'kind': row 2 has no value",
+    ]
+    with server.client() as client:
+        client.label({told["rows"][0]["id"]: 12.5})
+    server.stop()
+    labelled = PredictionLog(server.settings.home / "predictions" / "spots").labelled()
+    assert labelled["request_id"].tolist() == [told["rows"][0]["id"]]
+
+
+def test_a_misnamed_column_is_refused_with_the_name_that_looks_like_it(table, predict):
+    code, out, err = predict(PROJECT, '{"Size": 1, "kind": "a", "day": null}')
+    assert (code, out) == (1, "")
+    assert err.startswith("gyre: standard input: no column 'size' ('Size' looks like it); want size, day, kind, such as {")
+    code, out, _ = predict(PROJECT, '{"Size": 1, "kind": "a", "day": null}', "--allow-missing")
+    assert code == 0
+    assert "▲ no column 'size' ('Size' looks like it): missing in every row, as --allow-missing says" in out
+
+
+def test_a_persons_text_is_answered_with_its_probability(texts, predict):
+    _, graph = texts
+    code, out, _ = predict(TEXT_PROJECT, '{"text": "free prize"}\n{"text": "see you"}\n', "--json")
+    rows = json.loads(out)["rows"]
+    expected = answers(graph, TEXTS.rows(pd.DataFrame({"text": ["free prize", "see you"]})))["probability"].max(axis=1)
+    assert code == 0
+    assert np.allclose([row["probability"] for row in rows], expected, atol=1e-5)
+    code, out, _ = predict(TEXT_PROJECT, "text\nfree prize\n")
+    assert code == 0
+    assert "Answered by spots version 1." in out
+
+
+def test_predict_imports_neither_torch_nor_pandas_for_columns_and_texts():
+    code = "import sys, flows.cli, flows.predict; print([name for name in ('torch', 'pandas', 'pyarrow') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_the_model_describes_its_inputs(table):
