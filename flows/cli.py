@@ -16,7 +16,7 @@ from configs.project import Project
 from flows import data, quarantine
 from flows.errors import RunError
 from flows.parameters import signed
-from flows.terminal import Json, ProjectName, console, emit, enter, errors, print_rows
+from flows.terminal import Json, ProjectName, console, emit, enter, errors, print_findings, print_rows
 from infra.credentials import credential_file
 from infra.settings import Settings
 
@@ -46,6 +46,13 @@ SERVER = "server"
 Changes = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Use another value, such as training.epochs=3. Repeatable.")
 ]
+RunName = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run's id or the beginning of one (`gyre runs`), or a project, for its newest run.")
+]
+INTERRUPT = (
+    "Ctrl-C asks whether to leave the run going, to cancel it, or to go on watching. Where there is no terminal to ask, an interrupt "
+    "leaves it going. Exit codes: 0 completed, 1 failed or cancelled, 3 refused by a rule of the YAML, 130 left."
+)
 
 
 @app.command()
@@ -105,19 +112,62 @@ def check(project: ProjectName, changes: Changes = None, json: Json = False) -> 
     console.print(f"{config.name}: the YAML and the first rows are fine.", highlight=False)
 
 
-@app.command()
+@app.command(epilog=INTERRUPT)
 def run(project: ProjectName, changes: Changes = None, json: Json = False) -> None:
     """Run one cycle now and follow it: rows, labels, version, training, graph, gate, release. Finished stages are reused."""
     flow_run("cycle", project, changes, json)
 
 
 @app.command()
+def runs(
+    project: Annotated[str | None, typer.Argument(metavar="[PROJECT]", help="Of this project alone.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=200, help="So many at most.")] = 20,
+    json: Json = False,
+) -> None:
+    """List the newest runs, whoever started them: project, state, since when, how long, and what came out."""
+    enter()
+    from flows.runs import SHORT, recent
+
+    found = recent(limit, project)
+    if json:
+        emit(found)
+        return
+    for each in found:
+        each["id"], each["since"] = each["id"][:SHORT], each["since"][5:16]
+        each["took"], each["message"] = f"{each['took']:.0f} s", each["message"].partition("\n")[0]
+    print_rows(found)
+
+
+@app.command(epilog=INTERRUPT)
+def follow(run: RunName, json: Json = False) -> None:
+    """Watch a run that was left, or that a schedule or drift started, until it ends; one that is over tells what came out."""
+    settings = enter()
+    from flows.attend import attend
+    from flows.runs import find, project_of
+
+    found = find(run)
+    attend(found.id, f"run of {project_of(found)}", settings, json)
+
+
+@app.command()
+def cancel(run: RunName) -> None:
+    """Ask a run to end. What its finished stages made stays, and the next run goes on from there."""
+    enter()
+    from flows.runs import SHORT, find, state_of
+    from flows.runs import cancel as ask
+
+    found = ask(find(run).id)
+    does = "the runner ends it within seconds" if state_of(found) == "Cancelling" else "it is over"
+    console.print(f"{str(found.id)[:SHORT]} {found.name} is {state_of(found).lower()}: {does}.", markup=False, highlight=False)
+
+
+@app.command(epilog=INTERRUPT)
 def drift(project: ProjectName, changes: Changes = None, json: Json = False) -> None:
     """Look at production now: the newest predictions against the training rows."""
     flow_run("drift", project, changes, json)
 
 
-@app.command()
+@app.command(epilog=INTERRUPT)
 def tune(project: ProjectName, changes: Changes = None, json: Json = False) -> None:
     """Search for better hyperparameters, as `search` in the YAML says; a search that was stopped goes on."""
     flow_run("tune", project, changes, json)
@@ -228,40 +278,19 @@ def overrides(changes: list[str] | None) -> dict[str, str]:
 
 
 def flow_run(flow: str, project: str, changes: list[str] | None, json: bool) -> None:
-    """Starts a project's flow, follows it, and ends with its exit code: 0 completed, 1 anything else."""
+    """Starts a project's flow, follows it, and ends with its exit code (flows/attend.py)."""
     settings = enter()
     values = overrides(changes)
     config: Project = load(project, values, settings.projects)
     if flow in ("cycle", "tune"):
         look_ahead(config, announce=not json)
-    from flows.runs import follow, report, start
+    from flows.attend import attend
+    from flows.runs import start
 
     # The path of a YAML names code beside it; the signature says that this user asks for it.
     name = str(Path(project).resolve()) if project.endswith((".yaml", ".yml")) else project
     flow_run_id = start(f"{flow}/on-demand", signed(flow, name, values, settings), settings.prefect_url)
-    ended = follow(flow_run_id, errors if json else console, f"{flow} {config.name}")
-    page = f"{settings.prefect_url}/runs/flow-run/{flow_run_id}"
-    told = report(ended)
-    if json:
-        emit(told)
-    else:
-        print_findings(told["findings"])
-        if ended.state and ended.state.is_completed() and ended.state.message:
-            console.print(ended.state.message, highlight=False, soft_wrap=True)
-        console.print(f"[link={page}]{page}[/link]")
-    if ended.state is None or not ended.state.is_completed():
-        errors.print(f"[red]{flow} {config.name}: {ended.state.message if ended.state else 'no state'}[/]\nSee {page}", soft_wrap=True)
-        raise typer.Exit(1)
-
-
-def print_findings(found: list[dict[str, str]]) -> None:
-    """What was dropped, guessed, changed or not compared, but for what the project's `checks` allow."""
-    for each in found:
-        if each["action"] != "allow":
-            about = f"{each['about']}: " if each["about"] else ""
-            examples = f", such as {each['examples']}" if each["examples"] else ""
-            line = f"{each['stage']}, {each['check']}: {about}{each['count']} {each['finding']}{examples}"
-            console.print(f"[yellow]▲[/] {escape(line)}", highlight=False, soft_wrap=True)
+    attend(flow_run_id, f"{flow} {config.name}", settings, json)
 
 
 def degraded_models(settings: Settings) -> dict[str, str]:

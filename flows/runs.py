@@ -1,9 +1,11 @@
-"""Starts flow runs and follows them in the terminal: one line a stage, live."""
+"""Starts flow runs, finds them again, cancels them, and says how they stand."""
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -14,19 +16,22 @@ from prefect.client.schemas.filters import (
     ArtifactFilterFlowRunId,
     ArtifactFilterType,
     FlowRunFilter,
+    FlowRunFilterExpectedStartTime,
     FlowRunFilterId,
 )
 from prefect.client.schemas.objects import FlowRun, TaskRun
-from prefect.client.schemas.sorting import TaskRunSort
+from prefect.client.schemas.sorting import FlowRunSort, TaskRunSort
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelling
-from rich.console import Console
-from rich.live import Live
-from rich.table import Table
+
+from flows.errors import RunError
 
 T = TypeVar("T")
 POLL_S = 0.5
-MARKS = {"COMPLETED": "[green]✔[/]", "FAILED": "[red]✘[/]", "CRASHED": "[red]✘[/]", "CANCELLED": "[yellow]■[/]", "RUNNING": "[cyan]▶[/]"}
+LOOKED_AT = 200
+"""Newest flow runs among which one is looked for: as many as Prefect gives at once."""
+SHORT = 8
+"""Characters of an id that are shown: enough to find it again."""
 
 
 def start(deployment: str, parameters: dict[str, Any], url: str) -> UUID:
@@ -58,30 +63,66 @@ def report(run: FlowRun) -> dict[str, Any]:
     }
 
 
-def follow(flow_run_id: UUID, console: Console, title: str, timeout_s: float = 3600) -> FlowRun:
-    """Shows a flow run's stages until it ends, and returns it as it ended. Ctrl-C cancels the run. Raises TimeoutError."""
-    live = Live(console=console, refresh_per_second=4)
-    with get_client(sync_client=True) as client, cancelled_on_interrupt(client, flow_run_id), live:
+def recent(limit: int, project: str | None = None) -> list[dict[str, Any]]:
+    """The newest flow runs that were to begin by now, of one project or of all."""
+    with get_client(sync_client=True) as client:
+        found = newest(client)
+        names = {flow.id: flow.name for flow in client.read_flows()}
+    lines = [summary(run, names.get(run.flow_id, "")) for run in found]
+    return [line for line in lines if project in (None, line["project"])][:limit]
 
-        def ended() -> FlowRun | None:
+
+def summary(run: FlowRun, flow: str) -> dict[str, Any]:
+    """A flow run as a line of a list."""
+    begun = run.start_time or run.expected_start_time
+    return {
+        "id": str(run.id),
+        "flow": flow,
+        "project": project_of(run),
+        "state": state_of(run),
+        "since": begun.astimezone().isoformat(sep=" ", timespec="seconds") if begun else "",
+        "took": round((run.total_run_time or run.estimated_run_time).total_seconds(), 1),
+        "message": (run.state.message or "") if run.state else "",
+    }
+
+
+def newest(client: SyncPrefectClient) -> list[FlowRun]:
+    """Flow runs, the newest first. Prefect knows what schedules will start in the days to come: those are left out."""
+    by_now = FlowRunFilterExpectedStartTime(before_=datetime.now(UTC) + timedelta(seconds=5))
+    return client.read_flow_runs(
+        flow_run_filter=FlowRunFilter(expected_start_time=by_now), sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=LOOKED_AT
+    )
+
+
+def project_of(run: FlowRun) -> str:
+    """The project's name, also where the run was started with the path of a YAML file."""
+    return Path(str(run.parameters.get("project", ""))).stem
+
+
+def find(wanted: str) -> FlowRun:
+    """The flow run of an id, of the beginning of one, or the newest of a project. Raises RunError naming what there is."""
+    with get_client(sync_client=True) as client:
+        with suppress(ValueError, ObjectNotFound):
+            return client.read_flow_run(UUID(wanted))
+        known = newest(client)
+    if of_project := [run for run in known if project_of(run) == wanted]:
+        return of_project[0]
+    found = [run for run in known if str(run.id).startswith(wanted)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise RunError(f"{wanted!r} is the beginning of several runs: {', '.join(str(run.id)[:SHORT] for run in found)}; give more of it")
+    raise RunError(f"{wanted!r}: no such run among the newest {LOOKED_AT}, and no project that has one; `gyre runs` lists them")
+
+
+def cancel(flow_run_id: UUID) -> FlowRun:
+    """Asks the runner to end a flow run; the run as it is then. One that is over stays as it ended."""
+    with get_client(sync_client=True) as client:
+        run = client.read_flow_run(flow_run_id)
+        if run.state is None or not run.state.is_final():
+            client.set_flow_run_state(flow_run_id, Cancelling())
             run = client.read_flow_run(flow_run_id)
-            live.update(stages_table(title, run, task_runs(client, flow_run_id), progress(client, flow_run_id)))
-            return run if run.state is not None and run.state.is_final() else None
-
-        run = wait_for(ended, f"the end of flow run {flow_run_id}", timeout_s)
-    if not console.is_terminal:
-        console.line()  # a live table ends without one there
     return run
-
-
-@contextmanager
-def cancelled_on_interrupt(client: SyncPrefectClient, flow_run_id: UUID) -> Iterator[None]:
-    """Whoever presses Ctrl-C means the run, not only the view of it."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        client.set_flow_run_state(flow_run_id, Cancelling())
-        raise
 
 
 def wait_for(look: Callable[[], T | None], what: str, timeout_s: float) -> T:
@@ -118,6 +159,11 @@ def findings(client: SyncPrefectClient, flow_run_id: UUID) -> list[dict[str, str
     return sorted(rows, key=lambda row: ("refuse", "warn", "allow").index(row["action"]))
 
 
+def state_of(run: FlowRun | TaskRun) -> str:
+    """The name of a run's state."""
+    return (run.state.name if run.state else None) or "Unknown"
+
+
 def stage_name(run: TaskRun) -> str:
     """The stage of a task run: its name without the run's suffix."""
     return run.name.rpartition("-")[0]
@@ -131,20 +177,3 @@ def seconds(run: TaskRun) -> float:
 def reused(run: TaskRun) -> bool:
     """Whether a stage's outcome came from an earlier run."""
     return run.state is not None and run.state.name == "Cached"
-
-
-def stages_table(title: str, run: FlowRun, stages: list[TaskRun], training: tuple[float, str]) -> Table:
-    """One line a stage: how it stands and its seconds, and how far the training is."""
-    state = run.state.name if run.state else "Unknown"
-    table = Table("", "stage", "seconds", "", title=f"{title} · {run.name} · {state}", title_justify="left", box=None, header_style="dim")
-    for stage in stages:
-        kind = stage.state.type.name if stage.state else "PENDING"
-        if reused(stage):
-            note = "[dim]reused[/]"
-        elif kind == "RUNNING" and stage_name(stage) == "train":
-            percent, words = training
-            note = f"{'━' * int(percent / 5)}[dim]{'━' * (20 - int(percent / 5))}[/] {percent:.0f} %\n[dim]{words}[/]"
-        else:
-            note = f"[red]{stage.state.message}[/]" if stage.state and kind in ("FAILED", "CRASHED") else ""
-        table.add_row(MARKS.get(kind, "·"), stage_name(stage), f"{seconds(stage):5.1f}", note)
-    return table

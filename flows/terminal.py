@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from infra.settings import Settings
@@ -40,3 +41,13 @@ def print_rows(rows: list[dict[str, Any]]) -> None:
         table.add_row(*(str(value) for value in row.values()))
     table.columns[0].min_width = max(len(str(next(iter(row.values())))) for row in rows)
     console.print(table)
+
+
+def print_findings(found: list[dict[str, str]]) -> None:
+    """What was dropped, guessed, changed or not compared, but for what the project's `checks` allow."""
+    for each in found:
+        if each["action"] != "allow":
+            about = f"{each['about']}: " if each["about"] else ""
+            examples = f", such as {each['examples']}" if each["examples"] else ""
+            line = f"{each['stage']}, {each['check']}: {about}{each['count']} {each['finding']}{examples}"
+            console.print(f"[yellow]▲[/] {escape(line)}", highlight=False, soft_wrap=True)

@@ -19,10 +19,10 @@ from prefect import State, Task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import StateType
 from prefect.context import TaskRunContext
 from prefect.events import emit_event
 from prefect.runtime import flow_run
-from prefect.states import Cancelled
 from prefect.transactions import get_transaction
 from pydantic_core import to_json
 
@@ -52,9 +52,16 @@ class StoppedError(RuntimeError):
         super().__init__("\n".join([head, *(f"- {reason}" for reason in reasons), *tail]))
 
 
-def refusal(stopped: StoppedError) -> State[None]:
+class Refusal(State[None]):
     """The state that a refused stage or flow run ends in."""
-    return Cancelled(name=REFUSED, message=str(stopped))
+
+    def result(self, *_: Any, **__: Any) -> None:
+        """Nothing: other states of its type raise here, and Prefect would log that as an unexpected error of the run."""
+
+
+def refusal(stopped: StoppedError) -> Refusal:
+    """The state for what was refused."""
+    return Refusal(type=StateType.CANCELLED, name=REFUSED, message=str(stopped))
 
 
 class Stage(Task[P, R]):

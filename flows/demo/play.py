@@ -66,7 +66,8 @@ def play(settings: Settings, console: Console) -> dict[str, Any]:
     from flows.demo import findings
     from flows.demo.scanner import held_out
     from flows.demo.traffic import Traffic
-    from flows.runs import follow, start, wait_for
+    from flows.follow import follow
+    from flows.runs import start, wait_for
 
     traffic = Traffic(settings.server_url, PROJECT)
     step(console, 1, "A cycle: from 1,000 scans and three annotators to a model that serves")

@@ -4,7 +4,8 @@ import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.states import Completed, StateType
+from prefect.client.schemas.objects import StateType
+from prefect.states import Completed
 from prefect.testing.utilities import prefect_test_harness
 
 from configs.project import Training
@@ -90,6 +91,10 @@ def test_a_stage_that_refuses_ends_the_run_as_refused_with_reasons_and_without_a
     assert (task_run.state.name, task_run.state.message) == (REFUSED, TOLD)
     assert run.name == "things: the scales refuse it"
     assert "Traceback" not in caplog.text
+
+
+def test_a_refused_run_raises_nothing_that_prefect_would_log_as_unexpected(refused):
+    assert refused[1]("things", 5) is None
 
 
 def test_a_refusal_is_not_kept_and_the_stage_runs_again(refused):
