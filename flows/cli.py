@@ -186,6 +186,17 @@ def rollback(project: ProjectName, json: Json = False) -> None:
         console.print(f"{release.project} serves version {release.version} again: {release.reason}")
 
 
+@app.command()
+def retire(project: ProjectName, version: Annotated[int, typer.Argument(help="Last version of an older major.")]) -> None:
+    """Stop answering clients that send the inputs of an older major version."""
+    from tasks.deployment.rollout import retire as retire_version
+
+    settings = enter()
+    name = load(project, folder=settings.projects).name
+    retire_version(name, version)
+    console.print(f"{name}: version {version} answers no more; what only fits its inputs is refused", highlight=False)
+
+
 @app.command(epilog=PREDICT_EXAMPLES)
 def predict(
     project: ProjectName,

@@ -259,6 +259,8 @@ class Champion(Stored):
     version: int
     graph_digest: str
     dataset: DatasetVersion
+    major: int = 1
+    """Grows where clients of the version before would be refused."""
 
 
 class Comparison(Record):

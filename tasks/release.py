@@ -22,6 +22,8 @@ class Served(Stored):
     """In MLflow's registry."""
     graph_digest: str
     dataset: DatasetVersion
+    major: int = 1
+    """Grows where clients of the version before would be refused: by other names, dtypes or shapes of inputs."""
 
 
 class Canary(Served):
@@ -43,6 +45,9 @@ class Manifest(Record):
     """The champion before, which a rollback brings back."""
     earlier: tuple[Served, ...] = ()
     """Champions before `previous`, the newest first: what can answer while the files of the later ones are damaged."""
+    majors: tuple[Served, ...] = ()
+    """The last champion of each major version before the champion's, the newest first. They answer the clients that fit them, until a
+    person retires them."""
     withdrawn: tuple[Served, ...] = ()
     """Versions that a person rolled back: no later run of the same graph may bring one back by itself."""
     released_at: str | None = None
@@ -75,6 +80,7 @@ def promote(manifest: Manifest, version: int) -> Manifest:
         "canary": None,
         "previous": before[0] if before else None,
         "earlier": tuple(before[1 : KEPT + 1]),
+        "majors": majors_before(manifest.canary, manifest),
         "released_at": now(),
     }
     return manifest.model_copy(update=changed)
@@ -98,7 +104,25 @@ def rollback(manifest: Manifest) -> Manifest:
     back, left = manifest.previous, manifest.champion
     withdrawn = tuple(each for each in manifest.withdrawn if each.graph_digest != back.graph_digest) + ((left,) if left else ())
     changed = {"champion": back, "canary": None, "previous": left, "withdrawn": withdrawn, "released_at": now()}
-    return manifest.model_copy(update=changed)
+    return manifest.model_copy(update=changed | {"majors": majors_before(back, manifest)})
+
+
+def majors_before(serves: Served, manifest: Manifest) -> tuple[Served, ...]:
+    """The last version of each major before that of `serves`, which takes the champion's place in the manifest."""
+    found: dict[int, Served] = {}
+    for each in (manifest.champion, *manifest.majors):
+        if each and each.major < serves.major:
+            found.setdefault(each.major, each)
+    return tuple(found.values())
+
+
+def retire(manifest: Manifest, version: int) -> Manifest:
+    """Without the last version of an older major: its clients are refused from now on."""
+    kept = tuple(each for each in manifest.majors if each.version != version)
+    if kept == manifest.majors:
+        there = ", ".join(str(each.version) for each in manifest.majors) or "none"
+        raise ReleaseError(f"{manifest.project}: version {version} is no older major version that still serves; there are: {there}")
+    return manifest.model_copy(update={"majors": kept})
 
 
 def fallbacks(manifest: Manifest) -> tuple[Served, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from configs.project import Deployment
 from infra.files import DigestError, read_json, verified, whole_folder
@@ -18,7 +19,8 @@ from tasks.deployment.trial import Trial, try_out, until
 from tasks.inference import InferenceClient, InferenceError
 from tasks.intake import Rows
 from tasks.records import Bundle, Release
-from tasks.release import ReleaseError, Served, withdrawal
+from tasks.release import Manifest, ReleaseError, Served, withdrawal
+from tasks.release import retire as retired
 
 log = logging.getLogger("gyre.deployment")
 
@@ -79,7 +81,36 @@ def registered_bundle(bundle: Bundle, folder: Path, production: Production) -> S
     """The bundle as a version of the registry, for the manifest."""
     graph_digest = read_json(folder / "signature.json")["graph_digest"]
     version = production.registry.register(bundle, folder, graph_digest)
-    return Served(uri=str(folder), digest=bundle.digest, version=version, graph_digest=graph_digest, dataset=bundle.model.dataset)
+    return Served(
+        uri=str(folder),
+        digest=bundle.digest,
+        version=version,
+        graph_digest=graph_digest,
+        dataset=bundle.model.dataset,
+        major=major_of(folder, production.manifest()),
+    )
+
+
+def major_of(folder: Path, manifest: Manifest) -> int:
+    """The major version of a bundle: that of the champion, or of a later one that was rolled back, whose inputs it takes; or a new one."""
+    champion = manifest.champion
+    known = [each for each in (champion, manifest.previous, *manifest.earlier, *manifest.majors) if each]
+    if champion is None:
+        return 1
+    inputs = inputs_of(folder)
+    for each in known:
+        if each.major >= champion.major and inputs_of(Path(each.uri)) in (inputs, None):
+            return each.major
+    return max(each.major for each in known) + 1
+
+
+def inputs_of(folder: Path) -> list[dict[str, Any]] | None:
+    """Names, dtypes and shapes of a bundle's inputs, in the order of their names; None where the bundle is gone."""
+    try:
+        inputs = read_json(folder / "signature.json")["inputs"]
+    except FileNotFoundError:
+        return None
+    return sorted(({name: each[name] for name in ("name", "dtype", "shape")} for each in inputs), key=lambda each: str(each["name"]))
 
 
 @contextmanager
@@ -97,9 +128,25 @@ def judged(challenger: Served, trial: Trial, deployment: Deployment, production:
     if production.tries(challenger) and (failure := trial.failure(deployment)):
         return production.take_back(challenger, failure)
     try:
-        return production.promote(challenger, trial.summary())
+        return production.promote(challenger, trial.summary() + new_major(challenger, production.manifest()))
     except ReleaseError as error:
         return production.take_back(challenger, str(error))
+
+
+def new_major(challenger: Served, manifest: Manifest) -> str:
+    """What clients of the champion meet, where the challenger takes other inputs; else nothing."""
+    champion = manifest.champion
+    if champion is None or challenger.major <= champion.major:
+        return ""
+    return (
+        f"; it is major version {challenger.major}, which takes other inputs: version {champion.version} goes on answering the requests "
+        f"that fit it, until `gyre retire {manifest.project} {champion.version}`"
+    )
+
+
+def retire(project: str, version: int) -> None:
+    """Stops answering the clients of an older major version. Raises ReleaseError naming those that there are."""
+    Production.of(project, Settings()).releases.change(project, lambda manifest: retired(manifest, version))
 
 
 def await_swap(client: InferenceClient, release: Release) -> None:

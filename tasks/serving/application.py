@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -13,12 +14,12 @@ import orjson
 
 from infra.guard import TRUSTED
 from tasks.release import Releases
-from tasks.rows import weight
+from tasks.rows import Rows, weight
 from tasks.serving.access import Anonymous
 from tasks.serving.journal import GroupCommit, Journal, Label, Prediction
 from tasks.serving.model import Model
 from tasks.serving.notices import NOTHING_KNOWN, notices
-from tasks.serving.protocol import check_outputs, infinite, json_object, metadata, parse, response, rows_of, short
+from tasks.serving.protocol import Request, check_outputs, infinite, json_object, metadata, parse, response, rows_of, short
 from tasks.serving.refusal import Refusal
 from tasks.serving.routing import Route, Table, Watch
 
@@ -125,12 +126,11 @@ class Application:
         """An inference, logged as production traffic unless the request says otherwise or comes from nobody we know."""
         route, request = self._route(project), parse(body)
         role, model = route.choose(request.id) if version is None else route.version(project, version)
-        check_outputs(request, model.signature.outputs)
-        rows = rows_of(request.inputs, model.signature.inputs)
+        role, model, rows, moved = fitting(request, role, model, route.others(model) if version is None else [])
         outputs = await model.answer(rows)
         answers = model.signature.texts(next(iter(outputs.values())))
         known = trusted or self._logs_anonymous
-        told = [*request.notices, *notices(rows, model.signature.inputs, model.signature.trained), *infinite(outputs)]
+        told = [*moved, *request.notices, *notices(rows, model.signature.inputs, model.signature.trained), *infinite(outputs)]
         if request.log and not known:
             told.append(self._anonymous.notice(project))
         parameters: dict[str, Any] = {"notices": told} if told else {}
@@ -215,6 +215,28 @@ def about_version(project: str, route: Route, model: Model, rest: list[str]) -> 
         case ["stats"]:
             return {"model_stats": [statistics(project, model)]}
     raise Refusal(404, f"model {project!r} has no {'/'.join(rest)}; want ready, columns, stats, versions/<version>, infer or labels")
+
+
+def fitting(request: Request, role: str, model: Model, others: list[tuple[str, Model]]) -> tuple[str, Model, Rows, list[str]]:
+    """Role, model, rows and notices of the version that was chosen, or where a request does not fit it, of the first other that it fits.
+
+    Raises the first version's Refusal where it fits none: that is the version whose inputs a new client should send.
+    """
+    try:
+        return role, model, accepted(request, model), []
+    except Refusal:
+        for other_role, other in others:
+            with suppress(Refusal):
+                rows = accepted(request, other)
+                notice = f"answered by version {other.served.version}, whose inputs these are; version {model.served.version} takes others"
+                return other_role, other, rows, [notice]
+        raise
+
+
+def accepted(request: Request, model: Model) -> Rows:
+    """The rows of a request, as a version takes them. Raises Refusal."""
+    check_outputs(request, model.signature.outputs)
+    return rows_of(request.inputs, model.signature.inputs)
 
 
 def about(project: str, route: Route, model: Model) -> dict[str, Any]:

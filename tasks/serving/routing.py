@@ -27,6 +27,8 @@ class Route:
     """An older version that answers while the champion cannot be loaded."""
     canary: Model | None = None
     previous: Model | None = None
+    majors: tuple[Model, ...] = ()
+    """The last version of each older major, the newest first: it answers requests that fit no later one."""
     share: float = 0.0
     refused: Mapping[int, str] = field(default_factory=dict)
     """Why a version in the manifest is not loaded."""
@@ -37,6 +39,7 @@ class Route:
     def models(self) -> dict[str, Model]:
         """Loaded versions by role."""
         roles = {"champion": self.champion, "fallback": self.fallback, "canary": self.canary, "previous": self.previous}
+        roles |= {f"major-{model.served.major}": model for model in self.majors}
         return {role: model for role, model in roles.items() if model is not None}
 
     def choose(self, request_id: str) -> tuple[str, Model]:
@@ -48,6 +51,11 @@ class Route:
         if self.fallback:
             return "fallback", self.fallback
         raise Refusal(503, f"no version serves yet; {'; '.join(self.refused.values()) or 'none was promoted'}")
+
+    def others(self, chosen: Model) -> list[tuple[str, Model]]:
+        """Who may answer a request that does not fit what was chosen for it: the champion, then older majors; each with other inputs."""
+        roles = [("champion", self.champion), *((f"major-{model.served.major}", model) for model in self.majors)]
+        return [(role, model) for role, model in roles if model and model.signature.inputs != chosen.signature.inputs]
 
     def any(self, project: str) -> Model:
         """The champion or what answers in its place, or before there is one, what is on trial. Refuses (503) where nothing is loaded."""
@@ -108,12 +116,14 @@ class Watch:
         champion = self._model(project, manifest.champion, old, refused)
         fallback = self._fallback(project, manifest, old, refused) if manifest.champion and champion is None else None
         canary = self._model(project, manifest.canary, old, refused)
+        majors = tuple(model for each in manifest.majors if (model := self._model(project, each, old, refused)))
         previous = loaded(manifest.previous, old)
         route = Route(
             champion,
             fallback,
             canary,
-            None if previous is fallback else previous,
+            None if previous is fallback or previous in majors else previous,
+            majors,
             share(manifest),
             refused,
             damage(manifest, champion, fallback, canary, refused),
@@ -166,6 +176,11 @@ def damage(manifest: Manifest, champion: Model | None, fallback: Model | None, c
     if manifest.canary and canary is None:
         version = manifest.canary.version
         told.append(f"version {version} cannot be loaded and gets no request of its trial: {refused[version]}")
+    told += [
+        f"version {each.version} cannot be loaded, and clients of major version {each.major} are refused"
+        for each in manifest.majors
+        if each.version in refused
+    ]
     return "; ".join(told)
 
 

@@ -16,6 +16,7 @@ SURFACE = {
     "drift": {"project", "--set", "--json"},
     "tune": {"project", "--set", "--json"},
     "rollback": {"project", "--json"},
+    "retire": {"project", "version"},
     "predict": {"project", "rows", "--format", "--allow-missing", "--json"},
     "models": {"--json"},
     "data infer": {"source", "--table"},

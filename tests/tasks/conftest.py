@@ -23,12 +23,12 @@ CLASSES = ["left", "middle", "right"]
 DEADLINE_S = 30
 
 
-def graph(turn, broken_at=None):
-    """[rows, 2, 2, 1] uint8 -> the brightest of the first three pixels, `turn` places further on, and the probabilities.
+def graph(turn, broken_at=None, side=2):
+    """[rows, side, side, 1] uint8 -> the brightest of the first three pixels, `turn` places further on, and the probabilities.
 
     A row whose fourth pixel is `broken_at` makes the graph fail.
     """
-    weights = np.roll(np.eye(4, 3, dtype=np.float32) / 8, turn, axis=1)
+    weights = np.roll(np.eye(side * side, 3, dtype=np.float32) / 8, turn, axis=1)
     weights[3] = 0
     nodes = [
         helper.make_node("Cast", ["image"], ["floats"], to=TensorProto.FLOAT),
@@ -58,7 +58,7 @@ def graph(turn, broken_at=None):
     made = helper.make_graph(
         nodes,
         "spots",
-        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", 2, 2, 1])],
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", side, side, 1])],
         [
             helper.make_tensor_value_info("class", TensorProto.INT64, ["batch"]),
             helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["batch", 3]),
@@ -92,13 +92,13 @@ def bundle(tmp_path):
     facts = {"project": PROJECT, "version": 1, "tag": f"{PROJECT}/v1", "commit": "0" * 40, "rows": 3, "splits": {"test": 3}}
     dataset = DatasetVersion(**stored(rows).model_dump(), **facts)
 
-    def make(turn, broken_at=None, run_id="0" * 32):
-        folder = tmp_path / f"bundle-{turn}-{broken_at}"
+    def make(turn, broken_at=None, run_id="0" * 32, side=2):
+        folder = tmp_path / f"bundle-{turn}-{broken_at}-{side}"
         folder.mkdir()
-        onnx.save(graph(turn, broken_at), folder / "model.onnx")
+        onnx.save(graph(turn, broken_at, side), folder / "model.onnx")
         signature = {
             "project": PROJECT,
-            "inputs": [{"name": "image", "dtype": "uint8", "shape": [2, 2, 1]}],
+            "inputs": [{"name": "image", "dtype": "uint8", "shape": [side, side, 1]}],
             "outputs": ["class", "probability"],
             "classes": CLASSES,
             "graph_digest": digest(folder / "model.onnx"),
@@ -125,10 +125,15 @@ def bundle(tmp_path):
 def served(bundle):
     """Makes a bundle as a version that a manifest can name."""
 
-    def make(version, turn=None, **options):
+    def make(version, turn=None, major=1, **options):
         made = bundle(version if turn is None else turn, **options)
         return Served(
-            uri=made.uri, digest=made.digest, version=version, graph_digest=made.candidates[0].graph.digest, dataset=made.model.dataset
+            uri=made.uri,
+            digest=made.digest,
+            version=version,
+            graph_digest=made.candidates[0].graph.digest,
+            dataset=made.model.dataset,
+            major=major,
         )
 
     return make

@@ -6,7 +6,19 @@ from datetime import UTC, datetime
 import pytest
 
 from tasks.records import DatasetVersion
-from tasks.release import Manifest, ReleaseError, Releases, Served, drop_canary, fallbacks, promote, rollback, stage_canary, withdrawal
+from tasks.release import (
+    Manifest,
+    ReleaseError,
+    Releases,
+    Served,
+    drop_canary,
+    fallbacks,
+    promote,
+    retire,
+    rollback,
+    stage_canary,
+    withdrawal,
+)
 
 DATASET = DatasetVersion(uri="/rows", digest="d", project="spots", version=1, tag="spots/v1", commit="c", rows=1, splits={})
 
@@ -53,6 +65,29 @@ def test_what_a_person_rolled_back_is_withdrawn_until_it_is_taken_back():
     assert withdrawal(manifest, "g2") == version(2)
     assert withdrawal(manifest, "g1") is None
     assert rollback(manifest).withdrawn == (version(1),)
+
+
+def majors(*numbers):
+    """The manifest after versions of these majors, one after the other."""
+    manifest = Manifest(project="spots")
+    for number, major in enumerate(numbers, 1):
+        served = version(number).model_copy(update={"major": major})
+        manifest = promote(stage_canary(manifest, served, 0.5), number)
+    return manifest
+
+
+def test_the_last_version_of_each_older_major_is_kept_until_it_is_retired():
+    manifest = majors(1, 1, 2, 3, 3, 3)
+    assert [(each.version, each.major) for each in manifest.majors] == [(3, 2), (2, 1)]
+    assert [each.version for each in retire(manifest, 2).majors] == [3]
+    with pytest.raises(ReleaseError, match="spots: version 5 is no older major version that still serves; there are: 3, 2"):
+        retire(manifest, 5)
+
+
+def test_a_rollback_across_majors_and_back_loses_no_major():
+    manifest = majors(1, 2)
+    assert rollback(manifest).majors == ()
+    assert rollback(rollback(manifest)).majors == manifest.majors
 
 
 def test_dropping_one_canary_leaves_another():

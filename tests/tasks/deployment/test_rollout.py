@@ -13,7 +13,7 @@ from onnxruntime import InferenceSession
 from configs.project import Deployment
 from infra.files import digest
 from tasks.deployment.registry import Registry, registered
-from tasks.deployment.rollout import roll_back, roll_out
+from tasks.deployment.rollout import retire, roll_back, roll_out
 from tasks.inference import InferenceError
 from tasks.release import ReleaseError, Releases, rollback, stage_canary
 from tasks.rows import TensorSpec, rows_from
@@ -263,3 +263,21 @@ def test_a_run_does_not_bring_back_what_a_person_rolled_back(deploy, trained, se
     assert (again.status, again.version) == ("unchanged", 1)
     assert again.reason == "the same graph as version 2, which was rolled back by hand; `gyre rollback` takes that back"
     assert deploy(trained(0)).release.status == "promoted"
+
+
+def test_other_inputs_are_a_new_major_and_the_version_before_answers_who_fits_it(settings, registry, server, trained):
+    roll_out(trained(1), lambda count: ROWS[:count], QUICK, settings)
+    large = rows_from([TensorSpec("image", "uint8", (3, 3, 1))], {"image": np.eye(9, dtype=np.uint8)[:3].reshape(3, 3, 3, 1)})
+    rollout = roll_out(trained(2, side=3), lambda count: large[:count], QUICK, settings)
+    assert rollout.release.status == "promoted"
+    assert rollout.release.reason.endswith(
+        "; it is major version 2, which takes other inputs: version 1 goes on answering the requests that fit it, "
+        "until `gyre retire spots 1`"
+    )
+    assert serving(server) == "1"
+    roll_out(trained(0, side=3), lambda count: large[:count], QUICK, settings)
+    manifest = Releases(settings.home / "releases").read(PROJECT)
+    assert [(each.version, each.major) for each in (manifest.champion, manifest.previous, *manifest.majors)] == [(3, 2), (2, 2), (1, 1)]
+    assert serving(server) == "1"
+    retire(PROJECT, 1)
+    assert Releases(settings.home / "releases").read(PROJECT).majors == ()

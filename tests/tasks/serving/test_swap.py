@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.release import drop_canary, promote, rollback
+from tasks.release import drop_canary, promote, retire, rollback
 
 CLASSES = ["left", "middle", "right"]
 PROJECT = "spots"
@@ -143,3 +143,45 @@ def test_a_restarted_server_serves_what_was_released(server, served):
     server.start()
     with server.client() as client:
         assert answer(client, 1) == 1
+
+
+LARGE = np.eye(9, dtype=np.uint8)[2].reshape(1, 3, 3, 1)
+"""A row of a version that takes images of 3 x 3 pixels; its brightest pixel is the third."""
+
+
+def test_clients_of_an_older_major_are_answered_by_it_on_trial_after_promotion_and_after_a_restart(server, served):
+    server.release(served(1))
+    large = served(2, side=3, major=2)
+    with server.client() as client:
+        server.stage(large, 1.0)
+        server.wait(lambda: server.roles().get("canary") == "2")
+        assert answer(client, 0) == 1
+        assert client.infer(LARGE)["model_version"] == "2"
+    server.release(large)
+    server.kill()
+    server.start()
+    with server.client() as client:
+        assert (answer(client, 0), answer(client, 1)) == (1, 1)
+        response = client.infer(spot(0), version=1)
+        assert (response["model_version"], server.roles()["major-1"]) == ("1", "1")
+        told = client.infer(spot(0))["parameters"]["notices"]
+        assert "answered by version 1, whose inputs these are; version 2 takes others" in told
+        assert client.infer(LARGE)["outputs"][-1]["data"] == [CLASSES[(2 + 2) % 3]]
+
+
+def test_what_fits_no_version_is_told_what_the_newest_wants(server, served):
+    server.release(served(1))
+    server.release(served(2, side=3, major=2))
+    body = {"inputs": [{"name": "image", "shape": [1, 4, 4, 1], "datatype": "UINT8", "data": [0] * 16}]}
+    response = server.post("/v2/models/spots/infer", body)
+    assert response.status_code == 400
+    assert "want [1 to 1024, 3, 3, 1]" in response.json()["error"]
+
+
+def test_a_retired_major_answers_no_more(server, served):
+    server.release(served(1))
+    server.release(served(2, side=3, major=2))
+    server.releases.change(PROJECT, lambda manifest: retire(manifest, 1))
+    server.wait(lambda: "major-1" not in server.roles())
+    body = {"inputs": [{"name": "image", "shape": [1, 2, 2, 1], "datatype": "UINT8", "data": [0] * 4}]}
+    assert server.post("/v2/models/spots/infer", body).status_code == 400
