@@ -50,3 +50,32 @@ def told(table: str, a: str, b: str, known: dict[str, str]) -> str:
         return most
     pairs = ", ".join(f"({text(key)}, {text(value)})" for key, value in known.items())
     return f"SELECT * FROM (VALUES {pairs}) AS known(a, b) UNION ALL SELECT * FROM ({most}) WHERE a NOT IN ({', '.join(map(text, known))})"  # noqa: S608
+
+
+def seconds(column: str, form: str | None) -> str:
+    """SQL of a moment in seconds since 1970: of a timestamp, or of a text in a format, null where that does not read it."""
+    if form:
+        return f"epoch(try_strptime({column}::VARCHAR, {text(form)}))"
+    return f"epoch(try_cast({column} AS TIMESTAMP))"
+
+
+def not_apart(a: str, b: str, least: float, most: float, forms: tuple[str | None, str | None]) -> str:
+    """SQL that is true where `b` is not between so many days after `a`."""
+    days = f"({seconds(b, forms[1])} - {seconds(a, forms[0])}) / 86400"
+    return f"({days} NOT BETWEEN {least} AND {most})"
+
+
+def far_from_neighbours(table: str, a: str, b: str, days: float, form: str | None, neighbours: int) -> str:
+    """SQL of the pairs (a, b) of a table whose date `b` is so many days from the median of its neighbours in the order of `a`."""
+    moment = seconds("b", form)
+    window = f"(ORDER BY a ROWS BETWEEN {neighbours} PRECEDING AND {neighbours} FOLLOWING)"
+    judged = f"SELECT a, b, abs({moment} - median({moment}) OVER {window}) / 86400 AS days FROM (SELECT {a} AS a, {b} AS b FROM {table})"  # noqa: S608
+    return f"SELECT a::VARCHAR AS a, b::VARCHAR AS b FROM ({judged}) WHERE days > {days}"  # noqa: S608
+
+
+def other_part(a: str, b: str, part: str, says: dict[str, str], form: str | None) -> str:
+    """SQL that is true where `b` is not what is said of dates in that month, year or on that weekday (Monday is 0)."""
+    moment = f"to_timestamp({seconds(a, form)}) AT TIME ZONE 'UTC'"
+    value = f"isodow({moment}) - 1" if part == "weekday" else f"extract({part} FROM {moment})"
+    cases = " ".join(f"WHEN {int(key)} THEN {text(said)}" for key, said in says.items())
+    return f"(CASE {value} {cases} END <> {b}::VARCHAR)"

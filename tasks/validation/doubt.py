@@ -152,9 +152,9 @@ def bulk(numbers: npt.NDArray[np.float64]) -> tuple[float, float]:
     return low, high
 
 
-def reach(numbers: npt.NDArray[np.float64]) -> tuple[float, float]:
+def reach(numbers: npt.NDArray[np.float64], tail: float = TAIL) -> tuple[float, float]:
     """Where numbers are far from the middle; infinite where nearly all are the same."""
-    bottom, middle, top = np.quantile(numbers, [TAIL, 0.5, 1 - TAIL])
+    bottom, middle, top = np.quantile(numbers, [tail, 0.5, 1 - tail])
     low = middle - FAR * (middle - bottom) if bottom < middle else -np.inf
     high = middle + FAR * (top - middle) if top > middle else np.inf
     return float(low), float(high)

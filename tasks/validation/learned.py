@@ -124,6 +124,8 @@ def near_misses(profile: Profile, connection: duckdb.DuckDBPyConnection) -> dict
     values = profile.values
     if profile.kind != "text" or not profile.complete or not 1 < len(values) <= SPELT or max(values.values()) < REPEATED:
         return {}
+    if all(map(NUMBER.fullmatch, values)):
+        return {}
     found = dict[str, set[str]]()
     for one, other in connection.execute(near_pairs(), [sorted(values)]).fetchall():
         found.setdefault(one, set()).add(other)

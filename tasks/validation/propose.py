@@ -12,6 +12,7 @@ from configs.data import Expectation
 from tasks.validation import doubt, learned
 from tasks.validation.dependencies import Dependency, Structure, structure
 from tasks.validation.holdout import holdouts, upper
+from tasks.validation.orders import order_rules
 from tasks.validation.profile import ADDED, Profile, kinds, opened, profile
 from tasks.validation.proposal import Declined, Proposal, Proposed
 from tasks.validation.sample import Mask, Sample, sampled
@@ -36,14 +37,19 @@ def propose(rows: pd.DataFrame | pa.Table | Sequence[Path], ignore: Sequence[str
         profiles = [profile(connection, name, kind) for name, kind in kinds(connection, ignore).items()]
         sample = sampled(connection, [each.name for each in profiles], there)
         known = structure(sample, profiles, label)
-        found = list(suite(connection, profiles, sample, known, ignore))
+        found = list(suite(connection, profiles, sample, known, ignore, label))
     proposed = tuple(each for each in found if isinstance(each, Proposed))
     declined = tuple(each for each in found if isinstance(each, Declined))
     return Proposal(there, proposed, declined, tuple(leaks(known, label)))
 
 
 def suite(
-    connection: duckdb.DuckDBPyConnection, profiles: list[Profile], sample: Sample, known: Structure, ignore: Sequence[str]
+    connection: duckdb.DuckDBPyConnection,
+    profiles: list[Profile],
+    sample: Sample,
+    known: Structure,
+    ignore: Sequence[str],
+    label: str | None,
 ) -> Iterator[Proposed | Declined]:
     """Rules about the table, each column, and columns together."""
     names = [row[0] for row in connection.execute("DESCRIBE rows").fetchall() if row[0] not in (*ignore, *ADDED)]
@@ -57,6 +63,7 @@ def suite(
         yield from learned.rules(learned.Column(each, sample, tried, known, *judged[each.name], misses, misplaced.get(each.name, set())))
     yield from map(determines, known.dependencies)
     yield from refused(known)
+    yield from order_rules(sample, profiles, tried, label)
 
 
 def refused(known: Structure) -> Iterator[Declined]:
