@@ -46,6 +46,10 @@ class Checks(Section):
     """Images without a line in source.images.labels, left out."""
     absent_images: Tolerance = 0.01
     """Lines of source.images.labels without an image, or of an image that has another line."""
+    blank_lines: Tolerance = "warn"
+    """Lines of a CSV file without anything in them, which are no rows."""
+    header_rows: Tolerance = "refuse"
+    """Rows that are the header line again, as where files were put one behind the other."""
     rounded_numbers: Tolerance = "warn"
     """Whole numbers of intake.numeric with more digits than float32 holds (7): they are rounded."""
     identifier_numbers: Tolerance = "refuse"

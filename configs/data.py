@@ -43,7 +43,23 @@ class Csv(Section):
     encoding: str = "utf-8"
     """A byte order mark is skipped."""
     names: tuple[str, ...] = ()
-    """Column names of a file without a header line."""
+    """Column names of a file without a header line; with `header: true` they take the place of the header line's own."""
+    header: bool | None = None
+    """Whether the first line names the columns; none: where `names` does not."""
+    skip: int = Field(default=0, ge=0, le=1000)
+    """Lines before the header (without one, before the first row) that are no part of the table, such as a title or comments."""
+
+    @property
+    def has_header(self) -> bool:
+        """Whether a line is no row but the header."""
+        return not self.names if self.header is None else self.header
+
+    @model_validator(mode="after")
+    def columns_have_names(self) -> "Csv":
+        """From the header line or from `names`."""
+        if self.header is False and not self.names:
+            raise ValueError("header: false needs `names`: the columns' names, in their order")
+        return self
 
 
 class Sql(Section):

@@ -27,7 +27,9 @@ def infer(
     from tasks.ingestion.sniff import sniffed
 
     enter()
-    sys.stdout.write(to_yaml(inferred(sniffed(source, table))))
+    # A path in a YAML is relative to its folder, which need not be this one.
+    place = str(Path(source).resolve()) if "://" not in source else source
+    sys.stdout.write(to_yaml(inferred(sniffed(place, table))))
 
 
 @app.command()

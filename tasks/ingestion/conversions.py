@@ -132,6 +132,14 @@ TOLD: dict[str, dict[str, str]] = {
         "told": "lines of the labels have no image of their own",
         "advice": "bring the images, take out the lines, or set source.images.file_column to the column with their paths",
     },
+    "blank_lines": {
+        "told": "lines are blank and no rows",
+        "advice": "see whether something is missing there",
+    },
+    "header_rows": {
+        "told": "rows are the header line again",
+        "advice": "take these lines out of the file",
+    },
     "rounded_numbers": {
         "told": "whole numbers are rounded, as float32 holds seven digits",
         "advice": "take the column out of intake.numeric if it is an identifier; a time belongs into intake.dates",

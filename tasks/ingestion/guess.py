@@ -10,10 +10,8 @@ from configs.data import Column
 from tasks.ingestion.contract import conformed
 from tasks.ingestion.date_formats import likely_formats
 from tasks.ingestion.dates import differ, shown, written_in
+from tasks.ingestion.missing import MISSING, SURELY_MISSING
 
-MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "NULL", "null", "None", "nan", "NaN", "NAN", "-", "--", ".", "(null)", "unknown", "Unknown")
-SURELY_MISSING = ("", "?", "N/A", "n/a", "#N/A", "NULL", "null", "NaN", "nan", "(null)")
-"""Also among words; NA may be Namibia, None an answer."""
 NUMBER_AND_UNIT = re.compile(r"[+-]?[\d.,]*\d\s*([^\d\s.,+-][^\d]*?)\s*")
 STRAYS = 3
 """Texts that are no numbers in a column of numbers and are taken for missing ones, at most."""

@@ -16,7 +16,8 @@ import yaml
 from configs.data import Column, Source
 from tasks.ingestion.contract import conformed, plain
 from tasks.ingestion.guess import spec_of
-from tasks.ingestion.sniff import first_rows
+from tasks.ingestion.key_choice import choose_key
+from tasks.ingestion.sniff import first_line, first_rows
 from tasks.ingestion.units import FEWEST, SHARES, five
 from tasks.ingestion.values import BLANKS
 
@@ -38,18 +39,34 @@ def infer(source: Source) -> Inferred:
     """The contract of a source's first rows. Raises ValueError where it has none, OSError where it cannot be read."""
     table = first_rows(source, ROWS)
     if not len(table):
-        raise ValueError(f"source {without_password(str(source.path))}: no rows to infer a contract from")
+        name = without_password(str(source.path))
+        raise ValueError(f"source {name}: no rows to infer a contract from; bring some, or name a file that has them")
     columns, remarks = {}, {}
     for name in table.column_names:
         columns[name], noticed = column_of(plain(table[name]))
         if noticed:
             remarks[name] = "; ".join(noticed)
-    if source.csv.names and source.reader == "csv" and source.csv.names[0] == "column_1":
-        remarks[""] = "the file has no header line: rename columns in csv.names and columns"
-    key = candidate_key(table)
-    if key == "*":
-        remarks["key"] = "no single column names a row, so whole rows do"
-    return Inferred(source.model_copy(update={"columns": columns, "key": key}), len(table), remarks)
+    if source.reader == "csv":
+        remarks[""] = "; ".join(about_lines(source))
+    chosen = choose_key(table, source.reader in ("csv", "jsonl", "parquet", "delta"))
+    if chosen.remark:
+        remarks["key"] = chosen.remark
+    return Inferred(source.model_copy(update={"columns": columns, "key": chosen.key}), len(table), remarks)
+
+
+def about_lines(source: Source) -> list[str]:
+    """What a CSV file's first lines were taken for, and why."""
+    found = first_line(str(source.path), source.csv)
+    told = [f"{source.csv.skip} lines before the table are left out (csv.skip)"] if source.csv.skip else []
+    if not found.there:
+        return [*told, f"no header line: {found.why}; rename columns in csv.names and columns"]
+    told.append(f"line {source.csv.skip + 1} is the header: {found.why}")
+    repeats = [name for name in found.repeated if name]
+    if repeats:
+        told.append(f"it has {', '.join(map(repr, repeats))} more than once, so csv.names gives every column a name of its own")
+    if "" in found.repeated:
+        told.append("it leaves names out, so csv.names gives every column one")
+    return told
 
 
 def column_of(values: pa.ChunkedArray) -> tuple[Column, list[str]]:
@@ -96,21 +113,6 @@ def with_usual(values: pa.ChunkedArray, spec: Column) -> Column:
         return spec
     found = five([float(f"{value:.6g}") for value in np.quantile(numbers, SHARES, method="inverted_cdf")])
     return spec.model_copy(update={"usual": found}) if len(set(found)) >= 3 else spec
-
-
-def candidate_key(table: pa.Table) -> str:
-    """The column that most likely names a row; `*` where none does."""
-    unique = [
-        name
-        for name in table.column_names
-        if (pa.types.is_integer(table[name].type) or pa.types.is_string(table[name].type))
-        and not table[name].null_count
-        and pc.count_distinct(table[name]).as_py() == len(table)
-        and not (pa.types.is_string(table[name].type) and pc.any(pc.match_substring(table[name], " ")).as_py())
-    ]
-    named = [name for name in unique if re.search(r"(^|_)(id|key|uuid|index|number|instant)$|ID$|Id$", name)]
-    first = [name for name in unique if name == table.column_names[0]]
-    return next(iter([*named, *first]), "*")
 
 
 def to_yaml(inferred: Inferred) -> str:

@@ -4,8 +4,10 @@ import codecs
 import os
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from configs.data import Csv, Source, Sql
+from tasks.ingestion.headers import Header, judge_header
+from tasks.ingestion.readers.csv import fields
 
 READERS = {"parquet": "parquet", "pq": "parquet", "jsonl": "jsonl", "ndjson": "jsonl"} | dict.fromkeys(("csv", "tsv", "txt", "data"), "csv")
 HEAD_BYTES = 64 * 2**20
 """Of a file elsewhere, or in another encoding, that are looked at."""
 SNIFFED_BYTES = 2**20
-NAME_LETTERS = 60
-"""A longer cell is no column's name."""
+LINES = 200
+"""Among which the table's first is looked for."""
 
 
 def sniffed(location: str, table: str | None = None) -> Source:
@@ -47,30 +51,45 @@ def local_folder(location: str) -> bool:
 
 
 def dialect(location: str) -> Csv:
-    """How a CSV file is written."""
+    """How a CSV file is written. Raises ValueError where it is empty."""
     encoding = encoding_of(location)
+    check_filled(location)
     with at_hand(location, encoding) as path, duckdb.connect() as connection:
         asked = "SELECT Delimiter, Quote FROM sniff_csv(?, all_varchar=true, sample_size=20000)"
         delimiter, quote = connection.execute(asked, [str(path)]).fetchall()[0]
         with path.open(encoding="utf-8", errors="replace") as stream:
             quotes = '"' in stream.read(SNIFFED_BYTES)
         found = Csv(delimiter=delimiter, quote="" if quotes and quote != '"' else '"', encoding=encoding)
-        rows = cells(connection, path, found, header=False, rows=1000)
-    if looks_like_header(rows):
-        return found
-    return found.model_copy(update={"names": tuple(f"column_{number + 1}" for number in range(rows.num_columns))})
+        found = found.model_copy(update={"skip": lines_before(path, found)})
+        header = judge_header(cells(connection, path, found, header=False, rows=1000))
+    if not header.there:
+        return found.model_copy(update={"names": header.names})
+    return found.model_copy(update={"names": header.names, "header": True}) if header.repeated else found
 
 
-def looks_like_header(rows: pa.Table) -> bool:
-    """Whether the first row names the columns: short different texts, no numbers, none of which is a value of its own column."""
-    if not len(rows):
-        return False
-    first = [column[0].as_py() for column in rows.columns]
-    names = [(cell or "").strip() for cell in first]
-    if len(set(names)) < len(names) or any(not name or len(name) > NAME_LETTERS or re.fullmatch(r"[-+\d.,:/\s]+", name) for name in names):
-        return False
-    below = [{str(value).strip() for value in column.slice(1).to_pylist()} for column in rows.columns]
-    return not any(name in values for name, values in zip(names, below, strict=True))
+def check_filled(location: str) -> None:
+    """Raises ValueError for a file without a letter in it."""
+    with fsspec.open(location, "rb", compression="infer") as stream:
+        if not stream.read(SNIFFED_BYTES).strip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"):
+            raise ValueError(f"{location}: is empty; bring a file with a header line and rows, or name the one that has them")
+
+
+def first_line(location: str, form: Csv) -> Header:
+    """Whether a CSV file's first line names the columns."""
+    with at_hand(location, form.encoding) as path, duckdb.connect() as connection:
+        return judge_header(cells(connection, path, form.model_copy(update={"names": ()}), header=False, rows=1000))
+
+
+def lines_before(path: Path, form: Csv) -> int:
+    """Lines before the table: comments, blank lines and titles, which have one value where the others have several."""
+    with path.open(encoding="utf-8", errors="replace", newline="") as stream:
+        lines = [line.rstrip("\r\n") for line in islice(stream, LINES)]
+    sizes = [len(fields(line, form)) for line in lines]
+    usual = Counter(size for line, size in zip(lines, sizes, strict=True) if line.strip()).most_common(1)
+    for number, (line, size) in enumerate(zip(lines, sizes, strict=True)):
+        if line.strip() and not line.startswith("#") and (size > 1 or usual[0][0] == 1):
+            return number
+    return 0
 
 
 def encoding_of(location: str) -> str:
@@ -110,7 +129,10 @@ def at_hand(location: str, encoding: str = "utf-8") -> Iterator[Path]:
 def cells(connection: duckdb.DuckDBPyConnection, path: Path, csv: Csv, header: bool, rows: int) -> pa.Table:
     """A CSV file's first rows, texts."""
     names = f", names={list(csv.names)}" if csv.names else ""
-    options = f"delim={quoted(csv.delimiter)}, quote={quoted(csv.quote)}, escape={quoted(csv.quote)}, header={str(header).lower()}{names}"
+    skip = f", skip={csv.skip}" if csv.skip else ""
+    options = (
+        f"delim={quoted(csv.delimiter)}, quote={quoted(csv.quote)}, escape={quoted(csv.quote)}, header={str(header).lower()}{names}{skip}"
+    )
     asked = f"SELECT * FROM read_csv({quoted(str(path))}, all_varchar=true, {options}) LIMIT {rows}"  # noqa: S608
     answer: pa.Table = connection.sql(asked).to_arrow_table()
     return answer
@@ -137,7 +159,7 @@ def first_rows(source: Source, rows: int) -> pa.Table:
     encoding = source.csv.encoding if source.reader == "csv" else "utf-8"
     with at_hand(location, encoding) as path, duckdb.connect() as connection:
         if source.reader == "csv":
-            return cells(connection, path, source.csv, header=not source.csv.names, rows=rows)
+            return cells(connection, path, source.csv, header=source.csv.has_header, rows=rows)
         asked = f"SELECT * FROM read_json({quoted(str(path))}, format='newline_delimited') LIMIT {rows}"  # noqa: S608
         answer: pa.Table = connection.sql(asked).to_arrow_table()
         return answer

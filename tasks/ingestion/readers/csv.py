@@ -19,6 +19,8 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from configs.data import Csv, Limits, Source
+from tasks.ingestion.conversions import Conversions
+from tasks.ingestion.headers import different
 from tasks.ingestion.location import File, matched
 from tasks.ingestion.readers import LINE, ChangedError, Slice
 from tasks.ingestion.readers.csv_pieces import BLOCK, Piece, cut, texts, too_long, whole_rows
@@ -26,6 +28,7 @@ from tasks.ingestion.readers.csv_pieces import BLOCK, Piece, cut, texts, too_lon
 Types = Mapping[str, pa.DataType]
 PLAIN = {"integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_(), "timestamp": pa.timestamp("us")}
 """Contract types that the parser may read at once."""
+SHOWN_NAMES = 60
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,11 @@ def slices(source: Source) -> list[Slice]:
         form = Form(file, source.csv, source.limits, names, plain_types(source))
         pieces = cut(file, source.csv, source.limits, start) if names else []
         if pieces is None:
-            found.append(Slice(file.name, [file.content(), names], partial(streamed, form)))
+            found.append(Slice(file.name, [file.content(), names], partial(streamed, form), counting=True))
         else:
-            found += [Slice(file.name, [piece.digest, piece.line, names], partial(parsed, form, piece)) for piece in pieces]
+            for piece in pieces:
+                read = partial(parsed, form, piece)
+                found.append(Slice(file.name, [piece.digest, piece.line, names], read, counting=True))
     return found or [Slice(file.name, [file.content(), names], partial(empty, names))]
 
 
@@ -57,7 +62,7 @@ def first_slice(source: Source) -> Slice:
     """The first file from its beginning, for a look at a few rows: nothing behind them is read."""
     file = matched(source)[0]
     names, _ = header(file, source.csv, source.limits)
-    return Slice(file.name, None, partial(streamed, Form(file, source.csv, source.limits, names, plain_types(source))))
+    return Slice(file.name, None, partial(streamed, Form(file, source.csv, source.limits, names, plain_types(source))), counting=True)
 
 
 def empty(names: tuple[str, ...]) -> Iterator[pa.Table]:
@@ -78,25 +83,54 @@ def plain_types(source: Source) -> dict[str, pa.DataType]:
 def header(file: File, form: Csv, limits: Limits) -> tuple[tuple[str, ...], int]:
     """The columns' names and where the rows begin, in bytes. Raises ValueError where the first line alone shows that the file is none."""
     with file.open(file.compression()) as stream:
+        skipped = sum(len(stream.readline(limits.line_bytes + 1)) for _ in range(form.skip))
         line = stream.readline(limits.line_bytes + 1)
+        more = bool(stream.read(1))
+    number = form.skip + 1
     if len(line) > limits.line_bytes:
-        raise ValueError(too_long(file, 1, limits))
-    mark = 3 if line.startswith(b"\xef\xbb\xbf") else 0
+        raise ValueError(too_long(file, number, limits))
+    mark = 3 if line.startswith(b"\xef\xbb\xbf") and not skipped else 0
     try:
         text = line[mark:].decode(form.encoding).lstrip("\ufeff").rstrip("\r\n\0")
     except UnicodeDecodeError as error:
         if form.encoding.lower().replace("_", "-").startswith("utf-16"):
             text = line[: len(line) // 2 * 2].decode(form.encoding, "ignore").lstrip("\ufeff").rstrip("\r\n\0")
         else:
-            raise ValueError(f"{file.name}: line 1 is not {form.encoding} ({error.reason}); set source.csv.encoding") from None
+            raise ValueError(f"{file.name}: line {number} is not {form.encoding} ({error.reason}); set source.csv.encoding") from None
     first = fields(text, form)
     if len(first) > limits.columns:
         raise ValueError(f"{file.name}: has {len(first):,} columns; at most {limits.columns:,} are read (source.limits.columns)")
-    if form.names:
-        return form.names, mark
-    if repeated := sorted({name for name in first if first.count(name) > 1}):
-        raise ValueError(f"{file.name}: column {repeated[0]!r} comes twice; name the columns in source.csv.names")
-    return tuple(first), len(line)
+    if not form.has_header:
+        check_no_header(first, form, file)
+        return form.names, skipped or mark
+    if not first and more:
+        raise ValueError(f"{file.name}: line {number}, which should name the columns, is blank; set source.csv.skip to {number}")
+    if form.names and first and len(form.names) != len(first):
+        told = f"the header in line {number} has {len(first)} columns, source.csv.names {len(form.names)}"
+        raise ValueError(f"{file.name}: {told}; name them all, in their order")
+    if not form.names:
+        check_different(first, file)
+    return form.names or tuple(first), skipped + len(line)
+
+
+def check_no_header(first: list[str], form: Csv, file: File) -> None:
+    """Raises ValueError where a file whose columns are named in the YAML begins with the same names: they would become a row."""
+    same = [name for name, cell in zip(form.names, first, strict=False) if name.casefold() == cell.strip().casefold()]
+    if same and 2 * len(same) >= len(form.names) and form.header is None:
+        raise ValueError(
+            f"{file.name}: line {form.skip + 1} names the columns ({', '.join(same[:3])}{', ...' if len(same) > 3 else ''}), as "
+            "source.csv.names does, and would be read as a row; set source.csv.header to true (or to false, if it is one)"
+        )
+
+
+def check_different(first: list[str], file: File) -> None:
+    """Raises ValueError where the header has a name twice, or leaves one out, with names to take instead."""
+    repeated = next((name for name in first if first.count(name) > 1), None)
+    if repeated is None and "" not in map(str.strip, first):
+        return
+    told = f"column {repeated!r} comes twice" if repeated else f"column {[*map(str.strip, first)].index('') + 1} has no name"
+    names = ", ".join(different(first)[:SHOWN_NAMES]) + (", ..." if len(first) > SHOWN_NAMES else "")
+    raise ValueError(f"{file.name}: {told}; name the columns in source.csv.names, with header: true beside it, such as [{names}]")
 
 
 def fields(line: str, form: Csv) -> list[str]:
@@ -106,8 +140,8 @@ def fields(line: str, form: Csv) -> list[str]:
     return next(csv.reader([line], delimiter=form.delimiter, quotechar=form.quote or None, quoting=quoting), [])
 
 
-def parsed(form: Form, piece: Piece) -> Iterator[pa.Table]:
-    """A piece's rows. Raises ChangedError where its bytes are no longer those that were looked at."""
+def parsed(form: Form, piece: Piece, conversions: Conversions | None = None) -> Iterator[pa.Table]:
+    """A piece's rows; lines that are no rows are noted. Raises ChangedError where its bytes are no longer those that were looked at."""
     digest, line, rest = hashlib.sha256(), piece.line, b""
     with form.file.open() as stream:
         stream.seek(piece.start)
@@ -117,7 +151,7 @@ def parsed(form: Form, piece: Piece) -> Iterator[pa.Table]:
             end = len(block) if start + BLOCK >= piece.stop else block.rfind(b"\n") + 1
             chunk, rest = rest + block[:end], block[end:]
             if chunk:
-                yield with_lines(parse(chunk, form, line), chunk, line)
+                yield with_lines(parse(chunk, form, line), chunk, line, form, conversions)
                 line += chunk.count(b"\n")
     if digest.hexdigest() != piece.digest:
         raise ChangedError(f"{form.file.name}: changed while it was read; run the cycle again")
@@ -139,16 +173,18 @@ def parse(chunk: bytes, form: Form, line: int) -> pa.Table:
     raise AssertionError("the last attempt returns or raises")
 
 
-def streamed(form: Form) -> Iterator[pa.Table]:
-    """The rows of a file whose quoted values hold line breaks, that is packed, or lies elsewhere."""
+def streamed(form: Form, conversions: Conversions | None = None) -> Iterator[pa.Table]:
+    """The rows of a file whose quoted values hold line breaks, that is packed, or lies elsewhere; lines that are no rows are noted."""
     plain = replace(form, csv=form.csv.model_copy(update={"encoding": "utf-8"}))
-    line, head = 1, not form.csv.names
+    line, head = 1, form.csv.skip + form.csv.has_header
     try:
         for rows in whole_rows(texts(form.file, form.csv.encoding), form.file, form.csv, form.limits):
-            chunk = rows[rows.find(b"\n") + 1 or len(rows) :] if head else rows
-            line, head = line + head, False
+            chunk = rows
+            while head and chunk:
+                chunk = chunk[chunk.find(b"\n") + 1 or len(chunk) :]
+                line, head = line + 1, head - 1
             if chunk:
-                yield with_lines(parse(chunk, plain, line), chunk, line)
+                yield with_lines(parse(chunk, plain, line), chunk, line, form, conversions)
                 line += chunk.count(b"\n")
     except UnicodeDecodeError:
         raise ValueError(explained("UTF8", form.file, line)) from None
@@ -174,21 +210,40 @@ def explained(error: str, file: File, line: int) -> str:
     return f"{file.name}: from line {line} on: {error[:300]}"
 
 
-def with_lines(table: pa.Table, chunk: bytes, line: int) -> pa.Table:
-    """A table with LINE: every line a row, but for blank ones and for line breaks inside values."""
+def with_lines(table: pa.Table, chunk: bytes, line: int, form: Form, conversions: Conversions | None) -> pa.Table:
+    """A table with LINE: every line a row, but for blank ones, which are noted, and for line breaks inside values."""
     lines = chunk.count(b"\n") + (not chunk.endswith(b"\n"))
     numbers: npt.NDArray[Any] = np.arange(line, line + lines)
+    blank = 0
     if lines != len(table):
         full = numbers[[bool(text.strip(b"\r")) for text in chunk.split(b"\n")[:lines]]]
-        numbers = full if len(full) == len(table) else line + row_starts(table)
+        heights = row_heights(table)
+        blank = lines - (len(table) if len(full) == len(table) else int(heights.sum()))
+        numbers = full if len(full) == len(table) else line + np.cumsum(heights) - heights
+    if conversions is not None:
+        conversions.add("blank_lines", form.file.name, blank, lines)
+        note_headers(table, numbers, form, conversions)
     return table.append_column(LINE, pa.array(numbers, pa.int64()))
 
 
-def row_starts(table: pa.Table) -> npt.NDArray[np.int64]:
-    """Lines before each row [rows], line breaks inside values counted."""
-    breaks = np.ones(len(table), np.int64)
+def note_headers(table: pa.Table, lines: npt.NDArray[Any], form: Form, conversions: Conversions) -> None:
+    """Notes rows that are the header line again, as where files were put one behind the other."""
+    columns = [column for column in table.columns if pa.types.is_string(column.type)]
+    names = [name for name, column in zip(table.column_names, table.columns, strict=True) if pa.types.is_string(column.type)]
+    if not form.csv.has_header or not columns:
+        return
+    again = pc.fill_null(pc.equal(columns[0], names[0]), False)
+    if pc.any(again).as_py():
+        for name, column in zip(names[1:], columns[1:], strict=True):
+            again = pc.and_(again, pc.fill_null(pc.equal(column, name), False))
+    places = np.flatnonzero(again.to_numpy())
+    conversions.add("header_rows", form.file.name, len(places), len(table), [f"line {lines[place]}" for place in places[:3]])
+
+
+def row_heights(table: pa.Table) -> npt.NDArray[np.int64]:
+    """Lines that each row takes [rows], line breaks inside values counted."""
+    heights = np.ones(len(table), np.int64)
     for column in table.columns:
         if pa.types.is_string(column.type):
-            breaks += pc.fill_null(pc.count_substring(column, "\n"), 0).to_numpy()
-    starts: npt.NDArray[np.int64] = np.cumsum(breaks) - breaks
-    return starts
+            heights += pc.fill_null(pc.count_substring(column, "\n"), 0).to_numpy()
+    return heights

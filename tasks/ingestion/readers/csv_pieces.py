@@ -53,7 +53,7 @@ def known_pieces(file: File, form: Csv, limits: Limits, start: int, state: tuple
 def read_pieces(file: File, form: Csv, limits: Limits, start: int) -> list[Piece] | None:
     """The pieces as they are now."""
     pieces: list[Piece] = []
-    line, quote = 1 if form.names else 2, form.quote.encode()
+    line, quote = 1 + form.skip + form.has_header, form.quote.encode()
     with file.open() as stream, ThreadPoolExecutor(1) as pool:
         stream.seek(start)
         digest, begin, first, end = hashlib.sha256(), start, line, start
