@@ -1,5 +1,6 @@
 """Reads a project's YAML into its typed form, or says what is wrong with it: the file, the key, the value, what is allowed."""
 
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,8 +12,10 @@ from pydantic import ValidationError
 from configs.data import Source
 from configs.project import ClassificationResult, ImageIntake, Project, RegressionResult, TabularIntake, TextIntake
 from configs.section import Section
+from configs.written import ReadingError, Written, hint, odd_numbers, read_yaml
 
 BUNDLED = Path(__file__).parent
+EXPONENT = re.compile(r"[-+]?[0-9]+e[-+]?[0-9]+", re.IGNORECASE)
 
 
 class ConfigError(ValueError):
@@ -26,13 +29,14 @@ def load(project: str | Path, overrides: Mapping[str, str] | None = None, folder
     so a network or reader beside it is found by its import path. Raises ConfigError.
     """
     path = find(project, folder)
-    tree = read(path)
-    for key, value in (overrides or {}).items():
-        put(tree, key, parse(value, f"--set {key}"))
-    try:
-        loaded = Project.model_validate(tree)
-    except ValidationError as error:
-        raise ConfigError("\n".join(explain(path, problem) for problem in error.errors())) from None
+    tree, written = read(path)
+    for key, text in (overrides or {}).items():
+        value, own = parse(text, f"--set {key}")
+        section, last = put(tree, key, value)
+        written.add(own)
+        if not isinstance(value, str | list | dict):
+            written.values[id(section), last] = text.strip()
+    loaded = validated(tree, written, path)
     if (beside := str(path.parent.resolve())) not in sys.path:
         sys.path.append(beside)
     return anchored(loaded, path.parent.resolve())
@@ -52,33 +56,53 @@ def names(folder: Path = BUNDLED) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.yaml"))
 
 
-def read(path: Path) -> dict[str, Any]:
-    """The YAML tree of a file, keys as written."""
-    tree = parse(path.read_text(encoding="utf-8"), str(path))
+def read(path: Path) -> tuple[dict[str, Any], Written]:
+    """The YAML tree of a file, keys as written, and how its values were written."""
+    tree, written = parse(path.read_text(encoding="utf-8"), str(path))
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: holds {tree!r:.80}; a project file is a mapping that begins with `name:`")
-    return tree
+    return tree, written
 
 
-def parse(text: str, where: str) -> Any:
-    """YAML `text`, or a ConfigError that names the place."""
+def parse(text: str, where: str) -> tuple[Any, Written]:
+    """YAML `text` and how its values were written, or a ConfigError that names the place."""
     try:
-        return yaml.safe_load(text)
+        return read_yaml(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{where}: not YAML: {error}") from None
+    except ReadingError as error:
+        raise ConfigError(f"{where}: {error}") from None
 
 
-def put(tree: dict[str, Any], key: str, value: Any) -> None:
-    """Sets a dotted key in a tree, making the sections on the way."""
+def validated(tree: dict[str, Any], written: Written, path: Path) -> Project:
+    """The typed form of a tree. Where a text is wanted and YAML made a number or a date, the text is taken as it was written."""
+    while True:
+        try:
+            loaded = Project.model_validate(tree)
+            break
+        except ValidationError as error:
+            problems = error.errors()
+        texts = [walk(problem["loc"])[1] for problem in problems if problem["type"] == "string_type"]
+        # Each round turns at least one number into a text, so this ends.
+        if not [location for location in texts if written.take_text(tree, location)]:
+            raise ConfigError("\n".join(explain(path, problem, tree, written) for problem in problems))
+    if odd := list(odd_numbers(tree, written)):
+        raise ConfigError("\n".join(f"{path}: {each}" for each in odd))
+    return loaded
+
+
+def put(tree: dict[str, Any], key: str, value: Any) -> tuple[dict[str, Any], str]:
+    """Sets a dotted key in a tree, making the sections on the way; returns the section and the key's last part."""
     *sections, last = key.split(".")
     for section in sections:
         tree = tree.setdefault(section, {})
         if not isinstance(tree, dict):
             raise ConfigError(f"--set {key}: {section!r} holds {tree!r:.80}, not a section")
     tree[last] = value
+    return tree, last
 
 
-def explain(path: Path, problem: Any) -> str:
+def explain(path: Path, problem: Any, tree: dict[str, Any], written: Written) -> str:
     """One of pydantic's errors as a line that names file, key, value and what is allowed."""
     sections, keys = walk(problem["loc"])
     key = ".".join(keys) or "the project"
@@ -88,7 +112,19 @@ def explain(path: Path, problem: Any) -> str:
     if problem["type"] == "missing":
         return f"{path}: {key}: this key is missing"
     reason = problem["msg"].removeprefix("Value error, ")
-    return f"{path}: {key}: {reason}" if problem["type"] == "value_error" else f"{path}: {key}: {value} is not allowed; {reason}"
+    if problem["type"] == "value_error":
+        return f"{path}: {key}: {reason}"
+    return f"{path}: {key}: {value} is not allowed; {reason}{meant(problem, keys, tree, written)}"
+
+
+def meant(problem: Any, keys: list[str], tree: dict[str, Any], written: Written) -> str:
+    """What may have been meant, where YAML reads an unquoted text as something else."""
+    value, text = problem["input"], written.at(tree, keys)
+    if isinstance(value, bool) or (value is None and problem["type"] == "string_type"):
+        return f". {hint(value, text)}"
+    if isinstance(value, str) and problem["type"] in ("int_parsing", "float_parsing") and EXPONENT.fullmatch(value):
+        return f". YAML reads {value} as a text: write the number without an exponent"
+    return ""
 
 
 def walk(location: tuple[int | str, ...]) -> tuple[list[type[Section]], list[str]]:

@@ -51,3 +51,30 @@ def test_an_unknown_project_is_told_with_the_known_ones():
 def test_a_relative_path_counts_from_the_yaml(tmp_path):
     (tmp_path / "tiny.yaml").write_text((HERE / "valid" / "smallest.yaml").read_text())
     assert load(tmp_path / "tiny.yaml").source.path == str(tmp_path / "rows.csv")
+
+
+def test_numbers_and_dates_are_taken_as_they_were_written_where_a_text_is_wanted():
+    project = load(HERE / "valid" / "numbers_as_texts.yaml")
+    assert project.source.key == "2"
+    assert list(project.source.columns) == ["1", "007", "2026-01-31"]
+    assert project.source.columns["2026-01-31"].missing == ("-1", "9_999", "1e3")
+    assert (project.intake.numeric, project.intake.categorical) == (("1", "2026-01-31"), ("007",))
+    assert (project.result.classes, project.result.label) == (("0", "1", "1.50", "1_000"), "10")
+    assert (project.training.epochs, project.training.compile) == (1000, False)
+
+
+def test_a_value_from_the_command_line_is_taken_as_it_was_written_too():
+    changes = {"result.classes": "[0, 007, 2]", "result.label": "1_0", "training.compile": "yes"}
+    project = load(HERE / "valid" / "numbers_as_texts.yaml", changes)
+    assert (project.result.classes, project.result.label, project.training.compile) == (("0", "007", "2"), "1_0", True)
+    with pytest.raises(ConfigError, match=r'--set result\.classes: 0: YAML reads an unquoted `No` as false: quote it, "No"'):
+        load(HERE / "valid" / "numbers_as_texts.yaml", {"result.classes": "[No, Yes]"})
+    with pytest.raises(ConfigError, match=r"training\.epochs: YAML reads an unquoted 1:30 as 90: quote it where a text is meant"):
+        load(HERE / "valid" / "numbers_as_texts.yaml", {"training.epochs": "1:30"})
+
+
+def test_an_anchor_and_a_merge_are_no_repeated_keys(tmp_path):
+    text = (HERE / "valid" / "smallest.yaml").read_text()
+    (tmp_path / "merged.yaml").write_text(text + "gate: &gate {min_score: 0.5}\ntraining: {<<: {epochs: 3, seed: 1}, epochs: 4}\n")
+    project = load(tmp_path / "merged.yaml")
+    assert (project.training.epochs, project.training.seed, project.gate.min_score) == (4, 1, 0.5)
