@@ -6,7 +6,7 @@ python -m flows.deployments
 from datetime import timedelta
 from typing import Any
 
-from prefect import Flow, serve
+from prefect import Flow
 from prefect.deployments.runner import RunnerDeployment
 from prefect.events import DeploymentEventTrigger
 from prefect.types.entrypoint import EntrypointType
@@ -15,6 +15,7 @@ from configs.load import load, names
 from configs.project import Project
 from flows.cycle import cycle
 from flows.drift import drift
+from flows.runner import serve
 from flows.tune import tune
 from infra.credentials import Credential
 from infra.services.table import READY_DEPLOYMENT
@@ -61,7 +62,8 @@ def deployment(flow: Flow[..., Any], name: str, **options: Any) -> RunnerDeploym
 
 def main() -> None:
     """Serves until it is stopped. Schedules stay active when it stops: a restart of the runner must not pause a team's nightly runs."""
-    serve(*deployments(Settings()), pause_on_shutdown=False, print_starting_message=False, limit=RUNS_AT_ONCE)
+    settings = Settings()
+    serve(deployments(settings), RUNS_AT_ONCE, settings)
 
 
 if __name__ == "__main__":

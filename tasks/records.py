@@ -385,6 +385,8 @@ class DriftReport(Record):
     """Time of the newest prediction compared, ISO 8601; empty when there is none."""
     report: str | None
     """Path of the HTML report under the home's `reports`."""
+    seen: str = ""
+    """Digest of what the look could see when it began; while that is the same, another look would end the same."""
 
     @property
     def summary(self) -> str:

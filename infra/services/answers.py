@@ -12,7 +12,7 @@ from uuid import uuid4
 from infra.settings import Settings
 
 POLLED_WITHIN = timedelta(seconds=30)
-"""A runner asks for work every second; one that has been silent for this long hangs."""
+"""A runner asks for work every other second; one that has been silent for this long hangs."""
 TIMEOUT_S = 5.0
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 

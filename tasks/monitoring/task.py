@@ -14,6 +14,7 @@ from infra.settings import Settings
 from tasks.events import DRIFT_DETECTED
 from tasks.monitoring.episodes import Announced, ClaimRequested, Instruction, Observed, Released, RetrainingEnded
 from tasks.monitoring.ledger import Ledger
+from tasks.monitoring.rest import keep, sight
 from tasks.records import Champion, DriftReport, Episode, Release
 from tasks.stage import announce, show, stage, table
 
@@ -25,6 +26,8 @@ def observe(project: str, champion: Champion | None, intake: Intake, result: Res
     from tasks.prediction_log import PredictionLog
 
     settings = Settings()
+    # Before anything is read: what comes while this looks is news to the next look.
+    seen = sight(project, intake, result, monitoring, settings.home)
     log = PredictionLog(settings.home / "predictions" / project)
     folder = settings.home / "reports" / project / "drift"
     report = drift.observe(
@@ -39,7 +42,7 @@ def observe(project: str, champion: Champion | None, intake: Intake, result: Res
     )
     links = {"Evidently_report": settings.report_url(Path(report.report))} if report.report else {}
     show(project, "drift", description(report, monitoring), **links)
-    return report
+    return report.model_copy(update={"seen": seen})
 
 
 @stage(cached=False)
@@ -53,6 +56,7 @@ def decide(report: DriftReport, monitoring: Monitoring, retraining: Retraining) 
     history, instructions = ledger.apply(report.project, Observed(report, datetime.now(UTC), monitoring, retraining))
     if history.current and any(instruction.kind == "announce" for instruction in instructions):
         history, _ = ledger.apply(report.project, Announced(history.current.id, announce_drift(history.current, report)))
+    keep(report, history, Settings().home)
     show(report.project, "drift episode", what_happens(history.current, (*ended, *instructions)))
     return history.current
 

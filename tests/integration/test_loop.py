@@ -143,3 +143,19 @@ def test_the_readmes_own_data_and_network_go_through_the_loop(installation, tmp_
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     assert done.stdout.split() == ["row", "answer", "0", "0", "1", "0", "2", "0"]
+
+
+def test_a_scheduled_look_that_can_find_nothing_new_ends_without_a_process_and_says_so(installation):
+    installation.gyre("drift", "digits")
+    deployment = installation.prefect("/deployments/name/drift/digits")["id"]
+    asked = {"deployments": {"id": {"any_": [deployment]}}, "flow_runs": {"state": {"name": {"any_": ["Unchanged"]}}}}
+    installation.prefect(f"/deployments/{deployment}/resume_deployment", {})
+    try:
+        deadline = time.monotonic() + 120
+        while not (spared := installation.prefect("/flow_runs/filter", asked)):
+            assert time.monotonic() < deadline, "no look was spared"
+            time.sleep(1)
+    finally:
+        installation.prefect(f"/deployments/{deployment}/pause_deployment", {})
+    assert spared[0]["state"]["message"].startswith("No new prediction, label or release since the look at ")
+    assert stages(installation, spared[0]["id"]) == {}
