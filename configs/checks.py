@@ -73,3 +73,5 @@ class Checks(Section):
     incompatible_input: Tolerance = "refuse"
     """Inputs that clients of the version that serves do not send: allowed, the version is a new major one, and the last one before goes
     on answering the requests that fit it."""
+    label_proxies: Tolerance = "warn"
+    """Columns outside the intake that nearly are the label; weak slices are not looked for in them."""

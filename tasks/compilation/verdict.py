@@ -9,11 +9,12 @@ from configs.evaluation import Evaluation
 from configs.project import Gate, Labeling
 from tasks.compilation.gate import choose, compare, failures, judged, remedies
 from tasks.compilation.measure import held_out, measure
-from tasks.compilation.rival import Test, incompatible_inputs, rival
+from tasks.compilation.rival import Rival, Test, incompatible_inputs, rival
 from tasks.compilation.slice_scores import scored
 from tasks.compilation.slices import attributes, by_column, declared
 from tasks.compilation.weakest import weakest
 from tasks.intake import Intake
+from tasks.leakage import Leak, proxies
 from tasks.records import Candidate, Champion, Comparison, DatasetVersion, Finding, Graph, SliceScore
 from tasks.result import Result
 
@@ -68,6 +69,9 @@ def judge(
     comparison = compare(mine[both], theirs[both], champion.version) if champion and theirs is not None else None
     frame = attributes(dataset, intake, rows)
     named, answered = declared(frame, evaluation), {result.label, *labeling.annotators}
+    outside = [name for name in frame if name not in {*answered, *intake.columns, *intake.describe(rows[:1])}]
+    known = proxies(frame[outside], targets, result.classes is not None) if evaluation.found else []
+    answered |= {each.inputs for each in known}
     singles = [part for column in frame if column not in answered for part in by_column(frame[column])]
     slices = scored(named, weakest(singles, mine, evaluation.found, evaluation.minimum), mine, theirs, evaluation.minimum)
     return Verdict(
@@ -79,7 +83,26 @@ def judge(
         remedies=remedies(candidates, comparison, slices, gate),
         metrics={name: each.metrics for name, each in measured.items()},
         rows=len(rows),
-        findings=(*against.findings, *incompatible_inputs(champion, intake)) if champion and against else (),
+        findings=(*(told_of_champion(champion, against, intake) if champion and against else ()), *map(told_of_proxy, known)),
+    )
+
+
+def told_of_champion(champion: Champion, against: Rival, intake: Intake) -> tuple[Finding, ...]:
+    """What was not compared, and which clients would be turned away."""
+    return (*against.findings, *incompatible_inputs(champion, intake))
+
+
+def told_of_proxy(leak: Leak) -> Finding:
+    """A column in which no weak slices are looked for."""
+    told = f"column is no input and nearly is the label ({leak.gain:.1%} of a constant guess's error is gone)"
+    return Finding(
+        stage="compile",
+        check="label_proxies",
+        about=leak.inputs,
+        count=1,
+        total=1,
+        told=f"{told}: weak slices are not looked for in it, as they would be slices by the answer",
+        advice="leave the column out of the source; in evaluation.slices it is scored all the same",
     )
 
 

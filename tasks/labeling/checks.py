@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from tasks.dataset import part_paths, schema_of, tables
 from tasks.intake import Intake
-from tasks.labeling.leakage import leaks
+from tasks.leakage import leaks
 from tasks.records import Finding, Stored
 from tasks.result import Result
 

@@ -100,3 +100,23 @@ def test_a_first_model_has_slices_without_a_comparison(judged, tmp_path):
     assert list(drawn) == ["candidates"]
     write_card(facts, drawn, verdict.slices, tmp_path / "card")
     assert "None is declared, and none is worse than chance could make it." in (tmp_path / "card" / "card.md").read_text()
+
+
+def test_a_column_outside_the_intake_that_nearly_is_the_label_is_searched_for_no_slices(bundle, tmp_path):
+    draw = np.random.default_rng(0)
+    places = draw.integers(0, 3, 600)
+    images = np.full((600, 4), 10, np.uint8)
+    images[np.arange(600), places] = 200
+    wrong = (places == 1) & (draw.random(600) < 0.4)
+    labels = np.array(CLASSES)[(places + wrong) % 3]
+    code = np.where(draw.random(600) < 0.95, np.char.add("code ", labels), "code ?")
+    amount = (places + wrong) % 3 * 100 + draw.normal(0, 5, 600)
+    (tmp_path / "told").mkdir()
+    columns = {"image": list(images), "label": labels, "code": code, "amount": amount, "city": draw.choice(["Oslo", "Rome"], 600)}
+    write([pd.DataFrame({"id": map(str, range(600))} | columns | {"origin": "a", "split": "test"})], tmp_path / "told")
+    dataset = DatasetVersion(**stored(tmp_path / "told").model_dump(), project="spots", version=2, tag="v", commit="c", rows=600, splits={})
+    graph = bundle(0).candidates[0].graph
+    verdict = judge([graph], None, dataset, INTAKE, RESULT, Labeling(), Evaluation(), GATE)
+    assert [(each.check, each.about) for each in verdict.findings] == [("label_proxies", "code"), ("label_proxies", "amount")]
+    assert verdict.findings[0].told.startswith("column is no input and nearly is the label (9")
+    assert not [part.name for part in verdict.slices if "code" in part.name or "amount" in part.name]

@@ -1,11 +1,12 @@
-"""Inputs that give the label away: a model that is too good to be true usually has the answer among its inputs.
+"""Columns that give the label away: a model that is too good to be true usually has the answer among its inputs.
 
-Each single-valued input is asked alone: what it says of the label is learned on half of the rows and tried on the other half. A value
+Each single-valued column is asked alone: what it says of the label is learned on half of the rows and tried on the other half. A value
 that the first half does not have says nothing, so an identifier is no leak.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,8 @@ KNOWN_SHARE = 0.5
 """Share of the second half's rows whose value the first half must know."""
 GIVES_AWAY = 0.98
 """Share of what a constant guess gets wrong that the input alone gets right."""
+NEARLY = 0.8
+"""Of a column that is no input: a slice by it is a slice by the label, on which a model is always weaker or stronger."""
 LEAVES = 32
 Half = npt.NDArray[np.bool_]
 
@@ -45,12 +48,40 @@ def leaks(frame: pd.DataFrame, intake: Intake, result: Result) -> Iterator[Leak]
     classes = result.classes is not None
     for spec in scalars:
         values = rows[spec.name]
-        gain = lookup_gain(values, targets, first, classes) if spec.dtype == TEXT else tree_gain(values, targets, first, classes)
+        gain = gain_alone(values, targets, first, classes)
         if gain >= GIVES_AWAY:
             yield Leak(spec.name, gain)
     numeric = [spec.name for spec in scalars if spec.dtype != TEXT]
     if not classes and len(numeric) > 1 and (gain := sum_gain(rows, numeric, targets, first)) >= 1 - 1e-6:
         yield Leak(" and ".join(numeric), gain)
+
+
+def proxies(columns: pd.DataFrame, targets: npt.NDArray[Any], classes: bool) -> list[Leak]:
+    """The plain columns of labelled rows that nearly are the label, where they are no inputs: rows are not to be told apart by them."""
+    if len(columns) < FEWEST_ROWS or len(np.unique(targets)) < 2:
+        return []
+    first = np.random.default_rng(0).random(len(columns)) < 0.5
+    found = []
+    for name in columns:
+        gain = gain_alone(plain(columns[name]), targets, first, classes)
+        if gain >= NEARLY:
+            found.append(Leak(str(name), gain))
+    return found
+
+
+def plain(column: pd.Series) -> npt.NDArray[Any]:
+    """A column as numbers, or as texts, "" where one is missing."""
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return column.astype("int64").to_numpy(np.float64)
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        return column.to_numpy(np.float64, na_value=np.nan)
+    return column.astype(object).where(column.notna(), "").map(str).to_numpy(object)
+
+
+def gain_alone(values: npt.NDArray[Any], targets: npt.NDArray[Any], first: Half, classes: bool) -> float:
+    """Share of a constant guess's error that the values alone take away."""
+    ask = lookup_gain if values.dtype == object else tree_gain
+    return ask(values, targets, first, classes)
 
 
 def lookup_gain(values: npt.NDArray[np.object_], targets: npt.NDArray[np.float64], first: Half, classes: bool) -> float:
