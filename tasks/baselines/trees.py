@@ -57,6 +57,11 @@ def attributes(trees: Any, outputs: int) -> dict[str, Any]:
     leaves: dict[str, list[Any]] = {"target_treeids": [], "target_nodeids": [], "target_ids": [], "target_weights": []}
     places, base = output_places(trees, outputs)
     number = 0
+    for place in range(outputs):  # ONNX Runtime forgets the base value of an output that no tree adds to
+        add_node(columns, number, 0, {"is_leaf": True})
+        for name, value in zip(leaves, (number, 0, place, base[place]), strict=True):
+            leaves[name].append(value)
+        number += 1
     for iteration in trees._predictors:
         for place, tree in zip(places, iteration, strict=True):
             for node_id, node in enumerate(tree.nodes):
@@ -65,7 +70,7 @@ def attributes(trees: Any, outputs: int) -> dict[str, Any]:
                     for name, value in zip(leaves, (number, node_id, place, float(node["value"])), strict=True):
                         leaves[name].append(value)
             number += 1
-    return {**columns, **leaves, "n_targets": outputs, "base_values": base, "aggregate_function": "SUM", "post_transform": "NONE"}
+    return {**columns, **leaves, "n_targets": outputs, "aggregate_function": "SUM", "post_transform": "NONE"}
 
 
 NODE = (
