@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from configs.baselines import Baselines
 from configs.checks import Checks
 from configs.data import Source, Validation, Versioning
 from configs.evaluation import Evaluation
@@ -226,8 +227,13 @@ class Optimization(Section):
 class Gate(Section):
     """The playbook: what a challenger must reach, as the compiled artifact, before it may serve."""
 
-    min_score: float = 0.9
-    """Least value of the result's first metric on the test split."""
+    min_score: float | None = None
+    """Least value of the result's first metric on the test split; none: whatever the baselines leave."""
+    min_gain: float | None = 0.0
+    """What the lower end of the paired 95 % interval over every trivial baseline (a constant, the label before) must lie above; null: they
+    refuse nothing."""
+    max_behind: Share | None = 0.0
+    """How far the upper end of that interval may lie under a simple baseline's (linear, trees); null: they refuse nothing."""
     max_drop: Share = 0.02
     """How far the lower end of the paired 95 % interval may lie under the champion on the same rows."""
     max_slice_drop: Share | None = 0.02
@@ -360,6 +366,7 @@ class Project(Section):
     validation: Validation = Validation()
     labeling: Labeling = Labeling()
     versioning: Versioning = Versioning()
+    baselines: Baselines = Baselines()
     training: Training = Training()
     search: Search = Search()
     optimization: Optimization = Optimization()
@@ -378,6 +385,13 @@ class Project(Section):
             if self.result.label in getattr(self.intake, key, ()):
                 raise ValueError(f"intake.{key} names {self.result.label!r}, which is result.label; a model must not be shown the answer")
         return self
+
+    @property
+    def simple_may_serve(self) -> bool:
+        """Whether linear models and trees are candidates beside the network."""
+        if self.baselines.serve is not None:
+            return self.baselines.serve
+        return self.intake.kind == "tabular" and self.training.network is None
 
     @model_validator(mode="after")
     def a_worker_for_every_rank(self) -> "Project":

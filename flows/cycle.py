@@ -6,6 +6,7 @@ from prefect.states import Completed
 from configs.project import Project
 from flows.ending import project_name, refusable
 from flows.parameters import requested
+from tasks.baselines.task import measure_baselines
 from tasks.compilation.task import compile_bundle, export
 from tasks.deployment.task import deploy, registered_checkpoint, serving_champion
 from tasks.findings.task import review
@@ -36,13 +37,15 @@ def cycle(
         return Completed(message=f"{episode} is answered by another run", data=None)
 
     dataset = dataset_of(config)
+    simple = measure_baselines(dataset, config.intake, config.result, config.baselines, config.versioning.split, config.simple_may_serve)
     start = registered_checkpoint(config.training)
     model = train(dataset, config.intake, config.result, config.training, start, config.cluster)
     review(config.name, model.findings, config.checks)
     graph = export(model, config.intake, config.result, config.training)
-    graphs = [graph, *optimize(graph, dataset, config.intake, config.result, config.optimization)]
+    smaller = optimize(graph, dataset, config.intake, config.result, config.optimization)
+    graphs = [graph, *smaller, *simple.graphs]
     champion = serving_champion(config.name)
-    bundle = compile_bundle(model, graphs, champion, config.intake, config.result, config.labeling, config.evaluation, config.gate)
+    bundle = compile_bundle(model, graphs, champion, config.intake, config.result, config.labeling, config.evaluation, config.gate, simple)
     review(config.name, bundle.findings, config.checks)
     release = deploy(bundle, config.intake, config.deployment)
 

@@ -234,6 +234,33 @@ class Graph(Stored):
     """Largest difference from the answers of what it was made of on real rows: of a probability, or of a number in standard deviations."""
 
 
+def compared(low: float, high: float) -> str:
+    """Who is better by the interval of a difference: surely, where all of it lies on one side."""
+    return "surely better than" if low > 0 else "surely worse than" if high < 0 else "not told apart from"
+
+
+class BaselineComparison(Record):
+    """A candidate against a baseline on the same test rows."""
+
+    baseline: Baseline
+    difference: float
+    """Candidate minus baseline."""
+    low: float
+    """Lower end of its paired bootstrap 95 % interval."""
+    high: float
+
+    @property
+    def verdict(self) -> str:
+        """Who is better."""
+        return compared(self.low, self.high)
+
+    @property
+    def summary(self) -> str:
+        """The verdict with its figures."""
+        figures = f"{self.baseline.score:.4f}: {self.difference:+.4f} ({self.low:+.4f} to {self.high:+.4f})"
+        return f"{self.verdict} {self.baseline.name}, {figures}"
+
+
 class Candidate(Record):
     """A graph, measured on its target."""
 
@@ -248,6 +275,7 @@ class Candidate(Record):
     throughput: float
     """Rows a second in batches of 32, one thread."""
     megabytes: float
+    against: tuple[BaselineComparison, ...] = ()
     rejected: str | None
     """Why the gate refuses it; None when it passes."""
 
@@ -279,8 +307,7 @@ class Comparison(Record):
     def summary(self) -> str:
         """Who is better in a sentence: surely, where the interval says so."""
         difference = f"{self.challenger_score - self.champion_score:+.4f} ({self.low:+.4f} to {self.high:+.4f})"
-        verdict = "surely better than" if self.low > 0 else "surely worse than" if self.high < 0 else "not told apart from"
-        return f"{verdict} champion v{self.champion_version}, {self.champion_score:.4f}: {difference}"
+        return f"{compared(self.low, self.high)} champion v{self.champion_version}, {self.champion_score:.4f}: {difference}"
 
 
 class SliceScore(Record):
@@ -328,8 +355,11 @@ class Bundle(Stored):
     @property
     def summary(self) -> str:
         """The headline, and what it was measured on and against."""
-        against = f"; {self.comparison.summary}" if self.comparison else ""
-        return f"{self.headline} by {self.chosen} on {self.model.dataset.splits['test']:,} test rows{against}"
+        chosen = next((each for each in self.candidates if each.graph.name == self.chosen), None)
+        told = [self.comparison.summary] if self.comparison else []
+        told += [each.summary for each in (chosen.against if chosen else ()) if each.baseline.name != self.chosen]
+        head = f"{self.headline} by {self.chosen} on {self.model.dataset.splits['test']:,} test rows"
+        return "; ".join([head, *told])
 
 
 class Release(Record):

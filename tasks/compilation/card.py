@@ -11,7 +11,7 @@ from tasks.compilation.gate import fallen
 from tasks.compilation.templates import HTML, MARKDOWN
 from tasks.compilation.verdict import Verdict
 from tasks.intake import Intake
-from tasks.records import Candidate, Finding, SliceScore, TrainedModel
+from tasks.records import BaselineComparison, Candidate, Finding, SliceScore, TrainedModel
 from tasks.result import Result
 
 WANTED = {"size": "smallest", "latency": "fastest", "score": "best"}
@@ -60,6 +60,7 @@ def facts_of(
             f"Metrics on {verdict.rows} test rows": {name: f"{value:.4f}" for name, value in verdict.metrics[best.graph.name].items()},
         },
         "candidates": [row(candidate, verdict) for candidate in verdict.candidates],
+        "baselines": [baseline_row(each) for each in best.against],
         "comparison": comparison_text(verdict),
         "slices": [slice_row(part, verdict, gate) for part in verdict.slices],
         "slices_text": slices_text(verdict, result.metric, gate),
@@ -87,13 +88,25 @@ def row(candidate: Candidate, verdict: Verdict) -> dict[str, str]:
     }
 
 
+def baseline_row(against: BaselineComparison) -> dict[str, str]:
+    """A baseline as a line of the table, beside the best candidate."""
+    baseline = against.baseline
+    return {
+        "baseline": f"{baseline.name} (trivial)" if baseline.trivial else baseline.name,
+        "score": f"{baseline.score:.4f} ({baseline.low:.4f} to {baseline.high:.4f})",
+        "the model is": f"{against.verdict} it",
+        "by": f"{against.difference:+.4f} ({against.low:+.4f} to {against.high:+.4f})",
+    }
+
+
 def decision(verdict: Verdict, gate: Gate) -> str:
     """The decision in one sentence, with its reasons."""
     if verdict.failures or verdict.chosen is None:
         return f"Refused: {' / '.join(verdict.failures)}. It would take: {'; '.join(verdict.remedies)}."
     passing = sum(candidate.rejected is None for candidate in verdict.candidates)
     which = f"the {WANTED[gate.prefer]} of {passing} that pass" if passing > 1 else "the only one that passes"
-    return f"Accepted: {verdict.chosen.graph.name}, {which}, with score {verdict.chosen.score:.4f} (min_score {gate.min_score:g})."
+    limit = "" if gate.min_score is None else f" (min_score {gate.min_score:g})"
+    return f"Accepted: {verdict.chosen.graph.name}, {which}, with score {verdict.chosen.score:.4f}{limit}."
 
 
 def comparison_text(verdict: Verdict) -> str:

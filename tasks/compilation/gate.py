@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from configs.project import Gate
 from tasks.compilation.measure import Scores
 from tasks.interval import interval
-from tasks.records import Candidate, Comparison, SliceScore
+from tasks.records import Baseline, BaselineComparison, Candidate, Comparison, SliceScore
 
 ORDERS: dict[str, Callable[[Candidate], float]] = {
     "size": lambda candidate: candidate.megabytes,
@@ -25,16 +25,29 @@ def judged(candidates: Sequence[Candidate], gate: Gate) -> tuple[Candidate, ...]
 def rejection(candidate: Candidate, exact: float, gate: Gate) -> str | None:
     """Every reason against a candidate, where `exact` is the fp32 graph's score. A score that is no number passes nothing."""
     reasons = []
-    if not candidate.score >= gate.min_score:
+    if gate.min_score is not None and not candidate.score >= gate.min_score:
         known = f"score {candidate.score:.4f} ({candidate.low:.4f} to {candidate.high:.4f})"
         reasons.append(f"{known} is under gate.min_score {gate.min_score:g}")
     if not exact - candidate.score <= gate.max_loss:
         reasons.append(f"score {candidate.score:.4f} lies {exact - candidate.score:.4f} under fp32's, gate.max_loss is {gate.max_loss:g}")
+    reasons += [behind(each) for each in candidate.against if is_behind(each, gate)]
     if not candidate.latency_ms <= gate.max_latency_ms:
         reasons.append(f"latency {candidate.latency_ms:.3g} ms is over gate.max_latency_ms {gate.max_latency_ms:g}")
     if not candidate.megabytes <= gate.max_megabytes:
         reasons.append(f"size {candidate.megabytes:.3g} MB is over gate.max_megabytes {gate.max_megabytes:g}")
     return "; ".join(reasons) or None
+
+
+def is_behind(against: BaselineComparison, gate: Gate) -> bool:
+    """Whether a candidate does not surely beat a trivial baseline, or is surely worse than a simple one by more than is allowed."""
+    if against.baseline.trivial:
+        return gate.min_gain is not None and not against.low > gate.min_gain
+    return gate.max_behind is not None and not against.high >= -gate.max_behind
+
+
+def behind(against: BaselineComparison) -> str:
+    """Why a baseline refuses a candidate."""
+    return against.summary + (", a trivial answer (gate.min_gain)" if against.baseline.trivial else " (gate.max_behind)")
 
 
 def choose(candidates: Sequence[Candidate], gate: Gate) -> Candidate | None:
@@ -49,6 +62,12 @@ def compare(challenger: Scores, champion: Scores, version: int) -> Comparison:
     low, high = interval(challenger - champion)
     scores = {"champion_score": float(champion.mean()), "challenger_score": float(challenger.mean())}
     return Comparison(champion_version=version, rows=len(champion), **scores, low=low, high=high)
+
+
+def compare_baseline(candidate: Scores, scores: Scores, baseline: Baseline) -> BaselineComparison:
+    """A candidate against a baseline on the same rows, with the 95 % interval of the mean difference."""
+    low, high = interval(candidate - scores)
+    return BaselineComparison(baseline=baseline, difference=float((candidate - scores).mean()), low=low, high=high)
 
 
 def failures(candidates: Sequence[Candidate], comparison: Comparison | None, slices: Sequence[SliceScore], gate: Gate) -> tuple[str, ...]:
@@ -93,10 +112,16 @@ def nearest(best: Candidate, gate: Gate) -> tuple[str, ...]:
     if math.isnan(best.score):
         return ("a training whose answers are numbers",)
     found = []
-    if not best.score >= gate.min_score:
+    if gate.min_score is not None and not best.score >= gate.min_score:
         lacks = f"{gate.min_score - best.score:.4f} more score"
         told = " (its interval reaches that: more test rows would tell)" if best.high >= gate.min_score else ""
         found.append(f"{lacks}{told}, or gate.min_score {math.floor(best.score * 1000) / 1000:g} where that is good enough")
+    for each in best.against:
+        if is_behind(each, gate) and each.baseline.trivial:
+            found.append("inputs that tell more of the label, more rows, or gate.min_gain null")
+        elif is_behind(each, gate):
+            instead = f"`baselines: {{serve: true}}`, by which {each.baseline.name} may serve"
+            found.append(f"a longer training, {instead}, or gate.max_behind {rounded_up(-each.high)}")
     if not best.latency_ms <= gate.max_latency_ms:
         found.append(f"a smaller network, or gate.max_latency_ms {rounded_up(best.latency_ms)}")
     if not best.megabytes <= gate.max_megabytes:

@@ -42,7 +42,10 @@ def candidates(verdict: Verdict, metric: str, gate: Gate) -> bytes:
             textcoords="offset points",
             ha="center",
         )
-    axes.axhline(gate.min_score, color="#b3403a", linestyle="--", linewidth=1, label=f"min_score {gate.min_score:g}")
+    if gate.min_score is not None:
+        axes.axhline(gate.min_score, color="#b3403a", linestyle="--", linewidth=1, label=f"min_score {gate.min_score:g}")
+    for each in verdict.best.against:
+        axes.axhline(each.baseline.score, color="#c9a227", linestyle=":", linewidth=1, label=f"baseline {each.baseline.name}")
     if verdict.comparison:
         score = verdict.comparison.champion_score
         axes.axhline(score, color="#777777", linestyle=":", linewidth=1.5, label=f"champion v{verdict.comparison.champion_version}")

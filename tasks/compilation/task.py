@@ -5,7 +5,7 @@ from pathlib import Path
 from configs.evaluation import Evaluation
 from configs.project import Gate, Intake, Labeling, Result, Training
 from infra.settings import Settings
-from tasks.records import Bundle, Champion, Graph, TrainedModel
+from tasks.records import Baselines, Bundle, Champion, Graph, TrainedModel
 from tasks.stage import StoppedError, outcome_folder, show, stage, table
 from tasks.versions import Versions
 
@@ -34,6 +34,7 @@ def compile_bundle(
     labeling: Labeling,
     evaluation: Evaluation,
     gate: Gate,
+    baselines: Baselines,
 ) -> Bundle:
     """The best graph that passes the gate, ready to be deployed. Raises StoppedError where none passes or the champion is better."""
     from tasks import intake as intakes
@@ -44,15 +45,15 @@ def compile_bundle(
     from tasks.compilation.verdict import judge
 
     settings, output, taken, given = Settings(), outcome_folder(), intakes.build(intake), results.build(result)
-    verdict = judge(graphs, champion, model.dataset, taken, given, labeling, evaluation, gate)
+    verdict = judge(graphs, champion, model.dataset, taken, given, labeling, evaluation, gate, baselines)
     known = Versions(settings.home / "data").findings(model.dataset.project, model.dataset.version)
     facts = card.facts_of(model, verdict, taken, given, gate, (*known, *model.findings, *verdict.findings))
     page = settings.folder("reports", model.dataset.project, "compilation", output.name)
     drawn = pictures(verdict, given.metric, gate)
     card.write_card(facts, drawn, verdict.slices, output, page)
     images = "\n\n".join(f"![{name}]({settings.report_url(page / f'{name}.png')})" for name in drawn)
-    tables = f"{table(facts['candidates'])}\n\n{facts['comparison']}\n\n{facts['slices_text']}\n\n{table(facts['slices'])}"
-    body = f"**{facts['decision']}**\n\n{tables}\n\n{images}"
+    tables = [table(facts["candidates"]), table(facts["baselines"]), facts["comparison"], facts["slices_text"], table(facts["slices"])]
+    body = "\n\n".join([f"**{facts['decision']}**", *tables, images])
     show(model.dataset.project, "Compilation", body, model_card=settings.report_url(page / "card.html"))
     if verdict.failures:
         serving = f"; version {champion.version} goes on serving" if champion else ""

@@ -21,6 +21,16 @@ MARKDOWN = """\
 | {{ row.values() | join(" | ") }} |
 {% endfor %}
 
+{% if baselines %}
+## Baselines
+
+| {{ baselines[0] | join(" | ") }} |
+|{{ " --- |" * (baselines[0] | length) }}
+{% for row in baselines %}
+| {{ row.values() | join(" | ") }} |
+{% endfor %}
+
+{% endif %}
 ## Champion
 
 {{ comparison }}
@@ -94,6 +104,14 @@ HTML = """\
     <tr>{% for cell in row.values() %}<td>{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}
   </table></div><img alt="Score against latency of every candidate" src="data:image/png;base64,{{ pictures.candidates }}"></section>
+{% if baselines %}
+  <section><h2>Baselines</h2><div class="scroll"><table>
+    <tr>{% for head in baselines[0] %}<th>{{ head }}</th>{% endfor %}</tr>
+{% for row in baselines %}
+    <tr>{% for cell in row.values() %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}
+  </table></div></section>
+{% endif %}
   <section><h2>Champion</h2>{{ comparison }}</section>
   <section><h2>Slices</h2>{{ slices_text }}
 {% if slices %}

@@ -7,15 +7,16 @@ import numpy as np
 
 from configs.evaluation import Evaluation
 from configs.project import Gate, Labeling
-from tasks.compilation.gate import choose, compare, failures, judged, remedies
-from tasks.compilation.measure import held_out, measure
+from tasks.compilation.gate import choose, compare, compare_baseline, failures, judged, remedies
+from tasks.compilation.measure import Measured, held_out, measure
 from tasks.compilation.rival import Rival, Test, incompatible_inputs, rival
 from tasks.compilation.slice_scores import scored
 from tasks.compilation.slices import attributes, by_column, declared
 from tasks.compilation.weakest import weakest
+from tasks.dataset import read_file
 from tasks.intake import Intake
 from tasks.leakage import Leak, proxies
-from tasks.records import Candidate, Champion, Comparison, DatasetVersion, Finding, Graph, SliceScore
+from tasks.records import Baselines, Candidate, Champion, Comparison, DatasetVersion, Finding, Graph, SliceScore
 from tasks.result import Result
 
 
@@ -53,14 +54,17 @@ def judge(
     labeling: Labeling,
     evaluation: Evaluation,
     gate: Gate,
+    baselines: Baselines | None = None,
 ) -> Verdict:
-    """The verdict on graphs, one of them `fp32`. A champion with another input is asked the same source rows as it reads them.
+    """The verdict on graphs, one of them `fp32`, beside the baselines on the same rows.
+
+    A champion with another input is asked the same source rows as it reads them.
 
     Raises DigestError where a graph, the data set or the champion's bundle was changed, ValueError for a slice that cannot be formed.
     """
     rows, targets = held_out(dataset, intake, result)
     measured = {graph.name: measure(graph, rows, targets, result) for graph in graphs}
-    candidates = judged([each.candidate for each in measured.values()], gate)
+    candidates = judged([beside_baselines(each, baselines) for each in measured.values()], gate)
     chosen = choose(candidates, gate)
     mine = measured[best_of(candidates, chosen).graph.name].scores
     against = rival(champion, Test(dataset, rows, targets), intake, result) if champion and chosen else None
@@ -104,6 +108,16 @@ def told_of_proxy(leak: Leak) -> Finding:
         told=f"{told}: weak slices are not looked for in it, as they would be slices by the answer",
         advice="leave the column out of the source; in evaluation.slices it is scored all the same",
     )
+
+
+def beside_baselines(measured: Measured, baselines: Baselines | None) -> Candidate:
+    """A candidate with what it is worth beside each baseline. Raises DigestError where the baselines' scores were changed."""
+    if baselines is None:
+        return measured.candidate
+    scores = read_file(baselines)
+    scores = scores[scores["split"] == "test"]
+    compared = [compare_baseline(measured.scores, scores[each.name].to_numpy(), each) for each in baselines.entries]
+    return measured.candidate.model_copy(update={"against": tuple(compared)})
 
 
 def best_of(candidates: Sequence[Candidate], chosen: Candidate | None) -> Candidate:

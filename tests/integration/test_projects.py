@@ -6,7 +6,7 @@ import pytest
 
 from tests.integration.conftest import DATA
 
-QUICK = ["training.epochs=1", "gate.min_score=0.3", "labeling.suspects=0"]
+QUICK = ["training.epochs=1", "gate.min_score=0.3", "gate.min_gain=null", "gate.max_behind=null", "labeling.suspects=0"]
 PERSON = {"age": 50, "workclass": "Private", "education": "Masters", "education_num": 14, "marital_status": "Married-civ-spouse"}
 PERSON |= {"occupation": "Exec-managerial", "relationship": "Husband", "race": "White", "sex": "Male", "capital_gain": 0}
 HOUR = {"dteday": "2012-06-01", "season": "2", "yr": 1, "hr": "17", "holiday": "0", "weekday": "5", "workingday": "1", "weathersit": "1"}
@@ -35,7 +35,7 @@ def test_a_key_that_repeats_stops_the_run_until_the_yaml_allows_it(installation,
     (tmp_path / "rows.csv").write_text("\n".join(["id,size,label", *lines]))
     (tmp_path / "boxes.yaml").write_text(
         "name: boxes\nsource: {reader: csv, path: rows.csv}\nintake: {kind: tabular, numeric: [size]}\n"
-        "result: {kind: classification, classes: ['yes', 'no']}\ngate: {min_score: 0.1}\ntraining: {epochs: 1}\n"
+        "result: {kind: classification, classes: ['yes', 'no']}\ngate: {min_gain: null, max_behind: null}\ntraining: {epochs: 1}\n"
     )
     project = str(tmp_path / "boxes.yaml")
     refused = json.loads(installation.gyre("run", project, "--json", check=False).stdout)

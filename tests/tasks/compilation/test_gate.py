@@ -5,8 +5,8 @@ import math
 import pytest
 
 from configs.project import Gate
-from tasks.compilation.gate import failures, judged, remedies
-from tasks.records import Bundle, Candidate, Comparison, DatasetVersion, Graph, SliceScore, TrainedModel
+from tasks.compilation.gate import choose, failures, judged, remedies
+from tasks.records import Baseline, BaselineComparison, Bundle, Candidate, Comparison, DatasetVersion, Graph, SliceScore, TrainedModel
 
 
 def candidate(name="fp32", **facts):
@@ -66,6 +66,35 @@ def test_a_slice_that_fell_is_told_with_the_drop_that_would_pass():
     reasons, takes = asked(Gate(), candidate(score=0.95), comparison=comparison, slices=(part,))
     assert len(reasons) == 1
     assert takes == ("more training rows like those of the slice, or gate.max_slice_drop 0.302",)
+
+
+def beside(name, trivial, low, high):
+    baseline = Baseline(name=name, trivial=trivial, score=0.8, low=0.78, high=0.82)
+    return BaselineComparison(baseline=baseline, difference=(low + high) / 2, low=low, high=high)
+
+
+def test_a_candidate_must_surely_beat_the_trivial_answer():
+    no_better = candidate(against=(beside("constant", True, -0.01, 0.02),))
+    reasons, takes = asked(Gate(), no_better)
+    assert reasons == ("fp32: not told apart from constant, 0.8000: +0.0050 (-0.0100 to +0.0200), a trivial answer (gate.min_gain)",)
+    assert takes == ("inputs that tell more of the label, more rows, or gate.min_gain null",)
+    assert asked(Gate(min_gain=None), no_better) == ((), ())
+    assert asked(Gate(), candidate(against=(beside("constant", True, 0.001, 0.02),))) == ((), ())
+
+
+def test_a_candidate_may_be_told_apart_from_a_simple_model_only_by_being_better():
+    worse = candidate(against=(beside("trees", False, -0.05, -0.0123),))
+    reasons, takes = asked(Gate(), worse)
+    assert reasons == ("fp32: surely worse than trees, 0.8000: -0.0312 (-0.0500 to -0.0123) (gate.max_behind)",)
+    assert takes == ("a longer training, `baselines: {serve: true}`, by which trees may serve, or gate.max_behind 0.0123",)
+    assert asked(Gate(max_behind=0.0123), worse) == ((), ())
+    assert asked(Gate(), candidate(against=(beside("trees", False, -0.05, 0.0),))) == ((), ())
+
+
+def test_trees_that_are_surely_better_than_the_network_are_chosen():
+    network = candidate(latency_ms=0.1, against=(beside("trees", False, -0.05, -0.01),))
+    trees = candidate("trees", score=0.87, against=(beside("trees", False, 0.0, 0.0),))
+    assert choose(judged([network, trees], Gate()), Gate()).graph.name == "trees"
 
 
 def test_what_passes_takes_nothing():
