@@ -7,12 +7,13 @@ VENV := .venv/bin
 # Byte code is kept: every flow run is a process of its own, and would compile its imports again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup lint test demo chaos clean constraints
+.PHONY: help setup lint test demo fresh chaos clean constraints
 
 help: ## list the targets
 	@sed -nE 's/^([a-z%-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 setup: ## make .venv: locked dependencies, and Horovod from its source (once a machine)
+	@command -v $(PYTHON) >/dev/null || { echo "set-up: $(PYTHON) is not on PATH; on Debian or Ubuntu: sudo apt-get install python3-venv python3-dev" >&2; exit 1; }
 	@$(PYTHON) -m infra.setup
 
 lint: setup ## check style, types and the floors
@@ -26,6 +27,9 @@ test: lint ## every check: lint, then the tests, real servers included
 
 demo: setup ## watch the loop turn on handwritten digits
 	@$(VENV)/gyre demo
+
+fresh: ## play the README's first lines in a new Debian (root needed): DEBIAN=trixie for another, ONLY="make demo" for one command
+	@$(PYTHON) -m infra.fresh --debian "$(or $(DEBIAN),bookworm)" --only "$(ONLY)"
 
 bench-%: setup ## run tests/benchmarks/%.py, such as make bench-serve
 	$(VENV)/python tests/benchmarks/$*.py

@@ -3,7 +3,7 @@
     python3 -m infra.setup                 what `make setup` runs
     python3 -m infra.setup --constraints   resolves the dependencies again, into constraints.txt
 
-GYRE_ACCELERATOR=cpu|cuda overrides what is found; GYRE_PYTHON names the interpreter.
+GYRE_ACCELERATOR=cpu|cuda overrides what is found; GYRE_PYTHON names the interpreter. What the user told pip holds for uv too.
 """
 
 # An older Python must get far enough to say that it is too old: no syntax and no import here is newer than 3.8.
@@ -22,15 +22,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from infra.installer import UV, SetupError, advice, pip_settings, run_told, uv_environment
+from infra.interpreter import SUPPORTED, apt_line, supported_python, version_of
+
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / ".ready"
+INSTALLING = VENV / ".installing"
+"""There while packages are installed: an interrupted installation leaves half a package, which nothing may be built on."""
 HOROVOD = ROOT / "infra" / "horovod"
 CONSTRAINTS = ROOT / "constraints.txt"
-SUPPORTED = (3, 11)
-"""Horovod's build is known to work with this Python."""
-UV = "uv==0.13.8"
 PULSE_S = 15
 RUNTIMES = {"cpu": "onnxruntime", "cuda": "onnxruntime-gpu"}
 """Both install the same module, so only one may be there."""
@@ -38,21 +40,25 @@ EXTRAS = {"cpu": "cpu", "cuda": "gpu"}
 TRIAL = "import onnxruntime, horovod.torch as hvd; hvd.init(); assert hvd.size() == 1"
 
 
-class SetupError(RuntimeError):
-    """Set-up cannot go on; the message says what to install or set."""
-
-
 def main() -> int:
     """Sets everything up, or says what is missing (exit 1)."""
+    arguments = sys.argv[1:]
+    # Given by the interpreter that left for this one: the choice is made.
+    chosen = "--here" in arguments
     try:
-        require_python()
-        chosen = accelerator()
-        if "--constraints" in sys.argv[1:]:
+        kind = accelerator()
+        if not chosen:
+            # What is ready needs no interpreter but its own, unless another one is asked for.
+            if ready(kind) and not os.environ.get("GYRE_PYTHON") and "--constraints" not in arguments:
+                return 0
+            go_on_in(supported_python())
+        if "--constraints" in arguments:
             resolve_constraints()
-        elif not ready(chosen):
-            set_up(chosen)
-    except SetupError as error:
-        print(f"\nset-up: {error}", file=sys.stderr)
+        elif not (ready(kind) and version_of(str(PYTHON)) == sys.version_info[:2]):
+            set_up(kind)
+    except (SetupError, OSError) as error:
+        hint = advice(str(error)) if isinstance(error, OSError) else ""
+        print(f"\nset-up: {error}. {hint}".rstrip(" ."), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nset-up: interrupted; the same command goes on where this one stopped", file=sys.stderr)
@@ -60,31 +66,10 @@ def main() -> int:
     return 0
 
 
-def require_python() -> None:
-    """Goes on in a supported interpreter: the one that GYRE_PYTHON names, this one, or one on PATH. Raises SetupError."""
-    named = os.environ.pop("GYRE_PYTHON", None)
-    if sys.version_info[:2] == SUPPORTED and not named:
-        return
-    wanted = "python{}.{}".format(*SUPPORTED)
-    found = shutil.which(named or wanted)
-    if not found or version_of(found) != SUPPORTED:
-        here = f"GYRE_PYTHON={named} is not one" if named else f"this is Python {sys.version.split()[0]}, and {wanted} is not on PATH"
-        packages = f"{wanted} {wanted}-venv {wanted}-dev"
-        raise SetupError(
-            f"Gyre needs {wanted}; {here}. On Debian or Ubuntu: sudo apt-get install {packages}. "
-            f"If it is elsewhere: GYRE_PYTHON=/path/to/{wanted} make setup"
-        )
-    os.execv(found, [found, "-m", "infra.setup", *sys.argv[1:]])  # noqa: S606
-
-
-def version_of(python: str) -> tuple[int, ...]:
-    """Major and minor version of an interpreter; empty where it does not run."""
-    code = "import sys; print(*sys.version_info[:2])"
-    try:
-        asked = subprocess.run([python, "-c", code], capture_output=True, check=False)
-    except OSError:
-        return ()
-    return tuple(int(part) for part in asked.stdout.split()) if asked.returncode == 0 else ()
+def go_on_in(python: str) -> None:
+    """Becomes the same command in another interpreter, where it is another."""
+    if python != sys.executable:
+        os.execv(python, [python, "-m", "infra.setup", "--here", *sys.argv[1:]])  # noqa: S606
 
 
 def accelerator() -> str:
@@ -99,8 +84,8 @@ def accelerator() -> str:
 
 
 def ready(chosen: str) -> bool:
-    """Whether the last set-up ended well, in this very folder and with the same ingredients."""
-    return STAMP.is_file() and STAMP.read_text(encoding="utf-8") == ingredients(chosen)
+    """Whether the last set-up ended well, in this very folder and with the same ingredients, and its Python is still there."""
+    return STAMP.is_file() and PYTHON.exists() and STAMP.read_text(encoding="utf-8") == ingredients(chosen)
 
 
 def ingredients(chosen: str) -> str:
@@ -122,13 +107,13 @@ def set_up(chosen: str) -> None:
     with step("3/4", "Horovod (built from its source once a machine)", pulse_s=None):
         install_horovod(chosen)
     with step("4/4", "trying Horovod and ONNX Runtime"):
-        run([str(PYTHON), "-c", TRIAL], "the parts do not run together; `make clean setup` begins anew")
+        run_told([str(PYTHON), "-c", TRIAL], "the parts do not run together; `make clean setup` begins anew", cwd=ROOT)
     STAMP.write_text(wanted, encoding="utf-8")
     print(f"Set up in {time.monotonic() - started:.0f} s.", flush=True)
 
 
 def require_compiler(chosen: str) -> None:
-    """Before minutes of installing: the tools of Horovod's build, unless its wheel was built before. Raises SetupError."""
+    """Before minutes of installing: what Horovod's build needs, unless its wheel was built before. Raises SetupError."""
     from infra.horovod import build
 
     pinned = re.search(r"^torch==([\w.]+)", CONSTRAINTS.read_text(encoding="utf-8"), re.MULTILINE)
@@ -141,14 +126,22 @@ def require_compiler(chosen: str) -> None:
 
 
 def make_venv() -> None:
-    """A virtual environment with pip (Horovod's build needs it) and uv. One that was moved here or lost its interpreter is made anew."""
-    moved = STAMP.is_file() and json.loads(STAMP.read_text(encoding="utf-8"))["root"] != str(ROOT)
+    """A virtual environment with pip (Horovod's build needs it) and uv; made anew where it is not whole. Raises SetupError."""
+    usable = whole()
     # A stamp of an earlier set-up must not outlive what it vouches for.
     STAMP.unlink(missing_ok=True)
-    if moved or version_of(str(PYTHON)) != SUPPORTED or not (VENV / "bin" / "pip").exists():
-        hint = "On Debian or Ubuntu: sudo apt-get install python{0}.{1}-venv python{0}.{1}-dev".format(*SUPPORTED)
-        run([sys.executable, "-m", "venv", "--clear", str(VENV)], hint)
-    run([str(PYTHON), "-m", "pip", "install", "--quiet", UV], "the package index could not be reached")
+    if not usable:
+        hint = "On Debian or Ubuntu: " + apt_line("{}.{}".format(*sys.version_info))
+        run_told([sys.executable, "-m", "venv", "--clear", str(VENV)], hint)
+    run_told([str(PYTHON), "-m", "pip", "install", "--quiet", UV], environment=environment_for_uv())
+
+
+def whole() -> bool:
+    """Whether the environment is this interpreter's, was made for this checkout, has a pip that runs, and no half installation."""
+    moved = STAMP.is_file() and json.loads(STAMP.read_text(encoding="utf-8"))["root"] != str(ROOT)
+    if moved or INSTALLING.exists() or version_of(str(PYTHON)) != sys.version_info[:2]:
+        return False
+    return subprocess.run([str(PYTHON), "-m", "pip", "--version"], capture_output=True, check=False).returncode == 0
 
 
 def install_dependencies(chosen: str) -> None:
@@ -159,8 +152,10 @@ def install_dependencies(chosen: str) -> None:
         uv(["pip", "uninstall", other])
         # The two own the same files: what the other one's removal took with it is put back.
         reinstall = ["--reinstall-package", RUNTIMES[chosen]]
-    backend = ["--torch-backend", "cpu"] if chosen == "cpu" and not uv_environment().get("UV_FIND_LINKS") else []
+    backend = ["--torch-backend", "cpu"] if chosen == "cpu" and not environment_for_uv().get("UV_FIND_LINKS") else []
+    INSTALLING.touch()
     uv(["pip", "install", "-c", str(CONSTRAINTS), *reinstall, *backend, "-e", f"{ROOT}[{EXTRAS[chosen]},dev,build]"])
+    INSTALLING.unlink()
 
 
 def install_horovod(chosen: str) -> None:
@@ -185,33 +180,21 @@ def installed(distribution: str) -> bool:
 def resolve_constraints() -> None:
     """Writes constraints.txt anew, keeping versions that still fit. Torch is the index's own, so what CUDA needs is pinned too."""
     extras = [option for extra in ("cpu", "gpu", "dev", "build") for option in ("--extra", extra)]
-    form = ["--python-version", "{}.{}".format(*SUPPORTED), "--no-header", "--no-annotate", "--quiet"]
+    # For every supported Python at once, from the oldest on: what only some of them need carries a marker.
+    form = ["--universal", "--python-version", "{}.{}".format(*min(SUPPORTED)), "--no-header", "--no-annotate", "--quiet"]
     os.environ.update(UV_FIND_LINKS="")
     uv(["pip", "compile", str(ROOT / "pyproject.toml"), *extras, *form, "-o", str(CONSTRAINTS)])
 
 
 def uv(arguments: list[str]) -> None:
     """Runs uv on the environment; of what it tells, the list of 300 packages is left out. Raises SetupError."""
-    command = [str(VENV / "bin" / "uv"), *arguments]
-    with subprocess.Popen(command, env=uv_environment(), cwd=str(ROOT), stderr=subprocess.PIPE, text=True) as process:
-        for line in process.stderr or ():
-            if line[:3] not in (" + ", " - ", " ~ "):
-                print(f"      {line.rstrip()}", flush=True)
-    if process.returncode:
-        raise SetupError(
-            f"uv {arguments[0]} {arguments[1]} ended with {process.returncode}; its reason is above. The same command tries again"
-        )
+    hint = "The same command tries again"
+    run_told([str(VENV / "bin" / "uv"), *arguments], hint, environment_for_uv(), cwd=ROOT, hidden=(" + ", " - ", " ~ "))
 
 
-def uv_environment() -> dict[str, str]:
-    """The environment for uv: what pip was told holds for it too, and it copies where its cache is on another disk."""
-    environment = {"UV_HTTP_TIMEOUT": "180", **os.environ, "VIRTUAL_ENV": str(VENV)}
-    told = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_INDEX", "PIP_CERT": "SSL_CERT_FILE"}
-    for theirs, ours in told.items():
-        if theirs in environment:
-            environment.setdefault(ours, environment[theirs])
-    if "PIP_FIND_LINKS" in environment:
-        environment.setdefault("UV_FIND_LINKS", ",".join(environment["PIP_FIND_LINKS"].split()))
+def environment_for_uv() -> dict[str, str]:
+    """What uv is told: what pip was, this environment, and to copy where its cache is on another disk."""
+    environment = {**uv_environment(pip_settings(str(PYTHON))), "VIRTUAL_ENV": str(VENV)}
     cache = Path(environment.get("UV_CACHE_DIR") or Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "uv")
     if device(cache) != device(VENV):
         environment.setdefault("UV_LINK_MODE", "copy")
@@ -221,13 +204,6 @@ def uv_environment() -> dict[str, str]:
 def device(path: Path) -> int:
     """The disk that a path is or would be on."""
     return path.stat().st_dev if path.exists() else device(path.parent)
-
-
-def run(command: list[str], hint: str) -> None:
-    """Runs a command whose output the user sees. Raises SetupError with the hint."""
-    code = subprocess.run(command, cwd=str(ROOT), check=False).returncode
-    if code:
-        raise SetupError(f"`{' '.join(command)[:200]}` ended with {code}. {hint}")
 
 
 @contextmanager
