@@ -1,9 +1,9 @@
 """What a run may ask for that nobody signed: it names neither code nor files.
 
-A run's parameters come over an API. Whoever can reach that must not be able to have a reader imported or a file read of his choice, so
-a run without the installation's signature takes projects of the projects folder by name, and of their keys those whose values are
-numbers, switches and choices. Which keys these are is read off the schema's types: a text may be an import path or a file, and what a
-later version adds as text is shut until it is signed.
+A run's parameters come over an API. Whoever can reach that must not be able to have a reader imported or a file read
+of his choice, so a run without the installation's signature takes projects of the projects folder by name, and of their
+keys those whose values are numbers, switches and choices. Which keys these are is read off the schema's types: a text
+may be an import path or a file, and what a later version adds as text is shut until it is signed.
 """
 
 import types
@@ -16,22 +16,19 @@ from configs.project import Project
 from configs.section import Section
 
 HARMLESS = (int, float, bool, type(None))
+UNSIGNED = "a run that was not started by the gyre command"
 
 
 def check_unsigned(project: str, overrides: Mapping[str, str], folder: Path, instead: str) -> None:
-    """Raises ConfigError naming the parameter that only a signed run may have, and `instead`: how to start such a run."""
+    """Raises ConfigError naming the parameter that only a signed run may have; `instead` says how to start one."""
     if project not in (known := names(folder)):
         listed = ", ".join(known) or "none"
-        raise ConfigError(
-            f"project {project!r:.80}: a run that was not started by the gyre command takes a project of {folder} by name ({listed}); "
-            f"{instead}"
-        )
+        allowed = f"takes a project of {folder} by name ({listed})"
+        raise ConfigError(f"project {project!r:.80}: {UNSIGNED} {allowed}; {instead}")
     for key in overrides:
         if not is_harmless(key):
-            raise ConfigError(
-                f"overrides: {key!r:.80} can name code or files; a run that was not started by the gyre command changes only numbers, "
-                f"switches and choices; {instead}"
-            )
+            allowed = "changes only numbers, switches and choices"
+            raise ConfigError(f"overrides: {key!r:.80} can name code or files; {UNSIGNED} {allowed}; {instead}")
 
 
 def is_harmless(key: str) -> bool:

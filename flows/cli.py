@@ -54,6 +54,12 @@ INTERRUPT = (
     "leaves it going. Exit codes: 0 completed, 1 failed or cancelled, 3 refused by a rule of the YAML, 130 left."
 )
 
+UNAUTHORIZED = 401
+OTHER_CREDENTIAL = (
+    "the Prefect server at {settings.prefect_url} does not take the credential of {settings.home}: it is another "
+    "installation's, or the credential is newer than the services; then `gyre down` and `gyre up`"
+)
+
 
 @app.command()
 def up(
@@ -346,16 +352,23 @@ def print_services(found: list[Any]) -> None:
 @contextmanager
 def told() -> Iterator[None]:
     """Ends with the reason and exit code 1 where a user's input, a port or a service is the cause; a bug keeps its traceback."""
+    from infra.credentials import CredentialError
     from infra.services import ServicesError
 
     try:
         yield
-    except (ConfigError, ServicesError, RunError, TimeoutError, ConnectionError, ValueError, FileNotFoundError) as error:
+    except (ConfigError, ServicesError, CredentialError, RunError, TimeoutError, ConnectionError, ValueError, FileNotFoundError) as error:
         if isinstance(error, ValidationError) and error.title == "Settings":
             error = ConfigError(
                 "; ".join(f"GYRE_{'.'.join(map(str, e['loc'])).upper()}={e['input']!r}: {e['msg']}" for e in error.errors())
             )
         errors.print(f"[red]gyre:[/] {error}", highlight=False, soft_wrap=True)
+        sys.exit(1)
+    except Exception as error:
+        # Of Prefect's client, which is imported by the verbs that need it alone.
+        if getattr(getattr(error, "response", None), "status_code", None) != UNAUTHORIZED:
+            raise
+        errors.print(f"[red]gyre:[/] {OTHER_CREDENTIAL.format(settings=Settings())}", highlight=False, soft_wrap=True)
         sys.exit(1)
 
 

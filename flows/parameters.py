@@ -1,4 +1,4 @@
-"""What a flow run is asked to do, and who asks: the gyre command signs it, and what nobody signed names neither code nor files."""
+"""What a flow run is asked to do, and who asks: what the gyre command did not sign names neither code nor files."""
 
 from typing import Any
 
@@ -17,13 +17,12 @@ def signed(flow: str, project: str, overrides: dict[str, str], settings: Setting
 
 
 def requested(flow: str, project: str, overrides: dict[str, str] | None, signature: str | None) -> Project:
-    """The project that a flow run is about. Raises ConfigError before anything of it is read where the run may not ask for it."""
+    """The project that a flow run is about. Raises ConfigError, before any of it is read, where it may not ask so."""
     settings, changes = Settings(), overrides or {}
     instead = f"start it with `gyre {'run' if flow == 'cycle' else flow} PROJECT --set KEY=VALUE`"
     if signature is None:
         check_unsigned(project, changes, settings.projects, instead)
     elif not settings.credential.signed(PURPOSE, [flow, project, changes], signature):
-        raise ConfigError(
-            f"signature: it was made for other parameters than these, or by another installation than {settings.home}; {instead}"
-        )
+        wrong = f"it was made for other parameters than these, or by another installation than {settings.home}"
+        raise ConfigError(f"signature: {wrong}; {instead}")
     return load(project, changes, settings.projects)

@@ -30,8 +30,9 @@ LOCAL = {
 def open_cluster(section: Cluster) -> Iterator[Any]:
     """A distributed.Client whose cluster has at least `section.workers` workers; what was started here is closed again.
 
-    A local cluster's workers are processes of one thread each and die with this process. What it says travels under certificates that
-    are made for it and never written: whoever else reached it could run code as this user. Raises TimeoutError when too few workers come.
+    A local cluster's workers are processes of one thread each and die with this process. What it says travels under
+    certificates that are made for it and never written: whoever else reached it could run code as this user.
+    Raises TimeoutError when too few workers come.
     """
     import dask
     from distributed import Client, LocalCluster, Security

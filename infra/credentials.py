@@ -1,6 +1,7 @@
-"""The installation's one credential: whoever has it may start runs, read reports and tell labels; whoever has not may do none of this.
+"""The installation's one credential: whoever has it may start runs, read reports and tell labels, and nobody else.
 
-`<home>/credentials`, readable by its owner alone, is a netrc file, so that curl takes it too: `curl --netrc-file .gyre/credentials URL`.
+`<home>/credentials`, readable by its owner alone, is a netrc file, so that curl takes it too:
+`curl --netrc-file .gyre/credentials URL`.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ import secrets
 import tempfile
 from base64 import b64encode
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +37,22 @@ class Credential:
         """`user:password`, as Prefect's settings and clients take it."""
         return f"{USER}:{self.password}"
 
-    @property
+    @cached_property
     def headers(self) -> dict[str, str]:
         """What a request carries."""
         return {"authorization": f"Basic {b64encode(self.pair.encode()).decode()}"}
 
+    @cached_property
+    def authorization(self) -> bytes:
+        """The header as a server sees it."""
+        return self.headers["authorization"].encode()
+
     def fits(self, authorization: bytes) -> bool:
         """Whether a request's `Authorization` header is this credential's."""
-        return hmac.compare_digest(authorization, self.headers["authorization"].encode())
+        return hmac.compare_digest(authorization, self.authorization)
 
     def signature(self, purpose: str, value: Any) -> str:
-        """64 hexadecimal digits that only this installation can give to a JSON value; `purpose` keeps uses apart."""
+        """64 hexadecimal digits that only this installation can give a JSON value; `purpose` keeps uses apart."""
         text = json.dumps([purpose, value], sort_keys=True, separators=(",", ":"))
         return hmac.new(self.password.encode(), text.encode(), hashlib.sha256).hexdigest()
 
@@ -66,7 +73,8 @@ def read_credential(home: Path) -> Credential:
         make_credential(path)
     found = re.search(r"\bpassword\s+(\S{20,})", path.read_text(encoding="utf-8"))
     if found is None:
-        raise CredentialError(f"{path}: holds no password; remove the file, and a new one is made by the next `gyre up`")
+        advice = "remove the file, and the next `gyre up` makes a new one"
+        raise CredentialError(f"{path}: holds no password; {advice}")
     return Credential(found[1])
 
 

@@ -1,8 +1,9 @@
-"""What stands before each service of an installation: which names it answers to, which web pages may ask it, and who may.
+"""What stands before each service of an installation: its names, which web pages may ask it, and who may.
 
-A web page of anywhere can have its reader's browser send requests to this machine. Three checks stand against that, none of which
-trusts the browser's user: the Host must be a name of ours (a foreign name that was made to point here is refused: DNS rebinding), the
-page that asks must be one of the same service, and the request must carry the installation's credential.
+A web page of anywhere can have its reader's browser send requests to this machine. Three checks stand against that,
+none of which trusts the browser's user: the Host must be a name of ours (a foreign name that was made to point here is
+refused: DNS rebinding), the page that asks must be one of the same service, and the request must carry the
+installation's credential.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -19,7 +20,8 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 EMBEDDED = (b"image",)
-"""What a page of another of our services may show of this one: Prefect's pages hold pictures of the report pages."""
+"""What another of our services may show of this one: Prefect's pages hold pictures of the report pages."""
+NEEDED = "this needs the credential of the installation: user gyre, password in <home>/credentials"
 TRUSTED = "gyre.trusted"
 """Key of an ASGI scope: whether the request carries the credential."""
 
@@ -34,7 +36,11 @@ class Guard:
         credential: Credential,
         is_open: Callable[[str, str], bool] = lambda method, path: False,
     ) -> None:
-        """Names are those the service answers to besides the loopback's; `is_open` says of a method and path that anybody may ask."""
+        """An application and its guard.
+
+        names: what the service answers to besides the loopback's names
+        is_open: whether anybody may ask for a method and path
+        """
         self.application = application
         self.names = frozenset(name.encode() for name in (*LOOPBACK, *names))
         self.credential = credential
@@ -46,10 +52,11 @@ class Guard:
             await self.application(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        status, reason = self.refusal(headers, scope.get("method", "GET"))
+        method = scope.get("method", "WEBSOCKET")
+        status, reason = self.refusal(headers, method)
         scope[TRUSTED] = self.credential.fits(headers.get(b"authorization", b""))
-        if reason is None and not scope[TRUSTED] and not self.is_open(scope.get("method", "WEBSOCKET"), scope["path"]):
-            status, reason = 401, "this needs the credential of the installation: user gyre, password in <home>/credentials"
+        if reason is None and not scope[TRUSTED] and not self.is_open(method, scope["path"]):
+            status, reason = 401, NEEDED
         if reason is None:
             await self.application(scope, receive, send)
         elif scope["type"] == "websocket":

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from flows.errors import RunError
 from infra import services
+from infra.credentials import credential_file
 from infra.endings import ended_by_signals, ended_with_parent
 from infra.files import write_json
 from infra.settings import Settings
@@ -197,6 +198,7 @@ def show(report: dict[str, Any], settings: Settings, console: Console, keep: boo
     if keep:
         for name, url in report["urls"].items():
             console.print(f"  {name:12} [link={url}]{url}[/link]", highlight=False)
+        console.print(f"Browsers ask for a user and a password: {credential_file(settings.home)}", highlight=False)
         console.print(f"Everything keeps running; stop it with: GYRE_HOME={settings.home} gyre down", highlight=False)
     else:
         console.print("The services are stopped; `gyre demo --keep` leaves them up to look around.", style="dim")

@@ -1,4 +1,4 @@
-"""The web services that are not ours, and the report pages, each behind the guard (infra/guard.py) in one process.
+"""Prefect's server, MLflow's and the report pages, each behind the guard (infra/guard.py) in one process.
 
 python -m infra.services.launch infra.services.web:prefect
 """
@@ -24,7 +24,7 @@ HEALTH = "/health"
 
 
 def prefect() -> None:
-    """Prefect's server: API, scheduler, automations and UI. It asks for the credential itself, so that its UI can ask in words."""
+    """Prefect's server: API, scheduler, automations and UI. It asks for the credential itself, as its UI wants."""
     settings = Settings()
     application = resolve("prefect.server.api.server:create_app")(final=True)
     guarded = Guard(application, settings.names, settings.credential, is_open=lambda method, path: True)

@@ -1,8 +1,9 @@
 """Who may ask the model server what.
 
-With the installation's credential: everything. Without: a model may be described and asked, so that clients of the protocol work as they
-are, but such requests stay out of the prediction log, or anybody on the machine could drift the model and have it retrained; nobody
-tells labels. GYRE_ANONYMOUS makes this less (`refuse`) or more (`log`). No web page may ask anything (infra/guard.py).
+With the installation's credential: everything. Without: a model may be described and asked, so that clients of the
+protocol work as they are, but such requests stay out of the prediction log, or anybody on the machine could drift the
+model and have it retrained; nobody tells labels. GYRE_ANONYMOUS makes this less (`refuse`) or more (`log`). No web page
+may ask anything (infra/guard.py).
 """
 
 import logging
@@ -44,6 +45,7 @@ class Anonymous:
     def notice(self, project: str) -> str:
         """What the answer to one more says; the server's log tells the first, and each thousandth."""
         if self.count % TOLD_EVERY == 0:
-            log.warning("%s: %s (%d such requests before it). Send it, or set GYRE_ANONYMOUS=log", project, UNLOGGED, self.count)
+            advice = "Send it, or set GYRE_ANONYMOUS=log"
+            log.warning("%s: %s (%d such requests before it). %s", project, UNLOGGED, self.count, advice)
         self.count += 1
         return UNLOGGED
