@@ -75,3 +75,5 @@ class Checks(Section):
     on answering the requests that fit it."""
     label_proxies: Tolerance = "warn"
     """Columns outside the intake that nearly are the label; weak slices are not looked for in them."""
+    unusable_late_labels: Tolerance = "warn"
+    """Late labels of served rows that the intake cannot read, as after a change of its inputs, or that the result does not have."""

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,31 +13,34 @@ import pyarrow.parquet as pq
 from infra.files import verified, whole_file
 from tasks.intake import Intake
 from tasks.prediction_log import PREFIX, PredictionLog, logged_rows
-from tasks.records import Stored
+from tasks.records import Finding, Stored
 from tasks.result import Result
 
-LOGGER = logging.getLogger("gyre.ingestion")
+EXAMPLES = 3
 
 
-def freeze(log: PredictionLog, intake: Intake, result: Result, outcomes: Path) -> tuple[Stored | None, int]:
+def freeze(log: PredictionLog, intake: Intake, result: Result, outcomes: Path) -> tuple[Stored | None, int, tuple[Finding, ...]]:
     """The usable labelled rows of a log as `<outcomes>/feedback-<digest>/feedback.parquet` and their number; None while there are none.
 
-    Clients send rows and labels: one of another size than the intake's, or with a label the result does not allow, is left out and logged.
+    Clients send rows and labels: a row of other inputs than the intake's, as an older major version takes them, or with a label that the
+    result does not allow, is left out, which is a finding.
     """
     frame = log.labelled()
     inputs = [PREFIX + spec.name for spec in intake.inputs if PREFIX + spec.name in frame]
     frame = frame[["request_id", *inputs, "label"]]
-    frame = kept(frame, logged_rows(frame, intake.inputs)[1], "rows of another size than the intake's")
-    frame = kept(frame, frame["label"].isin(allowed(frame["label"], result)).to_numpy(), "labels that the result does not allow")
+    findings: list[Finding] = []
+    frame = kept(frame, logged_rows(frame, intake.inputs)[1], "of rows with other inputs than the intake's", findings)
+    known = frame["label"].isin(allowed(frame["label"], result)).to_numpy()
+    frame = kept(frame, known, "that the result does not allow", findings)
     if frame.empty:
-        return None, 0
+        return None, 0, tuple(findings)
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None), buffer, compression="zstd")
     digest = hashlib.sha256(buffer.getbuffer()).hexdigest()
     path = outcomes / f"feedback-{digest[:24]}" / "feedback.parquet"
     with whole_file(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
-    return Stored(uri=str(path), digest=digest), len(frame)
+    return Stored(uri=str(path), digest=digest), len(frame), tuple(findings)
 
 
 def rows(feedback: Stored, intake: Intake, label: str) -> pd.DataFrame:
@@ -48,10 +50,20 @@ def rows(feedback: Stored, intake: Intake, label: str) -> pd.DataFrame:
     return intake.frame(served).assign(**{"id": frame["request_id"], label: frame["label"]})
 
 
-def kept(frame: pd.DataFrame, mask: "np.ndarray[tuple[int], np.dtype[np.bool_]]", fault: str) -> pd.DataFrame:
-    """The rows where `mask` holds; says how many do not."""
+def kept(frame: pd.DataFrame, mask: "np.ndarray[tuple[int], np.dtype[np.bool_]]", fault: str, findings: list[Finding]) -> pd.DataFrame:
+    """The rows where `mask` holds; how many do not is added to the findings."""
     if not mask.all():
-        LOGGER.warning("left out %d of %d labelled predictions: %s", (~mask).sum(), len(frame), fault)
+        findings.append(
+            Finding(
+                stage="ingest",
+                check="unusable_late_labels",
+                count=int((~mask).sum()),
+                total=len(frame),
+                told=f"late labels {fault} were left out",
+                examples=tuple(frame["request_id"][~mask][:EXAMPLES]),
+                advice="keep inputs and classes as the clients know them, or bring these rows into the source",
+            )
+        )
     return frame[mask]
 
 

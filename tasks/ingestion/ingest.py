@@ -72,7 +72,7 @@ def snapshot(
     kept: folder of the slices that were read, and of what is known about the source
     content: columns by which rows were split so far
     """
-    frozen, rows = feedback.freeze(log, intakes.build(intake), results.build(result), outcomes)
+    frozen, rows, unusable = feedback.freeze(log, intakes.build(intake), results.build(result), outcomes)
     found, told = jobs(source, intake, result.label, kept, content)
     keys = tuple(job.key for job in found)
     return SourceSnapshot(
@@ -83,7 +83,7 @@ def snapshot(
         feedback_rows=rows,
         date_formats=dates.known_formats(found[0].intake, source),
         content=content,
-        findings=told,
+        findings=(*told, *unusable),
     )
 
 

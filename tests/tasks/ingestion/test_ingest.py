@@ -143,12 +143,14 @@ def test_messages_come_in_and_back_from_production(run, log, pets):
     assert frame["words"].to_list() == [2, 0, 2]
 
 
-def test_late_labels_that_cannot_be_used_are_left_out_and_logged(log, pets, tmp_path, caplog):
+def test_late_labels_that_cannot_be_used_are_left_out_counted_and_told(log, pets, tmp_path):
     serve(log, ["cat", "cat", "wolf"], height=["5.0", "tall", "7.0"], weight=[6.0, 6.0, 8.0])
     found = snapshot("pets", pets(f"{HEAD}a,1,1,cat,\n"), SIZES, KINDS, log, tmp_path / "outcomes", tmp_path / "slices")
     assert found.feedback_rows == 1
-    assert "left out 1 of 3 labelled predictions: rows of another size" in caplog.text
-    assert "left out 1 of 2 labelled predictions: labels that the result does not allow" in caplog.text
+    assert [(each.check, each.text.partition(" (")[0], each.examples) for each in found.findings] == [
+        ("unusable_late_labels", "1 of 3 late labels of rows with other inputs than the intake's were left out", ("r1",)),
+        ("unusable_late_labels", "1 of 2 late labels that the result does not allow were left out", ("r2",)),
+    ]
 
 
 def test_late_labels_join_a_source_that_has_annotators_alone(run, log, pets):
