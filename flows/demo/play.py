@@ -132,7 +132,7 @@ def judge(report: dict[str, Any]) -> None:
     """Raises RunError naming every promise of the loop that the report breaks."""
     before, drifted, after = (report["accuracy"][key] for key in ("before", "drifted", "after"))
     promises = {
-        f"accuracy before the change is {before:.3f}; want at least 0.95": before >= 0.95,
+        f"accuracy before the change is {before:.3f}; want at least 0.93, as the gate does": before >= 0.93,
         f"accuracy under the new scanner is {drifted:.3f}; want it clearly under {before:.3f}": drifted <= before - 0.1,
         f"accuracy after retraining is {after:.3f}; want at most 0.03 under {before:.3f}": after >= before - 0.03,
         f"{report['requests']['failed']} of {report['requests']['sent']} requests failed; want none": report["requests"]["failed"] == 0,
