@@ -1,8 +1,6 @@
 """Starts flow runs, finds them again, cancels them, and says how they stand."""
 
 import json
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -123,16 +121,6 @@ def cancel(flow_run_id: UUID) -> FlowRun:
             client.set_flow_run_state(flow_run_id, Cancelling())
             run = client.read_flow_run(flow_run_id)
     return run
-
-
-def wait_for(look: Callable[[], T | None], what: str, timeout_s: float) -> T:
-    """What `look` finds, asked again until it finds something. Raises TimeoutError naming `what`."""
-    deadline = time.monotonic() + timeout_s
-    while (found := look()) is None:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not seen within {timeout_s:.0f} s")
-        time.sleep(POLL_S)
-    return found
 
 
 def task_runs(client: SyncPrefectClient, flow_run_id: UUID) -> list[TaskRun]:

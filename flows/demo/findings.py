@@ -24,6 +24,11 @@ def runs_of(deployment: str) -> list[FlowRun]:
         )
 
 
+def looks(project: str) -> int:
+    """How many looks at production were taken so far."""
+    return sum(run.state is not None and run.state.is_final() for run in runs_of(project))
+
+
 def drift_event() -> str | None:
     """The id of the newest drift event that the server received."""
     with get_client(sync_client=True) as client:

@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import time
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from infra import services
 from infra.credentials import credential_file
 from infra.endings import ended_by_signals, ended_with_parent
 from infra.files import write_json
+from infra.progress import wait_for
 from infra.settings import Settings
 
 PROJECT = "digits"
@@ -27,8 +29,8 @@ LABELLED = 240
 """How many of them get their truth later."""
 AFTER = (1550, 1797)
 """Scans under the new scanner that nobody labels: what the retrained model is judged on."""
-EVENT_TIMEOUT_S = 180
-RETRAINING_TIMEOUT_S = 600
+LOOKS = 8
+"""Looks at production within which the drift must have been noticed, and answered; how long they take is the machine's affair."""
 
 
 def run_demo(installation: Settings, console: Console, keep: bool) -> dict[str, Any]:
@@ -68,7 +70,7 @@ def play(settings: Settings, console: Console) -> dict[str, Any]:
     from flows.demo.scanner import held_out
     from flows.demo.traffic import Traffic
     from flows.follow import follow
-    from flows.runs import start, wait_for
+    from flows.runs import start
 
     traffic = Traffic(settings.server_url, PROJECT)
     step(console, 1, "A cycle: from 1,000 scans and three annotators to a model that serves")
@@ -87,13 +89,13 @@ def play(settings: Settings, console: Console) -> dict[str, Any]:
 
     step(console, 4, "The scheduled drift flow notices; its event starts the retraining")
     with console.status("  waiting for the drift flow"):
-        event_id = wait_for(findings.drift_event, "the drift event", EVENT_TIMEOUT_S)
-        retraining = wait_for(lambda: next(iter(findings.runs_of(f"{PROJECT}-on-drift")), None), "the retraining", EVENT_TIMEOUT_S)
+        event_id = wait_for(findings.drift_event, "the drift event", looks_left())
+        retraining = wait_for(lambda: next(iter(findings.runs_of(f"{PROJECT}-on-drift")), None), "the retraining", looks_left())
     if not findings.started_by_event(retraining):
         raise RunError(f"flow run {retraining.id} was not created by the drift automation but by {retraining.created_by}")
     console.print(f"  event {event_id}", style="dim", highlight=False)
     with traffic.steady(new_scans, "steady"):
-        second = follow(retraining.id, console, "retraining", RETRAINING_TIMEOUT_S)
+        second = follow(retraining.id, console, "retraining")
         completed(second, "the retraining")
 
     step(console, 5, "The new model answers")
@@ -103,6 +105,14 @@ def play(settings: Settings, console: Console) -> dict[str, Any]:
     accuracy = {"before": before, "drifted": drifted, "after": after}
     requests = {"sent": traffic.sent, "failed": traffic.failed}
     return {"accuracy": accuracy, "requests": requests, "event_id": event_id} | read_back(settings, first.id, second.id)
+
+
+def looks_left() -> Callable[[], int]:
+    """What moves while production is still to be looked at: how many of LOOKS more looks have been taken."""
+    from flows.demo import findings
+
+    before = findings.looks(PROJECT)
+    return lambda: min(findings.looks(PROJECT) - before, LOOKS)
 
 
 def read_back(settings: Settings, first: UUID, second: UUID) -> dict[str, Any]:

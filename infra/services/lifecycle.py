@@ -13,10 +13,11 @@ from pydantic import BaseModel, ConfigDict
 
 from infra.endings import ended_by_signals
 from infra.files import close_to_others
+from infra.progress import QUIET_S, Patience, work
 from infra.services.daemon import Daemon, Ends, State
 from infra.services.errors import ServicesError
 from infra.services.processes import belonging, check_ports, end
-from infra.services.table import READY_TIMEOUT_S, Service, services
+from infra.services.table import Service, services
 from infra.settings import Settings
 
 Say = Callable[[str], None]
@@ -150,8 +151,9 @@ def end_all(home: Path) -> None:
 
 
 def wait_until_ready(daemon: Daemon, begun: float, say: Say) -> None:
-    """Returns when every awaited service is ready. Raises ServicesError when one ends again and again, or READY_TIMEOUT_S after `begun`."""
+    """Returns when every awaited service is ready. Raises ServicesError when one ends again and again, or nothing moves any more."""
     told, before = begun, daemon.ends()
+    patience = Patience(lambda: work(belonging(daemon.settings.home), *map(daemon.log, daemon.table)))
     pending = [service for service in daemon.table if service.awaited]
     while pending:
         states = daemon.states()
@@ -167,9 +169,10 @@ def wait_until_ready(daemon: Daemon, begun: float, say: Say) -> None:
                 told_of = f"it ended {HOPELESS} times, now by {last.reason}"
                 raise ServicesError(f"{service.title} does not start ({told_of}); the end of {daemon.log(service)}:\n{last.words}")
         waiting = ", ".join(service.title for service in pending)
-        if time.monotonic() - begun > READY_TIMEOUT_S:
+        if pending and patience.has_run_out():
             logs = "\n".join(f"{daemon.log(service)}:\n{daemon.tail(service)}" for service in pending)
-            raise ServicesError(f"not ready after {READY_TIMEOUT_S:.0f} s: {waiting}\n{logs}")
+            waited = f"{time.monotonic() - begun:.0f} s, and nothing has moved for {QUIET_S:.0f} s"
+            raise ServicesError(f"not ready after {waited}: {waiting}\n{logs}")
         if pending and time.monotonic() - told > PULSE_S:
             told = time.monotonic()
             say(f"  {told - begun:.0f} s: waiting for {waiting}")

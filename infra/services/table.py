@@ -13,7 +13,6 @@ from infra.settings import Settings
 
 READY_DEPLOYMENT = "cycle/on-demand"
 """The deployment whose polls tell that the runner serves; its name is known to Prefect's API as <flow>/<deployment>."""
-READY_TIMEOUT_S = 180.0
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +16,12 @@ import httpx
 import psutil
 import pytest
 
+from infra.progress import Patience, work
 from infra.services.answers import may_change
 from infra.settings import Settings
 
 GYRE = str(Path(sys.executable).with_name("gyre"))
-DEMO_TIMEOUT_S = 900
+POLL_S = 0.1
 DATA = Path(os.environ.get("GYRE_DATA", Path(__file__).parents[3] / "shared" / "data"))
 """Real data sets; what needs them is skipped where they are not."""
 
@@ -29,8 +32,8 @@ class Installation:
     environment: dict[str, str]
     report: dict[str, Any]
 
-    def gyre(self, *arguments: str, check: bool = True, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-        return run_gyre(self.environment, *arguments, check=check, timeout=timeout)
+    def gyre(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return run_gyre(self.environment, *arguments, check=check)
 
     def prefect(self, path: str, body: dict[str, Any] | None = None) -> Any:
         settings = Settings(home=self.home, prefect_port=int(self.environment["GYRE_PREFECT_PORT"]))
@@ -49,16 +52,35 @@ class Installation:
     def processes(self) -> list[psutil.Process]:
         return processes_of(self.home)
 
+    def patience(self) -> Patience:
+        """For a wait that lasts as long as anything of the installation is at work."""
+        return Patience(lambda: work(self.processes()))
 
-def run_gyre(
-    environment: dict[str, str], *arguments: str, check: bool = True, timeout: float = 300, cwd: Path | None = None
-) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [GYRE, *arguments], env=os.environ | environment, capture_output=True, text=True, timeout=timeout, check=False, cwd=cwd
-    )
+
+def run_gyre(environment: dict[str, str], *arguments: str, check: bool = True, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    done = run_while_it_moves([GYRE, *arguments], environment, cwd)
     if check and done.returncode:
         pytest.fail(f"gyre {' '.join(arguments)} ended with {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
     return done
+
+
+def run_while_it_moves(command: list[str], environment: dict[str, str], cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs a command to its end; it is killed, and the test fails, once neither it nor the installation's services move any more."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as error:
+        process = subprocess.Popen(command, env=os.environ | environment, stdout=out, stderr=error, cwd=cwd)
+        with process:
+            patience = Patience(lambda: work([psutil.Process(process.pid), *processes_of(Path(environment["GYRE_HOME"]))]))
+            while process.poll() is None:
+                if patience.has_run_out():
+                    process.kill()
+                time.sleep(POLL_S)
+        texts = []
+        for file in (out, error):
+            file.seek(0)
+            texts.append(file.read())
+    if patience.has_run_out():
+        pytest.fail(f"{' '.join(command)} does not move any more\n{texts[0][-3000:]}\n{texts[1][-3000:]}")
+    return subprocess.CompletedProcess(command, process.returncode, *texts)
 
 
 def processes_of(home: Path) -> list[psutil.Process]:
@@ -90,7 +112,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
         "GYRE_DATA": str(DATA),
     }
     try:
-        report = json.loads(run_gyre(environment, "demo", "--keep", "--json", timeout=DEMO_TIMEOUT_S).stdout)
+        report = json.loads(run_gyre(environment, "demo", "--keep", "--json").stdout)
         home = base / "demo"
         installed = Installation(home, environment | {"GYRE_HOME": str(home)}, report)
         # The demo's drift flow, each 20 s, has shown what it can: from here on it would only slow the tests down.

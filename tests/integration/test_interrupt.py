@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from infra.progress import Patience, work
 from tests.integration.conftest import GYRE, free_ports, processes_of
 
 IGNORING = 'trap "" INT; '
@@ -37,18 +38,23 @@ def start_demo(tmp_path):
     return start
 
 
-def until(condition, home, seconds=240):
-    deadline = time.monotonic() + seconds
+def until(condition, home):
+    patience = Patience(lambda: work(processes_of(home), home / "output"))
     while not condition():
-        assert time.monotonic() < deadline, f"{command_lines(home)}\n{(home / 'output').read_text()[-3000:]}"
+        assert not patience.has_run_out(), f"{command_lines(home)}\n{(home / 'output').read_text()[-3000:]}"
         time.sleep(0.1)
+
+
+def end_of(process, home):
+    until(lambda: process.poll() is not None, home)
+    return process.returncode
 
 
 @pytest.mark.parametrize("moment", ["supervisord", "multiprocessing.spawn"])
 def test_ctrl_c_in_the_demo_leaves_no_process(tmp_path, start_demo, moment):
     demo = start_demo(f"exec {GYRE} demo", moment)
     os.killpg(demo.pid, signal.SIGINT)
-    assert demo.wait(timeout=90) != 0
+    assert end_of(demo, tmp_path) != 0
     assert not command_lines(tmp_path), (tmp_path / "output").read_text()[-3000:]
     assert "Traceback" not in (tmp_path / "output").read_text()
 
@@ -58,7 +64,7 @@ def test_a_signal_ends_a_demo_that_was_started_with_sigint_ignored(tmp_path, sta
     demo = start_demo(f"{IGNORING}exec {GYRE} demo", "tasks.serving")
     demo.send_signal(ending)
     demo.send_signal(ending)  # as an impatient person does: what the first one began is not cut short
-    assert demo.wait(timeout=90) != 0
+    assert end_of(demo, tmp_path) != 0
     assert not command_lines(tmp_path), (tmp_path / "output").read_text()[-3000:]
 
 

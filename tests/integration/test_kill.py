@@ -45,18 +45,18 @@ def kill_in(installation, stage):
     """Starts the run, kills its flow's process with SIGKILL once `stage` runs, and waits until everything of it is gone."""
     known = {run["id"] for run in installation.prefect("/flow_runs/filter", {"limit": 200})}
     following = installation.start_gyre(*SAME_RUN)
-    deadline = time.monotonic() + 240
+    patience = installation.patience()
     flow_run_id, at = running_stage(installation, known)
     while at != stage:
-        assert time.monotonic() < deadline and following.poll() is None, f"the run did not reach {stage}: it is at {at}"
+        assert not patience.has_run_out() and following.poll() is None, f"the run did not reach {stage}: it is at {at}"
         time.sleep(0.1)
         flow_run_id, at = running_stage(installation, known)
     process = flow_process(installation, flow_run_id)
     family = [process, *process.children(recursive=True)]
     os.kill(process.pid, 9)
-    following.communicate(timeout=60)
+    following.communicate(timeout=300)
     assert following.returncode == 1, "a killed run must not look well"
-    _, alive = psutil.wait_procs(family, timeout=30)
+    _, alive = psutil.wait_procs(family, timeout=120)
     assert not alive, f"outlived the killed flow: {alive}"
 
 
@@ -67,7 +67,7 @@ def finish(installation):
     return {stage["stage"]: stage["reused"] for stage in ended["stages"]}, release["champion"]
 
 
-@pytest.mark.timeout(900)  # eight cycles
+@pytest.mark.timeout(3600)  # eight cycles
 def test_killed_in_train_compile_and_deploy_the_same_run_ends_in_the_same_digests_with_one_deployment(installation):
     versions = len(json.loads(installation.gyre("models", "--json").stdout))
     kill_in(installation, "train")

@@ -21,7 +21,7 @@ ASKED = {
 @pytest.mark.parametrize("project", ASKED)
 def test_a_real_project_goes_through_the_whole_loop(installation, tmp_path, project):
     changes = [part for change in [*QUICK, "source.append=[]"] for part in ("--set", change)]
-    ended = json.loads(installation.gyre("run", project, *changes, "--json", timeout=290).stdout)
+    ended = json.loads(installation.gyre("run", project, *changes, "--json").stdout)
     assert ended["state"] == "Completed", ended["message"]
     (tmp_path / "asked.json").write_text(json.dumps([ASKED[project]]))
     answer = json.loads(installation.gyre("predict", project, str(tmp_path / "asked.json"), "--json").stdout)

@@ -9,10 +9,12 @@ import httpx
 import numpy as np
 import onnx
 import pandas as pd
+import psutil
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from infra.files import digest, write_json
+from infra.progress import Patience, work
 from tasks.dataset import stored, write
 from tasks.inference import InferenceClient
 from tasks.records import Bundle, Candidate, DatasetVersion, Graph, TrainedModel
@@ -20,7 +22,7 @@ from tasks.release import Releases, Served, promote, stage_canary
 
 PROJECT = "spots"
 CLASSES = ["left", "middle", "right"]
-DEADLINE_S = 30
+DEADLINE_S = 300
 
 
 def graph(turn, broken_at=None, side=2):
@@ -185,14 +187,14 @@ class Server:
         return self.get(f"/v2/models/{PROJECT}").json().get("parameters", {})
 
     def wait(self, done, *ignored):
-        deadline = time.monotonic() + DEADLINE_S
+        patience = Patience(lambda: work([psutil.Process()], self.log))
         while True:
             try:
                 if done():
                     return
             except ignored:
                 assert self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() < deadline, self.log.read_text()
+            assert not patience.has_run_out(), self.log.read_text()
             time.sleep(0.02)
 
 
