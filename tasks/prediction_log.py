@@ -7,7 +7,8 @@
     dtype), answer text.
 `<home>/predictions/<project>/<YYYY-MM-DD>/labels-*.parquet`, a line a late label:
     request_id text, time timestamp[us] (UTC), label text.
-A label may come before or after its prediction is on the disk, twice, or for a request nobody made; the last one by time counts.
+A label may come before or after its prediction is on the disk, or twice; the last one by time counts. The model server refuses labels of
+rows that were not logged; those that it could not look for in time may stay unmatched, which the drift flow counts.
 Files appear whole, by rename, and never change.
 """
 
@@ -81,6 +82,11 @@ class PredictionLog:
             """,
             {"since": since},
         )
+
+    def unmatched(self) -> int:
+        """Labels of rows that are not in the log: nothing learns from them."""
+        sql = "select count(distinct request_id) as count from labels anti join (select request_id from predictions) using (request_id)"
+        return int(self._query(sql, {})["count"].iloc[0])
 
     def answered(self, request_id: str) -> "pd.DataFrame":
         """What was answered to a request, a line a row of it, and its truth: request_id, time, version, answer, label (none yet: null)."""

@@ -406,6 +406,8 @@ class DriftReport(Record):
     """Predictions that were compared."""
     labels: int
     """Late labels since the champion was released."""
+    unmatched: int = 0
+    """Late labels of rows that the prediction log does not have."""
     share: float
     """Share of the descriptors that drifted."""
     reference: str = ""

@@ -58,6 +58,7 @@ def observe(
         "version": champion.version,
         "rows": len(recent),
         "labels": late_labels(log, champion.version, since),
+        "unmatched": log.unmatched(),
         "newest": newest(recent),
     }
     report = report.model_copy(update=facts)

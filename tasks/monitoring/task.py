@@ -119,6 +119,8 @@ def description(report: DriftReport, monitoring: Monitoring) -> str:
     if report.version is None:
         return "**insufficient**: no model serves yet."
     seen = f"{report.rows} predictions of version {report.version}, {report.labels} late labels since its release"
+    if report.unmatched:
+        seen += f" ({report.unmatched} labels are of rows that the prediction log does not have)"
     if report.verdict == "insufficient":
         return f"**insufficient**: {seen}; a verdict takes {monitoring.minimum} predictions."
     drifted, limit = sum(found.drifted for found in report.descriptors), f"{monitoring.drift_share:.0%}"

@@ -17,6 +17,7 @@ from tasks.release import Releases
 from tasks.rows import Rows, weight
 from tasks.serving.access import Anonymous
 from tasks.serving.journal import GroupCommit, Journal, Label, Prediction
+from tasks.serving.known import KnownRequests
 from tasks.serving.model import Model
 from tasks.serving.notices import NOTHING_KNOWN, notices
 from tasks.serving.protocol import Request, check_outputs, infinite, json_object, metadata, parse, response, rows_of, short
@@ -49,9 +50,11 @@ class Application:
         self._anonymous = Anonymous()
         self._graphs = ThreadPoolExecutor(1, "graphs")
         self._disk = ThreadPoolExecutor(1, "disk")
+        self._lookups = ThreadPoolExecutor(1, "lookups")
         self._loader = ThreadPoolExecutor(1, "loader")
         self._watch = Watch(Releases(home / "releases"), self._graphs)
         journal = Journal(home / "predictions")
+        self._known = KnownRequests(home / "predictions")
         self._predictions = GroupCommit(journal.write_predictions, self._disk, wait_s=0.5, full=4 * MEGABYTE, limit=64 * MEGABYTE)
         self._labels = GroupCommit(journal.write_labels, self._disk, wait_s=0.05, full=MEGABYTE, limit=2 * BODY_LIMIT)
 
@@ -77,7 +80,7 @@ class Application:
         watching.cancel()
         await self._predictions.close()
         await self._labels.close()
-        for pool in (self._graphs, self._disk, self._loader):
+        for pool in (self._graphs, self._disk, self._lookups, self._loader):
             pool.shutdown()
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -131,22 +134,24 @@ class Application:
         answers = model.signature.texts(next(iter(outputs.values())))
         known = trusted or self._logs_anonymous
         told = [*moved, *request.notices, *notices(rows, model.signature.inputs, model.signature.trained), *infinite(outputs)]
-        if request.log and not known:
+        if request.log and known:
+            told += self._remember(Prediction(project, request.row_ids(len(rows)), utc_now(), model.served.version, role, rows, answers))
+        elif request.log:
             told.append(self._anonymous.notice(project))
         parameters: dict[str, Any] = {"notices": told} if told else {}
         if role == "fallback":
             parameters["degraded"] = f"the released version cannot be loaded; version {model.served.version} answers in its place"
-        answered = response(project, model.served.version, request, outputs, answers, parameters)
-        if request.log and known:
-            self._remember(Prediction(project, request.row_ids(len(rows)), utc_now(), model.served.version, role, rows, answers))
-        return answered
+        return response(project, model.served.version, request, outputs, answers, parameters)
 
-    def _remember(self, prediction: Prediction) -> None:
-        """Queues a prediction for the log. Answering matters more: what a stuck disk cannot take is dropped, loudly."""
+    def _remember(self, prediction: Prediction) -> list[str]:
+        """Queues a prediction for the log. Answering matters more: what a stuck disk cannot take is dropped, and that is the notice."""
         try:
             self._predictions.add([prediction], weight(prediction.rows) + LINE_BYTES * len(prediction.ids))
         except BufferError as error:
             log.error("%s: prediction %s is not logged: %s", prediction.project, prediction.ids[0], error)
+            return [f"answered but not logged, so no label can follow: {error}"]
+        self._known.add(prediction.project, prediction.ids)
+        return []
 
     async def _label(self, project: str, body: bytes) -> dict[str, Any]:
         """Late labels, answered when they are on the disk."""
@@ -155,16 +160,45 @@ class Application:
         if not isinstance(told, list) or not told:
             raise Refusal(400, f'labels is {short(told)}; want a list such as [{{"request_id": "...", "label": "..."}}]')
         pairs = [label_of(each, f"labels[{number}]", signature.classes is None) for number, each in enumerate(told)]
-        for number, (_, label) in enumerate(pairs):
+        truth: dict[str, str] = {}
+        for number, (request_id, label) in enumerate(pairs):
             if wanted := signature.refuses(label):
                 raise Refusal(400, f"labels[{number}].label is {short(label)}; want {wanted}")
+            if truth.setdefault(request_id, label) != label:
+                raise Refusal(400, f"labels[{number}]: request {short(request_id)} has label {short(truth[request_id])} in the same list")
+        unchecked = await self._unchecked(project, [request_id for request_id, _ in pairs])
         labels = [Label(project, request_id, now, label) for request_id, label in pairs]
         try:
             # Shielded: one client's time limit must not cancel the commit that others wait for too.
             await asyncio.shield(self._labels.add(labels, len(body)))
         except BufferError as error:
             raise Refusal(503, f"{error}; try again in a second") from None
-        return {"accepted": len(labels)}
+        return {"accepted": len(labels)} | ({"unchecked": unchecked} if unchecked else {})
+
+    async def _unchecked(self, project: str, ids: list[str]) -> int:
+        """How many ids could not be looked for in time. Refuses (404) ids of rows that were never logged: their labels would be lost."""
+        left = [each for each in ids if each not in self._known.among(project, ids)]
+        if not left:
+            return 0
+        parts = [f"{each}#0" for each in left]
+        near = self._known.among(project, parts)
+        sought = await asyncio.get_running_loop().run_in_executor(self._lookups, self._known.sought, project, [*left, *parts])
+        unknown = [each for each in left if each not in sought.found]
+        if unknown and not sought.complete:
+            log.warning(
+                "%s: %d labels are taken without having found their rows: the log is too long to look through", project, len(unknown)
+            )
+            return len(unknown)
+        if unknown:
+            first, number = unknown[0], ids.index(unknown[0])
+            several = f"{first}#0" in near | sought.found
+            hint = (
+                f"it had several rows, so name each, such as {first + '#0'!r}"
+                if several
+                else "want the id of an answer, sent with log: true"
+            )
+            raise Refusal(404, f"labels[{number}].request_id {short(first)} is of no logged row ({len(unknown)} of {len(ids)} are): {hint}")
+        return 0
 
     def _about_server(self, rest: list[str]) -> dict[str, Any]:
         """The server's name, or its health: ready, unless a project has a champion that cannot be loaded and nothing in its place.

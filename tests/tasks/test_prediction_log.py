@@ -42,6 +42,7 @@ def test_the_last_label_counts_and_strangers_do_not(log):
     label(log, "2", a="y", c="x")
     found = log.labelled()
     assert dict(zip(found["request_id"], found["label"], strict=True)) == {"a": "y", "c": "x"}
+    assert log.unmatched() == 1
 
 
 def test_labels_since_a_moment(log):

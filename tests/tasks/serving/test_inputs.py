@@ -256,6 +256,8 @@ def test_labels_of_a_number_are_numbers(table):
     }
     responses = [server.post(f"{MODEL}/labels", {"request_id": "a", "label": label}) for label in texts.values()]
     assert [(response.status_code, response.json()["error"]) for response in responses] == [(400, text) for text in texts]
+    with server.client() as client:
+        client.infer(TABLE.rows(FRAME.head(1)), "a")
     assert server.post(f"{MODEL}/labels", {"request_id": "a", "label": 7}).json() == {"accepted": 1}
 
 

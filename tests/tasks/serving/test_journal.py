@@ -67,7 +67,7 @@ def test_labels_meet_their_predictions(serving, log):
     with serving.client() as client:
         client.infer(ROW, "a")
         client.infer(ROW, "b")
-        client.label({"a": "right", "stranger": "left"})
+        client.label({"a": "right"})
     serving.stop()
     found = log.labelled()
     assert found[["request_id", "answer", "label"]].to_numpy().tolist() == [["a", "left", "right"]]
@@ -80,6 +80,7 @@ def test_no_acknowledged_label_is_lost_when_the_server_is_killed(serving, log):
         with serving.client(patience_s=0) as client:
             for count in range(1000):
                 try:
+                    client.infer(ROW, f"{number}-{count}")
                     client.label({f"{number}-{count}": "left"})
                 except InferenceError:
                     return
@@ -95,7 +96,45 @@ def test_no_acknowledged_label_is_lost_when_the_server_is_killed(serving, log):
     assert set(acknowledged) <= set(written)
 
 
+def test_a_label_of_no_logged_row_is_refused_and_none_of_its_list_is_taken(serving, log):
+    with serving.client() as client:
+        client.infer(ROW, "a")
+        client.infer(np.concatenate([ROW, ROW]), "two")
+        client.infer(ROW, "trial", log=False)
+        told = {
+            "stranger": "labels[1].request_id 'stranger' is of no logged row (1 of 2 are): want the id of an answer, sent with log: true",
+            "trial": "labels[1].request_id 'trial' is of no logged row (1 of 2 are): want the id of an answer, sent with log: true",
+            "two": "labels[1].request_id 'two' is of no logged row (1 of 2 are): it had several rows, so name each, such as 'two#0'",
+        }
+        for name, text in told.items():
+            labels = [{"request_id": "a", "label": "left"}, {"request_id": name, "label": "left"}]
+            response = serving.post("/v2/models/spots/labels", {"labels": labels})
+            assert (response.status_code, response.json()["error"]) == (404, text)
+        client.label({"two#1": "left"})
+    serving.stop()
+    assert log._query("select request_id from labels", {})["request_id"].tolist() == ["two#1"]
+
+
+def test_a_label_of_a_row_that_was_logged_before_the_server_began_is_taken(serving, log):
+    with serving.client() as client:
+        client.infer(ROW, "old")
+    serving.stop()
+    serving.start()
+    with serving.client() as client:
+        client.label({"old": "left"})
+    serving.stop()
+    assert log.labelled()["request_id"].tolist() == ["old"]
+
+
+def test_two_truths_of_one_row_in_one_list_are_refused(serving):
+    labels = [{"request_id": "a", "label": "left"}, {"request_id": "a", "label": "right"}]
+    response = serving.post("/v2/models/spots/labels", {"labels": labels})
+    assert (response.status_code, response.json()["error"]) == (400, "labels[1]: request 'a' has label 'left' in the same list")
+
+
 def test_one_label_needs_no_list(serving):
+    with serving.client() as client:
+        client.infer(ROW, "a")
     assert serving.post("/v2/models/spots/labels", {"request_id": "a", "label": "left"}).json() == {"accepted": 1}
 
 
