@@ -54,7 +54,11 @@ class Route:
 
     def others(self, chosen: Model) -> list[tuple[str, Model]]:
         """Who may answer a request that does not fit what was chosen for it: the champion, then older majors; each with other inputs."""
-        roles = [("champion", self.champion), *((f"major-{model.served.major}", model) for model in self.majors)]
+        roles = [
+            ("champion", self.champion),
+            ("fallback", self.fallback),
+            *((f"major-{model.served.major}", model) for model in self.majors),
+        ]
         return [(role, model) for role, model in roles if model and model.signature.inputs != chosen.signature.inputs]
 
     def any(self, project: str) -> Model:
