@@ -46,6 +46,8 @@ class Checks(Section):
     """Images without a line in source.images.labels, left out."""
     absent_images: Tolerance = 0.01
     """Lines of source.images.labels without an image, or of an image that has another line."""
+    identical_files: Tolerance = "refuse"
+    """Files of a source that hold the same bytes as another of its files."""
     blank_lines: Tolerance = "warn"
     """Lines of a CSV file without anything in them, which are no rows."""
     header_rows: Tolerance = "refuse"

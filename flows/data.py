@@ -18,18 +18,20 @@ Version = Annotated[str, typer.Argument(metavar="VERSION", help="Such as 3 or v3
 
 @app.command()
 def infer(
-    source: Annotated[str, typer.Argument(help="A file, or a URL: s3://, https://, postgresql://...")],
+    source: Annotated[str, typer.Argument(help="A file, folder or glob, or a URL: s3://, https://, postgresql://...")],
     table: Annotated[str | None, typer.Option(help="Of a database: the table to look at.")] = None,
 ) -> None:
-    """Print the `source` section for a file, URL or database: types, missing values, units, a key; with what was noticed."""
-    from tasks.ingestion.infer import infer as inferred
-    from tasks.ingestion.infer import to_yaml
-    from tasks.ingestion.sniff import sniffed
+    """Print the `source` section for a file, URL or database: types, missing values, units, a key; with what was noticed.
+
+    Of a folder or archive of images it prints `intake` and `result` too.
+    """
+    from tasks.ingestion.infer import infer_files, to_yaml
+    from tasks.ingestion.infer_images import holds_images, infer_images
 
     enter()
     # A path in a YAML is relative to its folder, which need not be this one.
     place = str(Path(source).resolve()) if "://" not in source else source
-    sys.stdout.write(to_yaml(inferred(sniffed(place, table))))
+    sys.stdout.write(infer_images(place) if holds_images(place) else to_yaml(infer_files(place, table)))
 
 
 @app.command()

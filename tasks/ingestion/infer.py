@@ -6,6 +6,7 @@ A type is proposed where `conform` takes every value with it, so that what is in
 import re
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from configs.data import Column, Source
 from tasks.ingestion.contract import conformed, plain
 from tasks.ingestion.guess import spec_of
 from tasks.ingestion.key_choice import choose_key
-from tasks.ingestion.sniff import first_line, first_rows
+from tasks.ingestion.location import GLOB
+from tasks.ingestion.sniff import files_of, first_line, first_rows, sniffed
 from tasks.ingestion.units import FEWEST, SHARES, five
 from tasks.ingestion.values import BLANKS
 
@@ -52,6 +54,18 @@ def infer(source: Source) -> Inferred:
     if chosen.remark:
         remarks["key"] = chosen.remark
     return Inferred(source.model_copy(update={"columns": columns, "key": chosen.key}), len(table), remarks)
+
+
+def infer_files(location: str, table: str | None = None) -> Inferred:
+    """As `infer`, of a file, URL or database, or of the first file of a folder or glob. Raises ValueError where there is none."""
+    files = files_of(location)
+    found = infer(sniffed(files[0] if files else location, table))
+    if not files:
+        return found
+    path = location if GLOB.search(location) else f"{location.rstrip('/')}/*{Path(files[0]).suffix}"
+    first = f"inferred from {Path(files[0]).name}, the first of {len(files)} files"
+    remarks = found.remarks | {"": "; ".join(filter(None, [first, found.remarks.get("", "")]))}
+    return Inferred(found.source.model_copy(update={"path": path}), found.rows, remarks)
 
 
 def about_lines(source: Source) -> list[str]:

@@ -131,6 +131,7 @@ def made(
     LOGGER.info("%d rows of %d slices, %d of them read now, %d repeated keys left out", rows, len(filled), read, repeats.count)
     findings = snapshot.findings + Conversions(count for slice_ in filled for count in slice_.conversions).findings()
     findings += repeated_keys(source, repeats, rows + repeats.count) if repeats.count else ()
+    findings += identical_files(filled) if source.reader in ("csv", "jsonl", "parquet") else ()
     findings += split_anew(snapshot, content, rows)
     facts = {"feedback_rows": late, "date_formats": snapshot.date_formats, "content": content, "findings": findings}
     raw = RawRows(**stored(output).model_dump(), rows=rows, **facts)
@@ -174,6 +175,28 @@ def split_anew(snapshot: SourceSnapshot, content: tuple[str, ...], rows: int) ->
         total=rows,
         told="rows are split anew, because the source no longer has what told their sides: training rows become test rows",
         advice="bring the column back; or name columns that stay in versioning.split.columns",
+    )
+    return (found,)
+
+
+def identical_files(filled: list[Kept]) -> tuple[Finding, ...]:
+    """The finding about files whose every byte is another's: a backup that a glob matches, or one file under two names."""
+    first: dict[str, str] = {}
+    again: dict[str, str] = {}
+    for slice_ in filled:
+        if slice_.content in first:
+            again[slice_.origin] = first[slice_.content]
+        first.setdefault(slice_.content, slice_.origin)
+    if not again:
+        return ()
+    found = Finding(
+        stage="ingest",
+        check="identical_files",
+        count=len(again),
+        total=len({slice_.origin for slice_ in filled}),
+        told="files hold the same bytes as another, so their rows are read twice",
+        examples=tuple(f"{name} is {other}" for name, other in list(again.items())[:3]),
+        advice="take them away, or let source.path match one of them alone",
     )
     return (found,)
 

@@ -7,6 +7,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import glob
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 
 from configs.data import Csv, Source, Sql
 from tasks.ingestion.headers import Header, judge_header
+from tasks.ingestion.location import GLOB
 from tasks.ingestion.readers.csv import fields
 
 READERS = {"parquet": "parquet", "pq": "parquet", "jsonl": "jsonl", "ndjson": "jsonl"} | dict.fromkeys(("csv", "tsv", "txt", "data"), "csv")
@@ -36,6 +38,8 @@ def sniffed(location: str, table: str | None = None) -> Source:
         return Source(reader="sql", path=location, sql=Sql(table=table))
     if local_folder(location) and (Path(location) / "_delta_log").is_dir():
         return Source(reader="delta", path=location)
+    if "://" not in location and not Path(location).exists():
+        raise ValueError(f"{location}: there is no such file or folder")
     suffix = re.sub(r"\.(gz|bz2|xz|zst)$", "", location.lower()).rpartition(".")[2]
     if suffix not in READERS:
         known = ", ".join(f".{name}" for name in READERS)
@@ -48,6 +52,22 @@ def sniffed(location: str, table: str | None = None) -> Source:
 def local_folder(location: str) -> bool:
     """Whether a folder of this machine is meant."""
     return "://" not in location and Path(location).is_dir()
+
+
+def files_of(location: str) -> list[str]:
+    """The files of a folder of rows, or of a glob, of this machine, by name; empty where `location` is neither."""
+    if "://" in location:
+        return []
+    if GLOB.search(location) and not Path(location).exists():
+        found = sorted(glob(location, recursive=True))  # noqa: PTH207 - a pattern of any folder
+    elif local_folder(location) and not (Path(location) / "_delta_log").is_dir():
+        known = tuple(f".{suffix}{packed}" for suffix in READERS for packed in ("", ".gz", ".bz2", ".xz", ".zst"))
+        found = sorted(str(file) for file in Path(location).iterdir() if file.name.lower().endswith(known))
+    else:
+        return []
+    if not found:
+        raise ValueError(f"{location}: holds no file of rows; known are {', '.join(f'.{name}' for name in READERS)}, and images")
+    return found
 
 
 def dialect(location: str) -> Csv:

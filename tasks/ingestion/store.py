@@ -86,8 +86,20 @@ def keep(job: Job, folder: Path) -> None:
             raise ValueError(hidden(text, place(source))) from None
         pa.default_memory_pool().release_unused()  # or a worker keeps what its largest slice took
         parts = {path.name: digest(path) for path in sorted(made.iterdir())}
-        note = {"origin": job.piece.slice.origin, "name": name, "columns": columns, "rows": counts, "parts": parts}
+        note = {
+            "origin": job.piece.slice.origin,
+            "name": name,
+            "columns": columns,
+            "rows": counts,
+            "parts": parts,
+            "content": content_of(job),
+        }
         write_json(made / NOTE, note | {"conversions": conversions.as_json()})
+
+
+def content_of(job: Job) -> str:
+    """Digest of a slice's own content."""
+    return hashlib.sha256(json.dumps(job.piece.slice.content, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def normal(job: Job, conversions: Conversions) -> Iterator[pa.Table]:
@@ -172,6 +184,8 @@ class Kept:
     rows: int
     conversions: list[dict[str, Any]]
     """As tasks/ingestion/conversions.py notes them."""
+    content: str
+    """Digest of what was read and how, without the file's name: two files that share it are the same."""
 
     @property
     def parts(self) -> list[Path]:
@@ -182,7 +196,7 @@ class Kept:
 def opened(folder: Path) -> Kept:
     """A slice by its folder."""
     note = read_json(folder / NOTE)
-    return Kept(folder, note["origin"], note["columns"], sum(note["rows"]), note["conversions"])
+    return Kept(folder, note["origin"], note["columns"], sum(note["rows"]), note["conversions"], note["content"])
 
 
 def sound(folder: Path) -> bool:

@@ -17,6 +17,8 @@ COLOURED_SHARE = 0.001
 """Of the pixels that must have one."""
 ORIENTATION = 0x0112
 """EXIF's number of it; 1 is upright."""
+SIDEWAYS = (5, 6, 7, 8)
+"""Orientations that change sides."""
 
 
 class UnreadableImageError(ValueError):
@@ -45,6 +47,13 @@ def read_picture(file: Path | io.BytesIO, section: ImageIntake) -> tuple[Pixels,
         plain = plain.convert("L")
     pixels = np.asarray(plain.convert("L" if section.channels == 1 else "RGB"), np.uint8)
     return pixels.reshape(section.height, section.width, section.channels), {check: ", ".join(told) for check, told in changes.items()}
+
+
+def picture_size(file: Path | io.BytesIO) -> tuple[int, int]:
+    """Width and height of an image file as it is looked at, turned as EXIF says; its header alone is read."""
+    with Image.open(file) as opened:
+        width, height = opened.size
+        return (height, width) if opened.getexif().get(ORIENTATION, 1) in SIDEWAYS else (width, height)
 
 
 def upright(image: Image.Image, changes: dict[str, list[str]]) -> Image.Image:

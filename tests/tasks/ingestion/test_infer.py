@@ -10,7 +10,7 @@ import yaml
 
 from configs.data import Source, Sql
 from tasks.ingestion.contract import conform
-from tasks.ingestion.infer import Inferred, infer, to_yaml
+from tasks.ingestion.infer import Inferred, infer, infer_files, to_yaml
 from tasks.ingestion.sniff import first_rows, sniffed
 
 DATA = Path(os.environ.get("GYRE_DATA", Path(__file__).parents[4] / "shared/data"))
@@ -141,9 +141,21 @@ def test_files_and_tables_with_types_keep_them(tmp_path):
     assert infer(sniffed(f"sqlite:///{tmp_path}/rows.db", "rows")).source.columns["x"].type == "number"
 
 
-def test_an_unknown_kind_of_file_is_named_with_the_known_ones():
+def test_an_unknown_kind_of_file_is_named_with_the_known_ones(tmp_path):
+    (tmp_path / "rows.xyz").write_text("a")
     with pytest.raises(ValueError, match=r"rows.xyz: cannot tell what .xyz is; known are .parquet"):
-        sniffed("rows.xyz")
+        sniffed(str(tmp_path / "rows.xyz"))
+    with pytest.raises(ValueError, match=r"gone.csv: there is no such file or folder"):
+        sniffed("gone.csv")
+
+
+def test_a_folder_of_files_is_inferred_from_its_first(tmp_path):
+    for name in ("b", "a"):
+        (tmp_path / f"{name}.csv").write_text("id,n\n" + "".join(f"{name}{number},{number}\n" for number in range(9)))
+    for place in (str(tmp_path), f"{tmp_path}/*.csv"):
+        found = infer_files(place)
+        assert (found.source.path, found.source.key) == (f"{tmp_path}/*.csv", "id")
+        assert found.remarks[""].startswith("inferred from a.csv, the first of 2 files")
 
 
 def test_a_password_does_not_get_into_the_yaml():

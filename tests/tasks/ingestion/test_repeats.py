@@ -59,6 +59,13 @@ def test_a_file_that_grows_keeps_the_names_of_its_rows(run, source):
     assert after["id"].to_list()[:3] == before["id"].to_list()
 
 
+def test_a_file_under_two_names_is_told(run, source):
+    same = "x,1,cat\ny,2,dog\n"
+    made, _, _ = run(source("code", rows=same, rows_backup=same, other="z,1,cat\n"))
+    (found,) = (each for each in made.rows.findings if each.check == "identical_files")
+    assert (found.count, found.total, found.examples) == (1, 3, ("rows_backup.csv is rows.csv",))
+
+
 def test_files_of_one_name_cannot_be_keyed_by_line(run, source, tmp_path):
     source("origin_line", a="x,1,cat\n")
     (tmp_path / "data" / "more").mkdir()
