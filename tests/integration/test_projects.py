@@ -38,8 +38,11 @@ def test_a_key_that_repeats_stops_the_run_until_the_yaml_allows_it(installation,
         "result: {kind: classification, classes: ['yes', 'no']}\ngate: {min_gain: null, max_behind: null}\ntraining: {epochs: 1}\n"
     )
     project = str(tmp_path / "boxes.yaml")
-    refused = json.loads(installation.gyre("run", project, "--json", check=False).stdout)
-    assert refused["state"] == "Failed"
+    done = installation.gyre("run", project, "--json", check=False)
+    refused = json.loads(done.stdout)
+    assert (done.returncode, refused["state"]) == (3, "Refused")
+    logged = installation.prefect("/logs/filter", {"logs": {"flow_run_id": {"any_": [refused["flow_run_id"]]}}})
+    assert [line["message"] for line in logged if "Traceback" in line["message"]] == []
     assert "source.key id: 40 of 100 rows repeat the key of a later row and were left out (40.00%)" in refused["message"]
     assert [(each["check"], each["action"]) for each in refused["findings"]] == [("repeated_keys", "refuse")]
 
