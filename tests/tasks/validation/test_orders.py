@@ -79,6 +79,12 @@ def test_swapped_dates_are_found_by_a_column_of_months_or_weekdays(part, form):
     assert flagged(good, given) == wrong
 
 
+def test_whole_numbers_that_became_fractions_still_say_the_month():
+    good = orders().assign(month=lambda frame: frame["ordered"].dt.month)
+    assert any(rule.kwargs.get("part") == "month" for rule in propose(good).expectations)
+    assert flagged(good, good.assign(month=good["month"].astype(float))) == []
+
+
 def test_dates_that_have_nothing_to_do_with_each_other_get_no_rule():
     chance = np.random.default_rng(9)
     frame = pd.DataFrame(
