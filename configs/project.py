@@ -134,8 +134,8 @@ class Labeling(Section):
     """The run stops when the annotators agree less often than this (share of answers equal to the consensus)."""
     suspects: int = Field(default=50, ge=0)
     """How many suspected label errors are listed at most."""
-    sample: int = Field(default=20_000, ge=100)
-    """Rows among which suspected errors are looked for, spread evenly over all."""
+    sample: int = Field(default=5_000, ge=100)
+    """Rows among which suspected errors are looked for, drawn evenly over all."""
 
 
 class Training(Section):
@@ -188,7 +188,10 @@ class Training(Section):
     compression: Literal["none", "fp16"] = "none"
     """How gradients travel between ranks."""
     patience: int | None = Field(default=None, ge=1)
-    """Epochs without a better metric on the validation split after which training stops."""
+    """Epochs without a better metric on the validation split after which training stops; none: a third of all epochs, 8 at least."""
+    minutes: float | None = Field(default=None, gt=0)
+    """Budget of time: after its first steps a training plans as many more as fit, and its learning rate falls in that time. How many
+    those are depends on the machine, so equal trainings no longer give equal weights."""
     commit_seconds: float = Field(default=60, gt=0)
     """Time between two commits, which a killed training goes on from; there is one after each epoch as well."""
     resume: Path | None = None

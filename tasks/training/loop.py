@@ -31,6 +31,12 @@ from tasks.training.usage import Usage
 Send = Callable[[dict[str, Any]], None]
 ROWS_SEEN = 400_000
 """By a training whose epochs are not given."""
+LEAST_PATIENCE = 8
+"""Epochs: a learning rate that still rises may bring nothing for a few of them."""
+PACED_STEPS = 20
+"""By which a training with a budget of minutes tells its pace; the first ones are slower, so the budget is kept rather than filled."""
+TRAINING_SHARE = 0.9
+"""Of a budget of minutes; the rest is validation and commits."""
 PROGRESS_S = 2.0
 """Time between two messages about the progress within an epoch."""
 
@@ -103,7 +109,10 @@ class Fitting:
         strategy.averaging(self.model, self.training)
         self.saving = Saving(self.model, self.optimizer, strategy, Commits(plan.folder / "commits"))
         self.epochs = self.training.epochs or min(60, max(5, round(ROWS_SEEN / self.loader.rows)))
+        self.patience = self.training.patience or max(LEAST_PATIENCE, self.epochs // 3)
         self.steps = self.loader.steps * self.epochs
+        self.paced = self.training.minutes is None
+        """Whether it is settled how many steps there are."""
         self.step = 0
         """Optimizer steps done, over all epochs."""
         self.history: list[dict[str, Any]] = []
@@ -115,11 +124,11 @@ class Fitting:
         if self.step >= self.steps:
             return True
         at_epoch_start = self.step % self.loader.steps == 0
-        return at_epoch_start and self.training.patience is not None and self.epochs_without_better() >= self.training.patience
+        return at_epoch_start and self.epochs_without_better() >= self.patience
 
     def epochs_without_better(self) -> int:
         """Since the best one."""
-        scores = [message.get(self.result.metric, -math.inf) for message in self.history]
+        scores = [message[self.result.metric] for message in self.history if self.result.metric in message]
         return len(scores) - 1 - scores.index(max(scores)) if scores else 0
 
     def epoch(self) -> None:
@@ -133,6 +142,10 @@ class Fitting:
             for share in shares:
                 summed += self.batch(share, number) * share.size
                 rows += share.size
+                if not self.paced and self.step - first == min(PACED_STEPS, self.loader.steps - batch):
+                    self.keep_to_budget((time.perf_counter() - started) / (self.step - first))
+                if self.step >= self.steps:
+                    break
                 self.tell(time.perf_counter() - started, self.step - first, rows, summed)
         # What a layer of the user's own remembers follows each rank's own rows; all go on with that of rank 0.
         self.strategy.align(dict(self.model.named_buffers()))
@@ -143,6 +156,14 @@ class Fitting:
         self.history.append(message)
         self.send(message)
         self.commit(message.get(self.result.metric, -math.inf))
+
+    def keep_to_budget(self, step_s: float) -> None:
+        """Plans as many steps of this duration, in seconds, as `training.minutes` has room for; all ranks plan the same."""
+        mean_s = float(self.strategy.sum(torch.tensor(step_s, device=self.strategy.device))) / self.strategy.size
+        room = int(TRAINING_SHARE * 60 * (self.training.minutes or math.inf) / mean_s)
+        self.steps = max(self.step, min(self.steps, room))
+        self.epochs = math.ceil(self.steps / self.loader.steps)
+        self.paced = True
 
     def batch(self, share: Share, epoch: int) -> Tensor:
         """One optimizer step; the share's mean loss, weighed so that the mean over ranks is the mean loss of the global batch."""
@@ -195,7 +216,7 @@ class Fitting:
     def commit(self, score: float = -math.inf) -> None:
         """Writes down where the training stands; rank 0 says so."""
         self.committed = time.monotonic()
-        self.saving.save(self.step, self.history, score)
+        self.saving.save(self.step, self.steps, self.history, score)
         self.send({"committed": self.step})
 
     def resume(self) -> None:
@@ -207,6 +228,9 @@ class Fitting:
             return
         self.saving.restore(commit)
         self.step, self.history = commit.step, commit.facts["history"]
+        if self.training.minutes and self.step:
+            self.steps, self.paced = commit.facts["steps"], True
+            self.epochs = math.ceil(self.steps / self.loader.steps)
         for message in self.history:
             self.send(message)
 

@@ -27,15 +27,15 @@ class Saving:
     strategy: Strategy
     commits: Commits
 
-    def save(self, step: int, history: list[dict[str, Any]], score: float = -math.inf) -> None:
-        """Rank 0 writes a commit; the others give it what it has no part of."""
+    def save(self, step: int, steps: int, history: list[dict[str, Any]], score: float = -math.inf) -> None:
+        """Rank 0 writes a commit of a training of so many steps; the others give it what it has no part of."""
         if self.strategy.rank and not self.strategy.sharded:
             return
         tensors, groups = optimizer_state(self.optimizer)
         tensors |= {MODEL + name: tensor for name, tensor in self.model.state_dict().items()}
         whole = self.strategy.whole(tensors)
         if not self.strategy.rank:
-            self.commits.save(step, whole, {"groups": groups, "history": history}, score)
+            self.commits.save(step, whole, {"groups": groups, "history": history, "steps": steps}, score)
 
     def restore(self, commit: Commit) -> None:
         """Model and optimizer as the commit has them."""

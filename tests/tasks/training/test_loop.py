@@ -166,6 +166,23 @@ def test_training_stops_when_nothing_gets_better(plan):
     assert max(scores) == scores[-3]
 
 
+def test_a_training_stops_by_itself_where_a_third_of_it_brings_nothing_better(plan):
+    scores = [message["accuracy"] for message in on_one_process(plan("still", epochs=60, learning_rate=1e-12))]
+    assert len(scores) == 1 + 60 // 3
+
+
+def test_a_budget_of_minutes_is_kept_and_the_learning_rate_falls_within_it(plan):
+    made = plan("budget", epochs=5000, learning_rate=0.004, minutes=0.02)
+    fitting = Fitting(made, Single(), lambda _: None)
+    while not fitting.over:
+        fitting.epoch()
+    assert fitting.step == fitting.steps < 5000 * fitting.loader.steps
+    assert fitting.optimizer.param_groups[0]["lr"] < 0.0004
+    resumed = Fitting(made, Single(), lambda _: None)
+    resumed.resume()
+    assert (resumed.step, resumed.steps, resumed.over) == (fitting.step, fitting.steps, True)
+
+
 def evaluate_validation(plan):
     fitting = Fitting(plan, Single(), lambda _: None)
     fitting.model.load_state_dict(weights(plan))
