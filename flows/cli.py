@@ -106,6 +106,31 @@ def down() -> None:
 
 
 @app.command()
+def init(
+    data: Annotated[str, typer.Argument(help="A file, folder or archive of images, or a URL: s3://, https://, postgresql://...")],
+    label: Annotated[str | None, typer.Option(help="The column to predict; by default the one whose name says so, or the last.")] = None,
+    name: Annotated[str | None, typer.Option(help="The project's name; by default the file's.")] = None,
+    table: Annotated[str | None, typer.Option(help="Of a database: the table to read.")] = None,
+) -> None:
+    """Look at data and write <name>.yaml here, a project that runs: contract, inputs, result and rules, each with its reason."""
+    from infra.files import whole_file
+    from tasks.draft.draft import draft
+
+    settings = enter()
+    place = data if "://" in data else str(Path(data).resolve())
+    say(f"Looking at {data}.")
+    made = draft(place, label, name, table)
+    path = Path(f"{made.name}.yaml")
+    if path.exists():
+        raise ConfigError(f"{path}: is there already; give --name, or move it")
+    with whole_file(path) as temporary:
+        temporary.write_text(made.yaml, encoding="utf-8")
+    console.print(f"Wrote {path}: read its comments. Then:", highlight=False)
+    console.print(f"  gyre check {path}\n  gyre up --detach\n  gyre run {path}", highlight=False)
+    load(path, folder=settings.projects)
+
+
+@app.command()
 def check(project: ProjectName, changes: Changes = None, json: Json = False) -> None:
     """Look at the YAML and the first rows of the source, as every `gyre run` does first: what would stop a run, what is odd."""
     settings = enter()

@@ -144,9 +144,9 @@ class Fitting:
                 rows += share.size
                 if not self.paced and self.step - first == min(PACED_STEPS, self.loader.steps - batch):
                     self.keep_to_budget((time.perf_counter() - started) / (self.step - first))
+                self.tell(time.perf_counter() - started, self.step - first, rows, summed)
                 if self.step >= self.steps:
                     break
-                self.tell(time.perf_counter() - started, self.step - first, rows, summed)
         # What a layer of the user's own remembers follows each rank's own rows; all go on with that of rank 0.
         self.strategy.align(dict(self.model.named_buffers()))
         mean = float(self.strategy.sum(summed / self.strategy.size)) / rows
