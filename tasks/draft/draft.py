@@ -17,6 +17,7 @@ from tasks.ingestion.contract import conform
 from tasks.ingestion.infer import ROWS, Inferred, flow, infer_files
 from tasks.ingestion.infer import to_yaml as source_yaml
 from tasks.ingestion.infer_images import holds_images, infer_images
+from tasks.ingestion.readers import LINE
 from tasks.ingestion.sniff import first_rows
 from tasks.leakage import leaks
 from tasks.validation.proposal import to_yaml as rules_yaml
@@ -51,10 +52,12 @@ def draft(location: str, label: str | None, name: str | None, table: str | None 
         return Draft(project, "\n".join(head) + "\n")
     inferred = infer_files(location, table)
     rows = conform(first_rows(inferred.source, ROWS), inferred.source.columns, "error", location)
-    key = (inferred.source.key,) if isinstance(inferred.source.key, str) else inferred.source.key
+    # Columns that name a row only together may tell something each.
+    key = (inferred.source.key,) if isinstance(inferred.source.key, str) else ()
     if label is not None and label not in rows.column_names:
         raise ValueError(f"--label {label}: no such column; there are {', '.join(rows.column_names)}")
     chosen = label or choose_label(rows.column_names, key)
+    inferred = without_label_in_key(inferred, chosen)
     roles = assign_roles(rows, inferred.source.columns, key, chosen)
     leave_out_leaks(roles, rows)
     if not (roles.numeric or roles.categorical or roles.dates or roles.texts):
@@ -104,13 +107,24 @@ def lines(name: str, inferred: Inferred, roles: Roles, rows: pa.Table, guessed: 
     yield ""
     yield from result_lines(roles, rows, guessed)
     yield ""
-    yield from rule_lines(roles, rows)
+    key = inferred.source.key
+    # Its values are the rows' ids from ingestion on; the column itself is gone.
+    yield from rule_lines(roles, rows, (key,) if isinstance(key, str) else ())
     yield ""
     if roles.dates:
         yield f"# Where the future is to be predicted: versioning: {{split: {{by: time, column: {flow(roles.dates[0])}}}}}"
     yield "# The gate asks by itself whether the model surely beats a constant answer, and is not surely worse than a linear"
     yield "# model or boosted trees on the same rows; a fixed limit is gate: {min_score: 0.9}."
     yield from SCHEDULE
+
+
+def without_label_in_key(inferred: Inferred, label: str) -> Inferred:
+    """A row whose label is mended stays the row it was, so the label is no part of its name."""
+    if label not in inferred.source.key or isinstance(inferred.source.key, str):
+        return inferred
+    remark = "rows are named by file and line, which lasts as long as files are only appended to"
+    source = inferred.source.model_copy(update={"key": LINE})
+    return Inferred(source, inferred.rows, inferred.remarks | {"key": remark})
 
 
 def with_label_as_text(inferred: Inferred, roles: Roles) -> Inferred:
@@ -156,10 +170,10 @@ def result_lines(roles: Roles, rows: pa.Table, guessed: bool) -> Iterator[str]:
         yield "  log: true # a few amounts are far larger than most: ratios are learned, not differences"
 
 
-def rule_lines(roles: Roles, rows: pa.Table) -> Iterator[str]:
+def rule_lines(roles: Roles, rows: pa.Table, key: tuple[str, ...]) -> Iterator[str]:
     """The rules that these rows keep."""
     try:
-        proposal = propose(rows, label=roles.label)
+        proposal = propose(rows.drop_columns([name for name in key if name in rows.column_names]), label=roles.label)
     except ValueError as error:  # too few rows
         yield f"# no rules are proposed: {error}"
         return

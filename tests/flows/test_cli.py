@@ -8,6 +8,7 @@ SURFACE = {
     "up": {"--detach", "-d"},
     "status": {"--json"},
     "down": set(),
+    "init": {"data", "--label", "--name", "--table"},
     "check": {"project", "--set", "--json"},
     "run": {"project", "--set", "--json"},
     "runs": {"project", "--limit", "-n", "--json"},
