@@ -93,8 +93,9 @@ def what_is_missing() -> str:
 
 def start(debian: str, only: str) -> int:
     """Plays everything in namespaces of its own, and removes the root afterwards."""
-    # So that whoever ends this process lets it clean up.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # However this process is ended it cleans up. A shell's background job ignores interrupts unless told otherwise.
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sign, lambda number, _: sys.exit(128 + number))
     with scratch_root() as root:
         inside = [sys.executable, "-m", "infra.fresh", "--inside", str(root), "--debian", debian, "--only", only]
         # The first kills the namespaces with this process, the second everything in them: nothing outlives the command, not even kill -9.
@@ -151,12 +152,14 @@ def play(root: Path, debian: str, commands: list[str]) -> int:
     steps = 3 + len(commands)
     with step(f"[1/{steps}] debootstrap {debian}"):
         make_root(root, debian)
-    mount_into(root, settings)
+    mount_machine(root)
     with step(f"[2/{steps}] {apt_line()}"):
         apt = "export DEBIAN_FRONTEND=noninteractive; apt-get update -q && " + apt_line().replace("install", "install -y -q", 1)
         enter(root, apt, {}, user=0)
     with step(f"[3/{steps}] a clone of the last commit, and a user with an empty home"):
         clone(root)
+        # After apt: it renames the file of certificates, and that fails for one that is mounted.
+        mount_places(root, settings)
     for number, command in enumerate(commands, 4):
         with step(f"[{number}/{steps}] {command}"):
             enter(root, f"cd {HOME}/gyre && {command}", stranger_environment(settings), user=USER_ID)
@@ -191,11 +194,15 @@ def apt_mirror() -> str:
     return mirrors[0] if mirrors else ""
 
 
-def mount_into(root: Path, settings: dict[str, str]) -> None:
-    """What a running machine has (processes, shared memory), and, read-only, the folders of packages that pip was told of."""
+def mount_machine(root: Path) -> None:
+    """What a running machine has: processes and shared memory."""
     mount("-t", "proc", "proc", str(root / "proc"))
     (root / "dev/shm").mkdir(exist_ok=True)
     mount("-t", "tmpfs", "tmpfs", str(root / "dev/shm"))
+
+
+def mount_places(root: Path, settings: dict[str, str]) -> None:
+    """The folders of packages and the certificates that pip was told of, read-only."""
     for place in local_places(settings):
         target = root / place.relative_to("/")
         if place.is_dir():

@@ -132,6 +132,6 @@ def run_told(
             if not line.startswith(hidden or "\0"):
                 print(f"      {mask_credentials(line.rstrip())}", flush=True)
     if process.returncode:
-        told = " ".join(filter(None, [advice("".join(tail), environment), hint]))
+        told = ". ".join(filter(None, [advice("".join(tail), environment), hint]))
         shown = mask_credentials(" ".join(command))[:200]
         raise SetupError(f"`{shown}` ended with {process.returncode}; its reason is above. {told}".rstrip())

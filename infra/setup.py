@@ -4,6 +4,7 @@
     python3 -m infra.setup --constraints   resolves the dependencies again, into constraints.txt
 
 GYRE_ACCELERATOR=cpu|cuda overrides what is found; GYRE_PYTHON names the interpreter. What the user told pip holds for uv too.
+GYRE_TORCH=index takes torch from the index of the other packages, where torch's own, which has it without CUDA, cannot be reached.
 """
 
 # An older Python must get far enough to say that it is too old: no syntax and no import here is newer than 3.8.
@@ -37,6 +38,10 @@ PULSE_S = 15
 RUNTIMES = {"cpu": "onnxruntime", "cuda": "onnxruntime-gpu"}
 """Both install the same module, so only one may be there."""
 EXTRAS = {"cpu": "cpu", "cuda": "gpu"}
+TORCH_HINT = (
+    "Torch without CUDA comes from an index of its own. Where that cannot be reached, name a folder with such a wheel in PIP_FIND_LINKS, "
+    "or take the torch that the other packages' index has, with gigabytes of CUDA: GYRE_TORCH=index make setup"
+)
 TRIAL = "import onnxruntime, horovod.torch as hvd; hvd.init(); assert hvd.size() == 1"
 
 
@@ -152,9 +157,11 @@ def install_dependencies(chosen: str) -> None:
         uv(["pip", "uninstall", other])
         # The two own the same files: what the other one's removal took with it is put back.
         reinstall = ["--reinstall-package", RUNTIMES[chosen]]
-    backend = ["--torch-backend", "cpu"] if chosen == "cpu" and not environment_for_uv().get("UV_FIND_LINKS") else []
+    wherever = environment_for_uv().get("UV_FIND_LINKS") or os.environ.get("GYRE_TORCH") == "index"
+    backend = ["--torch-backend", "cpu"] if chosen == "cpu" and not wherever else []
     INSTALLING.touch()
-    uv(["pip", "install", "-c", str(CONSTRAINTS), *reinstall, *backend, "-e", f"{ROOT}[{EXTRAS[chosen]},dev,build]"])
+    packages = ["-c", str(CONSTRAINTS), *reinstall, *backend, "-e", f"{ROOT}[{EXTRAS[chosen]},dev,build]"]
+    uv(["pip", "install", *packages], TORCH_HINT if backend else "")
     INSTALLING.unlink()
 
 
@@ -186,9 +193,9 @@ def resolve_constraints() -> None:
     uv(["pip", "compile", str(ROOT / "pyproject.toml"), *extras, *form, "-o", str(CONSTRAINTS)])
 
 
-def uv(arguments: list[str]) -> None:
+def uv(arguments: list[str], hint: str = "") -> None:
     """Runs uv on the environment; of what it tells, the list of 300 packages is left out. Raises SetupError."""
-    hint = "The same command tries again"
+    hint = ". ".join(filter(None, [hint, "The same command tries again"]))
     run_told([str(VENV / "bin" / "uv"), *arguments], hint, environment_for_uv(), cwd=ROOT, hidden=(" + ", " - ", " ~ "))
 
 

@@ -1,12 +1,12 @@
 """Builds Horovod's wheel from its hash-checked source and the changes beside this file, once a machine.
 
 Horovod's last release is a source archive of 2023 that no longer compiles against today's torch and Python. `horovod.patch` mends that
-(C++17, no distutils), what made it compile three times as long (debug symbols that are stripped anyway, torch's whole C++ frontend), the
-network interface on several hosts, the size of a list without which no stalled rank is ever noticed, and what made sums slow: ranks begin
-when a tensor comes instead of once a cycle, copy no tensor onto itself, wait without taking the core from what they wait for, and add up
-in shared memory (`shared_memory.h`) where they are on one host. The wheel is bound to torch, Python, platform, operations and those two
-files, so it is cached by all of them outside the checkout, and the next clone installs it in seconds. Standard library only: it runs before
-anything is installed.
+(C++17, includes that newer compilers ask for, no distutils), what made it compile three times as long (debug symbols that are stripped
+anyway, torch's whole C++ frontend), the network interface on several hosts, the size of a list without which no stalled rank is ever
+noticed, and what made sums slow: ranks begin when a tensor comes instead of once a cycle, copy no tensor onto itself, wait without taking
+the core from what they wait for, and add up in shared memory (`shared_memory.h`) where they are on one host. The wheel is bound to torch,
+Python, platform, operations and those two files, so it is cached by all of them outside the checkout, and the next clone installs it in
+seconds. Standard library only: it runs before anything is installed.
 
     .venv/bin/python infra/horovod/build.py [--operations cpu|cuda]      prints the wheel's path on its last line
 """

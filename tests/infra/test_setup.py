@@ -151,6 +151,23 @@ def test_constraints_pin_every_dependency_and_name_no_address():
     assert not any(sign in text for sign in ("://", "+cpu", " @ "))
 
 
+@pytest.mark.parametrize("torch", ["", "index"])
+def test_where_torchs_own_index_does_not_answer_the_other_ways_are_told(torch, tmp_path, monkeypatch):
+    make_environment(tmp_path / ".venv", monkeypatch)
+    (tmp_path / ".venv" / "bin" / "uv").symlink_to(Path(sys.executable).with_name("uv"))
+    for name in ("PIP_FIND_LINKS", "UV_FIND_LINKS"):
+        monkeypatch.delenv(name, raising=False)
+    settings = {"PIP_CONFIG_FILE": os.devnull, "UV_OFFLINE": "1", "UV_CACHE_DIR": str(tmp_path / "cache"), "GYRE_TORCH": torch}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(setup.SetupError) as caught:
+        setup.install_dependencies("cpu")
+    assert ("--torch-backend cpu" in str(caught.value)) == (torch == "")
+    assert ("GYRE_TORCH=index make setup" in str(caught.value)) == (torch == "")
+    assert str(caught.value).endswith("The same command tries again")
+    assert not setup.whole()  # what was begun is not built on
+
+
 @pytest.mark.parametrize("version", SUPPORTED)
 def test_constraints_pin_every_direct_dependency_once_for_each_supported_python(version):
     python = "{}.{}".format(*version)
