@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from configs.project import Gate
-from infra.files import whole_file, write_json
+from configs.project import Gate, Training
+from infra.files import read_json, whole_file, write_json
 from tasks.compilation.gate import fallen
 from tasks.compilation.templates import HTML, MARKDOWN
 from tasks.compilation.verdict import Verdict
@@ -60,6 +60,8 @@ def facts_of(
             f"Metrics on {verdict.rows} test rows": {name: f"{value:.4f}" for name, value in verdict.metrics[best.graph.name].items()},
         },
         "candidates": [row(candidate, verdict) for candidate in verdict.candidates],
+        "settings": settings_of(model),
+        "classes": verdict.examples.classes if verdict.examples else (),
         "baselines": [baseline_row(each) for each in best.against],
         "comparison": comparison_text(verdict),
         "slices": [slice_row(part, verdict, gate) for part in verdict.slices],
@@ -67,6 +69,16 @@ def facts_of(
         "findings": [f"{each.stage}, {each.check}: {each.text}" for each in findings],
         "limits": limits(best, verdict, intake, result),
     }
+
+
+def settings_of(model: TrainedModel) -> dict[str, str]:
+    """How the network was trained, as its checkpoint says: what differs from the defaults."""
+    path = Path(model.uri) / "checkpoint.json"
+    if not path.is_file():
+        return {}
+    known = read_json(path).get("training", {})
+    usual = Training().model_dump(mode="json")
+    return {name: str(value) for name, value in known.items() if value != usual.get(name)}
 
 
 def inputs(intake: Intake) -> str:

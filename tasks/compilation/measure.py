@@ -14,7 +14,7 @@ from tasks.graph import answers, session
 from tasks.intake import Intake, Rows
 from tasks.interval import interval
 from tasks.records import Candidate, DatasetVersion, Graph
-from tasks.result import Result
+from tasks.result import Answers, Result
 from tasks.rows import feed
 
 log = logging.getLogger("gyre.compilation")
@@ -34,6 +34,7 @@ class Measured:
     candidate: Candidate
     scores: Scores
     metrics: dict[str, float]
+    answers: Answers
 
 
 def held_out(dataset: DatasetVersion, intake: Intake, result: Result) -> tuple[Rows, npt.NDArray[Any]]:
@@ -64,7 +65,7 @@ def measure(graph: Graph, rows: Rows, targets: npt.NDArray[Any], result: Result)
         rejected=None,
     )
     log.info("%s: score %.4f, %.3f ms a row, %.0f rows/s", graph.name, candidate.score, candidate.latency_ms, candidate.throughput)
-    return Measured(candidate, scores, result.metrics(given, targets))
+    return Measured(candidate, scores, result.metrics(given, targets), given)
 
 
 def median_seconds(opened: Any, batches: list[Rows]) -> float:

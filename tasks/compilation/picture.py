@@ -12,9 +12,13 @@ DECLARED, FOUND, INK = "#1f6f8b", "#c27c2c", "#1c2730"
 
 
 def pictures(verdict: Verdict, metric: str, gate: Gate) -> dict[str, bytes]:
-    """PNGs by name: `candidates`, and `slices` where there are any."""
+    """PNGs by name: `candidates`, `slices` where there are any, `samples` and `errors` of the answers."""
     drawn = {"candidates": candidates(verdict, metric, gate)}
-    return drawn | {"slices": slices(verdict, metric)} if verdict.slices else drawn
+    if verdict.slices:
+        drawn["slices"] = slices(verdict, metric)
+    if verdict.examples:
+        drawn |= {"samples": verdict.examples.samples, "errors": verdict.examples.errors}
+    return drawn
 
 
 def candidates(verdict: Verdict, metric: str, gate: Gate) -> bytes:

@@ -21,6 +21,24 @@ MARKDOWN = """\
 | {{ row.values() | join(" | ") }} |
 {% endfor %}
 
+{% if settings %}
+## Training, where it differs from the defaults
+
+{% for name, value in settings.items() %}
+- {{ name }}: {{ value }}
+{% endfor %}
+
+{% endif %}
+{% if classes %}
+## Classes
+
+| {{ classes[0] | join(" | ") }} |
+|{{ " --- |" * (classes[0] | length) }}
+{% for row in classes %}
+| {{ row.values() | map("replace", "|", "\\|") | join(" | ") }} |
+{% endfor %}
+
+{% endif %}
 {% if baselines %}
 ## Baselines
 
@@ -104,6 +122,28 @@ HTML = """\
     <tr>{% for cell in row.values() %}<td>{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}
   </table></div><img alt="Score against latency of every candidate" src="data:image/png;base64,{{ pictures.candidates }}"></section>
+{% if pictures.samples %}
+  <section><h2>Answers to test rows</h2>
+    <p>Each under its truth; where the answer is another, it follows behind &gt;.</p>
+    <img alt="Test rows with truth and answer" src="data:image/png;base64,{{ pictures.samples }}">
+    <img alt="Where the answers are wrong" src="data:image/png;base64,{{ pictures.errors }}">
+{% if classes %}
+    <div class="scroll"><table class="numbers">
+    <tr>{% for head in classes[0] %}<th>{{ head }}</th>{% endfor %}</tr>
+{% for row in classes %}
+    <tr>{% for cell in row.values() %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}
+    </table></div>
+{% endif %}
+  </section>
+{% endif %}
+{% if settings %}
+  <section><h2>Training, where it differs from the defaults</h2><dl>
+{% for name, value in settings.items() %}
+    <dt>{{ name }}</dt><dd>{{ value }}</dd>
+{% endfor %}
+  </dl></section>
+{% endif %}
 {% if baselines %}
   <section><h2>Baselines</h2><div class="scroll"><table>
     <tr>{% for head in baselines[0] %}<th>{{ head }}</th>{% endfor %}</tr>

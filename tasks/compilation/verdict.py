@@ -7,6 +7,7 @@ import numpy as np
 
 from configs.evaluation import Evaluation
 from configs.project import Gate, Labeling
+from tasks.compilation.examples import Examples
 from tasks.compilation.gate import choose, compare, compare_baseline, failures, judged, remedies
 from tasks.compilation.measure import Measured, held_out, measure
 from tasks.compilation.rival import Rival, Test, incompatible_inputs, rival
@@ -38,6 +39,8 @@ class Verdict:
     """Of the test split."""
     findings: tuple[Finding, ...] = ()
     """What was not compared, and whom the challenger's input would turn away."""
+    examples: Examples | None = None
+    """Of the best candidate's answers."""
 
     @property
     def best(self) -> Candidate:
@@ -66,7 +69,8 @@ def judge(
     measured = {graph.name: measure(graph, rows, targets, result) for graph in graphs}
     candidates = judged([beside_baselines(each, baselines) for each in measured.values()], gate)
     chosen = choose(candidates, gate)
-    mine = measured[best_of(candidates, chosen).graph.name].scores
+    best = measured[best_of(candidates, chosen).graph.name]
+    mine = best.scores
     against = rival(champion, Test(dataset, rows, targets), intake, result) if champion and chosen else None
     both = against.compared if against else np.zeros(len(rows), np.bool_)
     theirs = against.scores if against and both.any() else None
@@ -87,6 +91,7 @@ def judge(
         remedies=remedies(candidates, comparison, slices, gate),
         metrics={name: each.metrics for name, each in measured.items()},
         rows=len(rows),
+        examples=Examples.of(rows, targets, best.answers, intake, result),
         findings=(*(told_of_champion(champion, against, intake) if champion and against else ()), *map(told_of_proxy, known)),
     )
 

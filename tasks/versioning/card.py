@@ -4,11 +4,13 @@ import base64
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow.parquet as pq
 
 from infra.files import whole_file
-from tasks.dataset import part_paths
+from tasks.dataset import part_paths, read_places, schema_of
 from tasks.intake import Intake
 from tasks.records import DatasetVersion
 from tasks.versioning.page import HTML
@@ -32,7 +34,7 @@ def write_card(version: DatasetVersion, known: Versions, intake: Intake, label: 
     from jinja2 import Environment
 
     everything = known.all_facts(version.project)
-    facts, samples = everything[version.version], sampled(Path(version.uri))
+    facts, samples = everything[version.version], sampled(Path(version.uri), label)
     page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(HTML)
     content = page.render(
         version=version,
@@ -132,17 +134,25 @@ def history(project: str, everything: dict[int, dict[str, Any]]) -> list[dict[st
     return lines
 
 
-def sampled(folder: Path) -> pd.DataFrame:
-    """Some rows of a folder of parts: the first of parts spread over it; none where the folder is gone."""
+def sampled(folder: Path, label: str) -> pd.DataFrame:
+    """Some rows of a folder of parts, of every label where they have few, spread over the folder; none where that is gone."""
     parts = part_paths(folder)
-    chosen = parts[:: max(1, len(parts) // SAMPLES)]
-    frames = [next(pq.ParquetFile(path).iter_batches(max(1, SAMPLES // len(chosen)))).to_pandas() for path in chosen if rows_in(path)]
-    return pd.concat(frames[:SAMPLES], ignore_index=True) if frames else pd.DataFrame()
+    if not parts:
+        return pd.DataFrame()
+    schema = schema_of(folder)
+    first = label if label in schema.names else schema.names[0]
+    values = pd.concat([pq.read_table(path, columns=[first]).to_pandas()[first] for path in parts], ignore_index=True)
+    counts = values.value_counts()
+    if label not in schema.names or len(counts) > SAMPLES:
+        return read_places(folder, schema.names, spread(np.arange(len(values)), SAMPLES))
+    each = max(1, SAMPLES // max(1, len(counts)))
+    places = [spread(np.flatnonzero(values == value), each) for value in sorted(counts.index)]
+    return read_places(folder, schema.names, np.concatenate(places) if places else np.array([], np.intp))
 
 
-def rows_in(path: Path) -> int:
-    """Rows of a part, from its footer."""
-    return int(pq.read_metadata(path).num_rows)
+def spread(places: npt.NDArray[np.intp], count: int) -> npt.NDArray[np.intp]:
+    """So many of the places, evenly over all."""
+    return places[np.unique(np.linspace(0, len(places) - 1, min(count, len(places))).astype(int))] if len(places) else places
 
 
 def picture(samples: pd.DataFrame, intake: Intake, label: str) -> str:

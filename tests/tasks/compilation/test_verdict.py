@@ -97,9 +97,20 @@ def test_a_first_model_has_slices_without_a_comparison(judged, tmp_path):
     assert list(facts["slices"][0]) == ["slice", "rows", "score", "to the whole"]
     verdict, model = judged(champion=False, found=0)
     facts, drawn = facts_of(model, verdict, INTAKE, RESULT, GATE), pictures(verdict, "accuracy", GATE)
-    assert list(drawn) == ["candidates"]
+    assert list(drawn) == ["candidates", "samples", "errors"]
     write_card(facts, drawn, verdict.slices, tmp_path / "card")
     assert "None is declared, and none is worse than chance could make it." in (tmp_path / "card" / "card.md").read_text()
+
+
+def test_the_card_shows_rows_of_every_class_where_it_errs_and_how_each_class_fares(judged, tmp_path):
+    verdict, model = judged(champion=False)
+    facts, drawn = facts_of(model, verdict, INTAKE, RESULT, GATE), pictures(verdict, "accuracy", GATE)
+    write_card(facts, drawn, verdict.slices, tmp_path / "card")
+    plain, page = ((tmp_path / "card" / name).read_text() for name in ("card.md", "card.html"))
+    lines = [line for line in plain.splitlines() if line.startswith(tuple(f"| {name} |" for name in CLASSES))]
+    assert plain.count("| class | test rows | recall | precision |") == 1
+    assert sum(int(line.split(" | ")[1]) for line in lines) == verdict.rows
+    assert 'alt="Test rows with truth and answer" src="data:image/png;base64,' in page
 
 
 def test_a_column_outside_the_intake_that_nearly_is_the_label_is_searched_for_no_slices(bundle, tmp_path):

@@ -10,10 +10,10 @@ import pytest
 from configs.data import Source, Split, Versioning
 from configs.project import ImageIntake, TabularIntake
 from infra.files import digest
-from tasks.dataset import part_paths, read
+from tasks.dataset import part_paths, read, write
 from tasks.intake import build
 from tasks.records import RawRows, RuleOutcome, SourceSnapshot, Stored, ValidationReport
-from tasks.versioning.card import card, write_card
+from tasks.versioning.card import card, sampled, write_card
 from tasks.versioning.origin import commit_of, digest_of, origin
 from tasks.versioning.statistics import leaks, statistics
 from tasks.versioning.version import make_version
@@ -139,6 +139,13 @@ def test_a_card_is_one_file_that_shows_tables_and_escapes_what_rows_hold(worksho
         assert wanted in content, wanted
     before = content
     assert write_card(made, workshop.repository, build(TABLE), "label", workshop.folder / "cards").read_text() == before
+
+
+def test_the_samples_of_a_card_are_of_every_label_wherever_its_rows_lie(tmp_path):
+    labels = ["a"] * 900 + ["b"] * 99 + ["c"]
+    write([pd.DataFrame({"id": map(str, range(1000)), "label": labels})], tmp_path)
+    assert sampled(tmp_path, "label")["label"].value_counts().to_dict() == {"a": 8, "b": 8, "c": 1}
+    assert len(sampled(tmp_path, "id")) == 24
 
 
 def test_a_card_of_images_shows_them_and_one_of_a_cleared_version_goes_without(workshop):
