@@ -42,7 +42,8 @@ TORCH_HINT = (
     "Torch without CUDA comes from an index of its own. Where that cannot be reached, name a folder with such a wheel in PIP_FIND_LINKS, "
     "or take the torch that the other packages' index has, with gigabytes of CUDA: GYRE_TORCH=index make setup"
 )
-TRIAL = "import onnxruntime, horovod.torch as hvd; hvd.init(); assert hvd.size() == 1"
+# Over loopback, as ranks on one machine do: many a bare machine's own name does not resolve.
+TRIAL = "import os; os.environ['HOROVOD_GLOO_IFACE'] = 'lo'; import onnxruntime, horovod.torch as hvd; hvd.init(); assert hvd.size() == 1"
 
 
 def main() -> int:

@@ -194,3 +194,10 @@ def test_the_builds_log_tells_how_far_it_is():
     )
     assert build.progress("-- Configuring\n") == "configuring"
     assert build.progress(log) == "5 %, pair.cc"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a host name of its own needs root")
+def test_the_trial_of_horovod_runs_where_the_machines_name_does_not_resolve():
+    named = ["unshare", "--uts", "sh", "-c", 'hostname nowhere.invalid && exec "$@"', "sh"]
+    done = subprocess.run([*named, sys.executable, "-c", setup.TRIAL], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
