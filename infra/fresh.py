@@ -223,8 +223,13 @@ def mount(*arguments: str) -> None:
 
 def local_places(settings: dict[str, str]) -> list[Path]:
     """Folders and files of this machine that pip's settings name: wheels, indexes, the certificate."""
-    values = " ".join(settings.get(option, "") for option in ("index-url", "extra-index-url", "find-links", "cert")).split()
-    paths = [Path(urlsplit(value).path) for value in values if value.startswith(("/", "file://"))]
+    paths = []
+    for option in ("index-url", "extra-index-url", "find-links", "cert"):
+        for value in settings.get(option, "").split():
+            if value.startswith(("/", "file://")):
+                path = Path(urlsplit(value).path)
+                # An index's pages name files beside its own folder.
+                paths.append(path.parent if "index" in option else path)
     return [path for path in dict.fromkeys(paths) if path.exists()]
 
 

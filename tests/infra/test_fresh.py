@@ -41,7 +41,7 @@ def test_where_a_root_cannot_be_made_it_is_skipped_with_the_reason(tmp_path):
 
 
 def test_folders_that_pip_was_told_of_are_found_whatever_their_spelling(tmp_path):
-    settings = {"find-links": f"{tmp_path} /nowhere", "extra-index-url": f"file://{tmp_path}/ https://index.example/simple"}
+    settings = {"find-links": f"{tmp_path} /nowhere", "extra-index-url": f"file://{tmp_path}/simple https://index.example/simple"}
     assert fresh.local_places(settings) == [tmp_path]
 
 
