@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -23,6 +24,9 @@ ROOT = Path(__file__).parents[1]
 INTEGRATION = "tests/integration/"
 # pytest's closing line stays the last: DuckDB's binding counts its references on stderr when Python ends.
 atexit.register(lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 2))
+# A shell's background jobs ignore Ctrl-C, and what they start would too: tests that press it must mean it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # These live as long as the Python process that uses multiprocessing, and end with it.
 LIFELONG = ("multiprocessing.resource_tracker", "multiprocessing.forkserver", "loky.backend.resource_tracker")
 

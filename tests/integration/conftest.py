@@ -69,7 +69,8 @@ def run_while_it_moves(command: list[str], environment: dict[str, str], cwd: Pat
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as error:
         process = subprocess.Popen(command, env=os.environ | environment, stdout=out, stderr=error, cwd=cwd)
         with process:
-            patience = Patience(lambda: work([psutil.Process(process.pid), *processes_of(Path(environment["GYRE_HOME"]))]))
+            own = psutil.Process(process.pid)
+            patience = Patience(lambda: work([own, *processes_of(Path(environment["GYRE_HOME"]))]))
             while process.poll() is None:
                 if patience.has_run_out():
                     process.kill()

@@ -20,6 +20,8 @@ SAME_RUN = (
     "gate.min_score=0.5",
     "--set",
     "gate.max_drop=0.5",
+    "--set",
+    "gate.max_behind=null",
     "--json",
 )
 

@@ -81,9 +81,9 @@ def test_the_same_drift_event_a_hundred_times_starts_one_retraining(installation
     found = installation.prefect("/events/filter", {"filter": {"event": {"name": ["gyre.drift.detected"]}}})
     event = {key: found["events"][0][key] for key in ("event", "resource", "related", "payload")}
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    before = len(flow_runs(installation, RETRAINED))
     installation.prefect("/events", [event | {"id": str(uuid4()), "occurred": now} for _ in range(100)])
 
-    before = len(flow_runs(installation, RETRAINED))
     patience = installation.patience()
     while not (runs := flow_runs(installation, RETRAINED)[before:]) or any(run["state_type"] in ("PENDING", "RUNNING") for run in runs):
         assert not patience.has_run_out(), "no run answered the repeated event"

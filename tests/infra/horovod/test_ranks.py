@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from distributed import Client, LocalCluster
 
 from configs.project import Cluster
 from infra.cluster import open_cluster
@@ -129,7 +130,7 @@ def test_an_entry_that_is_missing_is_named(client):
 def test_a_killed_rank_ends_the_run_and_the_next_run_on_the_same_workers_works(client, who):
     workers = set(client.ncores())
     error, seconds, _ = misbehave(client, "kill rank", who)
-    assert f"rank {who} on tcp://127.0.0.1:" in str(error)
+    assert f"rank {who} on tls://127.0.0.1:" in str(error)
     assert "was ended by SIGKILL before it had a result" in str(error)
     assert seconds < SOON_S
     assert not rank_processes()
@@ -140,7 +141,7 @@ def test_a_killed_rank_ends_the_run_and_the_next_run_on_the_same_workers_works(c
 @pytest.mark.parametrize("who", [1])
 def test_a_killed_worker_ends_the_run_and_leaves_no_rank_behind(client, who):
     error, seconds, pids = misbehave(client, "kill worker", who)
-    assert f"rank {who}: its worker tcp://127.0.0.1:" in str(error)
+    assert f"rank {who}: its worker tls://127.0.0.1:" in str(error)
     assert "was lost" in str(error)
     assert seconds < SOON_S
     assert len(pids) == 2
@@ -171,9 +172,16 @@ if __name__ == "__main__":
 """
 
 
+@pytest.fixture
+def somebodys_cluster():
+    """One that is reached by its address alone."""
+    with LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster:
+        yield cluster
+
+
 @pytest.mark.parametrize("kind", ["local", "address"])
-def test_a_killed_driver_leaves_no_rank_behind_on_its_own_cluster_or_another(client, kind, tmp_path):
-    section = Cluster() if kind == "local" else Cluster(kind="address", address=client.scheduler.address)
+def test_a_killed_driver_leaves_no_rank_behind_on_its_own_cluster_or_another(somebodys_cluster, kind, tmp_path):
+    section = Cluster() if kind == "local" else Cluster(kind="address", address=somebodys_cluster.scheduler_address)
     (tmp_path / "driver.py").write_text(DRIVER)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, str(tmp_path / "driver.py"), section.model_dump_json()]
@@ -182,7 +190,8 @@ def test_a_killed_driver_leaves_no_rank_behind_on_its_own_cluster_or_another(cli
         assert all(psutil.pid_exists(pid) for pid in pids)
         driver.kill()
     wait_until_gone(pids)
-    assert len(tell(client)) == 2
+    with Client(somebodys_cluster) as client:
+        assert len(tell(client)) == 2
 
 
 def test_an_error_of_the_driver_ends_the_ranks(client):

@@ -41,10 +41,11 @@ def test_nobody_tells_labels_or_reads_counts(server, served):
         assert response.status_code == 401
         assert "user gyre, password in <home>/credentials" in response.json()["error"]
     assert anonymous(server, MODEL).status_code == anonymous(server, f"{MODEL}/versions/1/ready").status_code == 200
-    assert server.post(f"{MODEL}/labels", LABEL).json() == {"accepted": 1}
+    server.post(f"{MODEL}/infer", BODY)
+    server.wait(lambda: server.post(f"{MODEL}/labels", LABEL).json() == {"accepted": 1})
     with server.client() as client:
         client.label({"mine": "left"})
-        assert client.counts(1) == (0, 0)
+        assert client.counts(1) == (1, 0)
 
 
 def test_no_web_page_asks_and_no_foreign_name_is_answered(server, served):
