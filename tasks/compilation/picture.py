@@ -49,6 +49,8 @@ def candidates(verdict: Verdict, metric: str, gate: Gate) -> bytes:
     if gate.min_score is not None:
         axes.axhline(gate.min_score, color="#b3403a", linestyle="--", linewidth=1, label=f"min_score {gate.min_score:g}")
     for each in verdict.best.against:
+        if each.baseline.trivial:  # so far below that all candidates would look alike
+            continue
         axes.axhline(each.baseline.score, color="#c9a227", linestyle=":", linewidth=1, label=f"baseline {each.baseline.name}")
     if verdict.comparison:
         score = verdict.comparison.champion_score
