@@ -65,13 +65,13 @@ def test_workers_that_join_are_used_after_the_next_commit(client, tmp_path):
         if message.get("committed") == 4:
             scale(client, 3)
 
-    results, told = count_steps(client, tmp_path, steps=32, on_message=join, max_ranks=3, step_s=0.05)
+    results, told = count_steps(client, tmp_path, steps=200, on_message=join, max_ranks=3, step_s=0.05)
     (first, second) = beginnings(told)
     assert first == (1, 2, 0)
     assert second[:2] == (2, 3)
     # What the first generation committed while it was ended is told as well: nothing is missing, nothing comes twice.
-    assert second[2] in range(4, 32, 4)
-    assert [message["committed"] for message in told if "committed" in message] == list(range(4, 33, 4))
+    assert second[2] in range(4, 200, 4)
+    assert [message["committed"] for message in told if "committed" in message] == list(range(4, 201, 4))
     assert [result["size"] for result in results] == [3, 3, 3]
 
 
