@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
 
+import psutil
 import pytest
 
 from infra.progress import Patience, work
@@ -18,7 +20,11 @@ IGNORING = 'trap "" INT; '
 
 
 def command_lines(home):
-    return [" ".join(process.cmdline()) for process in processes_of(home)]
+    lines = []
+    for process in processes_of(home):
+        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            lines.append(" ".join(process.cmdline()))
+    return lines
 
 
 @pytest.fixture
