@@ -14,6 +14,8 @@ from tests.integration.conftest import run_while_it_moves
 
 ROOT = Path(__file__).parents[2]
 RETRAINED = "digits-on-drift"
+WINDOW_S = 35
+"""Longer than the trigger takes events of one kind together (flows/deployments.py)."""
 
 
 def flow_runs(installation, deployment):
@@ -81,13 +83,19 @@ def test_the_same_drift_event_a_hundred_times_starts_one_retraining(installation
     found = installation.prefect("/events/filter", {"filter": {"event": {"name": ["gyre.drift.detected"]}}})
     # The newest come first; the demo's own is the oldest, made-up ones of other tests came later.
     event = {key: found["events"][-1][key] for key in ("event", "resource", "related", "payload")}
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    before = len(flow_runs(installation, RETRAINED))
-    installation.prefect("/events", [event | {"id": str(uuid4()), "occurred": now} for _ in range(100)])
 
+    def send():
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        installation.prefect("/events", [event | {"id": str(uuid4()), "occurred": now} for _ in range(100)])
+        return time.monotonic()
+
+    before = len(flow_runs(installation, RETRAINED))
+    sent = send()
     patience = installation.patience()
     while not (runs := flow_runs(installation, RETRAINED)[before:]) or any(run["state_type"] in ("PENDING", "RUNNING") for run in runs):
         assert not patience.has_run_out(), "no run answered the repeated event"
+        if not runs and time.monotonic() - sent > WINDOW_S:  # the trigger took them together with an event of the test before
+            sent = send()
         time.sleep(1)
 
     assert all("train" not in stages(installation, run["id"]) for run in runs)
