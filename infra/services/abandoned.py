@@ -3,7 +3,7 @@
 import json
 from datetime import datetime
 
-from infra.services.answers import ask, may_change
+from infra.services.answers import insist, may_change
 from infra.settings import Settings
 
 MESSAGE = "Gyre's services were stopped, or killed, while this ran. Run it again: its finished stages are reused."
@@ -13,10 +13,13 @@ ANSWER_S = 60.0
 
 
 def close_abandoned(settings: Settings, before: datetime) -> None:
-    """Marks every flow run as crashed that counts as running since a time when the services had not started yet."""
+    """Marks every flow run as crashed that counts as running since a time when the services had not started yet.
+
+    Raises ServicesError where Prefect, which has just said that it is ready, does not answer.
+    """
     api, headers = f"{settings.prefect_url}/api", may_change(settings, ANSWER_S)
     unfinished = {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}}}
-    for run in json.loads(ask(f"{api}/flow_runs/filter", unfinished, ANSWER_S, headers) or "[]"):
+    for run in json.loads(insist(f"{api}/flow_runs/filter", unfinished, within_s=ANSWER_S, headers=headers)):
         if datetime.fromisoformat(run["state"]["timestamp"]) < before:
             crashed = {"state": {"type": "CRASHED", "message": MESSAGE}}
-            ask(f"{api}/flow_runs/{run['id']}/set_state", crashed, ANSWER_S, headers)
+            insist(f"{api}/flow_runs/{run['id']}/set_state", crashed, within_s=ANSWER_S, headers=headers)

@@ -1,6 +1,7 @@
 """How services answer over HTTP on the loopback."""
 
 import json
+import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from http.client import HTTPConnection, HTTPException
@@ -9,11 +10,14 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+from infra.services.errors import ServicesError
 from infra.settings import Settings
 
 POLLED_WITHIN = timedelta(seconds=30)
 """A runner asks for work every other second; one that has been silent for this long hangs."""
 TIMEOUT_S = 5.0
+PAUSE_S = 0.2
+"""Between two attempts at a busy server."""
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -32,12 +36,27 @@ def polls(settings: Settings, deployment: str, since: datetime) -> bool:
     return polled >= since and datetime.now(polled.tzinfo) - polled < POLLED_WITHIN
 
 
-def may_change(settings: Settings, timeout_s: float = TIMEOUT_S) -> dict[str, str]:
-    """The headers of requests that change something in Prefect: our credential, and a token against requests that others forge."""
+def may_change(settings: Settings, within_s: float) -> dict[str, str]:
+    """The headers of requests that change something in Prefect: our credential, and a token against forged requests.
+
+    Raises ServicesError as `insist` does.
+    """
     client, headers = uuid4().hex, settings.credential.headers
-    answer = ask(f"{settings.prefect_url}/api/csrf-token?client={client}", timeout_s=timeout_s, headers=headers)
-    token = json.loads(answer)["token"] if answer else ""
-    return headers | {"prefect-csrf-client": client, "prefect-csrf-token": token}
+    answer = insist(f"{settings.prefect_url}/api/csrf-token?client={client}", within_s=within_s, headers=headers)
+    return headers | {"prefect-csrf-client": client, "prefect-csrf-token": json.loads(answer)["token"]}
+
+
+def insist(url: str, body: Any = None, *, within_s: float, headers: Mapping[str, str] = NO_HEADERS) -> bytes:
+    """What `ask` gives, asked again while a busy server answers late or refuses: Prefect's SQLite can be locked for seconds.
+
+    Raises ServicesError naming the URL when `within_s` seconds have brought no answer.
+    """
+    begun = time.monotonic()
+    while (left := begun + within_s - time.monotonic()) > 0:
+        if (answer := ask(url, body, left, headers)) is not None:
+            return answer
+        time.sleep(PAUSE_S)
+    raise ServicesError(f"{url.partition('?')[0]} has not answered for {within_s:.0f} s; gyre status shows where its log is")
 
 
 def ask(url: str, body: Any = None, timeout_s: float = TIMEOUT_S, headers: Mapping[str, str] = NO_HEADERS) -> bytes | None:

@@ -9,7 +9,9 @@ import textwrap
 import time
 from dataclasses import replace
 from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import psutil
 import pytest
@@ -22,7 +24,7 @@ from supervisor.supervisord import Supervisor
 from infra.progress import wait_for, work
 from infra.restarts import LONGEST_PAUSE_S, Restarts
 from infra.services import ServicesError, down, status, up
-from infra.services.answers import answers, ask, may_change
+from infra.services.answers import answers, ask, insist, may_change
 from infra.services.daemon import LONGEST_SOCKET, PROJECT, Daemon
 from infra.services.processes import belonging, end, mark
 from infra.services.store import make_store
@@ -385,10 +387,32 @@ def test_a_flow_run_that_ended_with_the_services_does_not_run_for_ever(stopped):
     api = f"{stopped.prefect_url}/api"
     up(stopped, table=table)
     headers = may_change(stopped, 60)
-    flow = json.loads(ask(f"{api}/flows/", {"name": "cycle"}, 60, headers))
-    run = json.loads(ask(f"{api}/flow_runs/", {"flow_id": flow["id"], "state": {"type": "RUNNING"}}, 60, headers))
+    flow = json.loads(insist(f"{api}/flows/", {"name": "cycle"}, within_s=60, headers=headers))
+    running = {"flow_id": flow["id"], "state": {"type": "RUNNING"}}
+    run = json.loads(insist(f"{api}/flow_runs/", running, within_s=60, headers=headers))
     down(stopped, table)
     up(stopped, table=table)
-    ended = json.loads(ask(f"{api}/flow_runs/{run['id']}", timeout_s=60, headers=headers))
+    ended = json.loads(insist(f"{api}/flow_runs/{run['id']}", within_s=60, headers=headers))
     assert (run["state"]["type"], ended["state"]["type"]) == ("RUNNING", "CRASHED")
     assert "finished stages are reused" in ended["state"]["message"]
+
+
+def test_a_busy_server_is_asked_again_and_a_silent_one_is_named(stopped):
+    class Busy(BaseHTTPRequestHandler):
+        answers = iter((503, 503, 200))
+
+        def do_GET(self):
+            self.send_response(next(self.answers, 503))
+            self.end_headers()
+            self.wfile.write(b'{"token": "t"}')
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Busy) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        busy = stopped.model_copy(update={"prefect_port": server.server_port})
+        assert may_change(busy, 60)["prefect-csrf-token"] == "t"
+        with pytest.raises(ServicesError, match=f"{server.server_port}/api/csrf-token has not answered for 1 s"):
+            may_change(busy, 1)
+        server.shutdown()

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 import pytest
+from prefect.client.orchestration import SyncPrefectClient
 
 from infra.progress import Patience, work
-from infra.services.answers import may_change
 from infra.settings import Settings
 
 GYRE = str(Path(sys.executable).with_name("gyre"))
@@ -36,13 +35,10 @@ class Installation:
         return run_gyre(self.environment, *arguments, check=check)
 
     def prefect(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """What Prefect answers to a GET, or to a POST of a body; its own client asks again while the server is busy."""
         settings = Settings(home=self.home, prefect_port=int(self.environment["GYRE_PREFECT_PORT"]))
-        url = f"{settings.prefect_url}/api{path}"
-        if body is None:
-            response = httpx.get(url, timeout=60, headers=settings.credential.headers)
-        else:
-            response = httpx.post(url, json=body, timeout=60, headers=may_change(settings, 60))
-        response.raise_for_status()
+        with SyncPrefectClient(f"{settings.prefect_url}/api", auth_string=settings.credential.pair) as client:
+            response = client.request("GET" if body is None else "POST", path, json=body)
         return response.json() if response.content else None
 
     def start_gyre(self, *arguments: str) -> subprocess.Popen[str]:
