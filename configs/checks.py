@@ -6,7 +6,7 @@ finding does to the run.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import PlainValidator
+from pydantic import Field, PlainValidator
 
 from configs.section import Section
 
@@ -20,7 +20,11 @@ def parse_tolerance(value: Any) -> Any:
     return value
 
 
-Tolerance = Annotated[Literal["refuse", "warn", "allow"] | float, PlainValidator(parse_tolerance)]
+Action = Literal["refuse", "warn", "allow"]
+Tolerance = Annotated[
+    Action | float,
+    PlainValidator(parse_tolerance, json_schema_input_type=Action | Annotated[float, Field(gt=0, lt=1)]),
+]
 """`refuse` stops the run, `warn` shows the finding, `allow` notes it without a word in the terminal; a share, such as 0.01, refuses
 what concerns more than that part of the whole, and warns of less."""
 

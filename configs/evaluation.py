@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from configs.section import Section
 
@@ -17,6 +19,12 @@ class Slice(Section):
     """Ranges with about as many rows each; their edges are rounded."""
     where: str | None = None
     """A condition in SQL in place of a column, such as "age < 25 and sex = 'Female'"."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """For editors: a text, or a mapping with these keys."""
+        mapping = handler(core_schema)
+        return {"anyOf": [{"type": "string", "description": "A column."}, mapping]}
 
     @model_validator(mode="before")
     @classmethod

@@ -1,23 +1,47 @@
 """What every part of the YAML shares: strict, frozen sections and the named kinds of text in them."""
 
 import re
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import no_info_after_validator_function
 
 
-def matches(pattern: str, *allowed: str) -> AfterValidator:
-    """Text that is one of the `allowed` names or matches the pattern; the last of `allowed` describes the pattern in the error."""
+@dataclass(frozen=True)
+class Matches:
+    """Text that is one of `names` or matches `pattern` as a whole; `described` says the pattern in errors."""
 
-    def check(value: str) -> str:
-        if value not in allowed[:-1] and not re.fullmatch(pattern, value):
-            raise ValueError(f"{value!r} is not allowed; use {' or '.join(allowed)}")
+    pattern: str
+    names: tuple[str, ...]
+    described: str
+
+    def check(self, value: str) -> str:
+        """The value, if it is allowed. Raises ValueError."""
+        if value not in self.names and not re.fullmatch(self.pattern, value):
+            allowed = " or ".join((*self.names, self.described))
+            raise ValueError(f"{value!r} is not allowed; use {allowed}")
         return value
 
-    return AfterValidator(check)
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Pydantic's own text, then the check."""
+        return no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """For editors: the names are offered, anything else has to match."""
+        matching = {"type": "string", "pattern": f"^(?:{self.pattern})$", "description": self.described}
+        return {"anyOf": [{"enum": list(self.names)}, matching]} if self.names else matching
 
 
-def import_path_or(*names: str) -> AfterValidator:
+def matches(pattern: str, *allowed: str) -> Matches:
+    """Text that is one of the `allowed` names or matches the pattern; the last of `allowed` describes the pattern in the error."""
+    *names, described = allowed
+    return Matches(pattern, tuple(names), described)
+
+
+def import_path_or(*names: str) -> Matches:
     """One of the built-in names, or a user's own class or function."""
     return matches(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", *names, "an import path such as my_package.module:name")
 

@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from configs.load import ConfigError, load
 from configs.project import Project
+from configs.schema import FILE, schema_line, schema_text
 from flows import data, quarantine
 from flows.errors import RunError
 from flows.parameters import signed
@@ -71,6 +72,8 @@ def up(
     first = not credential_file(Settings().home).exists()
     settings = enter()
     services.up(settings, say)
+    # YAMLs that `gyre init` wrote name it; what an older Gyre wrote would call new keys wrong.
+    write_schema(settings.home / FILE)
     print_services(services.status(settings))
     tell_credential(settings, first)
     if not detach:
@@ -123,11 +126,25 @@ def init(
     path = Path(f"{made.name}.yaml")
     if path.exists():
         raise ConfigError(f"{path}: is there already; give --name, or move it")
+    line = schema_line(path, write_schema(settings.home / FILE))
     with whole_file(path) as temporary:
-        temporary.write_text(made.yaml, encoding="utf-8")
+        temporary.write_text(f"{line}\n{made.yaml}", encoding="utf-8")
     console.print(f"Wrote {path}: read its comments. Then:", highlight=False)
     console.print(f"  gyre check {path}\n  gyre up --detach\n  gyre run {path}", highlight=False)
     load(path, folder=settings.projects)
+
+
+@app.command()
+def schema(
+    path: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Where to write it; without one it is printed.")] = None,
+) -> None:
+    """Print or write the JSON schema of a project's YAML, with which editors complete keys and check values while they are typed."""
+    if path is None:
+        sys.stdout.write(schema_text())
+        return
+    write_schema(path)
+    console.print(f"Wrote {path}. Begin a YAML beside it with:", markup=False, highlight=False)
+    console.print(f"  {schema_line(path.with_suffix('.yaml'), path)}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -300,6 +317,15 @@ def demo(
     report = run_demo(Settings(), errors if json else console, keep)
     if json:
         emit(report)
+
+
+def write_schema(path: Path) -> Path:
+    """Writes the JSON schema of a project's YAML, whole or not at all; returns its place."""
+    from infra.files import whole_file
+
+    with whole_file(path) as temporary:
+        temporary.write_text(schema_text(), encoding="utf-8")
+    return path
 
 
 def look_ahead(config: Project, announce: bool) -> "tuple[JudgedFinding, ...]":

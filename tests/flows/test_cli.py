@@ -9,6 +9,7 @@ SURFACE = {
     "status": {"--json"},
     "down": set(),
     "init": {"data", "--label", "--name", "--table"},
+    "schema": {"path"},
     "check": {"project", "--set", "--json"},
     "run": {"project", "--set", "--json"},
     "runs": {"project", "--limit", "-n", "--json"},
