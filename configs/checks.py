@@ -70,6 +70,9 @@ class Checks(Section):
     """Columns of the intake that have one value, or none, in all rows."""
     leaking_inputs: Tolerance = "warn"
     """Columns of the intake that all but determine the label: usually the answer itself in other words."""
+    unusable_baselines: Tolerance = "warn"
+    """Baselines that the model is not compared with, as their scores are no finite numbers, or that may not serve, as their graph answers
+    otherwise than they do."""
     changed_splits: Tolerance = "warn"
     """Rows that are split anew because the source lost the columns by which they were split (versioning.split.columns)."""
     not_compared: Tolerance = 0.2

@@ -38,6 +38,7 @@ def cycle(
 
     dataset = dataset_of(config)
     simple = measure_baselines(dataset, config.intake, config.result, config.baselines, config.versioning.split, config.simple_may_serve)
+    review(config.name, simple.findings, config.checks)
     start = registered_checkpoint(config.training)
     model = train(dataset, config.intake, config.result, config.training, start, config.cluster)
     review(config.name, model.findings, config.checks)

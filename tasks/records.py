@@ -202,6 +202,7 @@ class Baselines(Stored):
     entries: tuple[Baseline, ...]
     graphs: tuple["Graph", ...]
     """Of those that may take the network's place."""
+    findings: tuple[Finding, ...] = ()
 
 
 class SearchReport(Record):

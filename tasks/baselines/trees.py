@@ -13,7 +13,7 @@ from tasks.graph_export import module_bytes
 from tasks.graph_parts import with_prefix
 from tasks.intake import Encoder
 from tasks.intake.encoder import ENCODED
-from tasks.result import Postprocessing, Result
+from tasks.result import Answers, Postprocessing, Result
 
 MOST_TREES = 200
 """Rounds of boosting; it ends sooner where a tenth of the rows, left out, no longer gains."""
@@ -30,6 +30,17 @@ def fit_trees(encoded: npt.NDArray[np.float32], targets: npt.NDArray[Any], resul
         return HistGradientBoostingClassifier(**options).fit(encoded, targets)
     wanted = post.wanted(torch.from_numpy(targets)).numpy()
     return HistGradientBoostingRegressor(**options).fit(encoded, wanted)
+
+
+def trees_answers(trees: Any, encoded: npt.NDArray[np.float32], result: Result, post: Postprocessing) -> Answers:
+    """What the scikit-learn model answers to encoded rows."""
+    places, base = output_places(trees, result.outputs)
+    outputs = np.tile(np.array(base, np.float32), (len(encoded), 1))
+    raw = trees.decision_function(encoded) if result.classes else trees.predict(encoded)
+    outputs[:, places] = raw.reshape(len(encoded), -1)
+    with torch.inference_mode():
+        given = post(torch.from_numpy(outputs))
+    return {name: values.numpy() for name, values in zip(result.names, given, strict=True)}
 
 
 def trees_graph(trees: Any, encoder: Encoder, result: Result, post: Postprocessing) -> Any:

@@ -47,7 +47,7 @@ def compile_bundle(
     settings, output, taken, given = Settings(), outcome_folder(), intakes.build(intake), results.build(result)
     verdict = judge(graphs, champion, model.dataset, taken, given, labeling, evaluation, gate, baselines)
     known = Versions(settings.home / "data").findings(model.dataset.project, model.dataset.version)
-    facts = card.facts_of(model, verdict, taken, given, gate, (*known, *model.findings, *verdict.findings))
+    facts = card.facts_of(model, verdict, taken, given, gate, (*known, *baselines.findings, *model.findings, *verdict.findings))
     page = settings.folder("reports", model.dataset.project, "compilation", output.name)
     drawn = pictures(verdict, given.metric, gate)
     card.write_card(facts, drawn, verdict.slices, output, page)

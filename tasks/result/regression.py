@@ -93,7 +93,9 @@ class Number:
     def scores(self, answers: Answers, targets: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """1 - squared error / variance of the targets: the mean is R2, and a resampled difference that of the squared errors."""
         given, wanted = (self._scaled(values) for values in (answers["prediction"].astype(np.float64), targets))
-        scores: npt.NDArray[np.float64] = 1 - (given - wanted) ** 2 / (wanted.var() or 1.0)
+        # What overflows is no finite score, which whoever compares scores must see and tell.
+        with np.errstate(over="ignore", invalid="ignore"):
+            scores: npt.NDArray[np.float64] = 1 - (given - wanted) ** 2 / (wanted.var() or 1.0)
         return scores
 
     def _scaled(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

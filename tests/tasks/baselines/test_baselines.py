@@ -109,6 +109,36 @@ def test_the_graphs_that_may_serve_take_raw_rows_unseen_categories_and_gaps(draw
     assert all(graph.parity <= 1e-4 for graph in found.graphs)
 
 
+def test_the_parity_of_every_graph_is_measured(draw, tmp_path):
+    _, found = measured(table(draw), tmp_path, serve=True)
+    assert [graph.name for graph in found.graphs] == ["linear", "trees"]
+    assert all(0 < graph.parity <= 1e-4 for graph in found.graphs)
+    assert found.findings == ()
+
+
+def test_a_graph_that_answers_otherwise_than_its_baseline_may_not_serve_and_is_a_finding(draw, tmp_path, monkeypatch):
+    monkeypatch.setattr("tasks.baselines.measure.MAX_PARITY", 1e-12)  # less than float32 rounds
+    by_name, found = measured(table(draw), tmp_path, serve=True, simple=("trees",))
+    assert found.graphs == ()
+    assert "trees" in by_name
+    (finding,) = found.findings
+    assert (finding.stage, finding.check, finding.about) == ("baselines", "unusable_baselines", "baseline trees")
+    assert "graph answers otherwise than the baseline, by up to " in finding.told
+
+
+def test_a_baseline_without_finite_scores_is_a_finding_and_nothing_is_compared_with_it(draw, tmp_path):
+    frame = table(draw)
+    frame["label"] = frame["size"].astype("float64")
+    frame.loc[3, "label"] = 1e200  # a validation row; its squared distance from any answer is no number
+    by_name, found = measured(frame, tmp_path, result=RegressionResult(kind="regression"), serve=True)
+    assert by_name == {}
+    assert found.graphs == ()
+    assert [finding.about for finding in found.findings] == ["baseline constant", "baseline linear", "baseline trees"]
+    told = "have a score that is no finite number: nothing is compared with it, and it may not serve"
+    assert all(finding.check == "unusable_baselines" and finding.told.endswith(told) for finding in found.findings)
+    assert list(pd.read_parquet(found.uri)) == ["split"]
+
+
 def test_equal_rows_give_equal_baselines(draw, tmp_path):
     frame = table(draw, 600)
     digests = []
