@@ -7,7 +7,7 @@ VENV := .venv/bin
 # Byte code is kept: every flow run is a process of its own, and would compile its imports again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup lint test demo fresh chaos clean constraints
+.PHONY: help setup lint test demo docs fresh chaos clean constraints
 
 help: ## list the targets
 	@sed -nE 's/^([a-z%-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -28,6 +28,9 @@ test: lint ## every check: lint, then the tests, real servers included
 demo: setup ## watch the loop turn on handwritten digits
 	@$(VENV)/gyre demo
 
+docs: setup ## build pages of README, every key of the YAML and all packages into .docs/site
+	@$(VENV)/python -m infra.docs
+
 fresh: ## play the README's first lines in a new Debian (root needed): DEBIAN=trixie for another, ONLY="make demo" for one command
 	@$(PYTHON) -m infra.fresh --debian "$(or $(DEBIAN),bookworm)" --only "$(ONLY)"
 
@@ -42,5 +45,5 @@ constraints: setup ## resolve the dependencies again, into constraints.txt
 
 clean: ## stop the services; remove .venv, caches and .gyre WITH ITS DATA (not a GYRE_HOME elsewhere, not Horovod's cached wheel)
 	@for home in .gyre .gyre/demo; do if [ -x $(VENV)/gyre ] && [ -d $$home ]; then GYRE_HOME=$$home $(VENV)/gyre down || exit 1; fi; done
-	rm -rf .venv .gyre .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .gyre .docs .coverage* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -31,7 +31,7 @@ class Matches:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """For editors: the names are offered, anything else has to match."""
-        matching = {"type": "string", "pattern": f"^(?:{self.pattern})$", "description": self.described}
+        matching = {"type": "string", "pattern": f"^(?:{self.pattern})$", "title": self.described}
         return {"anyOf": [{"enum": list(self.names)}, matching]} if self.names else matching
 
 
