@@ -75,6 +75,8 @@ class Checks(Section):
     otherwise than they do."""
     changed_splits: Tolerance = "warn"
     """Rows that are split anew because the source lost the columns by which they were split (versioning.split.columns)."""
+    choice_on_test_rows: Tolerance = "warn"
+    """Several graphs of which one is chosen on the test rows that judge it, because there are no validation rows."""
     not_compared: Tolerance = 0.2
     """Test rows on which a challenger is not compared with the champion, because that takes another input or gives other answers."""
     champion_learned_rows: Tolerance = 0.5

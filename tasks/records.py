@@ -241,7 +241,7 @@ def compared(low: float, high: float) -> str:
 
 
 class BaselineComparison(Record):
-    """A candidate against a baseline on the same test rows."""
+    """The chosen candidate against a baseline on the same test rows."""
 
     baseline: Baseline
     difference: float
@@ -263,22 +263,44 @@ class BaselineComparison(Record):
 
 
 class Candidate(Record):
-    """A graph, measured on its target."""
+    """A graph, measured on its target, and on the rows by which one of several is chosen."""
 
     graph: Graph
+    split: Literal["validation", "test"]
+    """Of the rows: validation, where there are such; never the training rows."""
+    rows: int
     score: float
-    """The result's first metric on the test split."""
+    """The result's first metric on these rows."""
     low: float
     """Lower end of the score's bootstrap 95 % interval."""
     high: float
+    gains: dict[str, float] = {}
+    """The score minus each baseline's on these rows, by the baseline's name."""
     latency_ms: float
     """Median of single rows, one thread."""
     throughput: float
     """Rows a second in batches of 32, one thread."""
     megabytes: float
-    against: tuple[BaselineComparison, ...] = ()
     rejected: str | None
-    """Why the gate refuses it; None when it passes."""
+    """Which rules of the gate it breaks on these rows; None where it keeps them all."""
+
+    @property
+    def measured_on(self) -> str:
+        """The rows in words."""
+        return f"{self.rows:,} {self.split} rows"
+
+
+class Judgement(Record):
+    """The chosen graph on the test split, which is asked about no other candidate."""
+
+    rows: int
+    score: float
+    """The result's first metric."""
+    low: float
+    """Lower end of the score's bootstrap 95 % interval."""
+    high: float
+    against: tuple[BaselineComparison, ...] = ()
+    """Beside each baseline but itself."""
 
 
 class Champion(Stored):
@@ -339,8 +361,9 @@ class Bundle(Stored):
 
     project: str
     candidates: tuple[Candidate, ...]
-    chosen: str | None
-    """Name of the chosen candidate; None when the gate refused them all."""
+    chosen: str
+    """Name of the candidate that was asked about the test split."""
+    judgement: Judgement
     comparison: Comparison | None
     """None for a first model, and where no test row could be compared; then a finding says why."""
     failures: tuple[str, ...]
@@ -349,17 +372,18 @@ class Bundle(Stored):
 
     @property
     def headline(self) -> str:
-        """The score of the chosen graph in a few words; empty where none was chosen."""
-        found = next((each for each in self.candidates if each.graph.name == self.chosen), None)
-        return f"{next(iter(self.model.metrics))} {found.score:.4f} ({found.low:.4f} to {found.high:.4f})" if found else ""
+        """The score of the chosen graph on the test split in a few words."""
+        found = self.judgement
+        return f"{next(iter(self.model.metrics))} {found.score:.4f} ({found.low:.4f} to {found.high:.4f})"
 
     @property
     def summary(self) -> str:
-        """The headline, and what it was measured on and against."""
-        chosen = next((each for each in self.candidates if each.graph.name == self.chosen), None)
+        """The headline, what it was measured on and against, and how the graph was chosen."""
+        head = f"{self.headline} by {self.chosen} on {self.judgement.rows:,} test rows"
         told = [self.comparison.summary] if self.comparison else []
-        told += [each.summary for each in (chosen.against if chosen else ()) if each.baseline.name != self.chosen]
-        head = f"{self.headline} by {self.chosen} on {self.model.dataset.splits['test']:,} test rows"
+        told += [each.summary for each in self.judgement.against]
+        if len(self.candidates) > 1:
+            told.append(f"chosen of {len(self.candidates)} graphs on {self.candidates[0].measured_on}")
         return "; ".join([head, *told])
 
 

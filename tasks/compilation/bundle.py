@@ -16,7 +16,7 @@ from tasks.compilation.signature import signature
 from tasks.compilation.verdict import Verdict
 from tasks.intake import Intake
 from tasks.model import load_preprocessing
-from tasks.records import Bundle, Candidate, TrainedModel
+from tasks.records import Bundle, TrainedModel
 from tasks.result import Result
 
 PACKAGES = ("gyre", "torch", "onnx", "onnxruntime")
@@ -27,10 +27,10 @@ def bundle(model: TrainedModel, verdict: Verdict, intake: Intake, result: Result
 
     `sections` of the YAML go into the lineage.
 
-    Raises ValueError where the gate chose nothing, DigestError where the graph was changed.
+    Raises ValueError where the gate refuses it, DigestError where the graph was changed.
     """
-    if verdict.chosen is None:
-        raise ValueError(f"{model.uri}: nothing to bundle, the gate refused every candidate: {'; '.join(verdict.failures)}")
+    if verdict.failures:
+        raise ValueError(f"{model.uri}: nothing to bundle, the gate refuses it: {'; '.join(verdict.failures)}")
     graph, project, folder = verdict.chosen.graph, model.dataset.project, output / "bundle"
     facts = {"project": project, **signature(intake, result), "graph_digest": graph.digest}
     facts["date_formats"] = model.dataset.date_formats  # clients' texts are read as the training rows' were
@@ -38,7 +38,7 @@ def bundle(model: TrainedModel, verdict: Verdict, intake: Intake, result: Result
     with whole_folder(folder) as partial:
         shutil.copyfile(verified(graph.uri, graph.digest), partial / "model.onnx")
         write_json(partial / "signature.json", facts)
-        write_json(partial / "lineage.json", lineage(model, verdict.chosen, sections))
+        write_json(partial / "lineage.json", lineage(model, verdict, sections))
         reference.write(partial, model.dataset, intake, result, partial / "model.onnx")
     return Bundle(
         uri=str(folder),
@@ -46,6 +46,7 @@ def bundle(model: TrainedModel, verdict: Verdict, intake: Intake, result: Result
         project=project,
         candidates=verdict.candidates,
         chosen=graph.name,
+        judgement=verdict.judgement,
         comparison=verdict.comparison,
         failures=verdict.failures,
         findings=verdict.findings,
@@ -53,13 +54,13 @@ def bundle(model: TrainedModel, verdict: Verdict, intake: Intake, result: Result
     )
 
 
-def lineage(model: TrainedModel, chosen: Candidate, sections: dict[str, Section]) -> dict[str, Any]:
+def lineage(model: TrainedModel, verdict: Verdict, sections: dict[str, Section]) -> dict[str, Any]:
     """Where the graph comes from: data set version, checkpoint, sections of the YAML, versions of the code."""
-    dataset = model.dataset
+    dataset, graph = model.dataset, verdict.chosen.graph
     return {
         "dataset": {"tag": dataset.tag, "commit": dataset.commit, "digest": dataset.digest},
         "checkpoint": {"digest": model.digest, "ranks": model.ranks},
-        "graph": {"name": chosen.graph.name, "digest": chosen.graph.digest, "score": chosen.score},
+        "graph": {"name": graph.name, "digest": graph.digest, "score": verdict.judgement.score},
         "config": {name: section.model_dump(mode="json") for name, section in sections.items()},
         "code": {package: installed(package) for package in PACKAGES},
     }

@@ -39,7 +39,7 @@ def facts_of(
     model: TrainedModel, verdict: Verdict, intake: Intake, result: Result, gate: Gate, findings: Sequence[Finding] = ()
 ) -> dict[str, Any]:
     """What the card's templates show: sections of name and value, tables of rows, the findings of every stage."""
-    dataset, best = model.dataset, verdict.best
+    dataset, best, judgement = model.dataset, verdict.chosen, verdict.judgement
     return {
         "project": dataset.project,
         "accepted": not verdict.failures,
@@ -57,17 +57,18 @@ def facts_of(
                 "version": f"{dataset.tag} (commit {dataset.commit[:12]})",
                 "rows": f"{dataset.rows}: " + ", ".join(f"{split} {rows}" for split, rows in dataset.splits.items()),
             },
-            f"Metrics on {verdict.rows} test rows": {name: f"{value:.4f}" for name, value in verdict.metrics[best.graph.name].items()},
+            f"Metrics on {judgement.rows} test rows": {name: f"{value:.4f}" for name, value in verdict.metrics.items()},
         },
         "candidates": [row(candidate, verdict) for candidate in verdict.candidates],
+        "choice": choice_text(verdict, gate),
         "settings": settings_of(model),
         "classes": verdict.examples.classes if verdict.examples else (),
-        "baselines": [baseline_row(each) for each in best.against],
+        "baselines": [baseline_row(each) for each in judgement.against],
         "comparison": comparison_text(verdict),
         "slices": [slice_row(part, verdict, gate) for part in verdict.slices],
         "slices_text": slices_text(verdict, result.metric, gate),
         "findings": [f"{each.stage}, {each.check}: {each.text}" for each in findings],
-        "limits": limits(best, verdict, intake, result),
+        "limits": limits(verdict, intake, result),
     }
 
 
@@ -88,20 +89,20 @@ def inputs(intake: Intake) -> str:
 
 def row(candidate: Candidate, verdict: Verdict) -> dict[str, str]:
     """A candidate as a line of the table."""
-    passed = "chosen" if candidate == verdict.chosen else "passes"
+    standing = candidate.rejected or "passes"
     return {
         "graph": candidate.graph.name,
-        "score": f"{candidate.score:.4f} ({candidate.low:.4f} to {candidate.high:.4f})",
+        f"score on {candidate.measured_on}": f"{candidate.score:.4f} ({candidate.low:.4f} to {candidate.high:.4f})",
         "ms a row": f"{candidate.latency_ms:.3g}",
         "rows/s (batches of 32)": f"{candidate.throughput:,.0f}",
         "MB": f"{candidate.megabytes:.3g}",
         "parity": f"{candidate.graph.parity:.2g}",
-        "verdict": candidate.rejected or passed,
+        "verdict": f"chosen: {standing}" if candidate == verdict.chosen else standing,
     }
 
 
 def baseline_row(against: BaselineComparison) -> dict[str, str]:
-    """A baseline as a line of the table, beside the best candidate."""
+    """A baseline as a line of the table, beside the chosen candidate; both on the test rows."""
     baseline = against.baseline
     return {
         "baseline": f"{baseline.name} (trivial)" if baseline.trivial else baseline.name,
@@ -113,12 +114,28 @@ def baseline_row(against: BaselineComparison) -> dict[str, str]:
 
 def decision(verdict: Verdict, gate: Gate) -> str:
     """The decision in one sentence, with its reasons."""
-    if verdict.failures or verdict.chosen is None:
+    if verdict.failures:
         return f"Refused: {' / '.join(verdict.failures)}. It would take: {'; '.join(verdict.remedies)}."
-    passing = sum(candidate.rejected is None for candidate in verdict.candidates)
-    which = f"the {WANTED[gate.prefer]} of {passing} that pass" if passing > 1 else "the only one that passes"
+    found = verdict.judgement
     limit = "" if gate.min_score is None else f" (min_score {gate.min_score:g})"
-    return f"Accepted: {verdict.chosen.graph.name}, {which}, with score {verdict.chosen.score:.4f}{limit}."
+    score = f"score {found.score:.4f} ({found.low:.4f} to {found.high:.4f}) on {found.rows:,} test rows{limit}"
+    return f"Accepted: {verdict.chosen.graph.name}, with {score}."
+
+
+def choice_text(verdict: Verdict, gate: Gate) -> str:
+    """By what and on which rows the graph was chosen."""
+    count, chosen = len(verdict.candidates), verdict.chosen
+    if count == 1:
+        return "There is one candidate."
+    passing = sum(candidate.rejected is None for candidate in verdict.candidates)
+    if not passing:
+        which = f"none of {count} keeps every rule of the gate, and {chosen.graph.name} comes nearest"
+    elif passing == 1:
+        which = f"{chosen.graph.name} is the only one of {count} that passes"
+    else:
+        which = f"{chosen.graph.name} is the {WANTED[gate.prefer]} of {passing} that pass"
+    asked = "The test rows were asked about no other" if chosen.split == "validation" else "There are no others to choose by"
+    return f"By means on {chosen.measured_on} {which}. {asked}."
 
 
 def comparison_text(verdict: Verdict) -> str:
@@ -160,12 +177,13 @@ def slices_text(verdict: Verdict, metric: str, gate: Gate) -> str:
     return f"{text} Intervals of differences hold together with 95 % confidence (Bonferroni){limit}."
 
 
-def limits(best: Candidate, verdict: Verdict, intake: Intake, result: Result) -> list[str]:
+def limits(verdict: Verdict, intake: Intake, result: Result) -> list[str]:
     """What a user of the model must not expect."""
+    chosen, found = verdict.chosen.graph, verdict.judgement
     return [
-        f"Judged on {verdict.rows} test rows: {result.metric} {best.score:.3f} lies from {best.low:.3f} to {best.high:.3f} (95 %).",
+        f"Judged on {found.rows} test rows: {result.metric} {found.score:.3f} lies from {found.low:.3f} to {found.high:.3f} (95 %).",
         f"Takes rows of these inputs only: {inputs(intake)}; any such row gets an answer, sensible or not.",
-        f"Answers of {best.graph.name} differ from the trained network's by up to {best.graph.parity:.2g} on the rows checked.",
+        f"Answers of {chosen.name} differ from those of what it was made of by up to {chosen.parity:.2g} on the rows checked.",
         "Times are of this machine on one thread.",
         weakness(verdict),
     ]
@@ -176,4 +194,4 @@ def weakness(verdict: Verdict) -> str:
     worst = min(verdict.slices, key=lambda part: part.rows * part.gap, default=None)
     if worst is None or worst.gap >= 0:
         return "No slice of the data is known to be worse than the whole."
-    return f"Weaker on the {worst.rows} rows of {worst.name}: score {worst.score:.3f} instead of {verdict.best.score:.3f}."
+    return f"Weaker on the {worst.rows} rows of {worst.name}: score {worst.score:.3f} instead of {verdict.judgement.score:.3f}."

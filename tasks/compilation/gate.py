@@ -1,41 +1,54 @@
-"""The gate: measured candidates and a champion's scores in, a decision with its reasons out. Nothing is read or run here."""
+"""The gate: scores of the chosen graph, the champion and the baselines on the test rows in, a decision with its reasons out.
+
+Nothing is read or run here.
+"""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 from configs.project import Gate
 from tasks.compilation.measure import Scores
 from tasks.interval import interval
-from tasks.records import Baseline, BaselineComparison, Candidate, Comparison, SliceScore
-
-ORDERS: dict[str, Callable[[Candidate], float]] = {
-    "size": lambda candidate: candidate.megabytes,
-    "latency": lambda candidate: candidate.latency_ms,
-    "score": lambda candidate: -candidate.score,
-}
-"""What `prefer` wants least of."""
+from tasks.records import Baseline, BaselineComparison, Candidate, Comparison, Judgement, SliceScore
 
 
-def judged(candidates: Sequence[Candidate], gate: Gate) -> tuple[Candidate, ...]:
-    """The candidates, each with the reasons why the gate refuses it, or None."""
-    exact = next(candidate.score for candidate in candidates if candidate.graph.name == "fp32")
-    return tuple(candidate.model_copy(update={"rejected": rejection(candidate, exact, gate)}) for candidate in candidates)
+def judge_scores(scores: Scores, baselines: Sequence[Baseline], others: Mapping[str, Scores]) -> Judgement:
+    """The chosen graph's scores of the test rows beside each baseline's of the same rows, with 95 % intervals; `others` by name."""
+    low, high = interval(scores)
+    against = tuple(compare_baseline(scores, others[each.name], each) for each in baselines)
+    return Judgement(rows=len(scores), score=float(scores.mean()), low=low, high=high, against=against)
 
 
-def rejection(candidate: Candidate, exact: float, gate: Gate) -> str | None:
-    """Every reason against a candidate, where `exact` is the fp32 graph's score. A score that is no number passes nothing."""
+def rejection(candidate: Candidate, judgement: Judgement, gate: Gate) -> str | None:
+    """Every reason against the chosen candidate, judged on the test rows. A score that is no number passes nothing."""
     reasons = []
-    if gate.min_score is not None and not candidate.score >= gate.min_score:
-        known = f"score {candidate.score:.4f} ({candidate.low:.4f} to {candidate.high:.4f})"
+    if is_under(judgement.score, gate):
+        known = f"score {judgement.score:.4f} ({judgement.low:.4f} to {judgement.high:.4f}) on {judgement.rows:,} test rows"
         reasons.append(f"{known} is under gate.min_score {gate.min_score:g}")
-    if not exact - candidate.score <= gate.max_loss:
-        reasons.append(f"score {candidate.score:.4f} lies {exact - candidate.score:.4f} under fp32's, gate.max_loss is {gate.max_loss:g}")
-    reasons += [behind(each) for each in candidate.against if is_behind(each, gate)]
-    if not candidate.latency_ms <= gate.max_latency_ms:
-        reasons.append(f"latency {candidate.latency_ms:.3g} ms is over gate.max_latency_ms {gate.max_latency_ms:g}")
-    if not candidate.megabytes <= gate.max_megabytes:
-        reasons.append(f"size {candidate.megabytes:.3g} MB is over gate.max_megabytes {gate.max_megabytes:g}")
+    elif math.isnan(judgement.score):
+        reasons.append(f"its score on {judgement.rows:,} test rows is no number")
+    reasons += [behind(each) for each in judgement.against if is_behind(each, gate)]
+    reasons += [reason for reason in (slowness(candidate, gate), heaviness(candidate, gate)) if reason]
     return "; ".join(reasons) or None
+
+
+def is_under(score: float, gate: Gate) -> bool:
+    """Whether a score is less than the gate wants, or no number where it wants one."""
+    return gate.min_score is not None and not score >= gate.min_score
+
+
+def slowness(candidate: Candidate, gate: Gate) -> str:
+    """Why a candidate is too slow; empty where it is not."""
+    if candidate.latency_ms <= gate.max_latency_ms:
+        return ""
+    return f"latency {candidate.latency_ms:.3g} ms is over gate.max_latency_ms {gate.max_latency_ms:g}"
+
+
+def heaviness(candidate: Candidate, gate: Gate) -> str:
+    """Why a candidate is too large; empty where it is not."""
+    if candidate.megabytes <= gate.max_megabytes:
+        return ""
+    return f"size {candidate.megabytes:.3g} MB is over gate.max_megabytes {gate.max_megabytes:g}"
 
 
 def is_behind(against: BaselineComparison, gate: Gate) -> bool:
@@ -48,13 +61,6 @@ def is_behind(against: BaselineComparison, gate: Gate) -> bool:
 def behind(against: BaselineComparison) -> str:
     """Why a baseline refuses a candidate."""
     return against.summary + (", a trivial answer (gate.min_gain)" if against.baseline.trivial else " (gate.max_behind)")
-
-
-def choose(candidates: Sequence[Candidate], gate: Gate) -> Candidate | None:
-    """The candidate that `prefer` likes best among those that pass; at a tie fp32 gives way. None where none passes."""
-    passing = [candidate for candidate in candidates if candidate.rejected is None]
-    order = ORDERS[gate.prefer]
-    return min(passing, key=lambda candidate: (order(candidate), candidate.graph.name == "fp32", candidate.graph.name), default=None)
 
 
 def compare(challenger: Scores, champion: Scores, version: int) -> Comparison:
@@ -70,13 +76,15 @@ def compare_baseline(candidate: Scores, scores: Scores, baseline: Baseline) -> B
     return BaselineComparison(baseline=baseline, difference=float((candidate - scores).mean()), low=low, high=high)
 
 
-def failures(candidates: Sequence[Candidate], comparison: Comparison | None, slices: Sequence[SliceScore], gate: Gate) -> tuple[str, ...]:
-    """Why nothing may be deployed; empty when the chosen candidate may."""
-    if all(candidate.rejected for candidate in candidates):
-        return tuple(f"{candidate.graph.name}: {candidate.rejected}" for candidate in candidates)
+def failures(
+    chosen: Candidate, judgement: Judgement, comparison: Comparison | None, slices: Sequence[SliceScore], gate: Gate
+) -> tuple[str, ...]:
+    """Why the chosen candidate may not be deployed; empty where it may."""
+    rejected = rejection(chosen, judgement, gate)
+    reasons = [f"{chosen.graph.name}: {rejected}"] if rejected else []
     if comparison is None:
-        return ()
-    champion, reasons = f"of champion v{comparison.champion_version}", []
+        return tuple(reasons)
+    champion = f"of champion v{comparison.champion_version}"
     if comparison.low < -gate.max_drop:
         worse = f"score {comparison.challenger_score:.4f} against {comparison.champion_score:.4f} {champion}"
         reasons.append(f"{worse}: the difference may be as low as {comparison.low:+.4f}, gate.max_drop allows {-gate.max_drop:+g}")
@@ -94,11 +102,16 @@ def fall(part: SliceScore, champion: str, gate: Gate) -> str:
     return f"{worse}: the difference is {part.difference_high:+.4f} at best, gate.max_slice_drop is {gate.max_slice_drop:g}"
 
 
-def remedies(candidates: Sequence[Candidate], comparison: Comparison | None, slices: Sequence[SliceScore], gate: Gate) -> tuple[str, ...]:
+def remedies(
+    candidates: Sequence[Candidate],
+    chosen: Candidate,
+    judgement: Judgement,
+    comparison: Comparison | None,
+    slices: Sequence[SliceScore],
+    gate: Gate,
+) -> tuple[str, ...]:
     """What it would take to pass, each with the key of the YAML that decides; empty where nothing is refused."""
-    if all(candidate.rejected for candidate in candidates):
-        return nearest(max(candidates, key=lambda candidate: -math.inf if math.isnan(candidate.score) else candidate.score), gate)
-    found = []
+    found = lacks(candidates, chosen, judgement, gate)
     if comparison and comparison.low < -gate.max_drop:
         narrower = "more test rows, which narrow the interval, " if comparison.high > 0 else "a better challenger, "
         found.append(f"{narrower}or gate.max_drop {rounded_up(-comparison.low)}")
@@ -107,26 +120,29 @@ def remedies(candidates: Sequence[Candidate], comparison: Comparison | None, sli
     return tuple(found)
 
 
-def nearest(best: Candidate, gate: Gate) -> tuple[str, ...]:
-    """What the best candidate lacks."""
-    if math.isnan(best.score):
-        return ("a training whose answers are numbers",)
+def lacks(candidates: Sequence[Candidate], chosen: Candidate, judgement: Judgement, gate: Gate) -> list[str]:
+    """What the chosen candidate lacks by itself."""
+    if math.isnan(judgement.score):
+        return ["a training whose answers are numbers"]
     found = []
-    if gate.min_score is not None and not best.score >= gate.min_score:
-        lacks = f"{gate.min_score - best.score:.4f} more score"
-        told = " (its interval reaches that: more test rows would tell)" if best.high >= gate.min_score else ""
-        found.append(f"{lacks}{told}, or gate.min_score {math.floor(best.score * 1000) / 1000:g} where that is good enough")
-    for each in best.against:
+    if gate.min_score is not None and is_under(judgement.score, gate):
+        missing = f"{gate.min_score - judgement.score:.4f} more score"
+        told = " (its interval reaches that: more test rows would tell)" if judgement.high >= gate.min_score else ""
+        found.append(f"{missing}{told}, or gate.min_score {math.floor(judgement.score * 1000) / 1000:g} where that is good enough")
+    names = [each.graph.name for each in candidates]
+    for each in judgement.against:
         if is_behind(each, gate) and each.baseline.trivial:
             found.append("inputs that tell more of the label, more rows, or gate.min_gain null")
         elif is_behind(each, gate):
-            instead = f"`baselines: {{serve: true}}`, by which {each.baseline.name} may serve"
+            may_serve = f"`baselines: {{serve: true}}`, by which {each.baseline.name} may serve"
+            may_be_chosen = f"more validation rows, by which {each.baseline.name} may be chosen"
+            instead = may_be_chosen if each.baseline.name in names else may_serve
             found.append(f"a longer training, {instead}, or gate.max_behind {rounded_up(-each.high)}")
-    if not best.latency_ms <= gate.max_latency_ms:
-        found.append(f"a smaller network, or gate.max_latency_ms {rounded_up(best.latency_ms)}")
-    if not best.megabytes <= gate.max_megabytes:
-        found.append(f"a smaller network, or gate.max_megabytes {rounded_up(best.megabytes)}")
-    return tuple(found)
+    if slowness(chosen, gate):
+        found.append(f"a smaller network, or gate.max_latency_ms {rounded_up(chosen.latency_ms)}")
+    if heaviness(chosen, gate):
+        found.append(f"a smaller network, or gate.max_megabytes {rounded_up(chosen.megabytes)}")
+    return found
 
 
 def rounded_up(value: float) -> str:

@@ -22,7 +22,7 @@ def pictures(verdict: Verdict, metric: str, gate: Gate) -> dict[str, bytes]:
 
 
 def candidates(verdict: Verdict, metric: str, gate: Gate) -> bytes:
-    """A PNG of score against latency: a dot a candidate (hollow where refused), the least score, the champion's score."""
+    """A PNG of score against latency: a dot a candidate (hollow where a rule is broken), and the chosen one's score on the test rows."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 3.8), layout="constrained")
@@ -38,9 +38,9 @@ def candidates(verdict: Verdict, metric: str, gate: Gate) -> bytes:
             edgecolors=colour,
             alpha=0.85,
         )
-        chosen = " · chosen" if candidate == verdict.chosen else ""
+        mark = " · chosen" if candidate == verdict.chosen else ""
         axes.annotate(
-            f"{candidate.graph.name}, {candidate.megabytes:.2f} MB{chosen}",
+            f"{candidate.graph.name}, {candidate.megabytes:.2f} MB{mark}",
             (candidate.latency_ms, candidate.score),
             xytext=(0, 16),
             textcoords="offset points",
@@ -48,14 +48,19 @@ def candidates(verdict: Verdict, metric: str, gate: Gate) -> bytes:
         )
     if gate.min_score is not None:
         axes.axhline(gate.min_score, color="#b3403a", linestyle="--", linewidth=1, label=f"min_score {gate.min_score:g}")
-    for each in verdict.best.against:
-        if each.baseline.trivial:  # so far below that all candidates would look alike
+    chosen, judgement = verdict.chosen, verdict.judgement
+    trivial = [each.baseline.name for each in judgement.against if each.baseline.trivial]
+    for name, gain in chosen.gains.items():
+        if name in trivial:  # so far below that all candidates would look alike
             continue
-        axes.axhline(each.baseline.score, color="#c9a227", linestyle=":", linewidth=1, label=f"baseline {each.baseline.name}")
+        axes.axhline(chosen.score - gain, color="#c9a227", linestyle=":", linewidth=1, label=f"baseline {name}")
+    tested = f"{chosen.graph.name} on {judgement.rows} test rows"
+    ends = [[judgement.score - judgement.low], [judgement.high - judgement.score]]
+    axes.errorbar(chosen.latency_ms, judgement.score, yerr=ends, fmt="D", color="#1c2730", markersize=4, linewidth=1, label=tested)
     if verdict.comparison:
-        score = verdict.comparison.champion_score
-        axes.axhline(score, color="#777777", linestyle=":", linewidth=1.5, label=f"champion v{verdict.comparison.champion_version}")
-    axes.set(xlabel="median latency of one row [ms]", ylabel=f"{metric} on {verdict.rows} test rows")
+        champion = f"champion v{verdict.comparison.champion_version} on {verdict.comparison.rows} test rows"
+        axes.axhline(verdict.comparison.champion_score, color="#777777", linestyle=":", linewidth=1.5, label=champion)
+    axes.set(xlabel="median latency of one row [ms]", ylabel=f"{metric} on {chosen.measured_on}")
     axes.margins(x=0.4, y=0.35)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize="small", loc="lower right")
@@ -70,13 +75,13 @@ def slices(verdict: Verdict, metric: str) -> bytes:
     from matplotlib.patches import Patch
 
     shown = sorted(verdict.slices, key=lambda part: part.rows * part.gap)[:SHOWN]
-    whole, places = verdict.best.score, range(len(shown))
+    whole, places = verdict.judgement.score, range(len(shown))
     figure = Figure(figsize=(9, 1.6 + 0.32 * len(shown)), layout="constrained")
     axes = figure.subplots()
     colours = [FOUND, DECLARED]
     axes.barh(places, [part.gap for part in shown], left=whole, color=[colours[part.declared] for part in shown], height=0.6)
     axes.hlines(places, [part.low for part in shown], [part.high for part in shown], color=INK, linewidth=1.2)
-    legend: list[Any] = [axes.axvline(whole, color=INK, linewidth=1, label=f"all {verdict.rows} rows: {whole:.3f}")]
+    legend: list[Any] = [axes.axvline(whole, color=INK, linewidth=1, label=f"all {verdict.judgement.rows} test rows: {whole:.3f}")]
     legend += [Patch(color=DECLARED, label="declared"), Patch(color=FOUND, label="found")]
     if theirs := [part.champion for part in shown if part.champion is not None]:
         legend += axes.plot(theirs, places, "D", mfc="none", mec="#b3403a", ms=4, label="champion")

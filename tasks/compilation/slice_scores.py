@@ -14,7 +14,9 @@ ERROR = 0.05
 """Chance that any of the intervals of differences does not hold its true difference."""
 
 
-def scored(declared: Sequence[Slice], found: Sequence[Slice], mine: Scores, theirs: Scores | None, minimum: int) -> tuple[SliceScore, ...]:
+def score_slices(
+    declared: Sequence[Slice], found: Sequence[Slice], mine: Scores, theirs: Scores | None, minimum: int
+) -> tuple[SliceScore, ...]:
     """Declared slices, then found ones that are none of them.
 
     theirs: the champion's scores of the same rows [rows], NaN where a row was not compared; None where nothing was

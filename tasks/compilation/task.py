@@ -52,7 +52,15 @@ def compile_bundle(
     drawn = pictures(verdict, given.metric, gate)
     card.write_card(facts, drawn, verdict.slices, output, page)
     images = "\n\n".join(f"![{name}]({settings.report_url(page / f'{name}.png')})" for name in drawn)
-    tables = [table(facts["candidates"]), table(facts["baselines"]), facts["comparison"], facts["slices_text"], table(facts["slices"])]
+    tables = [
+        facts["choice"],
+        table(facts["candidates"]),
+        "Baselines, on the test rows:",
+        table(facts["baselines"]),
+        facts["comparison"],
+        facts["slices_text"],
+        table(facts["slices"]),
+    ]
     body = "\n\n".join([f"**{facts['decision']}**", *tables, images])
     show(model.dataset.project, "Compilation", body, model_card=settings.report_url(page / "card.html"))
     if verdict.failures:

@@ -15,6 +15,8 @@ MARKDOWN = """\
 {% endfor %}
 ## Candidates
 
+{{ choice }}
+
 | {{ candidates[0] | join(" | ") }} |
 |{{ " --- |" * (candidates[0] | length) }}
 {% for row in candidates %}
@@ -40,7 +42,7 @@ MARKDOWN = """\
 
 {% endif %}
 {% if baselines %}
-## Baselines
+## Baselines, on the test rows
 
 | {{ baselines[0] | join(" | ") }} |
 |{{ " --- |" * (baselines[0] | length) }}
@@ -116,7 +118,7 @@ HTML = """\
 {% endfor %}
   </dl></section>
 {% endfor %}
-  <section><h2>Candidates</h2><div class="scroll"><table>
+  <section><h2>Candidates</h2>{{ choice }}<div class="scroll"><table>
     <tr>{% for head in candidates[0] %}<th>{{ head }}</th>{% endfor %}</tr>
 {% for row in candidates %}
     <tr>{% for cell in row.values() %}<td>{{ cell }}</td>{% endfor %}</tr>
@@ -145,7 +147,7 @@ HTML = """\
   </dl></section>
 {% endif %}
 {% if baselines %}
-  <section><h2>Baselines</h2><div class="scroll"><table>
+  <section><h2>Baselines, on the test rows</h2><div class="scroll"><table>
     <tr>{% for head in baselines[0] %}<th>{{ head }}</th>{% endfor %}</tr>
 {% for row in baselines %}
     <tr>{% for cell in row.values() %}<td>{{ cell }}</td>{% endfor %}</tr>

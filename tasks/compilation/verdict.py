@@ -1,4 +1,4 @@
-"""Brings the graphs before the gate: measures them, fetches the champion's scores on the same rows, and keeps what came out."""
+"""Brings the graphs before the gate: one is chosen, asked about the test rows beside the champion, and what came out is kept."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,17 +7,17 @@ import numpy as np
 
 from configs.evaluation import Evaluation
 from configs.project import Gate, Labeling
+from tasks.compilation.choice import choose_graph
 from tasks.compilation.examples import Examples
-from tasks.compilation.gate import choose, compare, compare_baseline, failures, judged, remedies
-from tasks.compilation.measure import Measured, held_out, measure
+from tasks.compilation.gate import compare, failures, judge_scores, remedies
+from tasks.compilation.measure import ask, baseline_scores, held_out
 from tasks.compilation.rival import Rival, Test, incompatible_inputs, rival
-from tasks.compilation.slice_scores import scored
+from tasks.compilation.slice_scores import score_slices
 from tasks.compilation.slices import attributes, by_column, declared
 from tasks.compilation.weakest import weakest
-from tasks.dataset import read_file
 from tasks.intake import Intake
 from tasks.leakage import Leak, proxies
-from tasks.records import Baselines, Candidate, Champion, Comparison, DatasetVersion, Finding, Graph, SliceScore
+from tasks.records import Baselines, Candidate, Champion, Comparison, DatasetVersion, Finding, Graph, Judgement, SliceScore
 from tasks.result import Result
 
 
@@ -26,26 +26,21 @@ class Verdict:
     """What the gate said, and on what grounds."""
 
     candidates: tuple[Candidate, ...]
-    chosen: Candidate | None
+    chosen: Candidate
+    """The one that was asked about the test rows, whether it may serve or not."""
+    judgement: Judgement
     comparison: Comparison | None
     slices: tuple[SliceScore, ...]
-    """Of the best candidate: the declared ones, then those that were found, the worst first."""
+    """The declared ones, then those that were found, the worst first."""
     failures: tuple[str, ...]
     remedies: tuple[str, ...]
     """What it would take to pass, where there are failures."""
-    metrics: dict[str, dict[str, float]]
-    """All metrics on the test split, by candidate."""
-    rows: int
-    """Of the test split."""
+    metrics: dict[str, float]
+    """All metrics of the chosen one on the test split."""
     findings: tuple[Finding, ...] = ()
     """What was not compared, and whom the challenger's input would turn away."""
     examples: Examples | None = None
-    """Of the best candidate's answers."""
-
-    @property
-    def best(self) -> Candidate:
-        """The chosen candidate; where the gate refused them all, the one with the highest score."""
-        return best_of(self.candidates, self.chosen)
+    """Of the chosen one's answers."""
 
 
 def judge(
@@ -65,13 +60,14 @@ def judge(
 
     Raises DigestError where a graph, the data set or the champion's bundle was changed, ValueError for a slice that cannot be formed.
     """
+    choice = choose_graph(graphs, dataset, intake, result, gate, baselines)
+    chosen = choice.chosen
     rows, targets = held_out(dataset, intake, result)
-    measured = {graph.name: measure(graph, rows, targets, result) for graph in graphs}
-    candidates = judged([beside_baselines(each, baselines) for each in measured.values()], gate)
-    chosen = choose(candidates, gate)
-    best = measured[best_of(candidates, chosen).graph.name]
-    mine = best.scores
-    against = rival(champion, Test(dataset, rows, targets), intake, result) if champion and chosen else None
+    given = ask(chosen.graph, rows)
+    mine = result.scores(given, targets)
+    others = [each for each in baselines.entries if each.name != chosen.graph.name] if baselines else []
+    judgement = judge_scores(mine, others, baseline_scores(baselines, "test"))
+    against = rival(champion, Test(dataset, rows, targets), intake, result) if champion else None
     both = against.compared if against else np.zeros(len(rows), np.bool_)
     theirs = against.scores if against and both.any() else None
     comparison = compare(mine[both], theirs[both], champion.version) if champion and theirs is not None else None
@@ -81,18 +77,19 @@ def judge(
     known = proxies(frame[outside], targets, result.classes is not None) if evaluation.found else []
     answered |= {each.inputs for each in known}
     singles = [part for column in frame if column not in answered for part in by_column(frame[column])]
-    slices = scored(named, weakest(singles, mine, evaluation.found, evaluation.minimum), mine, theirs, evaluation.minimum)
+    slices = score_slices(named, weakest(singles, mine, evaluation.found, evaluation.minimum), mine, theirs, evaluation.minimum)
+    of_champion = told_of_champion(champion, against, intake) if champion and against else ()
     return Verdict(
-        candidates=candidates,
+        candidates=choice.candidates,
         chosen=chosen,
+        judgement=judgement,
         comparison=comparison,
         slices=slices,
-        failures=failures(candidates, comparison, slices, gate),
-        remedies=remedies(candidates, comparison, slices, gate),
-        metrics={name: each.metrics for name, each in measured.items()},
-        rows=len(rows),
-        examples=Examples.of(rows, targets, best.answers, intake, result),
-        findings=(*(told_of_champion(champion, against, intake) if champion and against else ()), *map(told_of_proxy, known)),
+        failures=failures(chosen, judgement, comparison, slices, gate),
+        remedies=remedies(choice.candidates, chosen, judgement, comparison, slices, gate),
+        metrics=result.metrics(given, targets),
+        examples=Examples.of(rows, targets, given, intake, result),
+        findings=(*choice.findings, *of_champion, *map(told_of_proxy, known)),
     )
 
 
@@ -113,18 +110,3 @@ def told_of_proxy(leak: Leak) -> Finding:
         told=f"{told}: weak slices are not looked for in it, as they would be slices by the answer",
         advice="leave the column out of the source; in evaluation.slices it is scored all the same",
     )
-
-
-def beside_baselines(measured: Measured, baselines: Baselines | None) -> Candidate:
-    """A candidate with what it is worth beside each baseline. Raises DigestError where the baselines' scores were changed."""
-    if baselines is None:
-        return measured.candidate
-    scores = read_file(baselines)
-    scores = scores[scores["split"] == "test"]
-    compared = [compare_baseline(measured.scores, scores[each.name].to_numpy(), each) for each in baselines.entries]
-    return measured.candidate.model_copy(update={"against": tuple(compared)})
-
-
-def best_of(candidates: Sequence[Candidate], chosen: Candidate | None) -> Candidate:
-    """The chosen candidate, or the one with the highest score."""
-    return chosen or max(candidates, key=lambda candidate: candidate.score)

@@ -51,7 +51,8 @@ class Registry:
             DIGEST: bundle.digest,
             "gyre.graph": graph_digest,
             "gyre.dataset": bundle.model.dataset.tag,
-            "gyre.chosen": bundle.chosen or "",
+            "gyre.chosen": bundle.chosen,
+            "gyre.score": f"{bundle.headline} on {bundle.judgement.rows:,} test rows",
             "gyre.candidates": json.dumps([candidate_facts(bundle, number) for number in range(len(bundle.candidates))]),
         }
         made = self.client.create_model_version(bundle.project, folder.as_uri(), run_id=bundle.model.run_id, tags=tags)
@@ -142,6 +143,7 @@ def facts(version: Any, champion: Champion | None, damaged: str) -> dict[str, An
         "status": version.tags.get(STATUS, ""),
         "dataset": version.tags.get("gyre.dataset", ""),
         "graph": version.tags.get("gyre.chosen", ""),
+        "score": version.tags.get("gyre.score", ""),
         "digest": version.tags.get(DIGEST, "")[:12],
         "run": version.run_id or "",
     }

@@ -17,12 +17,13 @@ from infra.files import digest, write_json
 from infra.progress import Patience, work
 from tasks.dataset import stored, write
 from tasks.inference import InferenceClient
-from tasks.records import Bundle, Candidate, DatasetVersion, Graph, TrainedModel
+from tasks.records import Bundle, Candidate, DatasetVersion, Graph, Judgement, TrainedModel
 from tasks.release import Releases, Served, promote, stage_canary
 
 PROJECT = "spots"
 CLASSES = ["left", "middle", "right"]
 DEADLINE_S = 300
+SURE = {"rows": 3, "score": 1.0, "low": 1.0, "high": 1.0}
 
 
 def graph(turn, broken_at=None, side=2):
@@ -108,13 +109,14 @@ def bundle(tmp_path):
         write_json(folder / "signature.json", signature)
         write_json(folder / "lineage.json", {"turn": turn})
         one = Graph(**stored(folder / "model.onnx").model_dump(), name="fp32", parity=0.0)
-        candidate = Candidate(graph=one, score=1.0, low=1.0, high=1.0, latency_ms=0.1, throughput=1e4, megabytes=0.1, rejected=None)
+        candidate = Candidate(graph=one, **SURE, split="validation", latency_ms=0.1, throughput=1e4, megabytes=0.1, rejected=None)
         model = TrainedModel(**stored(folder).model_dump(), dataset=dataset, run_id=run_id, ranks=2, metrics={"accuracy": 1.0})
         return Bundle(
             **stored(folder).model_dump(),
             project=PROJECT,
             candidates=(candidate,),
             chosen="fp32",
+            judgement=Judgement(**SURE),
             comparison=None,
             failures=(),
             model=model,

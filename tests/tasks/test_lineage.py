@@ -15,7 +15,7 @@ from tasks.dataset import write
 from tasks.deployment.registry import Registry
 from tasks.lineage import Graph, Node, lineage
 from tasks.prediction_log import PredictionLog
-from tasks.records import Bundle, Candidate, LabelReport, Stored, TrainedModel
+from tasks.records import Bundle, Candidate, Judgement, LabelReport, Stored, TrainedModel
 from tasks.records import Graph as OnnxGraph
 from tasks.release import Releases, Served, promote, stage_canary
 from tasks.versioning.repository import Repository
@@ -62,13 +62,13 @@ def trained(settings, dataset):
     with whole_folder(folder) as partial:
         (partial / "model.onnx").write_bytes(run.info.run_id.encode())
         write_json(partial / "lineage.json", {"graph": {"name": "int8", "score": 0.97, "digest": "e" * 64}, "code": {"torch": "2.13"}})
-    model = TrainedModel(uri="m", digest="m", dataset=dataset, run_id=run.info.run_id, ranks=2, metrics={})
+    model = TrainedModel(uri="m", digest="m", dataset=dataset, run_id=run.info.run_id, ranks=2, metrics={"accuracy": 0.97})
     graph = OnnxGraph(uri="g", digest="e" * 64, name="int8", parity=0.0)
-    candidate = Candidate(graph=graph, score=0.97, low=0.9, high=1.0, latency_ms=1, throughput=1, megabytes=1, rejected=None)
+    score = {"rows": 9, "score": 0.97, "low": 0.9, "high": 1.0}
+    candidate = Candidate(graph=graph, split="validation", **score, latency_ms=1, throughput=1, megabytes=1, rejected=None)
     stored = Stored(uri=str(folder), digest=digest(folder))
-    bundle = Bundle(
-        **stored.model_dump(), project=PROJECT, candidates=(candidate,), chosen="int8", comparison=None, failures=(), model=model
-    )
+    judged = {"candidates": (candidate,), "chosen": "int8", "judgement": Judgement(**score), "comparison": None, "failures": ()}
+    bundle = Bundle(**stored.model_dump(), project=PROJECT, model=model, **judged)
     number = registry.register(bundle, folder, "e" * 64)
     served = Served(**stored.model_dump(), version=number, graph_digest="e" * 64, dataset=dataset)
     releases = Releases(settings.home / "releases")

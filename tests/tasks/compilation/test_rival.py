@@ -119,7 +119,7 @@ def test_another_image_size_is_compared_on_the_same_source_rows_and_a_worse_one_
     large, small = scans(8), scans(4)
     champion, challenger = learned(large, 8), learned(small, 4, rows=60)
     verdict = compared((*challenger, version(small, 2)), (*champion, version(large, 1)))
-    assert verdict.comparison.rows == verdict.rows == ROWS // 3
+    assert verdict.comparison.rows == verdict.judgement.rows == ROWS // 3
     assert verdict.comparison.champion_score > 0.9 > verdict.comparison.challenger_score + 0.05
     (reason,) = verdict.failures
     assert "of champion v7: the difference may be as low as -0." in reason

@@ -109,7 +109,7 @@ def test_the_card_shows_rows_of_every_class_where_it_errs_and_how_each_class_far
     plain, page = ((tmp_path / "card" / name).read_text() for name in ("card.md", "card.html"))
     lines = [line for line in plain.splitlines() if line.startswith(tuple(f"| {name} |" for name in CLASSES))]
     assert plain.count("| class | test rows | recall | precision |") == 1
-    assert sum(int(line.split(" | ")[1]) for line in lines) == verdict.rows
+    assert sum(int(line.split(" | ")[1]) for line in lines) == verdict.judgement.rows
     assert 'alt="Test rows with truth and answer" src="data:image/png;base64,' in page
 
 

@@ -111,7 +111,7 @@ def test_the_int8_graph_takes_the_same_rows_and_is_as_good(trained, graph, tmp_p
     _, model, intake, result = trained
     rows, targets = held_out(model.dataset, intake, result)
     small = quantize(graph, model.dataset, intake, result, 64, tmp_path)
-    exact, rounded = (measure(each, rows, targets, result).candidate for each in (graph, small))
+    exact, rounded = (measure(each, rows, targets, result, "test") for each in (graph, small))
     assert abs(exact.score - rounded.score) < 0.02
     assert rounded.megabytes < 0.6 * exact.megabytes
     assert small.parity < 0.5

@@ -1,0 +1,105 @@
+"""Chooses the graph that the test split is asked about: on validation rows, by means.
+
+What was chosen for its score on some rows looks better on them than it is. So the choice is made on rows that the gate does not ask, and
+the test split is asked once, about the chosen graph. Means choose and intervals judge: on few rows nothing is surely worse than anything,
+and a choice by intervals would take the fastest graph whatever it answers.
+
+Where there are no validation rows the choice is made on the test rows, and a finding says so. Training rows would be worse: they favour
+whoever knows them by heart.
+"""
+
+import math
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from configs.project import Gate
+from tasks.compilation.gate import heaviness, is_under, slowness
+from tasks.compilation.measure import baseline_scores, held_out, measure
+from tasks.dataset import SplitName
+from tasks.intake import Intake
+from tasks.records import Baselines, Candidate, DatasetVersion, Finding, Graph
+from tasks.result import Result
+
+ORDERS: dict[str, Callable[[Candidate], float]] = {
+    "size": lambda candidate: candidate.megabytes,
+    "latency": lambda candidate: candidate.latency_ms,
+    "score": lambda candidate: -candidate.score,
+}
+"""What `prefer` wants least of."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The candidates as measured, each with what speaks against it, and the one that was chosen."""
+
+    candidates: tuple[Candidate, ...]
+    chosen: Candidate
+    findings: tuple[Finding, ...] = ()
+
+
+def choose_graph(
+    graphs: Sequence[Graph], dataset: DatasetVersion, intake: Intake, result: Result, gate: Gate, baselines: Baselines | None = None
+) -> Choice:
+    """The choice among graphs, one of them `fp32`.
+
+    Raises DigestError where a graph, the data set or the baselines' scores were changed.
+    """
+    split: SplitName = "validation" if dataset.splits.get("validation") else "test"
+    rows, targets = held_out(dataset, intake, result, split)
+    others = baseline_scores(baselines, split)
+    measured = [measure(graph, rows, targets, result, split, others) for graph in graphs]
+    trivial = [each.name for each in baselines.entries if each.trivial] if baselines else []
+    candidates, chosen = choose(measured, gate, trivial)
+    findings = (choice_on_test_rows(len(graphs)),) if split == "test" and len(graphs) > 1 else ()
+    return Choice(candidates, chosen, findings)
+
+
+def choose(candidates: Sequence[Candidate], gate: Gate, trivial: Collection[str] = ()) -> tuple[tuple[Candidate, ...], Candidate]:
+    """The candidates with what speaks against each, and the one that `prefer` likes best of those that keep the gate's rules.
+
+    A rule that no candidate keeps chooses nothing; whether the chosen one may serve is the gate's to say, on other rows. At a tie fp32
+    gives way.
+    """
+    exact = next(candidate.score for candidate in candidates if candidate.graph.name == "fp32")
+    objections = {each.graph.name: objections_to(each, exact, gate, trivial) for each in candidates}
+    told = []
+    for each in candidates:
+        reasons = [reason for reason in objections[each.graph.name] if reason]
+        told.append(each.model_copy(update={"rejected": "; ".join(reasons) or None}))
+    left = set(objections)
+    for rule in zip(*objections.values(), strict=True):
+        keeping = {name for name, reason in zip(objections, rule, strict=True) if not reason}
+        left = left & keeping or left
+    order, allowed = ORDERS[gate.prefer], [each for each in told if each.graph.name in left]
+    chosen = min(allowed, key=lambda candidate: (order(candidate), candidate.graph.name == "fp32", candidate.graph.name))
+    return tuple(told), chosen
+
+
+def objections_to(candidate: Candidate, exact: float, gate: Gate, trivial: Collection[str]) -> tuple[str, ...]:
+    """What each rule says against a candidate, the weightiest first, where `exact` is the fp32 graph's score; empty: nothing."""
+    gains = {name: gain for name, gain in candidate.gains.items() if name != candidate.graph.name}
+    beaten_by = [name for name, gain in gains.items() if name in trivial and gate.min_gain is not None and not gain > gate.min_gain]
+    behind = [name for name, gain in gains.items() if name not in trivial and gate.max_behind is not None and not gain >= -gate.max_behind]
+    loss = exact - candidate.score
+    return (
+        "its score is no number" if math.isnan(candidate.score) else "",
+        slowness(candidate, gate),
+        heaviness(candidate, gate),
+        f"score {candidate.score:.4f} is under gate.min_score {gate.min_score:g}" if is_under(candidate.score, gate) else "",
+        ", ".join(f"{gains[name]:+.4f} to {name}, a trivial answer (gate.min_gain)" for name in beaten_by),
+        ", ".join(f"{gains[name]:+.4f} to {name} (gate.max_behind)" for name in behind),
+        f"{loss:.4f} under fp32's score, gate.max_loss is {gate.max_loss:g}" if not loss <= gate.max_loss else "",
+    )
+
+
+def choice_on_test_rows(count: int) -> Finding:
+    """What is found where there are no validation rows and several candidates."""
+    told = "graphs are candidates and there are no validation rows: the choice is made on the test rows, on which the chosen one looks"
+    return Finding(
+        stage="compile",
+        check="choice_on_test_rows",
+        count=count,
+        total=count,
+        told=f"{told} a little better than it is",
+        advice="leave rows to versioning.split.validation",
+    )
