@@ -56,6 +56,14 @@ class Checks(Section):
     """Lines of a CSV file without anything in them, which are no rows."""
     header_rows: Tolerance = "refuse"
     """Rows that are the header line again, as where files were put one behind the other."""
+    unmarked_rows: Tolerance = 0.01
+    """Rows without a value in source.watermark: no run reads them."""
+    unmatched_dropped: Tolerance = 0.01
+    """Rows that a source.join with how: inner leaves out, because the joined source has no row for them."""
+    unmatched_kept: Tolerance = 0.5
+    """Rows beside which the columns of a source.join with how: left are empty."""
+    unmatched_joined: Tolerance = "allow"
+    """Rows of a joined source that no row wants."""
     rounded_numbers: Tolerance = "warn"
     """Whole numbers of intake.numeric with more digits than float32 holds (7): they are rounded."""
     identifier_numbers: Tolerance = "refuse"

@@ -53,6 +53,10 @@ class Conversions:
     def __init__(self, counts: Iterable[dict[str, Any]] = ()) -> None:
         """counts: as `as_json` gave them; those of the same check and column are added up."""
         self._counts: dict[tuple[str, str], Count] = {}
+        self.take(counts)
+
+    def take(self, counts: Iterable[dict[str, Any]]) -> None:
+        """Adds counts as `as_json` gave them."""
         for each in counts:
             self.add(each["check"], each["about"], each["count"], each["total"], each["examples"], each["kinds"])
 
@@ -67,6 +71,10 @@ class Conversions:
         for kind, times in (kinds or {}).items():
             if kind in found.kinds or len(found.kinds) < KINDS:
                 found.kinds[kind] = found.kinds.get(kind, 0) + times
+
+    def count(self, check: str) -> int:
+        """How often something happened, in all columns."""
+        return sum(each.count for each in self._counts.values() if each.check == check)
 
     def as_json(self) -> list[dict[str, Any]]:
         """For `Conversions`."""
@@ -140,6 +148,22 @@ TOLD: dict[str, dict[str, str]] = {
         "told": "rows are the header line again",
         "advice": "take these lines out of the file",
     },
+    "unmarked_rows": {
+        "told": "rows have no value in source.watermark, so no run reads them",
+        "advice": "give them one, or set source.watermark to a column that every row has",
+    },
+    "unmatched_dropped": {
+        "told": "rows have no match in the joined source and were left out (how: inner)",
+        "advice": "bring the missing rows there, or set how: left in source.join, which keeps rows without a match",
+    },
+    "unmatched_kept": {
+        "told": "rows have no match in the joined source, so its columns are empty beside them",
+        "advice": "see whether both write the value of `on` in the same way, and bring the missing rows",
+    },
+    "unmatched_joined": {
+        "told": "rows of the joined source have no row that they belong to and were left out",
+        "advice": "see whether both write the value of `on` in the same way",
+    },
     "rounded_numbers": {
         "told": "whole numbers are rounded, as float32 holds seven digits",
         "advice": "take the column out of intake.numeric if it is an identifier; a time belongs into intake.dates",
@@ -179,7 +203,8 @@ def examples_of(mask: Mask, values: pa.Array, source: pa.Table) -> list[str]:
     """The first values where the mask holds, each with its line."""
     found = []
     for place in np.flatnonzero(mask)[:EXAMPLES]:
-        value = str(values[int(place)].as_py())[:SHOWN_CHARACTERS]
+        value = values[int(place)].as_py()
+        shown = "no value" if value is None else repr(str(value)[:SHOWN_CHARACTERS])
         line = source[LINE][int(place)].as_py() if LINE in source.column_names else int(place) + 1
-        found.append(f"{value!r} in line {line}")
+        found.append(f"{shown} in line {line}")
     return found

@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -27,6 +28,7 @@ from tasks.dataset import part_name, part_paths, schema_of, stored, tables, writ
 from tasks.ingestion import dates, feedback, join, store
 from tasks.ingestion.conversions import Conversions
 from tasks.ingestion.duplicates import Repeats, drop_repeated
+from tasks.ingestion.join import unwanted
 from tasks.ingestion.keys import EVERY
 from tasks.ingestion.location import name_of
 from tasks.ingestion.normalize import content_columns, framed, intake_columns, normalized
@@ -94,9 +96,10 @@ def jobs(
     kept.mkdir(parents=True, exist_ok=True)
     joins = join.tables(source.join, intake, label, kept)
     code = store.code(intake)
-    found = pieces(source, intake, label, kept)
+    noted = Conversions(count for each in joins for count in each.counts)
+    found = pieces(source, intake, label, kept, noted)
     intake, told = dates.with_formats(found, intake, kept, code, name_of(source))
-    return [Job(piece, intake, label, joins, code, content) for piece in found], told
+    return [Job(piece, intake, label, joins, code, content) for piece in found], (*noted.findings(), *told)
 
 
 def ingest(
@@ -117,8 +120,11 @@ def made(
     read = read_slices(snapshot, source, intake, result.label, client, kept)
     found = [store.opened(kept / key) for key in snapshot.slices]
     filled = [slice_ for slice_ in found if slice_.rows]
+    conversions = Conversions(count for slice_ in found for count in slice_.conversions)
+    note_unwanted(found, conversions)
     if not filled:
-        raise ValueError(f"{name_of(source)}: holds no rows")
+        lost = "; ".join(["", *(each.text for each in conversions.findings())])
+        raise ValueError(f"{name_of(source)}: holds no rows{lost}")
     check_alike(filled, source)
     with whole_folder(output) as folder:
         link_parts(filled, folder, source)
@@ -129,13 +135,24 @@ def made(
             repeats = drop_repeated(folder, hashes_of(filled, late, source, folder, Path(spare)), result.label)
         rows = sum(pq.read_metadata(path).num_rows for path in part_paths(folder))
     LOGGER.info("%d rows of %d slices, %d of them read now, %d repeated keys left out", rows, len(filled), read, repeats.count)
-    findings = snapshot.findings + Conversions(count for slice_ in filled for count in slice_.conversions).findings()
+    findings = snapshot.findings + conversions.findings()
     findings += repeated_keys(source, repeats, rows + repeats.count) if repeats.count else ()
     findings += identical_files(filled) if source.reader in ("csv", "jsonl", "parquet") else ()
     findings += split_anew(snapshot, content, rows)
     facts = {"feedback_rows": late, "date_formats": snapshot.date_formats, "content": content, "findings": findings}
     raw = RawRows(**stored(output).model_dump(), rows=rows, **facts)
     return Ingested(raw, len(filled), read, schema.names, repeats.count)
+
+
+def note_unwanted(found: list[Kept], conversions: Conversions) -> None:
+    """Notes the rows of joined tables that no slice has a row for."""
+    for joined in found[0].joins if found else ():
+        files = [slice_.folder / f"{joined['file']}.npy" for slice_ in found]
+        wanted = [np.load(file) for file in files if file.exists()]
+        if wanted:
+            matched = np.logical_or.reduce(wanted)
+            examples = unwanted(found[0].folder.parent / joined["file"], joined["on"], matched)
+            conversions.add("unmatched_joined", f"{joined['name']} on {joined['on']}", int((~matched).sum()), len(matched), examples)
 
 
 def repeated_keys(source: Source, repeats: Repeats, total: int) -> tuple[Finding, ...]:

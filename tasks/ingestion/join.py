@@ -4,18 +4,24 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from configs.data import Join
 from configs.project import Intake as IntakeSection
-from infra.files import whole_file
+from infra.files import read_json, whole_file, write_json
 from tasks.code import code_digest
 from tasks.dataset import ROWS_A_PART, part_writer
 from tasks.ingestion.contract import conform
+from tasks.ingestion.conversions import Conversions, examples_of
 from tasks.ingestion.duplicates import database
 from tasks.ingestion.location import name_of
 from tasks.ingestion.readers import LINE
@@ -34,6 +40,30 @@ class Table:
     how: str
     name: str
 
+    @property
+    def counts(self) -> list[dict[str, Any]]:
+        """What was noted while it was read, as `Conversions` has it."""
+        return list(read_json(counts_path(self.path)))
+
+
+@dataclass
+class Matches:
+    """Which rows of each joined table some row wanted [rows of that table], by the name of its file."""
+
+    found: dict[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
+
+    def add(self, other: Table, places: npt.NDArray[np.int64]) -> None:
+        """Notes places of rows."""
+        name = other.path.name
+        if name not in self.found:
+            self.found[name] = np.zeros(pq.read_metadata(other.path).num_rows, np.bool_)
+        self.found[name][places] = True
+
+
+def counts_path(path: Path) -> Path:
+    """Where the counts of a joined table are kept."""
+    return path.with_suffix(".json")
+
 
 def tables(joins: tuple[Join, ...], intake: IntakeSection, label: str, kept: Path) -> tuple[Table, ...]:
     """Reads the joined sources, each once: what is unchanged is not read again. Raises ValueError where `on` is absent or not unique."""
@@ -48,12 +78,14 @@ def table(join: Join, intake: IntakeSection, label: str, kept: Path) -> Table:
     key = hashlib.sha256(facts.encode()).hexdigest()[:24]
     path = kept / f"join-{key}.parquet"
     if not path.exists():
+        conversions = Conversions()
         with whole_file(path) as temporary:
             with part_writer(temporary) as add:
                 for piece in found:
-                    for rows in ahead(piece.slice.tables, piece.source.limits.seconds, name):
+                    for rows in ahead(partial(piece.slice.read, conversions), piece.source.limits.seconds, name):
                         add(conform(rows.drop_columns([LINE]), piece.source.columns, piece.source.extra, name))
             check_unique(temporary, join.on, name)
+            write_json(counts_path(path), conversions.as_json())
     return Table(path, key, join.on, join.how, name)
 
 
@@ -72,8 +104,13 @@ def check_unique(path: Path, on: str, name: str) -> None:
         raise ValueError(f"{name}: {on} {found[0]!r} comes {found[1]} times; a join would double rows, so make it unique there")
 
 
-def joined(rows: Iterable[pa.Table], others: tuple[Table, ...], name: str) -> Iterator[pa.Table]:
-    """Rows with the columns of the others beside them, in the same order; a part's worth of rows is joined at once."""
+def joined(
+    rows: Iterable[pa.Table], others: tuple[Table, ...], name: str, conversions: Conversions, matches: Matches
+) -> Iterator[pa.Table]:
+    """Rows with the columns of the others beside them, in the same order; a part's worth of rows is joined at once.
+
+    Rows without a match are noted in `conversions`, the others' rows that have one in `matches`.
+    """
     if not others:
         yield from rows
         return
@@ -81,12 +118,12 @@ def joined(rows: Iterable[pa.Table], others: tuple[Table, ...], name: str) -> It
         opened = stack.enter_context(database(others[0].path.parent))
         for big in even(rows, ROWS_A_PART):
             for other in others:
-                big = one_joined(opened, big, other, name)  # noqa: PLW2901
+                big = one_joined(opened, big, other, name, conversions, matches)  # noqa: PLW2901
             yield from even([big])
 
 
-def one_joined(opened: Any, rows: pa.Table, other: Table, name: str) -> pa.Table:
-    """Rows joined with one other table. Raises ValueError where `on` is absent, or a joined column is there already."""
+def one_joined(opened: Any, rows: pa.Table, other: Table, name: str, conversions: Conversions, matches: Matches) -> pa.Table:
+    """As `joined`, of one table. Raises ValueError where `on` is absent, or a joined column is there already."""
     if other.on not in rows.column_names:
         raise ValueError(f"{name}: no column {other.on!r} (source.join.on); it has {', '.join(rows.column_names)}")
     opened.register("here", rows.append_column("gyre row", pa.array(range(len(rows)), pa.int64())))
@@ -95,11 +132,29 @@ def one_joined(opened: Any, rows: pa.Table, other: Table, name: str) -> pa.Table
         if twice := sorted((set(there) - {other.on}) & set(rows.column_names)):
             raise ValueError(f"{other.name}: column {twice[0]!r} is in both; leave it out there (source.columns, extra: ignore)")
         on = '"' + other.on.replace('"', '""') + '"'
+        beside = '(SELECT * RENAME (file_row_number AS "gyre place") FROM read_parquet(?, file_row_number = true)) AS there'
         found = opened.execute(
-            f'SELECT * FROM here {other.how.upper()} JOIN (SELECT * FROM read_parquet(?)) AS there USING ({on}) ORDER BY "gyre row"',  # noqa: S608
+            f'SELECT * FROM here {other.how.upper()} JOIN {beside} USING ({on}) ORDER BY "gyre row"',  # noqa: S608
             [str(other.path)],
         ).to_arrow_table()
     finally:
         opened.unregister("here")
+    matches.add(other, found["gyre place"].drop_null().to_numpy())
+    note_unmatched(rows, found.filter(pc.is_valid(found["gyre place"]))["gyre row"].to_numpy(), other, conversions)
     lines = found[LINE]
-    return found.drop_columns(["gyre row", LINE]).append_column(LINE, lines)
+    return found.drop_columns(["gyre row", "gyre place", LINE]).append_column(LINE, lines)
+
+
+def note_unmatched(rows: pa.Table, matched: npt.NDArray[np.int64], other: Table, conversions: Conversions) -> None:
+    """Notes the rows that are not among the matched."""
+    without = np.ones(len(rows), np.bool_)
+    without[matched] = False
+    check = "unmatched_dropped" if other.how == "inner" else "unmatched_kept"
+    examples = examples_of(without, rows[other.on].combine_chunks(), rows)
+    conversions.add(check, f"{other.name} on {other.on}", int(without.sum()), len(rows), examples)
+
+
+def unwanted(path: Path, on: str, matched: npt.NDArray[np.bool_]) -> list[str]:
+    """The first values of `on` of a joined table's rows that no row wanted."""
+    places = np.flatnonzero(~matched)[:3]
+    return [repr(value) for value in pq.read_table(path, columns=[on])[on].take(places).to_pylist()]

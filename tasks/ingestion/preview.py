@@ -1,19 +1,20 @@
 """A source's first rows in the platform's layout, read as a run reads them, without a cluster and without looking at the rest."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pyarrow as pa
 
 from configs.data import Source
 from configs.project import Intake as IntakeSection
+from tasks.ingestion import marks
 from tasks.ingestion.conversions import Conversions
 from tasks.ingestion.dates import with_first_formats
 from tasks.ingestion.location import File, filesystem, matched, name_of, place
 from tasks.ingestion.readers import Slice, csv, functions, images, jsonl, parquet, sql, synthetic
 from tasks.ingestion.sources import Piece, inherit
-from tasks.ingestion.store import Job, normal
+from tasks.ingestion.store import Job, Notes, normal
 from tasks.records import Finding
 
 ROWS = 1000
@@ -36,10 +37,12 @@ def preview(source: Source, intake: IntakeSection, label: str) -> Iterator[Previ
     conversions = Conversions()
     looked = source.model_copy(update={"rows": min(source.rows or ROWS, ROWS)})
     piece = Piece(looked, first_slice(looked, intake, label))
+    if source.watermark:
+        piece = replace(piece, slice=Slice(piece.slice.origin, None, partial(marks.marked, piece.slice, source), counting=True))
     rows = None
     if not source.join:
         read_by = with_first_formats(piece, intake)
-        rows = next(normal(Job(piece, read_by, label, (), code=""), conversions), None)
+        rows = next(normal(Job(piece, read_by, label, (), code=""), Notes(conversions)), None)
         if rows is None or not len(rows):
             raise ValueError(f"{piece.name}: holds no rows; bring some, or set source.path to a file that has them")
     yield Preview(piece.name, rows, conversions.findings())

@@ -14,6 +14,7 @@ from pathlib import Path
 from configs.data import Source
 from configs.project import Intake as IntakeSection
 from tasks.ingestion import marks
+from tasks.ingestion.conversions import Conversions
 from tasks.ingestion.location import name_of
 from tasks.ingestion.readers import LINE, Slice, csv, functions, images, jsonl, parquet, sql, synthetic
 from tasks.ingestion.stream import ahead
@@ -45,16 +46,18 @@ class Piece:
         return whole if not self.source.path or whole.endswith(self.slice.origin) else f"{whole}, {self.slice.origin}"
 
 
-def pieces(source: Source, intake: IntakeSection, label: str, kept: Path) -> list[Piece]:
+def pieces(source: Source, intake: IntakeSection, label: str, kept: Path, conversions: Conversions | None = None) -> list[Piece]:
     """The slices of a source and of those appended to it, in order. Raises ValueError naming the source where there are none.
 
     kept: folder where the ranges of a watermark are noted
+    conversions: where what is in none of these ranges is noted
     """
-    looked = ahead(lambda: slices(source, intake, label, kept), source.limits.seconds, name_of(source))
+    noted = Conversions() if conversions is None else conversions
+    looked = ahead(lambda: slices(source, intake, label, kept, noted), source.limits.seconds, name_of(source))
     found = [Piece(source, each) for each in looked]
     for more in source.append:
         own = inherit(more, source)
-        added = pieces(own, intake, label, kept)
+        added = pieces(own, intake, label, kept, noted)
         if both := {each.slice.origin for each in found} & {each.slice.origin for each in added} if own.key == LINE else ():
             raise ValueError(
                 f"{name_of(own)}: {min(both)} is the name of a file of {name_of(source)} too, so key: origin_line cannot tell "
@@ -69,16 +72,16 @@ def inherit(appended: Source, source: Source) -> Source:
     return appended.model_copy(update={name: getattr(source, name) for name in INHERITED if name not in appended.model_fields_set})
 
 
-def slices(source: Source, intake: IntakeSection, label: str, kept: Path) -> list[Slice]:
+def slices(source: Source, intake: IntakeSection, label: str, kept: Path, conversions: Conversions) -> list[Slice]:
     """The slices of one source."""
     match source.reader:
         case "images":
             return images.slices(source, intake, label)
         case "sql":
-            return sql.slices(source, kept)
+            return sql.slices(source, kept, conversions)
         case reader:
             found = READERS.get(reader, functions.slices)(source)
-            return marks.ranges(found, source, kept) if source.watermark else found
+            return marks.ranges(found, source, kept, conversions) if source.watermark else found
 
 
 def checked_range(name: str, value: Sequence[int], rows: int) -> tuple[int, int]:

@@ -10,11 +10,12 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from configs.project import Intake as IntakeSection
@@ -25,8 +26,8 @@ from tasks.dataset import ROWS_A_PART, part_name, write_tables
 from tasks.ingestion.contract import conform
 from tasks.ingestion.conversions import Conversions
 from tasks.ingestion.duplicates import hasher, sort_runs
+from tasks.ingestion.join import Matches, joined
 from tasks.ingestion.join import Table as JoinTable
-from tasks.ingestion.join import joined
 from tasks.ingestion.location import hidden, place
 from tasks.ingestion.normalize import normalized
 from tasks.ingestion.readers import LINE
@@ -63,6 +64,14 @@ class Job:
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
 
 
+@dataclass
+class Notes:
+    """What is noted while a slice is read."""
+
+    conversions: Conversions = field(default_factory=Conversions)
+    matches: Matches = field(default_factory=Matches)
+
+
 def code(intake: IntakeSection) -> str:
     """Digest of what makes rows of a slice, a user's own intake with it."""
     return code_digest(__name__, intake.model_dump_json().encode())
@@ -72,9 +81,9 @@ def keep(job: Job, folder: Path) -> None:
     """Reads a slice into `folder`/<key>, whole or not at all. Runs on a Dask worker. Raises ValueError naming what is wrong, and where."""
     if (folder / job.key / NOTE).exists():
         return
-    source, name, conversions = job.piece.source, job.piece.name, Conversions()
+    source, name, notes = job.piece.source, job.piece.name, Notes()
     with whole_folder(folder / job.key) as made:
-        tables = ahead(lambda: normal(job, conversions), source.limits.seconds, name)
+        tables = ahead(lambda: normal(job, notes), source.limits.seconds, name)
         try:
             first = next(tables, None)
             columns = [] if first is None else first.column_names
@@ -84,6 +93,8 @@ def keep(job: Job, folder: Path) -> None:
             if hidden(text, place(source)) == text:
                 raise
             raise ValueError(hidden(text, place(source))) from None
+        for file, matched in notes.matches.found.items():
+            np.save(made / f"{file}.npy", matched)
         pa.default_memory_pool().release_unused()  # or a worker keeps what its largest slice took
         parts = {path.name: digest(path) for path in sorted(made.iterdir())}
         note = {
@@ -93,8 +104,9 @@ def keep(job: Job, folder: Path) -> None:
             "rows": counts,
             "parts": parts,
             "content": content_of(job),
+            "joins": [{"file": other.path.name, "on": other.on, "name": other.name} for other in job.joins],
         }
-        write_json(made / NOTE, note | {"conversions": conversions.as_json()})
+        write_json(made / NOTE, note | {"conversions": notes.conversions.as_json()})
 
 
 def content_of(job: Job) -> str:
@@ -102,17 +114,17 @@ def content_of(job: Job) -> str:
     return hashlib.sha256(json.dumps(job.piece.slice.content, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def normal(job: Job, conversions: Conversions) -> Iterator[pa.Table]:
+def normal(job: Job, notes: Notes) -> Iterator[pa.Table]:
     """A slice's rows in the one layout, in even tables; one without rows for a slice that has none.
 
-    What the layout loses of the source's values is noted in `conversions`.
+    What the layout loses of the source's values is noted in `notes`.
     """
-    source, name = job.piece.source, job.piece.name
+    source, name, conversions = job.piece.source, job.piece.name, notes.conversions
     read = (
         conformed(table, job)
         for table in first_rows(job.piece.slice.read(conversions), source.rows if source.reader != "synthetic" else None)
     )
-    for table in joined(even(read), job.joins, name):
+    for table in joined(even(read), job.joins, name, conversions, notes.matches):
         if len(table):
             made = normalized(table, source.key, job.intake, job.label, job.piece.slice.origin, name, job.content)
             conversions.compare(table, made, job.intake)
@@ -186,6 +198,8 @@ class Kept:
     """As tasks/ingestion/conversions.py notes them."""
     content: str
     """Digest of what was read and how, without the file's name: two files that share it are the same."""
+    joins: list[dict[str, str]]
+    """Joined tables: file (below the folder of all slices), the column `on`, and how messages call it."""
 
     @property
     def parts(self) -> list[Path]:
@@ -196,7 +210,7 @@ class Kept:
 def opened(folder: Path) -> Kept:
     """A slice by its folder."""
     note = read_json(folder / NOTE)
-    return Kept(folder, note["origin"], note["columns"], sum(note["rows"]), note["conversions"], note["content"])
+    return Kept(folder, note["origin"], note["columns"], sum(note["rows"]), note["conversions"], note["content"], note["joins"])
 
 
 def sound(folder: Path) -> bool:

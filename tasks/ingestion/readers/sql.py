@@ -15,8 +15,9 @@ import sqlalchemy as sa
 
 from configs.data import Source, Sql
 from infra.files import read_json, write_json
+from tasks.ingestion.conversions import Conversions
 from tasks.ingestion.location import expanded, expanded_value, hidden, name_of, place
-from tasks.ingestion.marks import ledger, restored, written
+from tasks.ingestion.marks import ledger, no_mark, restored, written
 from tasks.ingestion.readers import ChangedError, Slice, counted
 
 ROWS_A_FETCH = 10_000
@@ -25,12 +26,15 @@ Range = tuple[Any, Any, bool]
 ALL: Range = (None, None, True)
 
 
-def slices(source: Source, kept: Path) -> list[Slice]:
-    """A slice a range. Raises ValueError naming the source without its password where the database does not answer or has no such rows."""
+def slices(source: Source, kept: Path, conversions: Conversions) -> list[Slice]:
+    """A slice a range; rows without a watermark are noted.
+
+    Raises ValueError naming the source without its password where the database does not answer or has no such rows.
+    """
     sql, origin = form(source), table_name(source)
     if source.watermark:
         path = ledger(source, kept)
-        return [Slice(origin, [path.name, *map(str, each)], partial(read, source, each, None)) for each in grown(path, source)]
+        return [Slice(origin, [path.name, *map(str, each)], partial(read, source, each, None)) for each in grown(path, source, conversions)]
     with connection(source) as connected:
         ranges = pieces(connected, source, sql)
         digests = [digest(fetched(connected, source, each)) for each in ranges]
@@ -95,16 +99,30 @@ def pieces(connected: sa.Connection, source: Source, sql: Sql) -> list[Range]:
     return [(edges[number], edges[number + 1], False) for number in range(len(edges) - 1)]
 
 
-def grown(path: Path, source: Source) -> list[Range]:
-    """The ranges of the watermark that runs have seen, with one more where rows came since. The list `path` only grows."""
+def grown(path: Path, source: Source, conversions: Conversions) -> list[Range]:
+    """The ranges of the watermark that runs have seen, with one more where rows came since. The list `path` only grows.
+
+    Rows without a value are noted. Raises ValueError where none has one.
+    """
     with connection(source) as connected:
         _, newest = limits_of(connected, source, str(source.watermark))
+        unmarked = sa.column(str(source.watermark)).is_(None)
+        without = count_rows(connected, source, unmarked)
+        if without:  # all rows are counted only where that is needed: a large table takes long
+            conversions.add("unmarked_rows", str(source.watermark), without, count_rows(connected, source))
+    if without and newest is None:
+        raise ValueError(no_mark(source))
     seen = read_json(path) if path.exists() else []
     marks = [restored(mark) for mark in seen]
     if newest is not None and (not marks or newest > marks[-1]):
         marks.append(newest)
         write_json(path, [*seen, written(newest)])
     return [(low, high, False) for low, high in zip([None, *marks], marks, strict=False)]
+
+
+def count_rows(connected: sa.Connection, source: Source, *where: sa.ColumnElement[bool]) -> int:
+    """Rows of a table or query that fulfil the conditions."""
+    return int(connected.execute(sa.select(sa.func.count()).select_from(selected(source)).where(*where)).scalar_one())
 
 
 def fetched(connected: sa.Connection, source: Source, piece: Range) -> Iterator[tuple[list[str], list[tuple[Any, ...]]]]:
