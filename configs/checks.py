@@ -54,6 +54,10 @@ class Checks(Section):
     """Files of a source that hold the same bytes as another of its files."""
     blank_lines: Tolerance = "warn"
     """Lines of a CSV file without anything in them, which are no rows."""
+    ragged_lines: Tolerance = "refuse"
+    """Lines of a CSV file with fewer fields than columns, or with values behind the last: they are left out."""
+    trailing_delimiters: Tolerance = "warn"
+    """Lines of a CSV file that end with delimiters behind the last column, which are cut."""
     header_rows: Tolerance = "refuse"
     """Rows that are the header line again, as where files were put one behind the other."""
     unmarked_rows: Tolerance = 0.01

@@ -84,6 +84,10 @@ class Conversions:
         """What happened at least once."""
         return tuple(each.finding() for each in self._counts.values() if each.count)
 
+    def told(self) -> str:
+        """What happened, to be put behind an error about rows that are not there; empty where nothing did."""
+        return "".join(f"; {each.text}" for each in self.findings())
+
     def compare(self, source: pa.Table, made: pa.Table, section: IntakeSection) -> None:
         """Notes which values of a table the intake's columns no longer have, or have only rounded."""
         for name in (name for name in made.column_names if name in source.column_names and name not in ("id", LINE)):
@@ -143,6 +147,14 @@ TOLD: dict[str, dict[str, str]] = {
     "blank_lines": {
         "told": "lines are blank and no rows",
         "advice": "see whether something is missing there",
+    },
+    "ragged_lines": {
+        "told": "lines have more or fewer fields than there are columns and were left out",
+        "advice": "mend them, such as by quotation marks around values that hold the delimiter, or set source.csv.delimiter or quote",
+    },
+    "trailing_delimiters": {
+        "told": "lines end with a delimiter behind the last column, which was cut as nothing follows it",
+        "advice": "nothing needs to be done, unless a column's name is missing",
     },
     "header_rows": {
         "told": "rows are the header line again",

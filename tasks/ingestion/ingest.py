@@ -123,8 +123,7 @@ def made(
     conversions = Conversions(count for slice_ in found for count in slice_.conversions)
     note_unwanted(found, conversions)
     if not filled:
-        lost = "; ".join(["", *(each.text for each in conversions.findings())])
-        raise ValueError(f"{name_of(source)}: holds no rows{lost}")
+        raise ValueError(f"{name_of(source)}: holds no rows{conversions.told()}")
     check_alike(filled, source)
     with whole_folder(output) as folder:
         link_parts(filled, folder, source)

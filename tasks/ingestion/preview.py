@@ -44,7 +44,8 @@ def preview(source: Source, intake: IntakeSection, label: str) -> Iterator[Previ
         read_by = with_first_formats(piece, intake)
         rows = next(normal(Job(piece, read_by, label, (), code=""), Notes(conversions)), None)
         if rows is None or not len(rows):
-            raise ValueError(f"{piece.name}: holds no rows; bring some, or set source.path to a file that has them")
+            fix = "bring some, or set source.path to a file that has them"
+            raise ValueError(f"{piece.name}: holds no rows; {fix}{conversions.told()}")
     yield Preview(piece.name, rows, conversions.findings())
     for more in source.append:
         yield from preview(inherit(more, source), intake, label)

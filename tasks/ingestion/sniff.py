@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from configs.data import Csv, Source, Sql
 from tasks.ingestion.headers import Header, judge_header
 from tasks.ingestion.location import GLOB
-from tasks.ingestion.readers.csv import fields
+from tasks.ingestion.readers.csv_lines import fields
 
 READERS = {"parquet": "parquet", "pq": "parquet", "jsonl": "jsonl", "ndjson": "jsonl"} | dict.fromkeys(("csv", "tsv", "txt", "data"), "csv")
 HEAD_BYTES = 64 * 2**20

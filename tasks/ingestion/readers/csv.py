@@ -4,13 +4,12 @@ Values are text; the contract gives them types afterwards, but for columns that 
 are. Lines, columns and memory are bounded before anything is parsed.
 """
 
-import csv
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,12 +22,19 @@ from tasks.ingestion.conversions import Conversions
 from tasks.ingestion.headers import different
 from tasks.ingestion.location import File, matched
 from tasks.ingestion.readers import LINE, ChangedError, Slice
+from tasks.ingestion.readers.csv_lines import fields, named_columns, sort_lines
 from tasks.ingestion.readers.csv_pieces import BLOCK, Piece, cut, texts, too_long, whole_rows
 
 Types = Mapping[str, pa.DataType]
 PLAIN = {"integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_(), "timestamp": pa.timestamp("us")}
 """Contract types that the parser may read at once."""
 SHOWN_NAMES = 60
+PEEKED_BYTES = 2**16
+"""Below the header, whose lines tell whether a column without a name holds anything."""
+
+
+class RaggedError(ValueError):
+    """A line has more or fewer fields than there are columns."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,7 @@ def header(file: File, form: Csv, limits: Limits) -> tuple[tuple[str, ...], int]
     with file.open(file.compression()) as stream:
         skipped = sum(len(stream.readline(limits.line_bytes + 1)) for _ in range(form.skip))
         line = stream.readline(limits.line_bytes + 1)
-        more = bool(stream.read(1))
+        below = stream.read(PEEKED_BYTES)
     number = form.skip + 1
     if len(line) > limits.line_bytes:
         raise ValueError(too_long(file, number, limits))
@@ -103,7 +109,10 @@ def header(file: File, form: Csv, limits: Limits) -> tuple[tuple[str, ...], int]
     if not form.has_header:
         check_no_header(first, form, file)
         return form.names, skipped or mark
-    if not first and more:
+    if not form.names or len(form.names) != len(first):
+        whole_lines = below.decode(form.encoding, "replace").split("\n")[: -1 if len(below) == PEEKED_BYTES else None]
+        first = named_columns(first, whole_lines, form)
+    if not first and below:
         raise ValueError(f"{file.name}: line {number}, which should name the columns, is blank; set source.csv.skip to {number}")
     if form.names and first and len(form.names) != len(first):
         told = f"the header in line {number} has {len(first)} columns, source.csv.names {len(form.names)}"
@@ -133,13 +142,6 @@ def check_different(first: list[str], file: File) -> None:
     raise ValueError(f"{file.name}: {told}; name the columns in source.csv.names, with header: true beside it, such as [{names}]")
 
 
-def fields(line: str, form: Csv) -> list[str]:
-    """The values of one line."""
-    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if form.quote else csv.QUOTE_NONE
-    csv.field_size_limit(2**31 - 1)
-    return next(csv.reader([line], delimiter=form.delimiter, quotechar=form.quote or None, quoting=quoting), [])
-
-
 def parsed(form: Form, piece: Piece, conversions: Conversions | None = None) -> Iterator[pa.Table]:
     """A piece's rows; lines that are no rows are noted. Raises ChangedError where its bytes are no longer those that were looked at."""
     digest, line, rest = hashlib.sha256(), piece.line, b""
@@ -151,10 +153,34 @@ def parsed(form: Form, piece: Piece, conversions: Conversions | None = None) -> 
             end = len(block) if start + BLOCK >= piece.stop else block.rfind(b"\n") + 1
             chunk, rest = rest + block[:end], block[end:]
             if chunk:
-                yield with_lines(parse(chunk, form, line), chunk, line, form, conversions)
+                yield rows_of(chunk, form, line, conversions)
                 line += chunk.count(b"\n")
     if digest.hexdigest() != piece.digest:
         raise ChangedError(f"{form.file.name}: changed while it was read; run the cycle again")
+
+
+def rows_of(chunk: bytes, form: Form, line: int, conversions: Conversions | None) -> pa.Table:
+    """Whole lines as a table with LINE; lines that are no rows are noted. Raises ValueError naming the line.
+
+    Where nothing is noted, a line with more or fewer fields than there are columns is an error: it may not vanish unseen.
+    """
+    try:
+        return with_lines(parse(chunk, form, line), chunk, line, form, conversions)
+    except RaggedError:
+        sorted_lines = sort_lines(chunk, form.csv, len(form.names), line) if conversions is not None else None
+        if conversions is None or sorted_lines is None:
+            raise
+    whole = "".join(sorted_lines.whole).encode(form.csv.encoding)
+    table = parse(whole, form, line) if whole else next(empty(form.names)).drop_columns([LINE])
+    if len(table) != len(sorted_lines.numbers):  # Arrow takes other lines for rows than csv does
+        raise ValueError(f"{form.file.name}: from line {line} on: lines have different numbers of fields; is source.csv.quote right?")
+    name, total = form.file.name, sorted_lines.lines
+    conversions.add("blank_lines", name, sorted_lines.blank, total)
+    conversions.add("ragged_lines", name, sorted_lines.ragged, total, sorted_lines.examples)
+    conversions.add("trailing_delimiters", name, sorted_lines.trailing, total)
+    numbers = np.array(sorted_lines.numbers, np.int64)
+    note_headers(table, numbers, form, conversions)
+    return table.append_column(LINE, pa.array(numbers, pa.int64()))
 
 
 def parse(chunk: bytes, form: Form, line: int) -> pa.Table:
@@ -168,7 +194,9 @@ def parse(chunk: bytes, form: Form, line: int) -> pa.Table:
                 pa.BufferReader(chunk), read_options=reading, parse_options=dialect(form.csv), convert_options=conversion(form, types)
             )
         except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-            if not types or "Expected" in str(error):
+            if "columns, got" in str(error):
+                raise RaggedError(explained(str(error), form.file, line)) from None
+            if not types:
                 raise ValueError(explained(str(error), form.file, line)) from None
     raise AssertionError("the last attempt returns or raises")
 
@@ -184,7 +212,7 @@ def streamed(form: Form, conversions: Conversions | None = None) -> Iterator[pa.
                 chunk = chunk[chunk.find(b"\n") + 1 or len(chunk) :]
                 line, head = line + 1, head - 1
             if chunk:
-                yield with_lines(parse(chunk, plain, line), chunk, line, form, conversions)
+                yield rows_of(chunk, plain, line, conversions)
                 line += chunk.count(b"\n")
     except UnicodeDecodeError:
         raise ValueError(explained("UTF8", form.file, line)) from None
@@ -222,6 +250,8 @@ def with_lines(table: pa.Table, chunk: bytes, line: int, form: Form, conversions
         numbers = full if len(full) == len(table) else line + np.cumsum(heights) - heights
     if conversions is not None:
         conversions.add("blank_lines", form.file.name, blank, lines)
+        for check in ("ragged_lines", "trailing_delimiters"):
+            conversions.add(check, form.file.name, 0, lines)
         note_headers(table, numbers, form, conversions)
     return table.append_column(LINE, pa.array(numbers, pa.int64()))
 
