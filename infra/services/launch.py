@@ -2,7 +2,8 @@
 
     python -m infra.services.launch [--nice 10] [--after URL|FILE]... package.module:function [argument]...
 
-The module is imported while it waits, so that a runner need not load Prefect after the server is ready.
+The module is imported before it waits, so that a runner need not load Prefect after the server is ready. At a lower priority it is imported
+afterwards: nobody waits for such a service, and on two cores its imports would hold up those that `gyre up` waits for.
 """
 
 import argparse
@@ -11,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from infra.imports import resolve
+from infra.imports import resolve, without_collections
 from infra.services.answers import answers
 
 POLL_S = 0.1
@@ -26,11 +27,19 @@ def main() -> None:
     parser.add_argument("arguments", nargs=argparse.REMAINDER)
     options = parser.parse_args()
     os.nice(options.nice)
-    entry = resolve(options.entry)
-    while not all(there(each) for each in options.after):
-        time.sleep(POLL_S)
+    if options.nice:
+        wait_for_all(options.after)
+    with without_collections():
+        entry = resolve(options.entry)
+    wait_for_all(options.after)
     sys.argv = [options.entry, *options.arguments]
     sys.exit(entry())
+
+
+def wait_for_all(needed: list[str]) -> None:
+    """Returns once every URL has answered and every file exists."""
+    while not all(there(each) for each in needed):
+        time.sleep(POLL_S)
 
 
 def there(needed: str) -> bool:

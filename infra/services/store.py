@@ -9,6 +9,7 @@ import sys
 from tempfile import TemporaryDirectory
 
 from infra.files import whole_file
+from infra.imports import without_collections
 from infra.services.errors import ServicesError
 from infra.settings import Settings
 
@@ -28,7 +29,8 @@ def make_store(settings: Settings) -> None:
 
 def main() -> None:
     """Creates the schema and the default experiment."""
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    with without_collections():
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     uri, artifacts = sys.argv[1:]
     SqlAlchemyStore(uri, artifacts)

@@ -16,7 +16,7 @@ from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Re
 from starlette.staticfiles import StaticFiles
 
 from infra.guard import Application, Guard
-from infra.imports import resolve
+from infra.imports import resolve, without_collections
 from infra.settings import Settings
 
 HEALTH = "/health"
@@ -26,7 +26,8 @@ HEALTH = "/health"
 def prefect() -> None:
     """Prefect's server: API, scheduler, automations and UI. It asks for the credential itself, as its UI wants."""
     settings = Settings()
-    application = resolve("prefect.server.api.server:create_app")(final=True)
+    with without_collections():
+        application = resolve("prefect.server.api.server:create_app")(final=True)
     guarded = Guard(application, settings.names, settings.credential, is_open=lambda method, path: True)
     serve(guarded, settings, settings.prefect_port)
 
@@ -44,7 +45,8 @@ def mlflow() -> None:
         # The guard has looked at it.
         "MLFLOW_SERVER_ALLOWED_HOSTS": "*",
     }
-    application = resolve("mlflow.server.fastapi_app:app")
+    with without_collections():
+        application = resolve("mlflow.server.fastapi_app:app")
     guarded = Guard(application, settings.names, settings.credential, is_open=lambda method, path: path == HEALTH)
     serve(guarded, settings, settings.mlflow_port)
 

@@ -345,6 +345,37 @@ def test_a_launched_service_starts_once_what_it_needs_is_there(stopped, tmp_path
     assert (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize(("options", "order"), [((), ["imported", "asked"]), (("--nice", "1"), ["asked", "imported"])])
+def test_a_service_is_imported_before_it_waits_and_at_low_priority_afterwards(tmp_path, options, order):
+    log = tmp_path / "log"
+    (tmp_path / "noted.py").write_text(f"open({str(log)!r}, 'a').write('imported ')\ndef main(): pass")
+
+    class Needed(BaseHTTPRequestHandler):
+        def do_GET(self):
+            with log.open("a") as file:
+                file.write("asked ")
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Needed) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        command = launched(*options, "--after", f"http://127.0.0.1:{server.server_port}/", "noted:main")
+        subprocess.run(command, env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(PROJECT)])}, check=True)
+        server.shutdown()
+    assert log.read_text().split()[:2] == order
+
+
+def test_a_service_is_imported_without_collections_and_runs_with_them(tmp_path):
+    text = "import gc\nimported = gc.isenabled()\ndef main(): print(imported, gc.isenabled(), gc.get_freeze_count() > 10_000)"
+    (tmp_path / "collected.py").write_text(text)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(PROJECT)])}
+    told = subprocess.run(launched("collected:main"), env=environment, check=True, capture_output=True, text=True).stdout
+    assert told.split() == ["False", "True", "True"]
+
+
 def test_every_service_has_a_log_and_all_that_listen_bind_the_host(settings):
     table = services(settings)
     assert [service.name for service in table] == ["prefect", "server", "reports", "mlflow", "runner"]
