@@ -22,8 +22,8 @@ lint: setup ## check style, types and the floors
 	$(VENV)/mypy
 	$(VENV)/lint-imports
 
-test: lint ## every check: lint, then the tests, real servers included
-	$(VENV)/pytest -n 2 --no-loadscope-reorder
+test: lint ## every check: lint, then the tests, real servers included; fails below the floor of branch coverage
+	$(VENV)/pytest -n 2 --no-loadscope-reorder --cov --cov-report=
 
 demo: setup ## watch the loop turn on handwritten digits
 	@$(VENV)/gyre demo
