@@ -91,6 +91,9 @@ class Checks(Section):
     """Several graphs of which one is chosen on the test rows that judge it, because there are no validation rows."""
     not_compared: Tolerance = 0.2
     """Test rows on which a challenger is not compared with the champion, because that takes another input or gives other answers."""
+    damaged_champion: Tolerance = "warn"
+    """A released version whose files are damaged: the challenger is compared with the newest whole one before it. Where there is none it
+    is compared with nothing, which `not_compared` decides about; the same graph made again restores the files."""
     champion_learned_rows: Tolerance = 0.5
     """Test rows that the champion learned from; they are left out of the comparison."""
     incompatible_input: Tolerance = "refuse"

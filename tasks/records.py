@@ -312,6 +312,15 @@ class Champion(Stored):
     dataset: DatasetVersion
     major: int = 1
     """Grows where clients of the version before would be refused."""
+    damage: str = ""
+    """Why its files cannot be read; empty where they are whole."""
+    fallback: "Champion | None" = None
+    """Where they are damaged, the newest whole version before it, which the model server answers with."""
+
+    @property
+    def whole(self) -> "Champion | None":
+        """The version itself, or where its files are damaged its fallback: what a challenger can be compared with."""
+        return self.fallback if self.damage else self
 
 
 class Comparison(Record):

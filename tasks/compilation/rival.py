@@ -204,7 +204,10 @@ def same_rows(one: Rows, other: Rows) -> bool:
     return all(np.array_equal(one[name], other[name], equal_nan=one.dtype[name].base.kind == "f") for name in one.dtype.names or ())
 
 
-def not_compared(champion: Champion, count: int, total: int, reason: str) -> Finding:
+KEEP = "keep what the model takes and gives, or bring the champion's rows back into the source"
+
+
+def not_compared(champion: Champion, count: int, total: int, reason: str, advice: str = KEEP) -> Finding:
     """Test rows without the champion's answer."""
     return Finding(
         stage="compile",
@@ -213,8 +216,33 @@ def not_compared(champion: Champion, count: int, total: int, reason: str) -> Fin
         count=count,
         total=total,
         told=f"test rows are not compared with the champion, which {reason}",
-        advice="keep what the model takes and gives, or bring the champion's rows back into the source",
+        advice=advice,
     )
+
+
+def damaged_champion(champion: Champion, rows: int, *, remade: bool) -> tuple[Finding, ...]:
+    """What is found where the champion's files are damaged; `remade`: the challenger is its very graph. Nothing where they are whole."""
+    if not champion.damage:
+        return ()
+    advice = f"restore {champion.uri} from a copy"
+    if remade:
+        instead = "the challenger is its very graph, made again, and compared with nothing"
+    elif champion.fallback:
+        instead = f"the challenger is compared with v{champion.fallback.version}, the newest whole one before it"
+    else:
+        instead = "no version before it is whole"
+    found = Finding(
+        stage="compile",
+        check="damaged_champion",
+        about=f"champion v{champion.version}",
+        count=1,
+        total=1,
+        told=f"released version has damaged files, so {instead} ({champion.damage})",
+        advice=advice,
+    )
+    if remade or champion.fallback:
+        return (found,)
+    return found, not_compared(champion, rows, rows, "has damaged files, and no version before it is whole", advice)
 
 
 def known_rows(champion: Champion, count: int, total: int) -> Finding:

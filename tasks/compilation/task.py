@@ -64,6 +64,7 @@ def compile_bundle(
     body = "\n\n".join([f"**{facts['decision']}**", *tables, images])
     show(model.dataset.project, "Compilation", body, model_card=settings.report_url(page / "card.html"))
     if verdict.failures:
-        serving = f"; version {champion.version} goes on serving" if champion else ""
+        serves = champion.whole if champion else None
+        serving = f"; version {serves.version} goes on serving" if serves else ""
         raise StoppedError(f"the gate refuses the model{serving}", verdict.failures, "; ".join(verdict.remedies))
     return bundle(model, verdict, taken, given, {"intake": intake, "result": result}, output)

@@ -11,7 +11,7 @@ from tasks.compilation.choice import choose_graph
 from tasks.compilation.examples import Examples
 from tasks.compilation.gate import compare, failures, judge_scores, remedies
 from tasks.compilation.measure import ask, baseline_scores, held_out
-from tasks.compilation.rival import Rival, Test, incompatible_inputs, rival
+from tasks.compilation.rival import Rival, Test, damaged_champion, incompatible_inputs, rival
 from tasks.compilation.slice_scores import score_slices
 from tasks.compilation.slices import attributes, by_column, declared
 from tasks.compilation.weakest import weakest
@@ -56,7 +56,7 @@ def judge(
 ) -> Verdict:
     """The verdict on graphs, one of them `fp32`, beside the baselines on the same rows.
 
-    A champion with another input is asked the same source rows as it reads them.
+    A champion with another input is asked the same source rows as it reads them; for one whose files are damaged its fallback is asked.
 
     Raises DigestError where a graph, the data set or the champion's bundle was changed, ValueError for a slice that cannot be formed.
     """
@@ -67,10 +67,13 @@ def judge(
     mine = result.scores(given, targets)
     others = [each for each in baselines.entries if each.name != chosen.graph.name] if baselines else []
     judgement = judge_scores(mine, others, baseline_scores(baselines, "test"))
-    against = rival(champion, Test(dataset, rows, targets), intake, result) if champion else None
+    # A damaged champion's own graph, made again, has nothing to be compared with: it passed the gate when it was released.
+    remade = champion is not None and bool(champion.damage) and champion.graph_digest == chosen.graph.digest
+    defender = champion.whole if champion and not remade else None
+    against = rival(defender, Test(dataset, rows, targets), intake, result) if defender else None
     both = against.compared if against else np.zeros(len(rows), np.bool_)
     theirs = against.scores if against and both.any() else None
-    comparison = compare(mine[both], theirs[both], champion.version) if champion and theirs is not None else None
+    comparison = compare(mine[both], theirs[both], defender.version) if defender and theirs is not None else None
     frame = attributes(dataset, intake, rows)
     named, answered = declared(frame, evaluation), {result.label, *labeling.annotators}
     outside = [name for name in frame if name not in {*answered, *intake.columns, *intake.describe(rows[:1])}]
@@ -78,7 +81,8 @@ def judge(
     answered |= {each.inputs for each in known}
     singles = [part for column in frame if column not in answered for part in by_column(frame[column])]
     slices = score_slices(named, weakest(singles, mine, evaluation.found, evaluation.minimum), mine, theirs, evaluation.minimum)
-    of_champion = told_of_champion(champion, against, intake) if champion and against else ()
+    of_champion = damaged_champion(champion, len(rows), remade=remade) if champion else ()
+    of_defender = told_of_defender(defender, against, intake) if defender and against else ()
     return Verdict(
         candidates=choice.candidates,
         chosen=chosen,
@@ -89,13 +93,13 @@ def judge(
         remedies=remedies(choice.candidates, chosen, judgement, comparison, slices, gate),
         metrics=result.metrics(given, targets),
         examples=Examples.of(rows, targets, given, intake, result),
-        findings=(*choice.findings, *of_champion, *map(told_of_proxy, known)),
+        findings=(*choice.findings, *of_champion, *of_defender, *map(told_of_proxy, known)),
     )
 
 
-def told_of_champion(champion: Champion, against: Rival, intake: Intake) -> tuple[Finding, ...]:
+def told_of_defender(defender: Champion, against: Rival, intake: Intake) -> tuple[Finding, ...]:
     """What was not compared, and which clients would be turned away."""
-    return (*against.findings, *incompatible_inputs(champion, intake))
+    return (*against.findings, *incompatible_inputs(defender, intake))
 
 
 def told_of_proxy(leak: Leak) -> Finding:

@@ -1,8 +1,29 @@
 """Whether what was released really serves: the model server answers with an older version while a champion's files are damaged."""
 
-from infra.files import whole_file
+from infra.files import DigestError, verified, whole_file
 from infra.settings import Settings
 from tasks.inference import InferenceClient, InferenceError
+from tasks.records import Champion, Stored
+from tasks.release import Releases, fallbacks
+
+
+def champion_of(project: str, releases: Releases) -> Champion | None:
+    """The version that is released, and where its files are damaged the newest whole one before it. None before the first release."""
+    manifest, champion = releases.read(project), releases.champion(project)
+    if champion is None or not (told := damage_of(champion)):
+        return champion
+    before = [Champion(project=project, **each.model_dump()) for each in fallbacks(manifest)]
+    whole = next((each for each in before if not damage_of(each)), None)
+    return champion.model_copy(update={"damage": told, "fallback": whole})
+
+
+def damage_of(bundle: Stored) -> str:
+    """Why a version's files cannot be read; empty where they are as they were released."""
+    try:
+        verified(bundle.uri, bundle.digest)
+    except (DigestError, OSError) as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
 
 
 def damage(project: str, settings: Settings) -> str:

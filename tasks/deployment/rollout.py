@@ -14,6 +14,7 @@ from typing import Any
 from configs.project import Deployment
 from infra.files import DigestError, read_json, verified, whole_folder
 from infra.settings import Settings
+from tasks.deployment.damage import damage_of
 from tasks.deployment.production import Production
 from tasks.deployment.trial import Trial, try_out, until
 from tasks.inference import InferenceClient, InferenceError
@@ -57,12 +58,16 @@ def roll_out(
     Raises InferenceError where it is away for longer (then nothing was changed), DigestError for a changed bundle.
     """
     production = Production.of(bundle.project, settings)
+    released = production.manifest().champion
+    damaged = damage_of(released) if released else ""
     folder = kept(bundle, settings.home / "bundles" / bundle.project / bundle.digest[:16])
+    restored = f"; its files were damaged and are restored ({damaged})" if damaged else ""
     with InferenceClient(settings.server_url, bundle.project) as client, production.releases.rollout(bundle.project):
         manifest = production.manifest()
         champion = manifest.champion
-        if champion and same_answers(folder, Path(champion.uri)):
-            return Rollout(production.leave(champion, f"version {champion.version} serves the same graph already"))
+        # A damaged champion of the same graph was restored just now, or another bundle takes its place.
+        if champion and same_answers(folder, Path(champion.uri)) and not damage_of(champion):
+            return Rollout(production.leave(champion, f"version {champion.version} serves the same graph already{restored}"))
         if champion and (left := withdrawal(manifest, read_json(folder / "signature.json")["graph_digest"])):
             reason = f"the same graph as version {left.version}, which was rolled back by hand; `gyre rollback` takes that back"
             return Rollout(production.leave(champion, reason))
@@ -105,10 +110,10 @@ def major_of(folder: Path, manifest: Manifest) -> int:
 
 
 def inputs_of(folder: Path) -> list[dict[str, Any]] | None:
-    """Names, dtypes and shapes of a bundle's inputs, in the order of their names; None where the bundle is gone."""
+    """Names, dtypes and shapes of a bundle's inputs, in the order of their names; None where the bundle is gone or damaged."""
     try:
         inputs = read_json(folder / "signature.json")["inputs"]
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
     return sorted(({name: each[name] for name in ("name", "dtype", "shape")} for each in inputs), key=lambda each: str(each["name"]))
 

@@ -10,8 +10,10 @@ from tasks.stage import announce, name_run, show, stage, table
 
 @stage(cached=False)
 def serving_champion(project: str) -> Champion | None:
-    """The version that serves now; None before the first release."""
-    return Releases(Settings().home / "releases").champion(project)
+    """The version that was released last, and what stands in for it where its files are damaged; None before the first release."""
+    from tasks.deployment.damage import champion_of
+
+    return champion_of(project, Releases(Settings().home / "releases"))
 
 
 @stage(cached=False)

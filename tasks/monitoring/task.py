@@ -21,7 +21,7 @@ from tasks.stage import announce, show, stage, table
 
 @stage(cached=False)
 def observe(project: str, champion: Champion | None, intake: Intake, result: Result, monitoring: Monitoring) -> DriftReport:
-    """A verdict on the newest predictions of the champion."""
+    """A verdict on the newest predictions of the champion, or of the version that answers while its files are damaged."""
     from tasks.monitoring import drift
     from tasks.prediction_log import PredictionLog
 
@@ -32,7 +32,7 @@ def observe(project: str, champion: Champion | None, intake: Intake, result: Res
     folder = settings.home / "reports" / project / "drift"
     report = drift.observe(
         project,
-        champion,
+        champion.whole if champion else None,
         released_at(settings, project),
         intake=intake,
         result=result,

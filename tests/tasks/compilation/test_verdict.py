@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from configs.checks import Checks
 from configs.evaluation import Evaluation
 from configs.project import ClassificationResult, Gate, ImageIntake, Labeling
 from infra.files import read_json
@@ -13,6 +14,7 @@ from tasks.compilation.card import facts_of, write_card
 from tasks.compilation.picture import pictures
 from tasks.compilation.verdict import judge
 from tasks.dataset import stored, write
+from tasks.findings import judge as judge_findings
 from tasks.records import Champion, DatasetVersion, SliceScore
 
 CLASSES = ["left", "middle", "right"]
@@ -131,3 +133,54 @@ def test_a_column_outside_the_intake_that_nearly_is_the_label_is_searched_for_no
     assert [(each.check, each.about) for each in verdict.findings] == [("label_proxies", "code"), ("label_proxies", "amount")]
     assert verdict.findings[0].told.startswith("column is no input and nearly is the label (9")
     assert not [part.name for part in verdict.slices if "code" in part.name or "amount" in part.name]
+
+
+@pytest.fixture
+def judged_against_damage(bundle, dataset):
+    """The verdict on the graph of turn 0 against a champion whose files are damaged: the same graph, or that of turn 1."""
+
+    def released(turn, version):
+        made = bundle(turn)
+        graph = made.candidates[0].graph.digest
+        return Champion(uri=made.uri, digest=made.digest, project="spots", version=version, graph_digest=graph, dataset=made.model.dataset)
+
+    def judge_against(fallback=True, same=False):
+        mine, before = bundle(0), released(1, 6)
+        damaged = released(2, 7).model_copy(update={"damage": "DigestError: changed", "fallback": before if fallback else None})
+        graph = mine.candidates[0].graph
+        if same:
+            damaged = damaged.model_copy(update={"graph_digest": graph.digest})
+        return judge([graph], damaged, dataset, INTAKE, RESULT, Labeling(), Evaluation(found=0), GATE)
+
+    return judge_against
+
+
+def refused(verdict):
+    return [each.finding.check for each in judge_findings(verdict.findings, Checks()) if each.action == "refuse"]
+
+
+def test_while_the_champion_is_damaged_the_newest_whole_version_is_compared_with_and_a_finding_says_so(judged_against_damage):
+    verdict = judged_against_damage()
+    assert (verdict.comparison.champion_version, verdict.comparison.champion_score) == (6, 0.4)
+    (finding,) = verdict.findings
+    assert (finding.check, finding.about) == ("damaged_champion", "champion v7")
+    assert finding.told == (
+        "released version has damaged files, so the challenger is compared with v6, the newest whole one before it (DigestError: changed)"
+    )
+    assert refused(verdict) == []
+
+
+def test_where_no_version_is_whole_nothing_is_compared_and_that_refuses(judged_against_damage):
+    verdict = judged_against_damage(fallback=False)
+    assert verdict.comparison is None
+    assert [each.check for each in verdict.findings] == ["damaged_champion", "not_compared"]
+    assert refused(verdict) == ["not_compared"]
+    assert verdict.findings[1].advice.startswith("restore ")
+
+
+@pytest.mark.parametrize("fallback", [True, False])
+def test_the_damaged_champions_own_graph_made_again_passes(judged_against_damage, fallback):
+    verdict = judged_against_damage(fallback, same=True)
+    assert (verdict.comparison, verdict.failures, refused(verdict)) == (None, (), [])
+    (finding,) = verdict.findings
+    assert "the challenger is its very graph, made again, and compared with nothing" in finding.told

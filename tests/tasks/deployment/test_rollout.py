@@ -11,11 +11,12 @@ from mlflow import MlflowClient
 from onnxruntime import InferenceSession
 
 from configs.project import Deployment
-from infra.files import digest
+from infra.files import digest, write_json
+from tasks.deployment.damage import champion_of
 from tasks.deployment.registry import Registry, registered
 from tasks.deployment.rollout import retire, roll_back, roll_out
 from tasks.inference import InferenceError
-from tasks.release import ReleaseError, Releases, rollback, stage_canary
+from tasks.release import ReleaseError, Releases, promote, rollback, stage_canary
 from tasks.rows import TensorSpec, rows_from
 
 PROJECT = "spots"
@@ -281,3 +282,50 @@ def test_other_inputs_are_a_new_major_and_the_version_before_answers_who_fits_it
     assert serving(server) == "1"
     retire(PROJECT, 1)
     assert Releases(settings.home / "releases").read(PROJECT).majors == ()
+
+
+def spoil(bundle):
+    """Changes a released bundle's graph."""
+    path = Path(bundle.uri, "model.onnx")
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+
+
+def test_the_same_bundle_again_restores_a_damaged_champion_and_says_so(deploy, trained, server):
+    made = trained(1)
+    deploy(made)
+    champion = server.releases.read(PROJECT).champion
+    spoil(champion)
+    release = deploy(made).release
+    assert (release.status, release.version) == ("unchanged", 1)
+    told = "version 1 serves the same graph already; its files were damaged and are restored (DigestError: "
+    assert release.reason.startswith(told)
+    assert digest(Path(champion.uri)) == champion.digest
+
+
+def test_another_bundle_of_a_damaged_champions_graph_takes_its_place(deploy, trained, server):
+    made = trained(1)
+    deploy(made)
+    spoil(server.releases.read(PROJECT).champion)
+    write_json(Path(made.uri, "lineage.json"), {"turn": 1, "dataset": "newer"})
+    release = deploy(made.model_copy(update={"digest": digest(Path(made.uri))})).release
+    assert (release.status, release.version, release.previous) == ("promoted", 2, 1)
+    assert serving(server) == "2"
+
+
+def test_a_damaged_champion_is_known_with_the_newest_whole_version_that_nobody_rolled_back(settings, served):
+    releases = Releases(settings.home / "releases")
+    versions = {number: served(number) for number in (1, 2, 3)}
+    for number, version in versions.items():
+        releases.change(PROJECT, lambda manifest, version=version: stage_canary(manifest, version, 0.0))
+        releases.change(PROJECT, lambda manifest, number=number: promote(manifest, number))
+    whole = champion_of(PROJECT, releases)
+    assert (whole.version, whole.damage, whole.whole) == (3, "", whole)
+    spoil(versions[3])
+    damaged = champion_of(PROJECT, releases)
+    assert (damaged.version, damaged.whole.version) == (3, 2)
+    assert damaged.damage.startswith("DigestError: ")
+    shutil.rmtree(versions[2].uri)
+    assert champion_of(PROJECT, releases).whole.version == 1
+    spoil(versions[1])
+    assert champion_of(PROJECT, releases).whole is None
+    assert champion_of("nothing", releases) is None
