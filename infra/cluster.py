@@ -57,7 +57,15 @@ def open_cluster(section: Cluster) -> Iterator[Any]:
             cluster = stack.enter_context(resolve(section.kind)(**section.options))
             cluster.scale(section.workers)
         client = stack.enter_context(Client(cluster, timeout=WORKERS_TIMEOUT_S))
-        client.wait_for_workers(section.workers, timeout=WORKERS_TIMEOUT_S)
+        try:
+            client.wait_for_workers(section.workers, timeout=WORKERS_TIMEOUT_S)
+        except TimeoutError as error:
+            came = len(client.scheduler_info()["workers"])
+            place = section.address if section.kind == "address" else section.kind
+            raise TimeoutError(
+                f"{came} of {section.workers} Dask workers came within {WORKERS_TIMEOUT_S} s (cluster: {place}); run again once they are "
+                f"there, or ask for fewer: cluster.workers={came or 1}"
+            ) from error
         yield client
 
 

@@ -5,6 +5,7 @@ import urllib.request
 import pytest
 
 from configs.project import Cluster
+from infra import cluster
 from infra.cluster import open_cluster
 
 
@@ -27,3 +28,13 @@ def test_nobody_else_commands_a_local_cluster_or_sees_its_pages():
         for path in ("/", "/status", "/info/main/workers.html", "/api/v1/retire_workers"):
             with pytest.raises(urllib.error.HTTPError, match="404"):
                 urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30)
+
+
+def test_workers_that_do_not_come_are_counted_and_the_cluster_is_named(monkeypatch):
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=1, processes=False, dashboard_address="127.0.0.1:0") as running:
+        monkeypatch.setattr(cluster, "WORKERS_TIMEOUT_S", 3)
+        wanted = Cluster(kind="address", address=running.scheduler_address, workers=2)
+        with pytest.raises(TimeoutError, match=r"1 of 2 Dask workers came within 3 s .*cluster.workers=1"), open_cluster(wanted):
+            pass
