@@ -77,18 +77,24 @@ def choose(candidates: Sequence[Candidate], gate: Gate, trivial: Collection[str]
 
 def objections_to(candidate: Candidate, exact: float, gate: Gate, trivial: Collection[str]) -> tuple[str, ...]:
     """What each rule says against a candidate, the weightiest first, where `exact` is the fp32 graph's score; empty: nothing."""
-    gains = {name: gain for name, gain in candidate.gains.items() if name != candidate.graph.name}
-    beaten_by = [name for name, gain in gains.items() if name in trivial and gate.min_gain is not None and not gain > gate.min_gain]
-    behind = [name for name, gain in gains.items() if name not in trivial and gate.max_behind is not None and not gain >= -gate.max_behind]
+    trifling, behind = [], []
+    for name, gain in candidate.gains.items():
+        if name == candidate.graph.name:
+            continue
+        if name in trivial and gate.min_gain is not None and not gain > gate.min_gain:
+            trifling.append(f"{gain:+.4f} to {name}, a trivial answer (gate.min_gain)")
+        if name not in trivial and gate.max_behind is not None and not gain >= -gate.max_behind:
+            behind.append(f"{gain:+.4f} to {name} (gate.max_behind)")
     loss = exact - candidate.score
+    low_score = f"score {candidate.score:.4f} is under gate.min_score {gate.min_score or 0:g}"
     return (
         "its score is no number" if math.isnan(candidate.score) else "",
         slowness(candidate, gate),
         heaviness(candidate, gate),
-        f"score {candidate.score:.4f} is under gate.min_score {gate.min_score:g}" if is_under(candidate.score, gate) else "",
-        ", ".join(f"{gains[name]:+.4f} to {name}, a trivial answer (gate.min_gain)" for name in beaten_by),
-        ", ".join(f"{gains[name]:+.4f} to {name} (gate.max_behind)" for name in behind),
-        f"{loss:.4f} under fp32's score, gate.max_loss is {gate.max_loss:g}" if not loss <= gate.max_loss else "",
+        low_score if is_under(candidate.score, gate) else "",
+        ", ".join(trifling),
+        ", ".join(behind),
+        "" if loss <= gate.max_loss else f"{loss:.4f} under fp32's score, gate.max_loss is {gate.max_loss:g}",
     )
 
 

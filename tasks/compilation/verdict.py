@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from configs.evaluation import Evaluation
 from configs.project import Gate, Labeling
 from tasks.compilation.choice import choose_graph
 from tasks.compilation.examples import Examples
 from tasks.compilation.gate import compare, failures, judge_scores, remedies
-from tasks.compilation.measure import ask, baseline_scores, held_out
-from tasks.compilation.rival import Rival, Test, damaged_champion, incompatible_inputs, rival
+from tasks.compilation.measure import Scores, ask, baseline_scores, held_out
+from tasks.compilation.rival import Test, damaged_champion, incompatible_inputs, rival
 from tasks.compilation.slice_scores import score_slices
 from tasks.compilation.slices import attributes, by_column, declared
 from tasks.compilation.weakest import weakest
@@ -67,39 +65,57 @@ def judge(
     mine = result.scores(given, targets)
     others = [each for each in baselines.entries if each.name != chosen.graph.name] if baselines else []
     judgement = judge_scores(mine, others, baseline_scores(baselines, "test"))
-    # A damaged champion's own graph, made again, has nothing to be compared with: it passed the gate when it was released.
-    remade = champion is not None and bool(champion.damage) and champion.graph_digest == chosen.graph.digest
-    defender = champion.whole if champion and not remade else None
-    against = rival(defender, Test(dataset, rows, targets), intake, result) if defender else None
-    both = against.compared if against else np.zeros(len(rows), np.bool_)
-    theirs = against.scores if against and both.any() else None
-    comparison = compare(mine[both], theirs[both], defender.version) if defender and theirs is not None else None
+    defence = defend(champion, chosen, mine, Test(dataset, rows, targets), intake, result)
     frame = attributes(dataset, intake, rows)
     named, answered = declared(frame, evaluation), {result.label, *labeling.annotators}
     outside = [name for name in frame if name not in {*answered, *intake.columns, *intake.describe(rows[:1])}]
     known = proxies(frame[outside], targets, result.classes is not None) if evaluation.found else []
     answered |= {each.inputs for each in known}
     singles = [part for column in frame if column not in answered for part in by_column(frame[column])]
-    slices = score_slices(named, weakest(singles, mine, evaluation.found, evaluation.minimum), mine, theirs, evaluation.minimum)
-    of_champion = damaged_champion(champion, len(rows), remade=remade) if champion else ()
-    of_defender = told_of_defender(defender, against, intake) if defender and against else ()
+    worst = weakest(singles, mine, evaluation.found, evaluation.minimum)
+    slices = score_slices(named, worst, mine, defence.scores, evaluation.minimum)
     return Verdict(
         candidates=choice.candidates,
         chosen=chosen,
         judgement=judgement,
-        comparison=comparison,
+        comparison=defence.comparison,
         slices=slices,
-        failures=failures(chosen, judgement, comparison, slices, gate),
-        remedies=remedies(choice.candidates, chosen, judgement, comparison, slices, gate),
+        failures=failures(chosen, judgement, defence.comparison, slices, gate),
+        remedies=remedies(choice.candidates, chosen, judgement, defence.comparison, slices, gate),
         metrics=result.metrics(given, targets),
         examples=Examples.of(rows, targets, given, intake, result),
-        findings=(*choice.findings, *of_champion, *of_defender, *map(told_of_proxy, known)),
+        findings=(*choice.findings, *defence.findings, *map(told_of_proxy, known)),
     )
 
 
-def told_of_defender(defender: Champion, against: Rival, intake: Intake) -> tuple[Finding, ...]:
+@dataclass(frozen=True)
+class Defence:
+    """What the champion is worth on the test rows, as far as it can be asked."""
+
+    comparison: Comparison | None = None
+    scores: Scores | None = None
+    """[rows]; NaN where a row is not compared, None where none is."""
+    findings: tuple[Finding, ...] = ()
     """What was not compared, and which clients would be turned away."""
-    return (*against.findings, *incompatible_inputs(defender, intake))
+
+
+def defend(champion: Champion | None, chosen: Candidate, mine: Scores, test: Test, intake: Intake, result: Result) -> Defence:
+    """The champion, or the version that stands in for a damaged one, beside the chosen graph's scores `mine` [rows]."""
+    if champion is None:
+        return Defence()
+    # A damaged champion's own graph, made again, is compared with nothing: it passed the gate when it was released.
+    remade = bool(champion.damage) and champion.graph_digest == chosen.graph.digest
+    findings = damaged_champion(champion, len(mine), remade=remade)
+    defender = champion.whole
+    if defender is None or remade:
+        return Defence(findings=findings)
+    against = rival(defender, test, intake, result)
+    findings = (*findings, *against.findings, *incompatible_inputs(defender, intake))
+    both = against.compared
+    if not both.any():
+        return Defence(findings=findings)
+    comparison = compare(mine[both], against.scores[both], defender.version)
+    return Defence(comparison, against.scores, findings)
 
 
 def told_of_proxy(leak: Leak) -> Finding:
