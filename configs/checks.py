@@ -60,6 +60,10 @@ class Checks(Section):
     """Lines of a CSV file that end with delimiters behind the last column, which are cut."""
     header_rows: Tolerance = "refuse"
     """Rows that are the header line again, as where files were put one behind the other."""
+    totals_rows: Tolerance = "warn"
+    """Last rows of a file that are the sums or means of those above them."""
+    undeclared_missing: Tolerance = "warn"
+    """Values that look like marks of missing ones, such as NA among words or -999 far from all numbers, which no contract declares."""
     unmarked_rows: Tolerance = 0.01
     """Rows without a value in source.watermark: no run reads them."""
     unmatched_dropped: Tolerance = 0.01

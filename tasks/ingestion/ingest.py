@@ -32,9 +32,12 @@ from tasks.ingestion.join import unwanted
 from tasks.ingestion.keys import EVERY
 from tasks.ingestion.location import name_of
 from tasks.ingestion.normalize import content_columns, framed, intake_columns, normalized
+from tasks.ingestion.profile import Profile, merged, profile_of
 from tasks.ingestion.readers import LINE, numbered
 from tasks.ingestion.sources import pieces
 from tasks.ingestion.store import Job, Kept
+from tasks.ingestion.totals import totals_rows
+from tasks.ingestion.undeclared import undeclared_missing
 from tasks.ingestion.units import check_units
 from tasks.prediction_log import PredictionLog
 from tasks.records import Finding, RawRows, SourceSnapshot, Stored
@@ -134,13 +137,23 @@ def made(
             repeats = drop_repeated(folder, hashes_of(filled, late, source, folder, Path(spare)), result.label)
         rows = sum(pq.read_metadata(path).num_rows for path in part_paths(folder))
     LOGGER.info("%d rows of %d slices, %d of them read now, %d repeated keys left out", rows, len(filled), read, repeats.count)
-    findings = snapshot.findings + conversions.findings()
+    findings = snapshot.findings + conversions.findings() + judged_profiles(filled, source)
     findings += repeated_keys(source, repeats, rows + repeats.count) if repeats.count else ()
     findings += identical_files(filled) if source.reader in ("csv", "jsonl", "parquet") else ()
     findings += split_anew(snapshot, content, rows)
     facts = {"feedback_rows": late, "date_formats": snapshot.date_formats, "content": content, "findings": findings}
     raw = RawRows(**stored(output).model_dump(), rows=rows, **facts)
     return Ingested(raw, len(filled), read, schema.names, repeats.count)
+
+
+def judged_profiles(filled: list[Kept], source: Source) -> tuple[Finding, ...]:
+    """What the rows of whole files, and of all files together, show."""
+    files: dict[str, list[Profile]] = {}
+    for slice_ in filled:
+        files.setdefault(slice_.origin, []).append(profile_of(slice_.profile))
+    wholes = {origin: merged(profiles) for origin, profiles in files.items()}
+    totals = [found for origin, whole in wholes.items() for found in totals_rows(origin, whole)]
+    return (*totals, *undeclared_missing(merged(wholes.values()), source.columns))
 
 
 def note_unwanted(found: list[Kept], conversions: Conversions) -> None:

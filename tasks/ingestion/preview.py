@@ -9,12 +9,13 @@ import pyarrow as pa
 from configs.data import Source
 from configs.project import Intake as IntakeSection
 from tasks.ingestion import marks
-from tasks.ingestion.conversions import Conversions
 from tasks.ingestion.dates import with_first_formats
 from tasks.ingestion.location import File, filesystem, matched, name_of, place
 from tasks.ingestion.readers import Slice, csv, functions, images, jsonl, parquet, sql, synthetic
 from tasks.ingestion.sources import Piece, inherit
 from tasks.ingestion.store import Job, Notes, normal
+from tasks.ingestion.totals import totals_rows
+from tasks.ingestion.undeclared import undeclared_missing
 from tasks.records import Finding
 
 ROWS = 1000
@@ -34,7 +35,8 @@ class Preview:
 
 def preview(source: Source, intake: IntakeSection, label: str) -> Iterator[Preview]:
     """The first rows of a source and of those appended to it. Raises ValueError naming what cannot be read, and where."""
-    conversions = Conversions()
+    notes = Notes()
+    conversions = notes.conversions
     looked = source.model_copy(update={"rows": min(source.rows or ROWS, ROWS)})
     piece = Piece(looked, first_slice(looked, intake, label))
     if source.watermark:
@@ -42,11 +44,13 @@ def preview(source: Source, intake: IntakeSection, label: str) -> Iterator[Previ
     rows = None
     if not source.join:
         read_by = with_first_formats(piece, intake)
-        rows = next(normal(Job(piece, read_by, label, (), code=""), Notes(conversions)), None)
+        rows = next(normal(Job(piece, read_by, label, (), code=""), notes), None)
         if rows is None or not len(rows):
             fix = "bring some, or set source.path to a file that has them"
             raise ValueError(f"{piece.name}: holds no rows; {fix}{conversions.told()}")
-    yield Preview(piece.name, rows, conversions.findings())
+    profile = notes.profile
+    shape = (*totals_rows(piece.slice.origin, profile), *undeclared_missing(profile, source.columns))
+    yield Preview(piece.name, rows, (*conversions.findings(), *shape))
     for more in source.append:
         yield from preview(inherit(more, source), intake, label)
 

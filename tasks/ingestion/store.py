@@ -28,8 +28,10 @@ from tasks.ingestion.conversions import Conversions
 from tasks.ingestion.duplicates import hasher, sort_runs
 from tasks.ingestion.join import Matches, joined
 from tasks.ingestion.join import Table as JoinTable
+from tasks.ingestion.keys import Key
 from tasks.ingestion.location import hidden, place
 from tasks.ingestion.normalize import normalized
+from tasks.ingestion.profile import Profile
 from tasks.ingestion.readers import LINE
 from tasks.ingestion.sources import Piece
 from tasks.ingestion.stream import ahead, even
@@ -70,6 +72,7 @@ class Notes:
 
     conversions: Conversions = field(default_factory=Conversions)
     matches: Matches = field(default_factory=Matches)
+    profile: Profile = field(default_factory=Profile)
 
 
 def code(intake: IntakeSection) -> str:
@@ -106,7 +109,7 @@ def keep(job: Job, folder: Path) -> None:
             "content": content_of(job),
             "joins": [{"file": other.path.name, "on": other.on, "name": other.name} for other in job.joins],
         }
-        write_json(made / NOTE, note | {"conversions": notes.conversions.as_json()})
+        write_json(made / NOTE, note | {"conversions": notes.conversions.as_json(), "profile": notes.profile.as_json()})
 
 
 def content_of(job: Job) -> str:
@@ -128,9 +131,15 @@ def normal(job: Job, notes: Notes) -> Iterator[pa.Table]:
         if len(table):
             made = normalized(table, source.key, job.intake, job.label, job.piece.slice.origin, name, job.content)
             conversions.compare(table, made, job.intake)
+            notes.profile.add(table, made, job.intake, skipped(source.key, job.label))
             yield made
         else:
             yield table
+
+
+def skipped(key: Key, label: str) -> tuple[str, ...]:
+    """Columns whose texts have rules of their own: names of rows, and classes."""
+    return (*((key,) if isinstance(key, str) else key), label)
 
 
 def conformed(table: pa.Table, job: Job) -> pa.Table:
@@ -198,6 +207,8 @@ class Kept:
     """As tasks/ingestion/conversions.py notes them."""
     content: str
     """Digest of what was read and how, without the file's name: two files that share it are the same."""
+    profile: dict[str, Any]
+    """As tasks/ingestion/profile.py writes it."""
     joins: list[dict[str, str]]
     """Joined tables: file (below the folder of all slices), the column `on`, and how messages call it."""
 
@@ -210,7 +221,8 @@ class Kept:
 def opened(folder: Path) -> Kept:
     """A slice by its folder."""
     note = read_json(folder / NOTE)
-    return Kept(folder, note["origin"], note["columns"], sum(note["rows"]), note["conversions"], note["content"], note["joins"])
+    kept = {name: note[name] for name in ("origin", "columns", "conversions", "content", "profile", "joins")}
+    return Kept(folder, rows=sum(note["rows"]), **kept)
 
 
 def sound(folder: Path) -> bool:

@@ -32,17 +32,21 @@ def is_text(found: pa.DataType) -> bool:
 
 def without_missing(values: pa.ChunkedArray, spec: Column) -> pa.ChunkedArray:
     """Null in place of what stands for no value: texts trimmed, with their suffix cut, and numbers such as -999 by their value."""
+    amounts = [float(text) for text in spec.missing if re.fullmatch(r"[+-]?\d+(\.\d+)?", text)]
     if is_text(values.type):
         values = nulled(pc.utf8_trim(values, BLANKS), spec.missing)
-        return nulled(cut(values, spec.suffix), spec.missing) if spec.suffix else values
+        values = nulled(cut(values, spec.suffix), spec.missing) if spec.suffix else values
+        if not amounts or spec.type not in ("integer", "number"):
+            return values
+        same = pc.fill_null(pc.is_in(numbers(dotted(values, spec)), pa.array(amounts)), False)  # -999.0 where -999 is declared
+        return pc.if_else(same, pa.scalar(None, values.type), values)
     if pa.types.is_floating(values.type):
         values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
     if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
         return values
-    numbers = [float(text) for text in spec.missing if re.fullmatch(r"[+-]?\d+(\.\d+)?", text)]
-    if not numbers:
+    if not amounts:
         return values
-    return pc.if_else(pc.is_in(values.cast(pa.float64(), safe=False), pa.array(numbers)), pa.scalar(None, values.type), values)
+    return pc.if_else(pc.is_in(values.cast(pa.float64(), safe=False), pa.array(amounts)), pa.scalar(None, values.type), values)
 
 
 def nulled(texts: pa.ChunkedArray, missing: tuple[str, ...]) -> pa.ChunkedArray:
