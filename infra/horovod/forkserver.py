@@ -26,6 +26,9 @@ LIBRARIES = ("torch", "horovod.torch", "pandas", "pyarrow.parquet", "safetensors
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**30), "MIMALLOC_PURGE_DELAY": "-1"}
 """Has glibc keep the memory of a step's activations for the next: otherwise the kernel takes it back and clears it again page by page, a
 third of a training's time. Dask sets the opposite for its workers. Arrow's own allocator keeps the memory of a window of rows likewise."""
+ONE_THREAD = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
+"""Has pyarrow's second allocator start no thread of its own when it is imported: a fork beside another thread may leave a lock held for
+ever in the rank, which Python warns of since 3.12."""
 MOST_HANDLES = 8
 
 
@@ -54,7 +57,7 @@ class ForkServer:
         """The rank's exit code, once it has ended."""
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            environment = {"OMP_NUM_THREADS": "1", **os.environ, **ALLOCATOR, "PYTHONPATH": path}
+            environment = {"OMP_NUM_THREADS": "1", **os.environ, **ALLOCATOR, **ONE_THREAD, "PYTHONPATH": path}
             command = [sys.executable, "-P", "-m", "infra.horovod.forkserver"]
             self.process = subprocess.Popen(command, stdin=theirs.fileno(), env=environment, start_new_session=True)
 
