@@ -76,8 +76,8 @@ def build(scratch: Path, operations: str) -> Path:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
         raise BuildError(
             f"Horovod did not build (exit {process.returncode}). The end of {log}:\n{tail}\n\n"
-            "Known to build: torch 2.13 with g++ 12 and Python 3.11 or 3.13, or g++ 14 and Python 3.13. With another compiler set CXX=g++-12; "
-            "with less than 2 GiB of memory for each core set MAKEFLAGS=-j1; where the disk was full set TMPDIR to another one."
+            "Known to build: torch 2.13 with g++ 12 and Python 3.11 or 3.13, or g++ 14 and Python 3.13. With another compiler set "
+            "CXX=g++-12; with less than 2 GiB of memory for each core set MAKEFLAGS=-j1; where the disk was full set TMPDIR to another one."
         )
     log.unlink()
     return wheels[0]
