@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import httpx
 
+from infra.files import digest
 from infra.settings import Settings
 from tests.integration.conftest import run_while_it_moves
 
@@ -162,3 +163,16 @@ def test_a_scheduled_look_that_can_find_nothing_new_ends_without_a_process_and_s
         installation.prefect(f"/deployments/{deployment}/pause_deployment", {})
     assert spared[0]["state"]["message"].startswith("No new prediction, label or release since the look at ")
     assert stages(installation, spared[0]["id"]) == {}
+
+
+def test_a_damaged_champion_is_mended_by_the_next_run_whose_page_says_so(installation):
+    manifest = installation.home / "releases" / "digits.json"
+    graph = Path(json.loads(manifest.read_text())["champion"]["uri"]) / "model.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1] + b"!")
+    installation.gyre("run", "digits")
+    run = flow_runs(installation, "on-demand")[-1]
+    artifacts = {"flow_run_id": {"any_": [run["id"]]}, "key": {"any_": ["digits-findings-compile"]}}
+    (page,) = installation.prefect("/artifacts/filter", {"artifacts": artifacts})
+    assert "damaged_champion" in [row["check"] for row in json.loads(page["data"])]
+    champion = json.loads(manifest.read_text())["champion"]
+    assert digest(Path(champion["uri"])) == champion["digest"]
