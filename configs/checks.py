@@ -1,6 +1,6 @@
 """What may go on unseen: the checks section of a project's YAML.
 
-Whatever a stage drops, guesses, converts, merges or does not compare is a finding (tasks/findings/). Each check says what such a
+Whatever a stage drops, guesses, converts, merges or does not compare is a finding (tasks/pipeline/findings/). Each check says what such a
 finding does to the run.
 """
 

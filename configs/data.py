@@ -113,7 +113,7 @@ class Source(Section):
     """Where raw rows come from. `$NAME` in a path or URL is taken from the environment when rows are read, and never kept."""
 
     reader: Annotated[str, import_path_or(*FILES, "sql", "synthetic")]
-    """A built-in reader, or `package.module:function` that returns a list of partitions (see tasks/ingestion/sources.py)."""
+    """A built-in reader, or `package.module:function` that returns a list of partitions (see tasks/ingestion/partitions/sources.py)."""
     path: str | None = None
     """A file, glob, folder or archive, relative to the YAML's folder, or a URL: s3://, gs://, az://, https://; for `sql` SQLAlchemy's
     URL of the database."""

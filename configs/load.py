@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from configs.data import Source
 from configs.project import ClassificationResult, ImageIntake, Project, RegressionResult, TabularIntake, TextIntake
 from configs.section import Section
-from configs.written import ReadingError, Written, hint, odd_numbers, read_yaml
+from configs.yaml_scalars import ReadingError, Written, hint, odd_numbers, read_yaml
 
 BUNDLED = Path(__file__).parent
 EXPONENT = re.compile(r"[-+]?[0-9]+e[-+]?[0-9]+", re.IGNORECASE)

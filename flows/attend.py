@@ -13,7 +13,7 @@ from flows.follow import follow
 from flows.runs import SHORT, cancel, report, state_of
 from flows.terminal import console, emit, errors, print_findings
 from infra.settings import Settings
-from tasks.stage import REFUSED
+from tasks.pipeline.stage import REFUSED
 
 EXIT_FAILED, EXIT_REFUSED, EXIT_LEFT = 1, 3, 130
 """Exit codes: failed, crashed or cancelled; refused by a rule of the YAML; left by Ctrl-C, and not known how it will end."""

@@ -23,7 +23,7 @@ from infra.credentials import credential_file
 from infra.settings import Settings
 
 if TYPE_CHECKING:
-    from tasks.findings import JudgedFinding
+    from tasks.pipeline.findings import JudgedFinding
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -120,7 +120,7 @@ def init(
 ) -> None:
     """Look at data and write <name>.yaml here, a project that runs: contract, inputs, result and rules, each with its reason."""
     from infra.files import whole_file
-    from tasks.draft.draft import draft
+    from tasks.onboarding.draft import draft
 
     settings = enter()
     place = data if "://" in data else str(Path(data).resolve())
@@ -265,8 +265,8 @@ def predict(
 ) -> None:
     """Ask the model server about rows: answers, their probability, the ids that late labels name, and what is odd about the rows."""
     from flows.predict import predict_rows
-    from tasks.inference import InferenceClient
-    from tasks.row_files import format_named
+    from tasks.production.inference_client import InferenceClient
+    from tasks.rows.files import format_named
 
     settings = enter()
     config = load(project, folder=settings.projects)
@@ -335,7 +335,7 @@ def look_ahead(config: Project, announce: bool) -> "tuple[JudgedFinding, ...]":
     """What is odd about a source's first rows. Raises ValueError naming all that would stop a run."""
     if announce:
         say(f"Looking at the first rows of {config.name}.")
-    from tasks.preflight import look_ahead as look
+    from tasks.onboarding.preflight import look_ahead as look
 
     return look(config)
 
@@ -366,7 +366,7 @@ def flow_run(flow: str, project: str, changes: list[str] | None, json: bool) -> 
 
 def degraded_models(settings: Settings) -> dict[str, str]:
     """By project what answers in place of a released version whose files are damaged; nothing where the server is away."""
-    from tasks.inference import InferenceClient, InferenceError
+    from tasks.production.inference_client import InferenceClient, InferenceError
 
     with InferenceClient(settings.server_url, "") as client:
         try:

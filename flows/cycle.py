@@ -9,11 +9,11 @@ from flows.parameters import requested
 from tasks.baselines.task import measure_baselines
 from tasks.compilation.task import compile_bundle, export
 from tasks.deployment.task import deploy, registered_checkpoint, serving_champion
-from tasks.findings.task import review
 from tasks.ingestion.task import ingest, locate
 from tasks.labeling.task import label
 from tasks.monitoring.task import claim, close
 from tasks.optimization.task import optimize
+from tasks.pipeline.findings.task import review
 from tasks.records import DatasetVersion, Release
 from tasks.training.task import train
 from tasks.validation.task import precedents, validate

@@ -25,8 +25,8 @@ def infer(
 
     Of a folder or archive of images it prints `intake` and `result` too.
     """
-    from tasks.ingestion.infer import infer_files, to_yaml
-    from tasks.ingestion.infer_images import holds_images, infer_images
+    from tasks.ingestion.schema_inference.images import holds_images, infer_images
+    from tasks.ingestion.schema_inference.tables import infer_files, to_yaml
 
     enter()
     # A path in a YAML is relative to its folder, which need not be this one.
@@ -39,9 +39,9 @@ def propose(
     project: ProjectName, version: Annotated[str | None, typer.Option(help="The good version; by default the newest.")] = None
 ) -> None:
     """Print the `expectations` that a version's rows keep, with margins and the evidence for each, for a person to edit."""
-    from tasks.dataset import part_paths
-    from tasks.validation.proposal import to_yaml
-    from tasks.validation.propose import propose as proposed
+    from tasks.rows.parts import part_paths
+    from tasks.validation.proposal.propose import propose as proposed
+    from tasks.validation.proposal.report import to_yaml
 
     settings, config = of(project)
     folder = laid_out(settings, config.name, number_of(version) if version else newest(settings, config.name))
@@ -62,7 +62,7 @@ def diff(project: ProjectName, before: Version, now: Version, json: Json = False
     from dataclasses import asdict
 
     from tasks.result import build
-    from tasks.versioning.difference import difference
+    from tasks.versioning.diff import difference
 
     settings, config = of(project)
     old, new = (laid_out(settings, config.name, number_of(version)) for version in (before, now))
@@ -117,7 +117,7 @@ def pull(project: ProjectName, source: Annotated[str | None, typer.Option("--fro
 def card(project: ProjectName, version: Annotated[str | None, typer.Argument(help="By default the newest.")] = None) -> None:
     """Write a version's data card: one HTML file with its statistics, samples, labels and origin."""
     from tasks.intake import build
-    from tasks.versioning.card import card as written
+    from tasks.versioning.data_card import card as written
 
     settings, config = of(project)
     folder = settings.folder("reports", config.name, "data")
@@ -134,10 +134,10 @@ def gc(
     yes: Annotated[bool, typer.Option("--yes", help="Remove them; without it they are only listed.")] = False,
 ) -> None:
     """Remove old versions without a name that no registered model was trained on, here and in the remote, and what is out of use."""
-    from tasks import leftovers
     from tasks.deployment.registry import registered
-    from tasks.ingestion import store
-    from tasks.versioning.clearing import alone, remove, size, surplus
+    from tasks.garbage_collection import outcomes
+    from tasks.garbage_collection.versions import alone, remove, size, surplus
+    from tasks.ingestion.partitions import store
 
     settings, config = of(project)
     repo = repository(settings, config)
@@ -149,7 +149,7 @@ def gc(
     slices = store.unused(settings.home / "slices", days)
     console.print(f"{len(slices)} slices of sources that no run asked for in {days:g} days, {store.alone(slices) / 1e6:.3g} MB")
     records = Path(settings.environment()["PREFECT_LOCAL_STORAGE_PATH"])
-    left = leftovers.unused(settings.home, records, days, {f"{config.name}/v{version}" for version in found})
+    left = outcomes.unused(settings.home, records, days, {f"{config.name}/v{version}" for version in found})
     console.print(
         f"{len(left)} outcomes and quarantines that no version names and no run asked for either, {store.alone(left) / 1e6:.3g} MB"
     )
@@ -157,7 +157,7 @@ def gc(
         remove(repo, config.name, found, settings.home / "datasets")
     if yes:
         store.clear(slices)
-        leftovers.clear(left, records)
+        outcomes.clear(left, records)
 
 
 def of(project: str) -> tuple[Settings, Project]:

@@ -20,7 +20,7 @@ from flows.tune import tune
 from infra.credentials import Credential
 from infra.services.table import READY_DEPLOYMENT
 from infra.settings import Settings
-from tasks.events import DRIFT_DETECTED, labels
+from tasks.records.events import DRIFT_DETECTED, labels
 
 ON_DEMAND = READY_DEPLOYMENT.partition("/")[2]
 """The deployment that `gyre run`, `gyre drift` and `gyre tune` use: it takes any project, also one outside the projects folder."""

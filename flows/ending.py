@@ -8,7 +8,7 @@ from typing import Any, ParamSpec
 from prefect import State
 from prefect.runtime import flow_run
 
-from tasks.stage import StoppedError, name_run, refusal
+from tasks.pipeline.stage import StoppedError, name_run, refusal
 
 P = ParamSpec("P")
 

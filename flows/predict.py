@@ -10,10 +10,10 @@ from typing import Any
 from uuid import uuid4
 
 from configs.project import Project, TabularIntake, TextIntake
-from tasks.inference import InferenceClient
-from tasks.row_files import SUFFIXES, Format, read_records
-from tasks.row_values import input_columns, raw_rows
-from tasks.rows import Rows
+from tasks.production.inference_client import InferenceClient
+from tasks.rows.files import SUFFIXES, Format, read_records
+from tasks.rows.raw import Rows
+from tasks.rows.values import input_columns, raw_rows
 
 ROWS_A_REQUEST = 1000
 """The server takes a few more; a larger file becomes several requests."""

@@ -23,7 +23,7 @@ def list_rows(
     json: Json = False,
 ) -> None:
     """List the rows of the newest validation's quarantine: how many a rule, where they come from, and the first ones."""
-    from tasks.validation.review import overview
+    from tasks.validation.review.review import overview
 
     found = overview(opened(project), reason, rows)
     if json:
@@ -39,7 +39,7 @@ def list_rows(
 @app.command()
 def show(project: ProjectName, row: Row, json: Json = False) -> None:
     """Show a row: its source and line, its values, every rule that it breaks with the limits, and what was decided about it."""
-    from tasks.validation.review import described
+    from tasks.validation.review.review import described
 
     found = described(opened(project), row)
     if json:
@@ -59,7 +59,7 @@ def release(
     project: ProjectName, why: Why, rows: Annotated[list[str] | None, typer.Argument(help="Ids of rows.")] = None, reason: Reason = None
 ) -> None:
     """Say that rows are right after all: they pass in the next version."""
-    from tasks.validation.review import release as released
+    from tasks.validation.review.review import release as released
 
     told(project, released(opened(project), rows or [], why, reason))
 
@@ -67,7 +67,7 @@ def release(
 @app.command()
 def fix(project: ProjectName, row: Row, values: Values, why: Why) -> None:
     """Give a row the right values: it comes back with them, and is checked again."""
-    from tasks.validation.review import fix as fixed
+    from tasks.validation.review.review import fix as fixed
 
     told(project, fixed(opened(project), row, dict(map(pair, values)), why))
 
@@ -75,7 +75,7 @@ def fix(project: ProjectName, row: Row, values: Values, why: Why) -> None:
 @app.command()
 def undo(project: ProjectName, rows: Rows, why: Why) -> None:
     """Undo the newest decision about each row. It stays in the row's history."""
-    from tasks.validation.review import undo as undone
+    from tasks.validation.review.review import undo as undone
 
     told(project, undone(opened(project), rows, why))
 

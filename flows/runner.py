@@ -20,8 +20,8 @@ from prefect.states import Completed
 from configs.load import load
 from flows.drift import drift
 from infra.settings import Settings
-from tasks.deployment.damage import damage
-from tasks.monitoring.rest import last_look
+from tasks.deployment.release_health import damage
+from tasks.monitoring.skip_unchanged import last_look
 
 LOGGER = logging.getLogger("gyre.runner")
 UNCHANGED = "Unchanged"

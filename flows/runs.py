@@ -140,7 +140,7 @@ def progress(client: SyncPrefectClient, flow_run_id: UUID) -> tuple[float, str]:
 
 
 def findings(client: SyncPrefectClient, flow_run_id: UUID) -> list[dict[str, str]]:
-    """What the run's stages found (tasks/findings/), the refused first."""
+    """What the run's stages found (tasks/pipeline/findings/), the refused first."""
     filter_ = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]), type=ArtifactFilterType(any_=["table"]))
     tables = [each for each in client.read_artifacts(artifact_filter=filter_) if "-findings-" in (each.key or "")]
     rows = [row for each in tables for row in json.loads(str(each.data))]

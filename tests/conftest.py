@@ -15,8 +15,8 @@ import psutil
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from infra.services.mlflow_store import make_store
 from infra.services.processes import mark
-from infra.services.store import make_store
 from infra.settings import Settings
 
 GRACE_S = 10

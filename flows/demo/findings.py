@@ -13,7 +13,7 @@ from prefect.events.filters import EventFilter, EventNameFilter
 
 from flows.runs import reused, seconds, stage_name, task_runs
 from infra.settings import Settings
-from tasks.events import DRIFT_DETECTED
+from tasks.records.events import DRIFT_DETECTED
 
 
 def runs_of(deployment: str) -> list[FlowRun]:

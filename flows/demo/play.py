@@ -15,10 +15,10 @@ from rich.table import Table
 from flows.errors import RunError
 from infra import services
 from infra.credentials import credential_file
-from infra.endings import ended_by_signals, ended_with_parent
 from infra.files import write_json
 from infra.progress import wait_for
 from infra.settings import Settings
+from infra.shutdown import ended_by_signals, ended_with_parent
 
 PROJECT = "digits"
 CLEAN = (1000, 1200)

@@ -27,7 +27,7 @@ class Scans:
 
 def held_out(start: int, stop: int) -> Scans:
     """Scans `start` to `stop` of the bundled digits; `configs/digits.yaml` trains on the first 1,000."""
-    from tasks.ingestion.digits import images
+    from tasks.ingestion.readers.digits import images
 
     pixels, labels, ids = images(start, stop)
     return Scans(list(ids), pixels, list(labels))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import httpx
 
 from flows.demo.scanner import Scans
-from tasks.inference import InferenceClient
+from tasks.production.inference_client import InferenceClient
 
 PAUSE_S = 0.1
 

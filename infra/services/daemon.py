@@ -43,7 +43,7 @@ chmod = 0700
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 [rpcinterface:gyre]
-supervisor.rpcinterface_factory = infra.restarts:Restarts
+supervisor.rpcinterface_factory = infra.restart_history:Restarts
 """
 # A process that ends within `startsecs` is started again after a pause; it is never given up, as what it lacks may come back.
 PROGRAM = """\

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from infra.imports import resolve, without_collections
-from infra.services.answers import answers
+from infra.services.http import answers
 
 POLL_S = 0.1
 

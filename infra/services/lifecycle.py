@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from infra.endings import ended_by_signals
 from infra.files import close_to_others
 from infra.progress import QUIET_S, Patience, work
 from infra.services.daemon import Daemon, Ends, State
@@ -19,6 +18,7 @@ from infra.services.errors import ServicesError
 from infra.services.processes import belonging, check_ports, end
 from infra.services.table import Service, services
 from infra.settings import Settings
+from infra.shutdown import ended_by_signals
 
 Say = Callable[[str], None]
 POLL_S = 0.2

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from infra.services.abandoned import close_abandoned
-from infra.services.answers import answers, polls
-from infra.services.store import make_store
+from infra.services.http import answers, polls
+from infra.services.mlflow_store import make_store
+from infra.services.stale_runs import close_abandoned
 from infra.settings import Settings
 
 READY_DEPLOYMENT = "cycle/on-demand"

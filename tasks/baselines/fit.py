@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from configs.project import Training
 from tasks.intake import Encoder, Intake, Rows
-from tasks.model import Model
+from tasks.model.model import Model
 from tasks.result import Postprocessing, Result
 
 MOST_STEPS, FEWEST_STEPS = 100, 10

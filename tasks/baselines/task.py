@@ -3,8 +3,8 @@
 from configs.baselines import Baselines as BaselinesSection
 from configs.data import Split
 from configs.project import Intake, Result
+from tasks.pipeline.stage import outcome_folder, show, stage, table
 from tasks.records import Baselines, DatasetVersion
-from tasks.stage import outcome_folder, show, stage, table
 
 
 @stage(name="baselines")
@@ -14,7 +14,7 @@ def measure_baselines(
     """What answers without a network are worth on the same rows: what the gate compares with, and the model card shows."""
     from tasks import intake as intakes
     from tasks import result as results
-    from tasks.baselines import measure as core
+    from tasks.baselines import measurement as core
 
     taken, given = intakes.build(intake), results.build(result)
     found = core.measure_baselines(dataset, taken, given, section, split, serve, outcome_folder())

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tasks.graph_export import module_bytes
-from tasks.graph_parts import with_prefix
 from tasks.intake import Encoder
 from tasks.intake.encoder import ENCODED
+from tasks.model.onnx_export import module_bytes
+from tasks.model.onnx_parts import with_prefix
 from tasks.result import Answers, Postprocessing, Result
 
 MOST_TREES = 200

@@ -11,11 +11,11 @@ from typing import Any
 
 from configs.section import Section
 from infra.files import digest, verified, whole_folder, write_json
-from tasks import reference
+from tasks.compilation.gate_report import Verdict
 from tasks.compilation.signature import signature
-from tasks.compilation.verdict import Verdict
 from tasks.intake import Intake
-from tasks.model import load_preprocessing
+from tasks.model.model import load_preprocessing
+from tasks.production import drift_reference
 from tasks.records import Bundle, TrainedModel
 from tasks.result import Result
 
@@ -39,7 +39,7 @@ def bundle(model: TrainedModel, verdict: Verdict, intake: Intake, result: Result
         shutil.copyfile(verified(graph.uri, graph.digest), partial / "model.onnx")
         write_json(partial / "signature.json", facts)
         write_json(partial / "lineage.json", lineage(model, verdict, sections))
-        reference.write(partial, model.dataset, intake, result, partial / "model.onnx")
+        drift_reference.write(partial, model.dataset, intake, result, partial / "model.onnx")
     return Bundle(
         uri=str(folder),
         digest=digest(folder),

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 from configs.project import Gate
 from tasks.compilation.gate import heaviness, is_under, slowness
-from tasks.compilation.measure import baseline_scores, held_out, measure
-from tasks.dataset import SplitName
+from tasks.compilation.measurement import baseline_scores, held_out, measure
 from tasks.intake import Intake
 from tasks.records import Baselines, Candidate, DatasetVersion, Finding, Graph
 from tasks.result import Result
+from tasks.rows.parts import SplitName
 
 ORDERS: dict[str, Callable[[Candidate], float]] = {
     "size": lambda candidate: candidate.megabytes,

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from configs.project import Training
 from infra.files import digest, whole_file
-from tasks.compilation.measure import held_out
-from tasks.graph import answers, session
-from tasks.graph_export import eager, graph_bytes
+from tasks.compilation.measurement import held_out
 from tasks.intake import Intake
+from tasks.model.onnx_export import eager, graph_bytes
+from tasks.model.onnx_session import answers, session
 from tasks.records import Graph, TrainedModel
 from tasks.result import Result
 
@@ -25,7 +25,7 @@ def export(model: TrainedModel, intake: Intake, result: Result, training: Traini
     Equal weights give equal bytes. Raises DigestError for a changed checkpoint, ValueError where the graph's answers to real test rows
     are not the model's; then nothing is written.
     """
-    from tasks.model import load
+    from tasks.model.model import load
 
     module = load(model, intake, result, training)
     rows = held_out(model.dataset, intake, result)[0][:PARITY_ROWS]

@@ -7,9 +7,9 @@ import math
 from collections.abc import Mapping, Sequence
 
 from configs.project import Gate
-from tasks.compilation.measure import Scores
-from tasks.interval import interval
+from tasks.compilation.measurement import Scores
 from tasks.records import Baseline, BaselineComparison, Candidate, Comparison, Judgement, SliceScore
+from tasks.result.confidence_interval import interval
 
 
 def judge_scores(scores: Scores, baselines: Sequence[Baseline], others: Mapping[str, Scores]) -> Judgement:

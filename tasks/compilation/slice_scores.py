@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.compilation.slices import Slice
-from tasks.interval import interval
 from tasks.records import SliceScore
+from tasks.result.confidence_interval import interval
 
 Scores = npt.NDArray[np.float64]
 ERROR = 0.05

@@ -14,9 +14,9 @@ import pyarrow as pa
 
 from configs.evaluation import Evaluation
 from configs.evaluation import Slice as Section
-from tasks.dataset import read, schema_of
 from tasks.intake import Intake, Rows
 from tasks.records import DatasetVersion
+from tasks.rows.parts import read, schema_of
 
 log = logging.getLogger("gyre.compilation")
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from configs.evaluation import Evaluation
 from configs.project import Gate, Intake, Labeling, Result, Training
 from infra.settings import Settings
+from tasks.pipeline.stage import StoppedError, outcome_folder, show, stage, table
 from tasks.records import Baselines, Bundle, Champion, Graph, TrainedModel
-from tasks.stage import StoppedError, outcome_folder, show, stage, table
-from tasks.versions import Versions
+from tasks.rows.versions import Versions
 
 
 @stage()
@@ -39,18 +39,18 @@ def compile_bundle(
     """The best graph that passes the gate, ready to be deployed. Raises StoppedError where none passes or the champion is better."""
     from tasks import intake as intakes
     from tasks import result as results
-    from tasks.compilation import card
+    from tasks.compilation import model_card
     from tasks.compilation.bundle import bundle
-    from tasks.compilation.picture import pictures
-    from tasks.compilation.verdict import judge
+    from tasks.compilation.gate_report import judge
+    from tasks.compilation.plots import pictures
 
     settings, output, taken, given = Settings(), outcome_folder(), intakes.build(intake), results.build(result)
     verdict = judge(graphs, champion, model.dataset, taken, given, labeling, evaluation, gate, baselines)
     known = Versions(settings.home / "data").findings(model.dataset.project, model.dataset.version)
-    facts = card.facts_of(model, verdict, taken, given, gate, (*known, *baselines.findings, *model.findings, *verdict.findings))
+    facts = model_card.facts_of(model, verdict, taken, given, gate, (*known, *baselines.findings, *model.findings, *verdict.findings))
     page = settings.folder("reports", model.dataset.project, "compilation", output.name)
     drawn = pictures(verdict, given.metric, gate)
-    card.write_card(facts, drawn, verdict.slices, output, page)
+    model_card.write_card(facts, drawn, verdict.slices, output, page)
     images = "\n\n".join(f"![{name}]({settings.report_url(page / f'{name}.png')})" for name in drawn)
     tables = [
         facts["choice"],

@@ -13,9 +13,9 @@ from urllib.request import url2pathname
 
 from infra.files import read_json, whole_folder
 from infra.settings import Settings
-from tasks.deployment.damage import damage
+from tasks.deployment.release_health import damage
+from tasks.production.releases import Releases
 from tasks.records import Bundle, Champion, Stored
-from tasks.release import Releases
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 DIGEST, STATUS, REASON = "gyre.digest", "gyre.status", "gyre.reason"

@@ -14,14 +14,14 @@ from typing import Any
 from configs.project import Deployment
 from infra.files import DigestError, read_json, verified, whole_folder
 from infra.settings import Settings
-from tasks.deployment.damage import damage_of
-from tasks.deployment.production import Production
-from tasks.deployment.trial import Trial, try_out, until
-from tasks.inference import InferenceClient, InferenceError
+from tasks.deployment.canary import Trial, try_out, until
+from tasks.deployment.promotion import Production
+from tasks.deployment.release_health import damage_of
 from tasks.intake import Rows
+from tasks.production.inference_client import InferenceClient, InferenceError
+from tasks.production.releases import Manifest, ReleaseError, Served, withdrawal
+from tasks.production.releases import retire as retired
 from tasks.records import Bundle, Release
-from tasks.release import Manifest, ReleaseError, Served, withdrawal
-from tasks.release import retire as retired
 
 log = logging.getLogger("gyre.deployment")
 

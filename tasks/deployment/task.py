@@ -2,16 +2,16 @@
 
 from configs.project import Deployment, Intake, Training
 from infra.settings import Settings
-from tasks.events import RELEASE_DAMAGED, RELEASE_PROMOTED, RELEASE_ROLLED_BACK
+from tasks.pipeline.stage import announce, name_run, show, stage, table
+from tasks.production.releases import Releases
 from tasks.records import Bundle, Champion, Release, Stored
-from tasks.release import Releases
-from tasks.stage import announce, name_run, show, stage, table
+from tasks.records.events import RELEASE_DAMAGED, RELEASE_PROMOTED, RELEASE_ROLLED_BACK
 
 
 @stage(cached=False)
 def serving_champion(project: str) -> Champion | None:
     """The version that was released last, and what stands in for it where its files are damaged; None before the first release."""
-    from tasks.deployment.damage import champion_of
+    from tasks.deployment.release_health import champion_of
 
     return champion_of(project, Releases(Settings().home / "releases"))
 
@@ -19,7 +19,7 @@ def serving_champion(project: str) -> Champion | None:
 @stage(cached=False)
 def report_damage(project: str) -> str:
     """What does not serve as it was released, shown and announced (once a damage); empty where all does."""
-    from tasks.deployment.damage import damage, is_news, note_announced
+    from tasks.deployment.release_health import damage, is_news, note_announced
 
     settings = Settings()
     told = damage(project, settings)
@@ -44,8 +44,8 @@ def registered_checkpoint(training: Training) -> Stored | None:
 @stage(cached=False)
 def deploy(bundle: Bundle, intake: Intake, deployment: Deployment) -> Release:
     """The bundle on trial in the model server, then promoted or rolled back."""
+    from tasks.deployment.canary import test_rows
     from tasks.deployment.rollout import roll_out
-    from tasks.deployment.trial import test_rows
     from tasks.intake import build
 
     settings = Settings()

@@ -20,27 +20,29 @@ import pyarrow.parquet as pq
 from configs.data import Source
 from configs.project import Intake as IntakeSection
 from configs.project import Result as ResultSection
+from infra.disk_guard import room
 from infra.files import whole_folder
-from infra.room import room
 from tasks import intake as intakes
 from tasks import result as results
-from tasks.dataset import part_name, part_paths, schema_of, stored, tables, write_tables
-from tasks.ingestion import dates, feedback, join, store
-from tasks.ingestion.conversions import Conversions
-from tasks.ingestion.duplicates import Repeats, drop_repeated
-from tasks.ingestion.join import unwanted
-from tasks.ingestion.keys import EVERY
-from tasks.ingestion.location import name_of
-from tasks.ingestion.normalize import content_columns, framed, intake_columns, normalized
-from tasks.ingestion.profile import Profile, merged, profile_of
+from tasks.ingestion import late_labels
+from tasks.ingestion.parsing import dates
+from tasks.ingestion.parsing.conversions import Conversions
+from tasks.ingestion.parsing.layout import content_columns, framed, intake_columns, normalized
+from tasks.ingestion.parsing.row_ids import EVERY
+from tasks.ingestion.parsing.totals_rows import totals_rows
+from tasks.ingestion.parsing.undeclared_missing import undeclared_missing
+from tasks.ingestion.parsing.unit_changes import check_units
+from tasks.ingestion.partitions import join, store
+from tasks.ingestion.partitions.deduplication import Repeats, drop_repeated
+from tasks.ingestion.partitions.join import unwanted
+from tasks.ingestion.partitions.profile import Profile, merged, profile_of
+from tasks.ingestion.partitions.sources import pieces
+from tasks.ingestion.partitions.store import Job, Kept
 from tasks.ingestion.readers import LINE, numbered
-from tasks.ingestion.sources import pieces
-from tasks.ingestion.store import Job, Kept
-from tasks.ingestion.totals import totals_rows
-from tasks.ingestion.undeclared import undeclared_missing
-from tasks.ingestion.units import check_units
-from tasks.prediction_log import PredictionLog
+from tasks.ingestion.readers.location import name_of
+from tasks.production.prediction_log import PredictionLog
 from tasks.records import Finding, RawRows, SourceSnapshot, Stored
+from tasks.rows.parts import part_name, part_paths, schema_of, stored, tables, write_tables
 
 LOGGER = logging.getLogger("gyre.ingestion")
 SUBMITTED = 2
@@ -77,7 +79,7 @@ def snapshot(
     kept: folder of the slices that were read, and of what is known about the source
     content: columns by which rows were split so far
     """
-    frozen, rows, unusable = feedback.freeze(log, intakes.build(intake), results.build(result), outcomes)
+    frozen, rows, unusable = late_labels.freeze(log, intakes.build(intake), results.build(result), outcomes)
     found, told = jobs(source, intake, result.label, kept, content)
     keys = tuple(job.key for job in found)
     return SourceSnapshot(
@@ -320,7 +322,7 @@ def write_feedback(frozen: Stored, intake: IntakeSection, result: ResultSection,
     A served row's content is what was served, in the same columns where the model takes them: it stays on its side as long as the source's.
     """
     schema = schema_of(folder)
-    rows = numbered(framed(feedback.rows(frozen, intakes.build(intake), result.label)), 1)
+    rows = numbered(framed(late_labels.rows(frozen, intakes.build(intake), result.label)), 1)
     table = normalized(rows, "id", intake, result.label, "feedback", "feedback", content)
     columns = {}
     for field in schema:

@@ -8,14 +8,14 @@ import pyarrow as pa
 
 from configs.data import Source
 from configs.project import Intake as IntakeSection
-from tasks.ingestion import marks
-from tasks.ingestion.dates import with_first_formats
-from tasks.ingestion.location import File, filesystem, matched, name_of, place
+from tasks.ingestion.parsing.dates import with_first_formats
+from tasks.ingestion.parsing.totals_rows import totals_rows
+from tasks.ingestion.parsing.undeclared_missing import undeclared_missing
+from tasks.ingestion.partitions import watermarks
+from tasks.ingestion.partitions.sources import Piece, inherit
+from tasks.ingestion.partitions.store import Job, Notes, normal
 from tasks.ingestion.readers import Slice, csv, functions, images, jsonl, parquet, sql, synthetic
-from tasks.ingestion.sources import Piece, inherit
-from tasks.ingestion.store import Job, Notes, normal
-from tasks.ingestion.totals import totals_rows
-from tasks.ingestion.undeclared import undeclared_missing
+from tasks.ingestion.readers.location import File, filesystem, matched, name_of, place
 from tasks.records import Finding
 
 ROWS = 1000
@@ -40,7 +40,7 @@ def preview(source: Source, intake: IntakeSection, label: str) -> Iterator[Previ
     looked = source.model_copy(update={"rows": min(source.rows or ROWS, ROWS)})
     piece = Piece(looked, first_slice(looked, intake, label))
     if source.watermark:
-        piece = replace(piece, slice=Slice(piece.slice.origin, None, partial(marks.marked, piece.slice, source), counting=True))
+        piece = replace(piece, slice=Slice(piece.slice.origin, None, partial(watermarks.marked, piece.slice, source), counting=True))
     rows = None
     if not source.join:
         read_by = with_first_formats(piece, intake)

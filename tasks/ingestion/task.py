@@ -7,9 +7,9 @@ from configs.data import Source, Versioning
 from configs.project import Cluster, Intake, Result
 from infra.cluster import open_cluster
 from infra.settings import Settings
+from tasks.pipeline.stage import outcome_folder, show, stage, table
 from tasks.records import RawRows, SourceSnapshot
-from tasks.stage import outcome_folder, show, stage, table
-from tasks.versions import Versions
+from tasks.rows.versions import Versions
 
 if TYPE_CHECKING:
     from tasks.ingestion.ingest import Ingested
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def locate(project: str, source: Source, intake: Intake, result: Result, versioning: Versioning) -> SourceSnapshot:
     """What the source and production's feedback hold now; an unchanged world gives an equal snapshot, and every stage is reused."""
     from tasks.ingestion import ingest as core
-    from tasks.prediction_log import PredictionLog
+    from tasks.production.prediction_log import PredictionLog
 
     settings = Settings()
     log = PredictionLog(settings.home / "predictions" / project)
@@ -37,7 +37,7 @@ def locate(project: str, source: Source, intake: Intake, result: Result, version
 def ingest(snapshot: SourceSnapshot, source: Source, intake: Intake, result: Result, cluster: Cluster) -> RawRows:
     """The snapshot's rows as Parquet parts, read by Dask workers."""
     from tasks.ingestion import ingest as core
-    from tasks.ingestion.picture import write_picture
+    from tasks.ingestion.plot import write_picture
 
     settings, folder = Settings(), outcome_folder(("cluster",))
     with open_cluster(cluster) as client:

@@ -11,7 +11,7 @@ from configs.project import CustomIntake, ImageIntake, TabularIntake, TextIntake
 from configs.project import Intake as Section
 from infra.imports import resolve
 from tasks.intake.encoder import Encoded, Encoder
-from tasks.rows import Rows, TensorSpec
+from tasks.rows.raw import Rows, TensorSpec
 
 __all__ = ["Encoded", "Encoder", "Intake", "Preprocessing", "Rows", "TensorSpec", "build"]
 

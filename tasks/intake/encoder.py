@@ -5,7 +5,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tasks.rows import Rows, TensorSpec
+from tasks.rows.raw import Rows, TensorSpec
 
 Encoded = npt.NDArray[Any]
 """Encoded rows [rows, *shape], numbers alone."""

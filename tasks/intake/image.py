@@ -15,7 +15,7 @@ from tasks.intake import Encoded, Encoder, Preprocessing, Rows, TensorSpec
 from tasks.intake.convolutional import ConvolutionalNetwork
 from tasks.intake.encoder import Identity
 from tasks.intake.picture_file import read_picture
-from tasks.rows import rows_from
+from tasks.rows.raw import rows_from
 
 
 class Normalize(Preprocessing):

@@ -15,8 +15,8 @@ from configs.project import TabularIntake
 from tasks.intake import Encoder, Preprocessing, Rows, TensorSpec
 from tasks.intake.columns import ColumnEncoder, Features
 from tasks.intake.residual import ResidualNetwork
-from tasks.moments import LATEST_S, read
-from tasks.rows import rows_from
+from tasks.rows.raw import rows_from
+from tasks.rows.timestamps import LATEST_S, read
 
 HIDDEN = 0.02
 """Share of categories that training hides, so that the network learns what to do with one it never saw."""
@@ -151,7 +151,7 @@ def numbers(column: pd.Series) -> npt.NDArray[np.float32]:
 
 
 def seconds(column: pd.Series, form: str | None) -> npt.NDArray[np.float64]:
-    """Seconds since the epoch in UTC of timestamps, numbers or texts in a format of tasks/moments.py; NaN where one is none."""
+    """Seconds since the epoch in UTC of timestamps, numbers or texts in a format of tasks/rows/timestamps.py; NaN where one is none."""
     if pd.api.types.is_datetime64_any_dtype(column):
         elapsed = pd.to_datetime(column, utc=True) - pd.Timestamp(0, tz="UTC")
         return np.asarray((elapsed / pd.Timedelta(seconds=1)).to_numpy(dtype=np.float64, na_value=np.nan))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from configs.project import TextIntake
 from tasks.intake import Encoded, Encoder, Preprocessing, Rows, TensorSpec
 from tasks.intake.tokens import UNKNOWN, TokenEncoder
-from tasks.rows import MAX_TEXT, rows_from
+from tasks.rows.raw import MAX_TEXT, rows_from
 
 HIDDEN = 0.1
 """Share of words that training hides, so that the network learns what to do with one it never saw, and not to lean on single words."""

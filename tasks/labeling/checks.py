@@ -7,11 +7,11 @@ from typing import Any
 import pandas as pd
 import pyarrow.compute as pc
 
-from tasks.dataset import part_paths, schema_of, tables
 from tasks.intake import Intake
-from tasks.leakage import leaks
 from tasks.records import Finding, Stored
 from tasks.result import Result
+from tasks.rows.leakage import leaks
+from tasks.rows.parts import part_paths, schema_of, tables
 
 STAGE = "label"
 SHOWN = 5

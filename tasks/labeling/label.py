@@ -14,13 +14,13 @@ import pyarrow.compute as pc
 
 from configs.project import Labeling
 from infra.files import verified, whole_file, whole_folder
-from tasks.dataset import part_paths, read, rewrite, sample, schema_of, stored, tables
 from tasks.intake import Intake
 from tasks.labeling import checks
 from tasks.labeling.consensus import ANSWER, TASK, answers_of, beliefs, consensus, majority, quality
-from tasks.labeling.suspects import suspects
+from tasks.labeling.label_errors import suspects
 from tasks.records import AnnotatorQuality, LabelReport, Stored, ValidationReport
 from tasks.result import Result
+from tasks.rows.parts import part_paths, read, rewrite, sample, schema_of, stored, tables
 
 SAMPLE = 5000
 """Rows that say whether an input gives the label away."""

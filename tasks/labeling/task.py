@@ -2,8 +2,8 @@
 
 from configs.project import Intake, Labeling, Result
 from infra.settings import Settings
+from tasks.pipeline.stage import StoppedError, outcome_folder, show, stage, table
 from tasks.records import LabelReport, ValidationReport
-from tasks.stage import StoppedError, outcome_folder, show, stage, table
 
 SHOWN = 12
 TAKES = "other labels in the source, or other limits: `labeling.min_agreement`, `result` in the YAML"
@@ -14,9 +14,9 @@ def label(project: str, report: ValidationReport, labeling: Labeling, intake: In
     """One label a row. Raises StoppedError where the annotators disagree too much, or a label is not one of the classes."""
     from tasks import intake as intakes
     from tasks import result as results
-    from tasks.dataset import read_file
     from tasks.labeling import label as core
-    from tasks.labeling.picture import write_picture
+    from tasks.labeling.plot import write_picture
+    from tasks.rows.parts import read_file
 
     settings, output, taken = Settings(), outcome_folder(), intakes.build(intake)
     found = core.label(report, labeling, taken, results.build(result), output)

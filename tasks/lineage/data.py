@@ -6,8 +6,8 @@ from typing import Any
 
 from infra.files import read_json
 from tasks.lineage.graph import Graph, Node
-from tasks.validation.decisions import Decision, DecisionLog, history
-from tasks.versions import NUMBERED, Versions
+from tasks.rows.versions import NUMBERED, Versions
+from tasks.validation.review.decisions import Decision, DecisionLog, history
 
 
 @dataclass(frozen=True)

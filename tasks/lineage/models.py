@@ -9,8 +9,8 @@ from infra.files import read_json
 from infra.settings import Settings
 from tasks.deployment.registry import DIGEST, REASON, STATUS, Registry
 from tasks.lineage.graph import Graph, Node
-from tasks.monitoring.ledger import Ledger
-from tasks.release import Releases
+from tasks.monitoring.episode_store import Ledger
+from tasks.production.releases import Releases
 
 
 class Models:

@@ -9,7 +9,7 @@ from infra.settings import Settings
 from tasks.lineage.data import Data
 from tasks.lineage.graph import Graph, Node
 from tasks.lineage.models import Models
-from tasks.prediction_log import PredictionLog
+from tasks.production.prediction_log import PredictionLog
 
 DATASET = re.compile(rf"(?P<project>{NAME})/(?P<name>(?!\d+$)[A-Za-z0-9][\w.-]*)")
 MODEL = re.compile(rf"(?P<project>{NAME})/(?P<version>\d+)")

@@ -1,4 +1,4 @@
-"""One look at production: the newest predictions of the champion against what it was trained on (tasks/reference.py).
+"""One look at production: the newest predictions of the champion against what it was trained on (tasks/production/drift_reference.py).
 
 A model that learned from the source and from late labels knows two worlds, and production may be either: it is compared with the one that
 it lies nearer to. So a model that was retrained on the new world is not found drifted for having seen the old one too.
@@ -17,8 +17,8 @@ import pandas as pd
 
 from configs.project import Intake, Monitoring, Result
 from infra.files import read_json, whole_folder, write_json
-from tasks import reference
-from tasks.prediction_log import PredictionLog, logged_rows
+from tasks.production import drift_reference
+from tasks.production.prediction_log import PredictionLog, logged_rows
 from tasks.records import Champion, DescriptorDrift, DriftReport
 
 LOGGER = logging.getLogger("gyre.monitoring")
@@ -99,18 +99,18 @@ def frames(
     recent: pd.DataFrame, champion: Champion, intake: Intake, result: Result
 ) -> tuple[pd.DataFrame, tuple[pd.DataFrame, pd.DataFrame]]:
     """Descriptors of the predictions, and the version's reference: of inputs and of answers."""
-    from tasks.graph import answers as ask
-    from tasks.graph import session
     from tasks.intake import build as build_intake
+    from tasks.model.onnx_session import answers as ask
+    from tasks.model.onnx_session import session
     from tasks.result import build as build_result
 
     rows, answers, bundle = build_intake(intake), build_result(result), Path(champion.uri)
     raw, fits = logged_rows(recent, rows.inputs)
     raw, recent = raw[fits], recent[fits]
     graph = bundle / "model.onnx" if (bundle / "model.onnx").is_file() else None
-    kept = reference.read(bundle) or reference.frames(champion.dataset, rows, answers, graph)
+    kept = drift_reference.read(bundle) or drift_reference.frames(champion.dataset, rows, answers, graph)
     # The log has the answers alone; the graph that gave them says how sure it was.
-    given = reference.described(answers, ask(session(graph), raw)) if graph else reference.labelled(answers, recent["answer"])
+    given = drift_reference.described(answers, ask(session(graph), raw)) if graph else drift_reference.labelled(answers, recent["answer"])
     return pd.concat([rows.describe(raw), given], axis=1), kept
 
 
@@ -133,12 +133,12 @@ def compare_nearest(current: pd.DataFrame, kept: tuple[pd.DataFrame, pd.DataFram
 def references(inputs: pd.DataFrame, answers: pd.DataFrame, monitoring: Monitoring) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
     """By origin, at most `monitoring.reference` rows each; late-labelled ones count once there are as many as a verdict takes."""
     found = {}
-    for origin in (reference.SOURCE, reference.FEEDBACK):
-        mine = [frame[frame[reference.ORIGIN] == origin].drop(columns=reference.ORIGIN) for frame in (inputs, answers)]
-        least = monitoring.minimum if origin == reference.FEEDBACK else 1
+    for origin in (drift_reference.SOURCE, drift_reference.FEEDBACK):
+        mine = [frame[frame[drift_reference.ORIGIN] == origin].drop(columns=drift_reference.ORIGIN) for frame in (inputs, answers)]
+        least = monitoring.minimum if origin == drift_reference.FEEDBACK else 1
         if min(len(mine[0]), monitoring.reference) < least or not len(mine[1]):
             continue
-        newest = origin == reference.FEEDBACK
+        newest = origin == drift_reference.FEEDBACK
         first, second = (each.tail(monitoring.reference) if newest else each.head(monitoring.reference) for each in mine)
         found[origin] = (first.reset_index(drop=True), second.reset_index(drop=True))
     return found

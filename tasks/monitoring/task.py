@@ -11,19 +11,19 @@ from prefect.exceptions import ObjectNotFound
 from configs.project import Intake, Monitoring, Result, Retraining
 from infra.files import read_json
 from infra.settings import Settings
-from tasks.events import DRIFT_DETECTED
+from tasks.monitoring.episode_store import Ledger
 from tasks.monitoring.episodes import Announced, ClaimRequested, Instruction, Observed, Released, RetrainingEnded
-from tasks.monitoring.ledger import Ledger
-from tasks.monitoring.rest import keep, sight
+from tasks.monitoring.skip_unchanged import keep, sight
+from tasks.pipeline.stage import announce, show, stage, table
 from tasks.records import Champion, DriftReport, Episode, Release
-from tasks.stage import announce, show, stage, table
+from tasks.records.events import DRIFT_DETECTED
 
 
 @stage(cached=False)
 def observe(project: str, champion: Champion | None, intake: Intake, result: Result, monitoring: Monitoring) -> DriftReport:
     """A verdict on the newest predictions of the champion, or of the version that answers while its files are damaged."""
     from tasks.monitoring import drift
-    from tasks.prediction_log import PredictionLog
+    from tasks.production.prediction_log import PredictionLog
 
     settings = Settings()
     # Before anything is read: what comes while this looks is news to the next look.

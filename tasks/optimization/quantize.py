@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from infra.files import digest, verified, whole_file
-from tasks.dataset import SplitName, read
-from tasks.graph import answers, session
-from tasks.graph_parts import joined, split
 from tasks.intake import Intake, Rows
 from tasks.intake.encoder import ENCODED
+from tasks.model.onnx_parts import joined, split
+from tasks.model.onnx_session import answers, session
 from tasks.records import DatasetVersion, Graph
 from tasks.result import Result
-from tasks.rows import feed
+from tasks.rows.parts import SplitName, read
+from tasks.rows.raw import feed
 
 log = logging.getLogger("gyre.optimization")
 

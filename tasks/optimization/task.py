@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from configs.project import Intake, Optimization, Result
+from tasks.pipeline.stage import outcome_folder, show, stage, table
 from tasks.records import DatasetVersion, Graph
-from tasks.stage import outcome_folder, show, stage, table
 
 
 @stage()

@@ -13,8 +13,8 @@ from typing import Any
 import orjson
 
 from infra.guard import TRUSTED
-from tasks.release import Releases
-from tasks.rows import Rows, weight
+from tasks.production.releases import Releases
+from tasks.rows.raw import Rows, weight
 from tasks.serving.access import Anonymous
 from tasks.serving.journal import GroupCommit, Journal, Label, Prediction
 from tasks.serving.known import KnownRequests

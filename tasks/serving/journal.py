@@ -14,8 +14,8 @@ from uuid import uuid4
 import numpy as np
 import pyarrow as pa
 
-from tasks.prediction_log import PredictionLog, input_columns
-from tasks.rows import Rows
+from tasks.production.prediction_log import PredictionLog, input_columns
+from tasks.rows.raw import Rows
 
 log = logging.getLogger("gyre.serving")
 T = TypeVar("T")
@@ -140,7 +140,7 @@ def day(time: datetime) -> str:
 
 
 def prediction_table(predictions: list[Prediction]) -> pa.Table:
-    """A line a row served; see tasks/prediction_log.py."""
+    """A line a row served; see tasks/production/prediction_log.py."""
     counts = [len(each.ids) for each in predictions]
     return pa.table(
         {
@@ -155,7 +155,7 @@ def prediction_table(predictions: list[Prediction]) -> pa.Table:
 
 
 def label_table(labels: list[Label]) -> pa.Table:
-    """A line a label; see tasks/prediction_log.py."""
+    """A line a label; see tasks/production/prediction_log.py."""
     return pa.table(
         {
             "request_id": [each.request_id for each in labels],

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from infra.files import digest, read_json, verified
-from tasks.datatypes import DATATYPES
-from tasks.release import Served
-from tasks.rows import Rows, TensorSpec, blank, feed
+from tasks.production.protocol_dtypes import DATATYPES
+from tasks.production.releases import Served
+from tasks.rows.raw import Rows, TensorSpec, blank, feed
 from tasks.serving.notices import TrainingValues, training_values
 from tasks.serving.protocol import MAX_ROWS, Values
 from tasks.serving.refusal import Refusal

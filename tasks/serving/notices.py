@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tasks.rows import TEXT, Rows, TensorSpec
+from tasks.rows.raw import TEXT, Rows, TensorSpec
 from tasks.serving.protocol import SHOWN, Values, short
 
 MOST = 20

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from tasks.datatypes import DATATYPES
-from tasks.rows import MAX_TEXT, TEXT, Rows, TensorSpec, rows_from
+from tasks.production.protocol_dtypes import DATATYPES
+from tasks.rows.raw import MAX_TEXT, TEXT, Rows, TensorSpec, rows_from
 from tasks.serving.refusal import Refusal
 
 Values = npt.NDArray[Any]

@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tasks.release import Canary, Manifest, Releases, Served, fallbacks
+from tasks.production.releases import Canary, Manifest, Releases, Served, fallbacks
 from tasks.serving.model import Model, load
 from tasks.serving.refusal import Refusal
 

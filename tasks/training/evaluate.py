@@ -6,11 +6,11 @@ from torch import Tensor
 
 import tasks.intake
 import tasks.result
-from tasks import dataset
-from tasks.interval import interval
-from tasks.model import Model, load
+from tasks.model.model import Model, load
 from tasks.records import Stored
 from tasks.result import Answers, Result
+from tasks.result.confidence_interval import interval
+from tasks.rows import parts
 from tasks.training.loader import Loader
 from tasks.training.plan import Plan
 from tasks.training.strategy import Strategy
@@ -22,7 +22,7 @@ ROWS_A_BATCH = 1024
 def evaluate(plan: Plan, checkpoint: Stored) -> tuple[dict[str, float], bytes]:
     """All metrics of the result on the test split, its own first and last with its 95 % interval, and its picture (PNG)."""
     intake, result = tasks.intake.build(plan.intake), tasks.result.build(plan.result)
-    frame = dataset.read(plan.dataset, [*intake.columns, result.label], "test")
+    frame = parts.read(plan.dataset, [*intake.columns, result.label], "test")
     if frame.empty:
         raise ValueError(f"{plan.dataset.tag}: no rows in the test split; leave more rows to it in versioning.split")
     targets = result.targets(frame[result.label])

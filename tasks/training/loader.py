@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from torch import Tensor
 
-from tasks.dataset import SplitName, part_paths
+from tasks.rows.parts import SplitName, part_paths
 
 T = TypeVar("T")
 Decoded = tuple[Tensor, ...]

@@ -14,19 +14,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tasks.model import Model, save, weights_digest
-from tasks.training import start
+from tasks.model.model import Model, save, weights_digest
 from tasks.training import strategy as strategies
+from tasks.training import warm_start
 from tasks.training.batch_norm import Batch, synchronize
+from tasks.training.batches import Lessons
 from tasks.training.commits import Commits
 from tasks.training.evaluate import validate
-from tasks.training.lessons import Lessons
 from tasks.training.loader import Decoded, Share
 from tasks.training.optimizer import optimizer, set_rate
 from tasks.training.plan import Plan
 from tasks.training.saving import Saving, named
 from tasks.training.strategy import Strategy
-from tasks.training.usage import Usage
+from tasks.training.system_metrics import Usage
 
 Send = Callable[[dict[str, Any]], None]
 ROWS_SEEN = 400_000
@@ -98,7 +98,7 @@ class Fitting:
         model, kept = untrained(self.lessons)
         self.resting = frozenset() if self.training.trunk_rate else kept
         """Names of tensors that stay as another model has them."""
-        start.rest(model, self.resting)
+        warm_start.rest(model, self.resting)
         self.model = model.to(strategy.device)
         strategy.align(self.model.state_dict())
         self.rows = synchronize(self.model, strategy) if strategy.size > 1 else Batch()
@@ -136,7 +136,7 @@ class Fitting:
         started, first = time.perf_counter(), self.step
         number, batch = divmod(self.step, self.loader.steps)
         self.model.train()
-        start.rest(self.model, self.resting)
+        warm_start.rest(self.model, self.resting)
         summed, rows = torch.zeros((), device=self.strategy.device), 0
         with closing(self.loader.epoch(number, self.strategy.rank, self.strategy.size, batch)) as shares:
             for share in shares:
@@ -243,7 +243,7 @@ def untrained(lessons: Lessons) -> tuple[Model, frozenset[str]]:
     model = Model(lessons.encoder, lessons.intake, lessons.result, training)
     model.preprocessing.fit(lessons.encoder.encode(rows))
     model.postprocessing.fit(targets)
-    kept = start.take_over(model, plan) if plan.start else frozenset[str]()
+    kept = warm_start.take_over(model, plan) if plan.start else frozenset[str]()
     return model, kept
 
 

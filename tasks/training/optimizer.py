@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
 from configs.project import Training
-from tasks.model import Model
+from tasks.model.model import Model
 
 FIRST_RATE = 0.04
 """Share of the learning rate that a warm-up begins with."""

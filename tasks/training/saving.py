@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from tasks.model import Model
+from tasks.model.model import Model
 from tasks.training.commits import NAME_BYTES, STATE, Commit, Commits, optimizer_state, read, restore_optimizer
 from tasks.training.optimizer import MOMENTS
 from tasks.training.strategy import Strategy

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from configs.project import Training
-from tasks.training.gradients import Buckets
+from tasks.training.gradient_buckets import Buckets
 
 
 class Strategy(Protocol):
@@ -266,7 +266,7 @@ def of(training: Training) -> Strategy:
 
 
 def device() -> torch.device:
-    """The GPU that the rank was given (infra/horovod/joining.py) where there is one, else the CPU."""
+    """The GPU that the rank was given (infra/ranks/joining.py) where there is one, else the CPU."""
     return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
 
 

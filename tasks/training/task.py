@@ -12,8 +12,8 @@ from configs.search import Search
 from infra.cluster import open_cluster
 from infra.files import whole_file
 from infra.settings import Settings
+from tasks.pipeline.stage import outcome_folder, show, stage, table
 from tasks.records import DatasetVersion, SearchReport, Stored, TrainedModel
-from tasks.stage import outcome_folder, show, stage, table
 from tasks.training.plan import Plan
 from tasks.training.tracking import Tracker
 
@@ -46,7 +46,7 @@ def advance(progress: UUID, share: float, words: str) -> None:
 @stage(cached=False)
 def tune(dataset: DatasetVersion, intake: Intake, result: Result, training: Training, search: Search, cluster: Cluster) -> SearchReport:
     """Better values of the keys that `search` names. Trials are kept as they end: the same search again goes on where it stood."""
-    from tasks.training import search as core
+    from tasks.training import hyperparameter_search as core
     from tasks.training.tune import Trials
 
     settings = Settings()

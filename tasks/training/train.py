@@ -8,10 +8,10 @@ from typing import Any
 from configs.project import Cluster
 from infra.cluster import open_cluster
 from infra.files import whole_file
-from infra.horovod.joining import Strategy as Joined
-from infra.horovod.ranks import run_on_ranks
-from tasks.dataset import stored
+from infra.ranks.joining import Strategy as Joined
+from infra.ranks.run import run_on_ranks
 from tasks.records import Stored, TrainedModel
+from tasks.rows.parts import stored
 from tasks.training.plan import Plan
 from tasks.training.report import History, curves, in_words
 from tasks.training.tracking import Tracker

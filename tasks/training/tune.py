@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from configs.search import Search
+from tasks.training.hyperparameter_search import Report
 from tasks.training.plan import Plan
-from tasks.training.search import Report
 from tasks.training.tracking import Tracker
 from tasks.training.train import run
 

@@ -20,10 +20,10 @@ from pydantic_core import to_json
 from configs.data import Validation
 from infra.files import read_json, whole_file, write_json
 from tasks.records import Precedents, RawRows, Stored, ValidationReport
-from tasks.validation.content import contents
-from tasks.validation.decisions import DecidedRow, DecisionLog
-from tasks.validation.engine import text
-from tasks.validation.suite import title
+from tasks.validation.checks.engine import text
+from tasks.validation.checks.suite import title
+from tasks.validation.review.decisions import DecidedRow, DecisionLog
+from tasks.validation.review.row_content import contents
 
 NOTHING: dict[str, Any] = {"rows": 0, "quarantined": 0, "quarantine": None, "limits": {}, "raw": "", "report": ""}
 

@@ -8,10 +8,10 @@ from configs.data import AgainstLast, Validation
 from configs.project import Labeling, Result
 from infra.files import read_json, verified
 from infra.settings import Settings
-from tasks.events import DATA_REJECTED
+from tasks.pipeline.stage import StoppedError, announce, outcome_folder, show, stage, table
 from tasks.records import Precedents, RawRows, Stored, ValidationReport
-from tasks.stage import StoppedError, announce, outcome_folder, show, stage, table
-from tasks.versions import last_version
+from tasks.records.events import DATA_REJECTED
+from tasks.rows.versions import last_version
 
 if TYPE_CHECKING:
     from tasks.validation.quarantine import Quarantine
@@ -22,13 +22,14 @@ SHOWN = 20
 @stage(cached=False)
 def precedents(project: str, rows: RawRows, validation: Validation, labeling: Labeling, result: Result) -> Precedents:
     """The decisions in force and the version to compare with; while they are the same, the validation is reused."""
-    from tasks.dataset import part_paths
-    from tasks.validation import against, decisions
+    from tasks.rows.parts import part_paths
+    from tasks.validation.checks import version_comparison
+    from tasks.validation.review import decisions
 
     folder = quarantine_of(project).folder
     standings = decisions.in_force(quarantine_of(project).log.all())
     last = last_version(project, rows.digest) if validation.against_last != AgainstLast() else None
-    stale = against.too_old(part_paths(Path(rows.uri)), validation.against_last.freshness, dt.datetime.now(dt.UTC))
+    stale = version_comparison.too_old(part_paths(Path(rows.uri)), validation.against_last.freshness, dt.datetime.now(dt.UTC))
     frozen = decisions.frozen(standings, folder / "in-force")
     found = Precedents(decisions=frozen, last=last, stale=stale, unlabelled=result.label if labeling.annotators else "")
     quarantine_of(project).reuse(rows, validation, found)

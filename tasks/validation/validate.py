@@ -11,12 +11,12 @@ import pyarrow.compute as pc
 
 from configs.data import Validation
 from infra.files import shared, verified, whole_file, whole_folder, write_json
-from tasks.dataset import part_paths, part_writer, schema_of, stored, tables, write_tables
 from tasks.records import Precedents, RawRows, RuleOutcome, ValidationReport
-from tasks.validation import against, engine, suite
-from tasks.validation.amend import Amendments
-from tasks.validation.decisions import thawed
-from tasks.validation.suite import Checked
+from tasks.rows.parts import part_paths, part_writer, schema_of, stored, tables, write_tables
+from tasks.validation.checks import engine, suite, version_comparison
+from tasks.validation.checks.suite import Checked
+from tasks.validation.review.amendments import Amendments
+from tasks.validation.review.decisions import thawed
 
 LOGGER = logging.getLogger("gyre.validation")
 
@@ -43,7 +43,7 @@ def validate(
             rules = suite.checked(result, validation)
             reasons = quarantine_reasons(rules, questioned)
     quarantined, decided = written(source, reasons, amendments, output)
-    across = against.compared(part_paths(output / "rows"), validation.against_last, before, home)
+    across = version_comparison.compared(part_paths(output / "rows"), validation.against_last, before, home)
     page = documented(suite.page(result), across, report_folder / "index.html")
     LOGGER.info("%d rows checked against %d rules, %d quarantined", rows.rows, len(rules) + len(across), quarantined)
     rules += [Checked(outcome, None, raised=False) for outcome in across]
@@ -70,7 +70,7 @@ def written(source: Path, reasons: pa.Table, amendments: Amendments, output: Pat
 def documented(page: str, across: list[RuleOutcome], path: Path) -> Path:
     """Writes Data Docs' page, with the rules across versions below Great Expectations' own."""
     with whole_file(path) as temporary:
-        temporary.write_text(page.replace("</body>", f"{against.section(across)}</body>"), encoding="utf-8")
+        temporary.write_text(page.replace("</body>", f"{version_comparison.section(across)}</body>"), encoding="utf-8")
     return path
 
 

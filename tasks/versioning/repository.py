@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import yaml
 
-from tasks.versions import NUMBERED, Versions
+from tasks.rows.versions import NUMBERED, Versions
 
 log = logging.getLogger("gyre.versioning")
 

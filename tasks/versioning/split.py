@@ -1,6 +1,6 @@
 """Which split a row belongs to: by hashes of what the source holds about it, or by time.
 
-By content, a row's side follows from its `origin_content` alone (tasks/content.py): from the source's values, not from what an intake made
+By content, a row's side follows from its `origin_content` alone (tasks/rows/content_hash.py): from the source's values, not from what an intake made
 of them, nor from its key, its label, its place or its neighbours. So
 
 - another image size, another kind of column or preprocessing moves no row;
@@ -23,8 +23,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from configs.data import Split
-from tasks import content
-from tasks.dataset import part_paths
+from tasks.rows import content_hash
+from tasks.rows.parts import part_paths
 
 Places = npt.NDArray[np.intp]
 NAMES = ("train", "validation", "test")
@@ -49,7 +49,7 @@ class Splitter:
     def by_hash(self, table: pa.Table) -> Places:
         """Places in NAMES [rows], by the digest of the content, or of the group's name."""
         group = self.split.by == "group"
-        digests = content.digests([table[self.split.column]]) if group else table[content.COLUMN]
+        digests = content_hash.digests([table[self.split.column]]) if group else table[content_hash.COLUMN]
         bounds = (self.split.train, self.split.train + self.split.validation)
         places: Places = np.searchsorted(bounds, digests.to_numpy() / 2.0**64, side="right")
         return places

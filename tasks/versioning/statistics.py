@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 
-from tasks.bins import cell
+from tasks.rows.histogram import cell
 
 MEMORY = "1GB"
 SAMPLE_ROWS = 200_000
@@ -63,7 +63,7 @@ def column(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> dict[
 
 
 def drawn(connection: duckdb.DuckDBPyConnection, number: str) -> dict[str, Any]:
-    """Of the sample: quantiles, a histogram (BINS even bins), and cells (tasks/bins.py). Nothing where no value is finite."""
+    """Of the sample: quantiles, a histogram (BINS even bins), and cells (tasks/rows/histogram.py). Nothing where no value is finite."""
     finite = f"SELECT {number} AS value FROM sample WHERE isfinite({number})"
     found, low, high = connection.execute(f"SELECT quantile_disc(value, {[*SHARES]}), min(value), max(value) FROM ({finite})").fetchall()[0]
     if low is None:

@@ -5,8 +5,8 @@ from pathlib import Path
 from configs.data import Source, Validation, Versioning
 from configs.project import Intake, Labeling, Result
 from infra.settings import Settings
+from tasks.pipeline.stage import show, stage, table
 from tasks.records import DatasetVersion, LabelReport, RawRows, SourceSnapshot, ValidationReport
-from tasks.stage import show, stage, table
 from tasks.versioning.repository import Repository
 
 
@@ -25,9 +25,9 @@ def version(
 ) -> DatasetVersion:
     """The labelled rows as a version that `git` and `dvc pull` can fetch, and what is known of them."""
     from tasks.intake import build
-    from tasks.versioning.card import write_card
-    from tasks.versioning.difference import difference
-    from tasks.versioning.origin import origin
+    from tasks.versioning.data_card import write_card
+    from tasks.versioning.diff import difference
+    from tasks.versioning.provenance import origin
     from tasks.versioning.version import make_version
 
     settings, project, taken = Settings(), snapshot.project, build(intake)

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from infra.files import digest, shared, whole_folder
-from tasks.dataset import part_paths
+from tasks.rows.parts import part_paths
 from tasks.versioning.repository import Repository
 
 NOTHING: Mapping[str, str] = MappingProxyType({})

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from configs.data import Versioning
+from infra.disk_guard import room
 from infra.files import digest, whole_folder, write_json
-from infra.room import room
-from tasks.dataset import part_paths, rewrite
 from tasks.records import DatasetVersion, LabelReport
+from tasks.rows.parts import part_paths, rewrite
 from tasks.versioning.repository import Repository
 from tasks.versioning.split import splitter
 from tasks.versioning.statistics import leaks, statistics
@@ -34,7 +34,7 @@ def make_version(
 
     columns: the intake's, in which copies across splits are looked for
     label: column with the truth of a row
-    origin: where the rows come from (tasks/versioning/origin.py), kept beside what is found in them
+    origin: where the rows come from (tasks/versioning/provenance.py), kept beside what is found in them
     Parts whose rows are those of an earlier version are the same files. The tag comes last: killed at any point, nothing half-made can
     be fetched, and the same call finishes what is missing. Raises ValueError for an empty split, DigestError for changed rows, OSError
     where there is no room, TimeoutError where another writer does not end.

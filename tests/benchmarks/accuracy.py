@@ -25,8 +25,8 @@ from PIL import Image
 from configs.load import load
 from configs.project import ClassificationResult, Cluster, ImageIntake, TextIntake, Training
 from infra.cluster import open_cluster
-from tasks.dataset import stored, write
 from tasks.records import DatasetVersion
+from tasks.rows.parts import stored, write
 from tasks.training.evaluate import evaluate
 from tasks.training.plan import Plan
 from tasks.training.train import train_on_ranks

@@ -24,9 +24,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from errors import halves, plant
 
 from configs.data import Expectation, Validation
-from tasks.dataset import part_paths, schema_of, write
-from tasks.validation import engine, suite
-from tasks.validation.propose import propose
+from tasks.rows.parts import part_paths, schema_of, write
+from tasks.validation.checks import engine, suite
+from tasks.validation.proposal.propose import propose
 
 DATA = Path(os.environ.get("GYRE_DATA", Path(__file__).parents[3] / "shared/data"))
 KEYS = {"hospital": ("ProviderNumber", "MeasureCode"), "beers": ("brewery_id",)}

@@ -60,7 +60,7 @@ def gyre(path, folder):
     from configs.project import ClassificationResult, Cluster, TabularIntake
     from infra.cluster import open_cluster
     from tasks.ingestion.ingest import ingest, snapshot
-    from tasks.prediction_log import PredictionLog
+    from tasks.production.prediction_log import PredictionLog
     from tasks.records import LabelReport
     from tasks.versioning.repository import Repository
     from tasks.versioning.version import make_version

@@ -25,8 +25,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from infra.files import digest, write_json
 from infra.settings import Settings
+from tasks.production.releases import Releases, Served, promote, stage_canary
 from tasks.records import DatasetVersion
-from tasks.release import Releases, Served, promote, stage_canary
 
 PROJECT = "bench"
 SECONDS = 5.0

@@ -23,11 +23,11 @@ import torch
 
 from configs.project import ClassificationResult, Cluster, ImageIntake, Training
 from infra.cluster import open_cluster
-from infra.horovod.forkserver import ALLOCATOR
-from infra.horovod.ranks import run_on_ranks
-from tasks.dataset import stored, write_part
+from infra.ranks.forkserver import ALLOCATOR
+from infra.ranks.run import run_on_ranks
 from tasks.records import DatasetVersion
-from tasks.training.lessons import Lessons
+from tasks.rows.parts import stored, write_part
+from tasks.training.batches import Lessons
 from tasks.training.loop import be_deterministic, fit
 from tasks.training.plan import Plan
 from tasks.training.strategy import Ddp, Single

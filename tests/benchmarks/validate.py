@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from configs.data import Expectation, Validation
-from tasks.dataset import ROWS_A_PART, part_paths, schema_of, write_part
+from tasks.rows.parts import ROWS_A_PART, part_paths, schema_of, write_part
 
 ROWS = 10_000_000
 CHECKED_ROWS = 1_000_000
@@ -68,7 +68,7 @@ def generate(folder: Path, rows: int, bad: int = 0) -> None:
 
 def ours(folder: Path) -> dict[str, object]:
     """Seconds of suite, checks and result (not of Great Expectations' import) and this process's peak memory."""
-    from tasks.validation import engine, suite
+    from tasks.validation.checks import engine, suite
 
     engine.prepare()
     started = time.perf_counter()
@@ -92,7 +92,7 @@ def on_pandas(folder: Path) -> dict[str, object]:
     import great_expectations as gx
     import pandas as pd
 
-    from tasks.validation import suite
+    from tasks.validation.checks import suite
 
     frame = pd.concat([pd.read_parquet(part) for part in part_paths(folder)], ignore_index=True)
     asset = gx.get_context(mode="ephemeral").data_sources.add_pandas("rows").add_dataframe_asset("rows")

@@ -17,8 +17,8 @@ from sklearn.datasets import load_digits
 from configs.project import ClassificationResult, Cluster, ImageIntake, Training
 from infra.cluster import open_cluster
 from infra.files import digest
-from tasks.dataset import stored, write
 from tasks.records import DatasetVersion
+from tasks.rows.parts import stored, write
 from tasks.training.plan import Plan
 from tasks.training.train import train_on_ranks
 

@@ -7,7 +7,7 @@ import pytest
 from configs.load import names
 from flows.deployments import deployments
 from infra.settings import Settings
-from tasks.events import labels
+from tasks.records.events import labels
 
 
 @pytest.fixture(scope="module")

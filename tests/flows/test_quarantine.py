@@ -11,13 +11,13 @@ from configs.data import Source, Versioning
 from configs.load import load
 from flows.cli import app
 from infra.settings import Settings
-from tasks.dataset import read, stored, write
 from tasks.lineage import lineage
 from tasks.records import LabelReport, Precedents, RawRows, SourceSnapshot
-from tasks.validation.decisions import frozen, in_force, user
+from tasks.rows.parts import read, stored, write
 from tasks.validation.quarantine import Quarantine
+from tasks.validation.review.decisions import frozen, in_force, user
 from tasks.validation.validate import validate
-from tasks.versioning.origin import origin
+from tasks.versioning.provenance import origin
 from tasks.versioning.repository import Repository
 from tasks.versioning.version import make_version
 

@@ -22,12 +22,12 @@ from supervisor.states import ProcessStates
 from supervisor.supervisord import Supervisor
 
 from infra.progress import wait_for, work
-from infra.restarts import LONGEST_PAUSE_S, Restarts
+from infra.restart_history import LONGEST_PAUSE_S, Restarts
 from infra.services import ServicesError, down, status, up
-from infra.services.answers import answers, ask, insist, may_change
 from infra.services.daemon import LONGEST_SOCKET, PROJECT, Daemon
+from infra.services.http import answers, ask, insist, may_change
+from infra.services.mlflow_store import make_store
 from infra.services.processes import belonging, end, mark
-from infra.services.store import make_store
 from infra.services.table import Service, launched, services
 
 PYTHON = sys.executable

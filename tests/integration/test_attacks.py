@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from infra.settings import Settings
-from tasks.events import labels
+from tasks.records.events import labels
 from tests.integration.chromium import PROGRAM, browser
 from tests.integration.conftest import run_gyre
 

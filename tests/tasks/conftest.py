@@ -15,10 +15,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from infra.files import digest, write_json
 from infra.progress import Patience, work
-from tasks.dataset import stored, write
-from tasks.inference import InferenceClient
+from tasks.production.inference_client import InferenceClient
+from tasks.production.releases import Releases, Served, promote, stage_canary
 from tasks.records import Bundle, Candidate, DatasetVersion, Graph, Judgement, TrainedModel
-from tasks.release import Releases, Served, promote, stage_canary
+from tasks.rows.parts import stored, write
 
 PROJECT = "spots"
 CLASSES = ["left", "middle", "right"]

@@ -11,13 +11,13 @@ import pytest
 from configs.data import Versioning
 from infra.files import digest, whole_folder, write_json
 from infra.settings import Settings
-from tasks.dataset import write
 from tasks.deployment.registry import Registry
 from tasks.lineage import Graph, Node, lineage
-from tasks.prediction_log import PredictionLog
+from tasks.production.prediction_log import PredictionLog
+from tasks.production.releases import Releases, Served, promote, stage_canary
 from tasks.records import Bundle, Candidate, Judgement, LabelReport, Stored, TrainedModel
 from tasks.records import Graph as OnnxGraph
-from tasks.release import Releases, Served, promote, stage_canary
+from tasks.rows.parts import write
 from tasks.versioning.repository import Repository
 from tasks.versioning.version import make_version
 

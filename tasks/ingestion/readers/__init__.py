@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 if TYPE_CHECKING:
-    from tasks.ingestion.conversions import Conversions
+    from tasks.ingestion.parsing.conversions import Conversions
 
 LINE = "origin_line"
 """Column that every reader adds: the line of a text file, else the row's number in the slice's file or table, from 1."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from configs.data import Limits
-from tasks.ingestion.location import File
+from tasks.ingestion.readers.location import File
 
 MEMBERS = 10_000_000
 BYTES_A_PIXEL = 8

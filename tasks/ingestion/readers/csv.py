@@ -18,12 +18,12 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from configs.data import Csv, Limits, Source
-from tasks.ingestion.conversions import Conversions
-from tasks.ingestion.headers import different
-from tasks.ingestion.location import File, matched
+from tasks.ingestion.parsing.conversions import Conversions
 from tasks.ingestion.readers import LINE, ChangedError, Slice
+from tasks.ingestion.readers.csv_blocks import BLOCK, Piece, cut, texts, too_long, whole_rows
 from tasks.ingestion.readers.csv_lines import fields, named_columns, sort_lines
-from tasks.ingestion.readers.csv_pieces import BLOCK, Piece, cut, texts, too_long, whole_rows
+from tasks.ingestion.readers.location import File, matched
+from tasks.ingestion.schema_inference.header_line import different
 
 Types = Mapping[str, pa.DataType]
 PLAIN = {"integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_(), "timestamp": pa.timestamp("us")}

@@ -1,4 +1,4 @@
-"""A user's own reader: a function by import path (tasks/ingestion/sources.py says what it gives)."""
+"""A user's own reader: a function by import path (tasks/ingestion/partitions/sources.py says what it gives)."""
 
 import inspect
 import json
@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from configs.data import Source
 from infra.imports import resolve
-from tasks.code import code_digest
-from tasks.ingestion.location import name_of
 from tasks.ingestion.readers import Slice, counted
+from tasks.ingestion.readers.location import name_of
+from tasks.pipeline.code import code_digest
 
 Partition = Callable[[], Any] | Any
 """A function that gives a pandas DataFrame or an Arrow table, or such a table."""

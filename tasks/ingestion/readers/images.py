@@ -19,11 +19,11 @@ import pyarrow as pa
 from configs.data import Limits, Source
 from configs.project import ImageIntake
 from configs.project import Intake as IntakeSection
-from tasks import content
-from tasks.ingestion.conversions import Conversions
-from tasks.ingestion.location import File, filesystem, name_of, place
+from tasks.ingestion.parsing.conversions import Conversions
 from tasks.ingestion.readers import Slice, counted
 from tasks.ingestion.readers.archives import members
+from tasks.ingestion.readers.location import File, filesystem, name_of, place
+from tasks.rows import content_hash
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 IMAGES_A_SLICE = 5_000
@@ -162,7 +162,7 @@ def rows(
                 continue
             found = {label: PurePosixPath(name).parent.name or None} if labels is None else dict(labels.loc[key])
             facts: dict[str, Any] = {str(column): value for column, value in found.items()}
-            facts = {"file": name, content.COLUMN: content.digest_of_bytes(data)} | facts
+            facts = {"file": name, content_hash.COLUMN: content_hash.digest_of_bytes(data)} | facts
             if source.key == "id":
                 facts.setdefault("id", name)
             waiting.append(facts)
@@ -176,7 +176,7 @@ def rows(
 
 def joined(facts: list[dict[str, Any]], images: pd.DataFrame) -> pa.Table:
     """What is known of some images beside their columns, which win where both have a name."""
-    frame = pd.DataFrame(facts).astype({content.COLUMN: "uint64"}).assign(**{str(name): images[name].to_list() for name in images})
+    frame = pd.DataFrame(facts).astype({content_hash.COLUMN: "uint64"}).assign(**{str(name): images[name].to_list() for name in images})
     return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
 
 

@@ -7,9 +7,9 @@ import pyarrow as pa
 from pyarrow import json as arrow_json
 
 from configs.data import Limits, Source
-from tasks.ingestion.location import File, matched
 from tasks.ingestion.readers import Slice, counted
-from tasks.ingestion.readers.csv_pieces import whole_lines
+from tasks.ingestion.readers.csv_blocks import whole_lines
+from tasks.ingestion.readers.location import File, matched
 
 
 def slices(source: Source) -> list[Slice]:

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from configs.data import Limits, Source
-from tasks.dataset import ROWS_A_GROUP
-from tasks.ingestion.location import File, expanded, expanded_value, matched, name_of, place
 from tasks.ingestion.readers import Slice, counted
+from tasks.ingestion.readers.location import File, expanded, expanded_value, matched, name_of, place
+from tasks.rows.parts import ROWS_A_GROUP
 
 BYTES_A_ROW_GROUP = 4 * 2**30
 """More than this in one row group is a lie or a bomb: pages are unpacked whole."""

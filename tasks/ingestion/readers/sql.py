@@ -15,10 +15,10 @@ import sqlalchemy as sa
 
 from configs.data import Source, Sql
 from infra.files import read_json, write_json
-from tasks.ingestion.conversions import Conversions
-from tasks.ingestion.location import expanded, expanded_value, hidden, name_of, place
-from tasks.ingestion.marks import ledger, no_mark, restored, written
+from tasks.ingestion.parsing.conversions import Conversions
+from tasks.ingestion.partitions.watermarks import ledger, no_mark, restored, written
 from tasks.ingestion.readers import ChangedError, Slice, counted
+from tasks.ingestion.readers.location import expanded, expanded_value, hidden, name_of, place
 
 ROWS_A_FETCH = 10_000
 Range = tuple[Any, Any, bool]

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from configs.data import Column, Source
-from tasks.dataset import ROWS_A_GROUP, ROWS_A_PART
 from tasks.ingestion.readers import Slice, numbered
+from tasks.rows.parts import ROWS_A_GROUP, ROWS_A_PART
 
 WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heron", "inlet", "juniper", "kelp", "larch")
 DAY_S = 86_400

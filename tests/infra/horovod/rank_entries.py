@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from infra.files import whole_file
-from infra.horovod.slots import here
+from infra.ranks.slots import here
 
 
 def worker():

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.horovod import claims, generation
-from infra.horovod.ranks import run_on_ranks
+from infra.ranks import generation, worker_claims
+from infra.ranks.run import run_on_ranks
 
 WAIT_S = 60
 
@@ -135,7 +135,7 @@ def test_ranks_on_two_hosts_sum_right_know_their_places_and_outlive_a_host(clust
 
 def test_a_host_that_falls_silent_is_given_up(cluster, tmp_path, monkeypatch):
     client, names = cluster
-    monkeypatch.setattr(claims, "SILENT_S", 4.0)
+    monkeypatch.setattr(worker_claims, "SILENT_S", 4.0)
     monkeypatch.setattr(generation, "LOOK_S", 1.0)
     cut = time.monotonic()
     results, told = count_steps(client, tmp_path / "run", "horovod", lambda: ip("link", "set", names[1], "down"))

@@ -8,7 +8,7 @@ import pytest
 
 from configs.project import Cluster
 from infra.cluster import open_cluster
-from infra.horovod.ranks import RankError, run_on_ranks
+from infra.ranks.run import RankError, run_on_ranks
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ from infra.files import digest
 from tasks import intake as intakes
 from tasks import result as results
 from tasks.baselines.fit import fit_network
-from tasks.baselines.measure import measure_baselines
+from tasks.baselines.measurement import measure_baselines
 from tasks.baselines.trees import fit_trees, trees_graph
-from tasks.dataset import write
-from tasks.graph import answers, session
+from tasks.model.onnx_session import answers, session
 from tasks.records import DatasetVersion
+from tasks.rows.parts import write
 
 TABLE = TabularIntake(kind="tabular", numeric=("size", "weight"), categorical=("colour",), dates=("day",))
 COLOURS = ("red", "green", "blue")
@@ -117,7 +117,7 @@ def test_the_parity_of_every_graph_is_measured(draw, tmp_path):
 
 
 def test_a_graph_that_answers_otherwise_than_its_baseline_may_not_serve_and_is_a_finding(draw, tmp_path, monkeypatch):
-    monkeypatch.setattr("tasks.baselines.measure.MAX_PARITY", 1e-12)  # less than float32 rounds
+    monkeypatch.setattr("tasks.baselines.measurement.MAX_PARITY", 1e-12)  # less than float32 rounds
     by_name, found = measured(table(draw), tmp_path, serve=True, simple=("trees",))
     assert found.graphs == ()
     assert "trees" in by_name

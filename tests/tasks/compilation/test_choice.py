@@ -11,11 +11,11 @@ from configs.evaluation import Evaluation
 from configs.project import ClassificationResult, Gate, ImageIntake, Labeling
 from tasks import intake as intakes
 from tasks import result as results
-from tasks.compilation.card import choice_text
 from tasks.compilation.choice import choose
-from tasks.compilation.verdict import judge
-from tasks.dataset import stored, write
+from tasks.compilation.gate_report import judge
+from tasks.compilation.model_card import choice_text
 from tasks.records import Baseline, Baselines, Candidate, DatasetVersion, Graph
+from tasks.rows.parts import stored, write
 from tests.tasks.conftest import CLASSES, graph
 
 INTAKE = intakes.build(ImageIntake(kind="image", height=2, width=2))

@@ -8,8 +8,8 @@ from configs.evaluation import Evaluation
 from configs.project import ImageIntake, TabularIntake, TextIntake
 from tasks import intake as intakes
 from tasks.compilation.slices import attributes, by_column, declared
-from tasks.dataset import stored, write
 from tasks.records import DatasetVersion
+from tasks.rows.parts import stored, write
 
 AGES = pd.Series([*range(17, 90)] * 10, name="age")
 

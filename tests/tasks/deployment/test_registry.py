@@ -6,8 +6,8 @@ import pytest
 
 from infra.files import digest, write_json
 from tasks.deployment.registry import Registry, named_checkpoint
+from tasks.production.releases import Releases, Served, promote, stage_canary
 from tasks.records import DatasetVersion
-from tasks.release import Releases, Served, promote, stage_canary
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ from onnxruntime import InferenceSession
 
 from configs.project import Deployment
 from infra.files import digest, write_json
-from tasks.deployment.damage import champion_of
 from tasks.deployment.registry import Registry, registered
+from tasks.deployment.release_health import champion_of
 from tasks.deployment.rollout import retire, roll_back, roll_out
-from tasks.inference import InferenceError
-from tasks.release import ReleaseError, Releases, promote, rollback, stage_canary
-from tasks.rows import TensorSpec, rows_from
+from tasks.production.inference_client import InferenceError
+from tasks.production.releases import ReleaseError, Releases, promote, rollback, stage_canary
+from tasks.rows.raw import TensorSpec, rows_from
 
 PROJECT = "spots"
 PIXELS = np.array([[9, 0, 0, 0], [0, 9, 0, 0], [0, 0, 9, 0]], dtype=np.uint8).reshape(3, 2, 2, 1)
@@ -141,7 +141,7 @@ def test_a_deployment_that_was_killed_on_trial_is_finished_by_the_next(deploy, t
 def test_a_challenger_that_answers_otherwise_than_its_graph_is_rolled_back(deploy, trained, server, registry, monkeypatch):
     deploy(trained(1))
     other = InferenceSession(f"{trained(3).uri}/model.onnx", providers=["CPUExecutionProvider"])
-    monkeypatch.setattr("tasks.deployment.trial.session", lambda _: other)
+    monkeypatch.setattr("tasks.deployment.canary.session", lambda _: other)
     release = deploy(trained(2)).release
     assert (release.status, release.version, release.previous) == ("rolled-back", 2, 1)
     assert "10 of 10 requests failed (10 replayed test rows, 0 live" in release.reason
@@ -221,7 +221,7 @@ def test_an_interrupted_trial_leaves_no_canary(deploy, trained, server, monkeypa
     def interrupted(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tasks.deployment.trial.session", interrupted)
+    monkeypatch.setattr("tasks.deployment.canary.session", interrupted)
     with pytest.raises(KeyboardInterrupt):
         deploy(trained(2))
     assert server.releases.read(PROJECT).canary is None

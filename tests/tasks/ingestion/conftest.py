@@ -8,10 +8,10 @@ import pytest
 
 from configs.project import ClassificationResult, Cluster, TabularIntake
 from infra.cluster import open_cluster
-from tasks.dataset import read
 from tasks.ingestion.ingest import ingest, snapshot
-from tasks.ingestion.sources import pieces
-from tasks.prediction_log import PredictionLog
+from tasks.ingestion.partitions.sources import pieces
+from tasks.production.prediction_log import PredictionLog
+from tasks.rows.parts import read
 
 SIZES = TabularIntake(kind="tabular", numeric=("height",))
 KINDS = ClassificationResult(kind="classification", classes=("cat", "dog"), label="kind")

@@ -12,7 +12,7 @@ import json, re, sys, time
 from pathlib import Path
 from configs.data import Source
 from configs.project import TabularIntake
-from tasks.ingestion.sources import pieces
+from tasks.ingestion.partitions.sources import pieces
 started = time.monotonic()
 source, error = Source.model_validate_json(sys.argv[1]), None
 try:

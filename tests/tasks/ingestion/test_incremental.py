@@ -15,10 +15,10 @@ import sqlalchemy as sa
 from configs.data import Column, Join, Source, Sql
 from configs.project import ClassificationResult, Cluster, TabularIntake
 from infra.cluster import open_cluster
-from tasks.dataset import part_paths, read
-from tasks.ingestion import store
 from tasks.ingestion.ingest import ingest, snapshot
-from tasks.prediction_log import PredictionLog
+from tasks.ingestion.partitions import store
+from tasks.production.prediction_log import PredictionLog
+from tasks.rows.parts import part_paths, read
 
 HEAD = "id,height,kind\n"
 SIZES = TabularIntake(kind="tabular", numeric=("height",))

@@ -11,13 +11,13 @@ import pytest
 from configs.data import Source
 from configs.project import ClassificationResult, Cluster, ImageIntake, RegressionResult, TabularIntake, TextIntake
 from infra.cluster import open_cluster
-from tasks.dataset import part_paths, read
 from tasks.ingestion.ingest import ingest, snapshot
-from tasks.ingestion.picture import write_picture
-from tasks.prediction_log import PredictionLog
+from tasks.ingestion.plot import write_picture
+from tasks.production.prediction_log import PredictionLog
+from tasks.rows.parts import part_paths, read
 
 NOON = datetime(2026, 1, 1, 12)
-DIGITS = Source(reader="tasks.ingestion.digits:scans", options={"rows": [0, 600], "annotators": 2})
+DIGITS = Source(reader="tasks.ingestion.readers.digits:scans", options={"rows": [0, 600], "annotators": 2})
 IMAGE = ImageIntake(kind="image", height=8, width=8)
 DIGIT = ClassificationResult(kind="classification", classes=tuple("0123456789"))
 SIZES = TabularIntake(kind="tabular", numeric=("height", "weight"))
@@ -82,7 +82,7 @@ def test_images_get_descriptors_and_their_origin(run):
     assert list(frame.columns[-6:]) == ["label", "annotator_1", "annotator_2", "origin", "origin_line", "origin_content"]
     assert frame["brightness"].iloc[0] == pytest.approx(frame["image"].iloc[0].mean())
     assert frame["image"].iloc[0].dtype == np.uint8
-    assert set(frame["origin"]) == {"tasks.ingestion.digits:scans"}
+    assert set(frame["origin"]) == {"tasks.ingestion.readers.digits:scans"}
 
 
 def test_a_csv_becomes_numbers_where_the_intake_wants_them(run, pets):

@@ -11,7 +11,7 @@ from PIL import Image
 from configs.data import Source, Split
 from configs.project import ClassificationResult, ImageIntake, TabularIntake, TextIntake
 from tasks.ingestion.ingest import snapshot
-from tasks.prediction_log import PredictionLog
+from tasks.production.prediction_log import PredictionLog
 from tasks.versioning.split import Splitter
 
 KINDS = ClassificationResult(kind="classification", classes=("cat", "dog"), label="kind")

@@ -7,7 +7,7 @@ from PIL import Image
 
 from configs.project import ImageIntake
 from tasks.intake import build
-from tasks.rows import rows_from
+from tasks.rows.raw import rows_from
 
 INTAKE = build(ImageIntake(kind="image", height=8, width=6, channels=1, shift=1))
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 8, 6, 1), dtype=np.uint8)

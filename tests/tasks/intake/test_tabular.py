@@ -12,7 +12,7 @@ from tasks.intake import build
 from tasks.intake.columns import PIECES
 from tasks.intake.encoder import ENCODED
 from tasks.intake.files import decoded_rows
-from tasks.rows import feed, rows_from
+from tasks.rows.raw import feed, rows_from
 
 SIZES = build(TabularIntake(kind="tabular", numeric=("height", "weight")))
 MIXED = build(TabularIntake(kind="tabular", numeric=("age",), categorical=("work",), dates=("day",)))

@@ -10,7 +10,7 @@ from onnx import helper
 from configs.project import TextIntake
 from tasks.intake import build
 from tasks.intake.encoder import ENCODED
-from tasks.rows import MAX_TEXT, feed, rows_from
+from tasks.rows.raw import MAX_TEXT, feed, rows_from
 
 INTAKE = build(TextIntake(kind="text", length=8))
 TRAIN = ["Free prize! Call 08712 now", "free now", "call me now, Über", "Über 日本 日本 😀 😀", "prize, prize!"]

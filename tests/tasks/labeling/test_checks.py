@@ -8,9 +8,9 @@ from configs.project import ClassificationResult, Labeling, RegressionResult, Ta
 from infra.files import digest, whole_folder
 from tasks import intake as intakes
 from tasks import result as results
-from tasks.dataset import write
 from tasks.labeling.label import label
 from tasks.records import ValidationReport
+from tasks.rows.parts import write
 
 ROWS = 400
 YES_NO = ClassificationResult(kind="classification", classes=("yes", "no"))

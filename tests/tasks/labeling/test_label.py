@@ -9,13 +9,13 @@ from configs.project import ClassificationResult, RegressionResult, TabularIntak
 from infra.files import digest, whole_folder
 from tasks import intake as intakes
 from tasks import result as results
-from tasks.dataset import read, read_file, sample, stored, write
-from tasks.ingestion.digits import images
+from tasks.ingestion.readers.digits import images
 from tasks.labeling.consensus import answers_of, beliefs, consensus, majority
 from tasks.labeling.label import label
-from tasks.labeling.suspects import suspects
+from tasks.labeling.label_errors import suspects
 from tasks.records import ValidationReport
-from tasks.rows import rows_from
+from tasks.rows.parts import read, read_file, sample, stored, write
+from tasks.rows.raw import rows_from
 
 DIGITS = load("digits")
 INTAKE, RESULT = intakes.build(DIGITS.intake), results.build(DIGITS.result)

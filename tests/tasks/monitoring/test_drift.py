@@ -15,13 +15,14 @@ from sklearn.datasets import load_digits
 
 from configs.load import load
 from configs.project import ClassificationResult, Monitoring, RegressionResult, TabularIntake, TextIntake
-from tasks import dataset, reference
 from tasks.intake import build
 from tasks.monitoring import drift
-from tasks.prediction_log import SCHEMAS, PredictionLog, input_columns
+from tasks.production import drift_reference
+from tasks.production.prediction_log import SCHEMAS, PredictionLog, input_columns
 from tasks.records import Champion, DatasetVersion
 from tasks.result import build as build_result
-from tasks.rows import rows_from
+from tasks.rows import parts
+from tasks.rows.raw import rows_from
 
 DIGITS = load("digits")
 INPUTS = build(DIGITS.intake).inputs
@@ -46,8 +47,8 @@ def fainter(images):
 
 def champion_of(frame, folder, version=1):
     folder.mkdir()
-    dataset.write([frame if "origin" in frame else frame.assign(origin="rows")], folder)
-    stored = dataset.stored(folder)
+    parts.write([frame if "origin" in frame else frame.assign(origin="rows")], folder)
+    stored = parts.stored(folder)
     data = DatasetVersion(
         uri=stored.uri, digest=stored.digest, project="digits", version=1, tag="digits/v1", commit="0", rows=len(frame), splits={}
     )
@@ -148,7 +149,7 @@ def test_a_retrained_champion_drifts_where_a_third_world_comes(log, tmp_path):
 def test_distances_are_wasserstein_in_standard_deviations_of_a_sample_of_the_training_rows(log, champion):
     serve(log, IMAGES[1000:1200], LABELS[1000:1200])
     rows = build(DIGITS.intake)
-    kept, _ = reference.frames(champion.dataset, rows, build_result(DIGITS.result), None)
+    kept, _ = drift_reference.frames(champion.dataset, rows, build_result(DIGITS.result), None)
     expected = kept["brightness"].head(DIGITS.monitoring.reference)
     current = rows.describe(rows_from(INPUTS, {"image": IMAGES[1000:1200, :, :, None]}))["brightness"]
     found = {one.name: one.distance for one in look(log, champion).descriptors}
@@ -262,7 +263,7 @@ import json, sys
 from pathlib import Path
 from configs.load import load
 from tasks.monitoring import drift, task
-from tasks.prediction_log import PredictionLog
+from tasks.production.prediction_log import PredictionLog
 from tasks.records import Champion
 champion, digits = Champion.model_validate_json(sys.argv[2]), load("digits")
 report = drift.observe("digits", champion, None, intake=digits.intake, result=digits.result, monitoring=digits.monitoring,

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from tasks.prediction_log import PredictionLog
+from tasks.production.prediction_log import PredictionLog
 from tests.tasks.conftest import DEADLINE_S, Server
 
 MODEL = "/v2/models/spots"
@@ -70,7 +70,7 @@ def test_a_setting_closes_inference_or_has_it_logged(settings, served, setting, 
 
 
 def test_the_client_keeps_the_credential_from_other_servers(settings):
-    from tasks.inference import InferenceClient
+    from tasks.production.inference_client import InferenceClient
 
     with InferenceClient(settings.server_url, "spots") as own, InferenceClient("http://127.0.0.1:1", "spots") as other:
         assert own._http.headers["authorization"] == settings.credential.headers["authorization"]

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.deployment.damage import damage, is_news, note_announced
-from tasks.prediction_log import PredictionLog
-from tasks.release import rollback
+from tasks.deployment.release_health import damage, is_news, note_announced
+from tasks.production.prediction_log import PredictionLog
+from tasks.production.releases import rollback
 
 MODEL = "/v2/models/spots"
 ROW = np.array([200, 10, 10, 0], dtype=np.uint8).reshape(1, 2, 2, 1)

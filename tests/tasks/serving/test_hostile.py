@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.rows import TensorSpec
+from tasks.rows.raw import TensorSpec
 from tasks.serving.protocol import json_object, parse, rows_of
 from tasks.serving.refusal import Refusal
 

@@ -16,13 +16,13 @@ from infra.files import digest, write_json
 from tasks import intake as intakes
 from tasks import result as results
 from tasks.compilation.signature import signature
-from tasks.dataset import stored, write
-from tasks.graph import answers, session
-from tasks.graph_export import graph_bytes
-from tasks.model import Model
-from tasks.prediction_log import PredictionLog, logged_rows
+from tasks.model.model import Model
+from tasks.model.onnx_export import graph_bytes
+from tasks.model.onnx_session import answers, session
+from tasks.production.prediction_log import PredictionLog, logged_rows
+from tasks.production.releases import Served
 from tasks.records import DatasetVersion
-from tasks.release import Served
+from tasks.rows.parts import stored, write
 
 # torch 2.13, at export: its own deprecated check.
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from tasks.inference import InferenceError
-from tasks.prediction_log import PredictionLog
+from tasks.production.inference_client import InferenceError
+from tasks.production.prediction_log import PredictionLog
 
 ROW = np.array([9, 0, 0, 0], dtype=np.uint8).reshape(1, 2, 2, 1)
 

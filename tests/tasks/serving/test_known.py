@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from tasks.prediction_log import PredictionLog
+from tasks.production.prediction_log import PredictionLog
 from tasks.serving import known
 from tasks.serving.known import KnownRequests
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from infra.files import DigestError, digest, read_json, write_json
-from tasks.rows import blank
+from tasks.rows.raw import blank
 from tasks.serving.model import load
 from tasks.serving.refusal import Refusal
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tasks.rows import TensorSpec, rows_from
+from tasks.rows.raw import TensorSpec, rows_from
 from tasks.serving.notices import MOST, notices, training_values
 
 INPUTS = (TensorSpec("age", "float32", ()), TensorSpec("sex", "str", ()))

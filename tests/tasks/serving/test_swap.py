@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.release import drop_canary, promote, retire, rollback
+from tasks.production.releases import drop_canary, promote, retire, rollback
 
 CLASSES = ["left", "middle", "right"]
 PROJECT = "spots"

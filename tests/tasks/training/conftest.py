@@ -10,8 +10,8 @@ from sklearn.datasets import load_digits
 
 from configs.project import ClassificationResult, Cluster, ImageIntake, Training
 from infra.cluster import open_cluster
-from tasks.dataset import stored, write
 from tasks.records import DatasetVersion
+from tasks.rows.parts import stored, write
 from tasks.training.plan import Plan
 
 INTAKE = ImageIntake(kind="image", height=8, width=8)

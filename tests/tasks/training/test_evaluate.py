@@ -3,7 +3,7 @@
 import pytest
 
 from infra.files import DigestError
-from tasks.dataset import stored
+from tasks.rows.parts import stored
 from tasks.training.evaluate import evaluate
 from tasks.training.loop import fit
 from tasks.training.report import curves

@@ -11,15 +11,15 @@ from configs.project import Training
 from tasks import intake as intakes
 from tasks import result as results
 from tasks.compilation.export import export
-from tasks.compilation.measure import held_out, measure
+from tasks.compilation.measurement import held_out, measure
 from tasks.compilation.signature import signature
-from tasks.dataset import stored, write
-from tasks.graph import answers, session
-from tasks.graph_export import eager
-from tasks.model import load
+from tasks.model.model import load
+from tasks.model.onnx_export import eager
+from tasks.model.onnx_session import answers, session
 from tasks.optimization.quantize import quantize
 from tasks.records import DatasetVersion, TrainedModel
-from tasks.rows import blank
+from tasks.rows.parts import stored, write
+from tasks.rows.raw import blank
 from tasks.training.evaluate import evaluate
 from tasks.training.loop import fit
 from tasks.training.plan import Plan
@@ -125,6 +125,6 @@ def test_a_column_with_the_name_of_an_output_is_refused_before_training(plan):
     intake = made.intake.model_copy(update={"column": "class"} if text else {"numeric": ("prediction",)})
     name = "class" if text else "prediction"
     with pytest.raises(ValueError, match=f"column '{name}' has the name of one of the graph's outputs; rename it in the source"):
-        from tasks.model import check_names
+        from tasks.model.model import check_names
 
         check_names(intakes.build(intake), results.build(made.result))

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tasks.dataset import part_writer
+from tasks.rows.parts import part_writer
 from tasks.training.loader import Loader
 
 ROWS = 1000
@@ -91,7 +91,7 @@ PEAK = """
 import sys
 import numpy as np, pyarrow as pa
 from pathlib import Path
-from tasks.dataset import part_writer
+from tasks.rows.parts import part_writer
 from tasks.training.loader import Loader
 folder, rows = Path(sys.argv[1]), int(sys.argv[2])
 with part_writer(folder / "part-00000.parquet") as add:

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from configs.project import Training
 from infra.files import digest, read_json
-from infra.horovod.ranks import RankError
+from infra.ranks.run import RankError
 from tasks.training.evaluate import validate
 from tasks.training.loop import Fitting, fit
 from tasks.training.optimizer import Adam, rate

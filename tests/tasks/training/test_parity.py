@@ -12,8 +12,8 @@ import tasks.intake
 from configs.project import Cluster
 from infra.cluster import open_cluster
 from infra.files import read_json
-from tasks.dataset import stored, write
 from tasks.records import DatasetVersion
+from tasks.rows.parts import stored, write
 from tasks.training.batch_norm import BatchNorm
 from tasks.training.loop import fit
 from tasks.training.plan import Plan

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from configs.search import Search
-from tasks.training import search as core
+from tasks.training import hyperparameter_search as core
 from tasks.training.tracking import Tracker
 from tasks.training.tune import Trials
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from tasks import dataset as rows_of
-from tasks.dataset import stored, write
 from tasks.records import DatasetVersion
+from tasks.rows import parts as rows_of
+from tasks.rows.parts import stored, write
 from tasks.training.loop import fit
 from tasks.training.strategy import Single
 from tasks.training.train import train_on_ranks

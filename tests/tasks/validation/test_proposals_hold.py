@@ -12,11 +12,11 @@ import pytest
 import yaml
 
 from configs.data import Validation
-from tasks.validation.proposal import to_yaml
-from tasks.validation.propose import propose
+from tasks.validation.proposal.propose import propose
+from tasks.validation.proposal.report import to_yaml
 
 DIRTY = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks/dirty.py"))
-DETERMINES = "tasks.validation.rules:ExpectColumnToDetermineAnother"
+DETERMINES = "tasks.validation.checks.expectations:ExpectColumnToDetermineAnother"
 CONSONANTS, VOWELS = "bcdfghklmnprstvz", "aeiou"
 
 
@@ -195,7 +195,7 @@ def test_of_few_keys_rules_only_warn():
 
 def test_proposing_imports_no_expectations():
     script = (
-        "import sys, pandas as pd; from tasks.validation.propose import propose; "
+        "import sys, pandas as pd; from tasks.validation.proposal.propose import propose; "
         "propose(pd.DataFrame({'n': range(50), 'a': ['x', 'y'] * 25})); assert 'great_expectations' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[3])

@@ -14,11 +14,11 @@ import pytest
 
 from configs.data import Expectation, Validation
 from infra.files import digest
-from tasks.dataset import read, stored, write
 from tasks.records import Precedents, RawRows
-from tasks.validation.decisions import DecidedRow, DecisionLog, frozen, in_force, user
+from tasks.rows.parts import read, stored, write
 from tasks.validation.quarantine import Quarantine
-from tasks.validation.review import described, fix, overview, release, undo
+from tasks.validation.review.decisions import DecidedRow, DecisionLog, frozen, in_force, user
+from tasks.validation.review.review import described, fix, overview, release, undo
 from tasks.validation.task import description
 from tasks.validation.validate import validate
 

@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from configs.data import Expectation, Validation
-from tasks.dataset import stored, write
 from tasks.records import RawRows
-from tasks.validation.propose import propose
+from tasks.rows.parts import stored, write
+from tasks.validation.proposal.propose import propose
 from tasks.validation.validate import validate
 
 ADULT = ["age", "workclass", "fnlwgt", "education", "education_num", "marital_status", "occupation", "relationship", "race", "sex"]

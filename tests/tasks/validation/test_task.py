@@ -11,11 +11,11 @@ from prefect.testing.utilities import prefect_test_harness
 
 from configs.data import Expectation, Validation
 from configs.project import ClassificationResult, Labeling
-from tasks.dataset import read, stored, write
-from tasks.leftovers import clear
+from tasks.garbage_collection.outcomes import clear
+from tasks.pipeline.stage import REFUSED
 from tasks.records import RawRows
-from tasks.stage import REFUSED
-from tasks.validation.review import fix, overview, release, undo
+from tasks.rows.parts import read, stored, write
+from tasks.validation.review.review import fix, overview, release, undo
 from tasks.validation.task import precedents, quarantine_of, validate
 
 RULE = Expectation(type="expect_column_values_to_be_between", kwargs={"column": "age", "max_value": 99})

@@ -10,8 +10,8 @@ import pytest
 
 from configs.data import Expectation, Validation
 from infra.files import DigestError, digest
-from tasks.dataset import read, stored, write
 from tasks.records import RawRows
+from tasks.rows.parts import read, stored, write
 from tasks.validation.task import description
 from tasks.validation.validate import validate
 
@@ -148,7 +148,7 @@ PATTERN = f"^(?:{'|'.join(map(re.escape, ODD[:-2]))})$"
         {"type": "expect_column_values_to_not_be_in_set", "kwargs": {"column": "text", "value_set": ODD[-2:]}},
         {"type": "expect_column_values_to_match_regex", "kwargs": {"column": "text", "regex": PATTERN}},
         {"type": "expect_column_values_to_not_match_regex", "kwargs": {"column": "text", "regex": r"\dx\d|^\?$"}},
-        {"type": "tasks.validation.rules:ExpectColumnToDetermineAnother",
+        {"type": "tasks.validation.checks.expectations:ExpectColumnToDetermineAnother",
          "kwargs": {"column_A": "text", "column_B": "same", "known": {text: text for text in ODD}}},
     ],
     ids=lambda rule: rule["type"],

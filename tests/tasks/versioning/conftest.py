@@ -9,9 +9,9 @@ import pytest
 
 from configs.data import Versioning
 from infra.files import digest, whole_folder
-from tasks.content import digests
-from tasks.dataset import write
 from tasks.records import LabelReport
+from tasks.rows.content_hash import digests
+from tasks.rows.parts import write
 from tasks.versioning.repository import Repository
 from tasks.versioning.version import make_version
 

@@ -13,7 +13,7 @@ import pytest
 
 from configs.data import Versioning
 from infra.files import digest
-from tasks.dataset import read
+from tasks.rows.parts import read
 from tasks.versioning.repository import Repository
 from tasks.versioning.version import make_version
 

@@ -10,14 +10,14 @@ import pytest
 from configs.data import Source, Split, Versioning
 from configs.project import ImageIntake, TabularIntake
 from infra.files import digest
-from tasks.dataset import part_paths, read, write
 from tasks.intake import build
 from tasks.records import RawRows, RuleOutcome, SourceSnapshot, Stored, ValidationReport
-from tasks.versioning.card import card, sampled, write_card
-from tasks.versioning.origin import commit_of, digest_of, origin
+from tasks.rows.parts import part_paths, read, write
+from tasks.rows.versions import last_version
+from tasks.versioning.data_card import card, sampled, write_card
+from tasks.versioning.provenance import commit_of, digest_of, origin
 from tasks.versioning.statistics import leaks, statistics
 from tasks.versioning.version import make_version
-from tasks.versions import last_version
 
 TABLE = TabularIntake(kind="tabular", numeric=("x",), categorical=("region",))
 

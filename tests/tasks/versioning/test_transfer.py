@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from infra.files import digest
-from tasks.dataset import read
-from tasks.versioning.clearing import alone, remove, size, surplus
+from tasks.garbage_collection.versions import alone, remove, size, surplus
+from tasks.rows.parts import read
 from tasks.versioning.repository import Repository
 from tasks.versioning.transfer import pull, push
 

@@ -11,9 +11,9 @@ import pytest
 
 from configs.data import Split
 from infra.files import digest
-from tasks.content import digests
-from tasks.dataset import read, write
-from tasks.versioning.difference import difference
+from tasks.rows.content_hash import digests
+from tasks.rows.parts import read, write
+from tasks.versioning.diff import difference
 from tasks.versioning.split import Splitter, splitter
 
 SPLIT = Split(train=0.7, validation=0.1)

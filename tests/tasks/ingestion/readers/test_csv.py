@@ -6,7 +6,7 @@ import random
 import pytest
 
 from configs.data import Column, Csv, Limits, Source
-from tasks.ingestion.readers import csv_pieces
+from tasks.ingestion.readers import csv_blocks
 
 
 @pytest.fixture
@@ -56,8 +56,8 @@ def test_a_packed_file_is_unpacked(tables, tmp_path):
 def test_a_file_cut_in_pieces_has_the_rows_and_lines_of_the_whole(tables, source, monkeypatch):
     draw = random.Random(7)  # noqa: S311
     lines = [f'{number},"{"x" * draw.randint(0, 40)}"' for number in range(5000)]
-    monkeypatch.setattr(csv_pieces, "PIECE", 20_000)
-    monkeypatch.setattr(csv_pieces, "BLOCK", 3_000)
+    monkeypatch.setattr(csv_blocks, "PIECE", 20_000)
+    monkeypatch.setattr(csv_blocks, "BLOCK", 3_000)
     monkeypatch.setattr("tasks.ingestion.readers.csv.BLOCK", 3_000)
     found = tables(source("id,note\n" + "\n".join(lines)))
     assert len(found) > 5

@@ -9,7 +9,7 @@ import pytest
 from deltalake import write_deltalake
 
 from configs.data import Column, Source
-from tasks.code import code_digest, installed
+from tasks.pipeline.code import code_digest, installed
 
 
 def test_json_lines_keep_their_types_and_lines(tables, tmp_path):

@@ -1,0 +1,90 @@
+"""The release manifest and the registry of one project, changed together: first what decides, then what tells people about it.
+
+A kill between the two is mended by the next change of the same kind: each can be made twice.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Literal
+
+from infra.settings import Settings
+from tasks.deployment.registry import Registry
+from tasks.production.releases import Manifest, Releases, Served, drop_canary, promote, rollback, stage_canary
+from tasks.records import Release
+
+log = logging.getLogger("gyre.deployment")
+
+
+@dataclass(frozen=True)
+class Production:
+    """What serves in one project."""
+
+    project: str
+    releases: Releases
+    registry: Registry
+
+    @classmethod
+    def of(cls, project: str, settings: Settings) -> "Production":
+        """Of a project in an installation."""
+        settings.folder("mlflow")
+        return cls(project, Releases(settings.home / "releases"), Registry(settings.tracking_uri))
+
+    def manifest(self) -> Manifest:
+        """As it is now."""
+        return self.releases.read(self.project)
+
+    def stage(self, challenger: Served, share: float) -> None:
+        """Puts a challenger on trial, in the place of one whose deployment did not end."""
+        if (left := self.manifest().canary) and left.version != challenger.version:
+            self.take_back(left, "its deployment did not end")
+        self.registry.on_trial(self.project, challenger.version)
+        self.releases.change(self.project, lambda manifest: stage_canary(manifest, challenger, share))
+
+    def tries(self, challenger: Served) -> bool:
+        """Whether the challenger is on trial; a rollback by hand ends it."""
+        canary = self.manifest().canary
+        return canary is not None and canary.version == challenger.version
+
+    def end_trial(self, version: int) -> Manifest:
+        """No live request goes to the challenger any more."""
+        return self.releases.change(self.project, lambda manifest: drop_canary(manifest, version))
+
+    def promote(self, challenger: Served, reason: str) -> Release:
+        """The challenger on trial as champion. Raises ReleaseError where somebody took it off its trial."""
+        manifest = self.releases.change(self.project, lambda manifest: promote(manifest, challenger.version))
+        self.registry.serves(self.project, challenger.version, reason)
+        log.info("%s: version %d is promoted: %s", self.project, challenger.version, reason)
+        return self.release(challenger, "promoted", manifest.previous, reason)
+
+    def take_back(self, challenger: Served, reason: str) -> Release:
+        """The challenger off its trial; the champion goes on."""
+        manifest = self.end_trial(challenger.version)
+        self.registry.rolled_back(self.project, challenger.version, reason)
+        log.error("%s: version %d is rolled back: %s", self.project, challenger.version, reason)
+        return self.release(challenger, "rolled-back", manifest.champion, reason)
+
+    def leave(self, champion: Served, reason: str) -> Release:
+        """What serves stays; what a killed deployment left half done is finished."""
+        manifest = self.manifest()
+        if manifest.canary:
+            self.take_back(manifest.canary, "its deployment did not end")
+        self.registry.serves(self.project, champion.version)
+        return self.release(champion, "unchanged", manifest.previous, reason)
+
+    def roll_back(self) -> Release:
+        """Champion and previous version change places. Raises ReleaseError where there is no previous one."""
+        manifest = self.releases.change(self.project, rollback)
+        champion, left = manifest.champion, manifest.previous
+        assert champion and left, "the transition swaps the two"  # noqa: S101
+        reason = f"version {left.version} was rolled back by hand"
+        self.registry.rolled_back(self.project, left.version, reason)
+        self.registry.serves(self.project, champion.version)
+        log.warning("%s: version %d serves again: %s", self.project, champion.version, reason)
+        return self.release(champion, "rolled-back", left, reason)
+
+    def release(
+        self, served: Served, status: Literal["promoted", "rolled-back", "unchanged"], previous: Served | None, reason: str
+    ) -> Release:
+        """The record of how a deployment of `served` ended."""
+        before = previous.version if previous else None
+        return Release(project=self.project, version=served.version, digest=served.digest, status=status, previous=before, reason=reason)

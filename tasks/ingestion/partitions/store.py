@@ -1,0 +1,272 @@
+"""Slices that were read, each once and for all: a folder of parts under the home, known by what was read and how.
+
+A run links the parts into its own folder. What a run finds already here it does not read again.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from configs.project import Intake as IntakeSection
+from infra.files import digest, read_json, whole_folder, write_json
+from tasks.ingestion.parsing.contract import conform
+from tasks.ingestion.parsing.conversions import Conversions
+from tasks.ingestion.parsing.layout import normalized
+from tasks.ingestion.parsing.row_ids import Key
+from tasks.ingestion.partitions.deduplication import hasher, sort_runs
+from tasks.ingestion.partitions.join import Matches, joined
+from tasks.ingestion.partitions.join import Table as JoinTable
+from tasks.ingestion.partitions.profile import Profile
+from tasks.ingestion.partitions.sources import Piece
+from tasks.ingestion.readers import LINE
+from tasks.ingestion.readers.location import hidden, place
+from tasks.ingestion.readers.stream import ahead, even
+from tasks.pipeline.code import code_digest
+from tasks.rows import content_hash
+from tasks.rows.parts import ROWS_A_PART, part_name, write_tables
+
+NOTE = "slice.json"
+HASHES = "ids.u64"
+"""Beside a slice's parts: a hash of every row's id, 8 bytes each, so that repeated keys are found without reading the ids again."""
+ROW = re.compile(r"\brow (\d+)\b")
+HOW = ("columns", "extra", "key", "rows", "limits", "csv", "images")
+"""What of a source's section changes the rows of a slice. Where it lies does not."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A slice and what is made of it."""
+
+    piece: Piece
+    intake: IntakeSection
+    label: str
+    joins: tuple[JoinTable, ...]
+    code: str
+    """Digest of what makes rows of a slice, as the driver has it: a worker may not find the user's own intake on its import path."""
+    content: tuple[str, ...] = ()
+    """Columns that are a row's content (see `SourceSnapshot`)."""
+
+    @property
+    def key(self) -> str:
+        """Name of the slice's folder: a digest of the code, the rows and how they are read."""
+        how = self.piece.source.model_dump(include=set(HOW), mode="json")
+        joins = [join.key for join in self.joins]
+        facts = [self.code, self.piece.slice.id, how, self.intake.model_dump(mode="json"), self.label, joins, self.content]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
+
+
+@dataclass
+class Notes:
+    """What is noted while a slice is read."""
+
+    conversions: Conversions = field(default_factory=Conversions)
+    matches: Matches = field(default_factory=Matches)
+    profile: Profile = field(default_factory=Profile)
+
+
+def code(intake: IntakeSection) -> str:
+    """Digest of what makes rows of a slice, a user's own intake with it."""
+    return code_digest(__name__, intake.model_dump_json().encode())
+
+
+def keep(job: Job, folder: Path) -> None:
+    """Reads a slice into `folder`/<key>, whole or not at all. Runs on a Dask worker. Raises ValueError naming what is wrong, and where."""
+    if (folder / job.key / NOTE).exists():
+        return
+    source, name, notes = job.piece.source, job.piece.name, Notes()
+    with whole_folder(folder / job.key) as made:
+        tables = ahead(lambda: normal(job, notes), source.limits.seconds, name)
+        try:
+            first = next(tables, None)
+            columns = [] if first is None else first.column_names
+            counts = write_parts(hashed(chain([first], tables), made / HASHES), made) if first is not None else []
+        except Exception as error:
+            text = str(error)
+            if hidden(text, place(source)) == text:
+                raise
+            raise ValueError(hidden(text, place(source))) from None
+        for file, matched in notes.matches.found.items():
+            np.save(made / f"{file}.npy", matched)
+        pa.default_memory_pool().release_unused()  # or a worker keeps what its largest slice took
+        parts = {path.name: digest(path) for path in sorted(made.iterdir())}
+        note = {
+            "origin": job.piece.slice.origin,
+            "name": name,
+            "columns": columns,
+            "rows": counts,
+            "parts": parts,
+            "content": content_of(job),
+            "joins": [{"file": other.path.name, "on": other.on, "name": other.name} for other in job.joins],
+        }
+        write_json(made / NOTE, note | {"conversions": notes.conversions.as_json(), "profile": notes.profile.as_json()})
+
+
+def content_of(job: Job) -> str:
+    """Digest of a slice's own content."""
+    return hashlib.sha256(json.dumps(job.piece.slice.content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def normal(job: Job, notes: Notes) -> Iterator[pa.Table]:
+    """A slice's rows in the one layout, in even tables; one without rows for a slice that has none.
+
+    What the layout loses of the source's values is noted in `notes`.
+    """
+    source, name, conversions = job.piece.source, job.piece.name, notes.conversions
+    read = (
+        conformed(table, job)
+        for table in first_rows(job.piece.slice.read(conversions), source.rows if source.reader != "synthetic" else None)
+    )
+    for table in joined(even(read), job.joins, name, conversions, notes.matches):
+        if len(table):
+            made = normalized(table, source.key, job.intake, job.label, job.piece.slice.origin, name, job.content)
+            conversions.compare(table, made, job.intake)
+            notes.profile.add(table, made, job.intake, skipped(source.key, job.label))
+            yield made
+        else:
+            yield table
+
+
+def skipped(key: Key, label: str) -> tuple[str, ...]:
+    """Columns whose texts have rules of their own: names of rows, and classes."""
+    return (*((key,) if isinstance(key, str) else key), label)
+
+
+def conformed(table: pa.Table, job: Job) -> pa.Table:
+    """A table in the contract's columns, its lines with it."""
+    source = job.piece.source
+    if not source.columns or table.num_columns == 1:
+        return table
+    try:
+        own = [name for name in (LINE, content_hash.COLUMN) if name in table.column_names]
+        conformed = conform(table.drop_columns(own), source.columns, source.extra, job.piece.name)
+        for name in own:
+            conformed = conformed.append_column(name, table[name])
+        return conformed
+    except ValueError as error:
+        raise ValueError(ROW.sub(lambda row: f"line {table[LINE][int(row[1]) - 1]}", str(error), count=1)) from None
+
+
+def first_rows(tables: Iterator[pa.Table], most: int | None) -> Iterator[pa.Table]:
+    """No more than `most` rows."""
+    for table in tables:
+        yield table if most is None else table.slice(0, most)
+        if most is not None and (most := most - len(table)) <= 0:
+            return
+
+
+def write_parts(tables: Iterator[pa.Table], folder: Path) -> list[int]:
+    """Tables as parts of about ROWS_A_PART rows; returns the rows of each."""
+    counts: list[int] = []
+    rows = (table for table in tables if len(table))
+    for first in rows:
+        counts.append(write_tables(chain([first], limited(rows, ROWS_A_PART - len(first))), folder / part_name(len(counts))))
+    return counts
+
+
+def hashed(tables: Iterator[pa.Table], path: Path) -> Iterator[pa.Table]:
+    """The tables, the hashes of their ids written on the way."""
+    with path.open("wb") as stream, hasher() as hashes:
+        for table in tables:
+            if len(table):
+                stream.write(hashes(table["id"]).tobytes())
+            yield table
+    sort_runs(path)
+
+
+def limited(tables: Iterator[pa.Table], most: int) -> Iterator[pa.Table]:
+    """Tables until they are about `most` rows together."""
+    while most > 0:
+        for table in islice(tables, 1):
+            most -= len(table)
+            yield table
+            break
+        else:
+            return
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A slice that was read."""
+
+    folder: Path
+    origin: str
+    columns: list[str]
+    rows: int
+    conversions: list[dict[str, Any]]
+    """As tasks/ingestion/parsing/conversions.py notes them."""
+    content: str
+    """Digest of what was read and how, without the file's name: two files that share it are the same."""
+    profile: dict[str, Any]
+    """As tasks/ingestion/partitions/profile.py writes it."""
+    joins: list[dict[str, str]]
+    """Joined tables: file (below the folder of all slices), the column `on`, and how messages call it."""
+
+    @property
+    def parts(self) -> list[Path]:
+        """In order."""
+        return sorted(self.folder.glob("part-*.parquet"))
+
+
+def opened(folder: Path) -> Kept:
+    """A slice by its folder."""
+    note = read_json(folder / NOTE)
+    kept = {name: note[name] for name in ("origin", "columns", "conversions", "content", "profile", "joins")}
+    return Kept(folder, rows=sum(note["rows"]), **kept)
+
+
+def sound(folder: Path) -> bool:
+    """Whether a slice is there and its parts are as they were written; one that was damaged is removed, to be read again.
+
+    One that is asked for is in use: `unused` leaves it for a while.
+    """
+    if not (folder / NOTE).exists():
+        return False
+    whole = all((folder / name).exists() and digest(folder / name) == found for name, found in read_json(folder / NOTE)["parts"].items())
+    if not whole:
+        shutil.rmtree(folder)
+        return False
+    os.utime(folder / NOTE)
+    return True
+
+
+def unused(folder: Path, days: float) -> list[Path]:
+    """Slices that no run asked for within the last days, and what runs that died left beside them. Read again where a run wants them."""
+    oldest = time.time() - days * 86_400
+    found = []
+    for each in sorted(folder.iterdir()) if folder.is_dir() else ():
+        note = each / NOTE
+        if each.is_dir() and (note if note.exists() else each).stat().st_mtime < oldest:
+            found.append(each)
+    return found
+
+
+def alone(paths: list[Path]) -> int:
+    """Bytes that would be free without these files and folders: files that a run's rows share stay on the disk."""
+    parts = [file.stat() for path in paths for file in (path, *path.rglob("*")) if file.is_file()]
+    return sum(part.st_size for part in parts if part.st_nlink == 1)
+
+
+def clear(folders: list[Path]) -> None:
+    """Removes slices; the note goes first, without which a slice is none."""
+    for folder in folders:
+        (folder / NOTE).unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def link(path: Path, target: Path) -> None:
+    """The same file in another folder; a copy where that is on another file system."""
+    try:
+        os.link(path, target)
+    except OSError:
+        shutil.copyfile(path, target)

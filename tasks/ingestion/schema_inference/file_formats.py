@@ -1,0 +1,201 @@
+"""What kind of file a path or URL is, and its first rows as they are written."""
+
+import codecs
+import os
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from glob import glob
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from configs.data import Csv, Source, Sql
+from tasks.ingestion.readers.csv_lines import fields
+from tasks.ingestion.readers.location import GLOB
+from tasks.ingestion.schema_inference.header_line import Header, judge_header
+
+READERS = {"parquet": "parquet", "pq": "parquet", "jsonl": "jsonl", "ndjson": "jsonl"} | dict.fromkeys(("csv", "tsv", "txt", "data"), "csv")
+HEAD_BYTES = 64 * 2**20
+"""Of a file elsewhere, or in another encoding, that are looked at."""
+SNIFFED_BYTES = 2**20
+LINES = 200
+"""Among which the table's first is looked for."""
+
+
+def sniffed(location: str, table: str | None = None) -> Source:
+    """A source without a contract from its path or URL; `table` names one of a database. Raises ValueError where none can be told."""
+    if re.match(r"(postgresql|mysql|sqlite|duckdb|mssql|oracle)[^:/]*://", location):
+        if table is None:
+            raise ValueError(f"{location.rsplit('@', maxsplit=1)[-1]}: a database; name one of its tables")
+        return Source(reader="sql", path=location, sql=Sql(table=table))
+    if local_folder(location) and (Path(location) / "_delta_log").is_dir():
+        return Source(reader="delta", path=location)
+    if "://" not in location and not Path(location).exists():
+        raise ValueError(f"{location}: there is no such file or folder")
+    suffix = re.sub(r"\.(gz|bz2|xz|zst)$", "", location.lower()).rpartition(".")[2]
+    if suffix not in READERS:
+        known = ", ".join(f".{name}" for name in READERS)
+        raise ValueError(f"{location}: cannot tell what .{suffix} is; known are {known} and Delta folders")
+    if READERS[suffix] != "csv":
+        return Source(reader=READERS[suffix], path=location)
+    return Source(reader="csv", path=location, csv=dialect(location))
+
+
+def local_folder(location: str) -> bool:
+    """Whether a folder of this machine is meant."""
+    return "://" not in location and Path(location).is_dir()
+
+
+def files_of(location: str) -> list[str]:
+    """The files of a folder of rows, or of a glob, of this machine, by name; empty where `location` is neither."""
+    if "://" in location:
+        return []
+    if GLOB.search(location) and not Path(location).exists():
+        found = sorted(glob(location, recursive=True))  # noqa: PTH207 - a pattern of any folder
+    elif local_folder(location) and not (Path(location) / "_delta_log").is_dir():
+        known = tuple(f".{suffix}{packed}" for suffix in READERS for packed in ("", ".gz", ".bz2", ".xz", ".zst"))
+        found = sorted(str(file) for file in Path(location).iterdir() if file.name.lower().endswith(known))
+    else:
+        return []
+    if not found:
+        raise ValueError(f"{location}: holds no file of rows; known are {', '.join(f'.{name}' for name in READERS)}, and images")
+    return found
+
+
+def dialect(location: str) -> Csv:
+    """How a CSV file is written. Raises ValueError where it is empty."""
+    encoding = encoding_of(location)
+    check_filled(location)
+    with at_hand(location, encoding) as path, duckdb.connect() as connection:
+        asked = "SELECT Delimiter, Quote FROM sniff_csv(?, all_varchar=true, sample_size=20000)"
+        delimiter, quote = connection.execute(asked, [str(path)]).fetchall()[0]
+        with path.open(encoding="utf-8", errors="replace") as stream:
+            quotes = '"' in stream.read(SNIFFED_BYTES)
+        found = Csv(delimiter=delimiter, quote="" if quotes and quote != '"' else '"', encoding=encoding)
+        found = found.model_copy(update={"skip": lines_before(path, found)})
+        header = judge_header(cells(connection, path, found, header=False, rows=1000))
+    if not header.there:
+        return found.model_copy(update={"names": header.names})
+    return found.model_copy(update={"names": header.names, "header": True}) if header.repeated else found
+
+
+def check_filled(location: str) -> None:
+    """Raises ValueError for a file without a letter in it."""
+    with fsspec.open(location, "rb", compression="infer") as stream:
+        if not stream.read(SNIFFED_BYTES).strip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"):
+            raise ValueError(f"{location}: is empty; bring a file with a header line and rows, or name the one that has them")
+
+
+def first_line(location: str, form: Csv) -> Header:
+    """Whether a CSV file's first line names the columns."""
+    with at_hand(location, form.encoding) as path, duckdb.connect() as connection:
+        return judge_header(cells(connection, path, form.model_copy(update={"names": ()}), header=False, rows=1000))
+
+
+def lines_before(path: Path, form: Csv) -> int:
+    """Lines before the table: comments, blank lines and titles, which have one value where the others have several."""
+    with path.open(encoding="utf-8", errors="replace", newline="") as stream:
+        lines = [line.rstrip("\r\n") for line in islice(stream, LINES)]
+    sizes = [len(fields(line, form)) for line in lines]
+    usual = Counter(size for line, size in zip(lines, sizes, strict=True) if line.strip()).most_common(1)
+    for number, (line, size) in enumerate(zip(lines, sizes, strict=True)):
+        if line.strip() and not line.startswith("#") and (size > 1 or usual[0][0] == 1):
+            return number
+    return 0
+
+
+def encoding_of(location: str) -> str:
+    """The encoding of a text file, UTF-8 where it is one."""
+    with fsspec.open(location, "rb", compression="infer") as stream:
+        head: bytes = stream.read(SNIFFED_BYTES)
+    for bom, name in ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")):
+        if head.startswith(bom):
+            return name
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        from charset_normalizer import from_bytes
+
+        best = from_bytes(head).best()
+        return best.encoding if best else "latin-1"
+    return "utf-8"
+
+
+@contextmanager
+def at_hand(location: str, encoding: str = "utf-8") -> Iterator[Path]:
+    """A path of this machine with the file in UTF-8: itself, or a copy of its head, gone afterwards."""
+    if "://" not in location and encoding == "utf-8" and not re.search(r"\.(bz2|xz|zst)$", location):
+        yield Path(location)
+        return
+    descriptor, name = tempfile.mkstemp(suffix=".txt")
+    try:
+        with fsspec.open(location, "rb", compression="infer") as stream, os.fdopen(descriptor, "wb") as copy:
+            text = codecs.getincrementaldecoder(encoding)("replace").decode(stream.read(HEAD_BYTES))
+            whole = text if len(text) < HEAD_BYTES // 4 else text[: text.rfind("\n") + 1]
+            copy.write(whole.encode())
+        yield Path(name)
+    finally:
+        Path(name).unlink()
+
+
+def cells(connection: duckdb.DuckDBPyConnection, path: Path, csv: Csv, header: bool, rows: int) -> pa.Table:
+    """A CSV file's first rows, texts."""
+    names = f", names={list(csv.names)}" if csv.names else ""
+    skip = f", skip={csv.skip}" if csv.skip else ""
+    options = (
+        f"delim={quoted(csv.delimiter)}, quote={quoted(csv.quote)}, escape={quoted(csv.quote)}, header={str(header).lower()}{names}{skip}"
+    )
+    asked = f"SELECT * FROM read_csv({quoted(str(path))}, all_varchar=true, {options}) LIMIT {rows}"  # noqa: S608
+    answer: pa.Table = connection.sql(asked).to_arrow_table()
+    return answer
+
+
+def quoted(value: str) -> str:
+    """A text in SQL."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def first_rows(source: Source, rows: int) -> pa.Table:
+    """The first rows of a source, CSV files' as texts."""
+    location = os.path.expandvars(str(source.path))
+    if source.reader == "sql":
+        return database_rows(location, source, rows)
+    if source.reader == "delta":
+        from deltalake import DeltaTable
+
+        return DeltaTable(location).to_pyarrow_dataset().head(rows)
+    if source.reader == "parquet":
+        with fsspec.open(location, "rb") as stream:
+            batches = pq.ParquetFile(stream).iter_batches(batch_size=rows)
+            return pa.Table.from_batches([next(batches)])
+    encoding = source.csv.encoding if source.reader == "csv" else "utf-8"
+    with at_hand(location, encoding) as path, duckdb.connect() as connection:
+        if source.reader == "csv":
+            return cells(connection, path, source.csv, header=source.csv.has_header, rows=rows)
+        asked = f"SELECT * FROM read_json({quoted(str(path))}, format='newline_delimited') LIMIT {rows}"  # noqa: S608
+        answer: pa.Table = connection.sql(asked).to_arrow_table()
+        return answer
+
+
+def database_rows(url: str, source: Source, rows: int) -> pa.Table:
+    """The first rows of a table or query."""
+    import pandas as pd
+    import sqlalchemy as sa
+
+    section: Any = source.sql
+    chosen = sa.text(section.query) if section.query else sa.select(sa.text("*")).select_from(sa.table(section.table))
+    engine = sa.create_engine(url)
+    try:
+        with engine.connect() as connection:
+            frame = next(pd.read_sql(chosen, connection, chunksize=rows))
+    finally:
+        engine.dispose()
+    return pa.Table.from_pandas(frame, preserve_index=False)

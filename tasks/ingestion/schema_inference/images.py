@@ -1,0 +1,201 @@
+"""The `source`, `intake` and `result` sections of a folder or archive of images, with what was noticed."""
+
+import io
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from configs.data import Images, Limits, Source
+from configs.project import ImageIntake
+from tasks.ingestion.readers.archives import members
+from tasks.ingestion.readers.images import ARCHIVES, SUFFIXES, key_of
+from tasks.ingestion.readers.location import File, filesystem
+from tasks.ingestion.schema_inference.tables import flow, without_password
+
+DECODED = 300
+"""Images whose pixels are looked at, the first of each folder before others; of all others the header alone."""
+LARGEST = 256
+"""Pixels of the longer side that are proposed at most: a network on more takes long, and a person may set it."""
+MOST_CLASSES = 1000
+SHOWN = 3
+LABEL_NAMES = ("label", "class", "target", "category", "classname", "species", "diagnosis", "y")
+
+
+@dataclass
+class Seen:
+    """What a look at all files shows."""
+
+    names: list[str] = field(default_factory=list)
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    first: dict[tuple[int, int], str] = field(default_factory=dict)
+    """A name of each size."""
+    broken: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    """Files that are no images by their names."""
+    tables: dict[str, bytes] = field(default_factory=dict)
+    """CSV files, which may hold labels."""
+    coloured: int = 0
+    decoded: int = 0
+    changes: Counter[str] = field(default_factory=Counter)
+    """What reading changes of an image besides its size."""
+
+
+def infer_images(location: str) -> str:
+    """The YAML. Raises ValueError where there is no image that can be read."""
+    source = Source(reader="images", path=location)
+    seen = look(source)
+    if not seen.sizes:
+        raise ValueError(f"{location}: holds no image that can be read ({', '.join(SUFFIXES)})")
+    labels = labels_of(seen)
+    lines = [f"# inferred from {len(seen.names):,} images; read it, and change what you know better", "source:"]
+    lines += ["  reader: images", f"  path: {flow(without_password(location))}"]
+    if labels:
+        lines.append(f"  images: {flow(labels.images.model_dump(exclude_defaults=True))}  # {labels.remark}")
+    lines += [f"  # {told}" for told in about_files(seen)]
+    return "\n".join([*lines, *intake_lines(seen), *result_lines(seen, labels)]) + "\n"
+
+
+def look(source: Source) -> Seen:
+    """A look at every file of a folder or archive."""
+    seen, folders = Seen(), Counter[str]()
+    for name, data in files(source):
+        suffix = PurePosixPath(name).suffix.lower()
+        if suffix == ".csv":
+            seen.tables[name] = data
+        elif suffix not in SUFFIXES:
+            seen.others.append(name)
+        else:
+            folder = str(PurePosixPath(name).parent)
+            folders[folder] += 1
+            look_at(name, data, seen, pixels=seen.decoded < DECODED and folders[folder] <= max(5, DECODED // len(folders)))
+    return seen
+
+
+def look_at(name: str, data: bytes, seen: Seen, pixels: bool) -> None:
+    """Notes one image."""
+    from PIL import Image
+
+    from tasks.intake.picture_file import UnreadableImageError, picture_size, read_picture
+
+    seen.names.append(name)
+    try:
+        size = picture_size(io.BytesIO(data))
+        if pixels and size[0] * size[1] <= Limits().pixels:
+            section = ImageIntake(kind="image", width=min(size[0], 4096), height=min(size[1], 4096))
+            _, changes = read_picture(io.BytesIO(data), section)
+            seen.decoded += 1
+            seen.coloured += "lost_colours" in changes
+            seen.changes.update(told for told in changes.get("converted_images", "").split(", ") if told)
+    except (UnreadableImageError, OSError, SyntaxError, Image.DecompressionBombError):
+        seen.broken.append(name)
+        return
+    seen.sizes[size] += 1
+    seen.first.setdefault(size, name)
+
+
+def files(source: Source) -> Iterator[tuple[str, bytes]]:
+    """Names and bytes of a folder's or archive's files, and of the CSV files beside an archive."""
+    place = str(source.path)
+    system, path = filesystem(place, {})
+    if system.isfile(path):
+        yield from members(File(place, place), ("",), source.limits)
+        for beside in sorted(system.glob(f"{PurePosixPath(path).parent}/*.csv")):
+            yield PurePosixPath(beside).name, system.cat_file(beside)
+        return
+    for name in sorted(system.find(path)):
+        image = name.lower().endswith((*SUFFIXES, ".csv"))
+        yield name[len(path.rstrip("/")) + 1 :], system.cat_file(name) if image else b""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A CSV file of labels."""
+
+    images: Images
+    label: str
+    classes: Counter[str]
+    remark: str
+
+
+def labels_of(seen: Seen) -> Labels | None:
+    """The CSV file whose lines name most images, where they are at least half; None where there is none."""
+    best: Labels | None = None
+    most = len(seen.names) / 2
+    for name, data in seen.tables.items():
+        try:
+            frame = pd.read_csv(io.BytesIO(data), dtype=str)
+        except ValueError:
+            continue
+        for column in frame.columns:
+            keyed = frame.drop_duplicates(column).set_index(column, drop=False)
+            found = [key for image in seen.names if (key := key_of(image, keyed)) is not None]
+            label = label_column(keyed.loc[list(dict.fromkeys(found))], str(column))
+            if len(found) >= most and found and label:
+                most = len(found) + 1
+                remark = f"{len(found):,} of {len(seen.names):,} images have one of its {len(frame):,} lines"
+                images = Images(labels=name, file_column=str(column))
+                best = Labels(images, label, Counter(keyed.loc[found, label].dropna()), remark)
+    return best
+
+
+def label_column(frame: pd.DataFrame, file_column: str) -> str | None:
+    """The column that most likely is the label: one with a usual name, else that with the fewest classes."""
+    different = {str(name): frame[name].nunique() for name in frame.columns if str(name) != file_column}
+    known = {name: count for name, count in different.items() if 2 <= count <= min(MOST_CLASSES, max(2, len(frame) / 2))}
+    usual = [name for name in known if name.lower() in LABEL_NAMES]
+    return next(iter([*usual, *sorted(known, key=lambda name: known[name])]), None)
+
+
+def about_files(seen: Seen) -> Iterator[str]:
+    """What is odd about the files."""
+    for names, told in ((seen.broken, "cannot be read as images"), (seen.others, "are no images by their names")):
+        if names:
+            yield f"{len(names):,} files {told}: {', '.join(names[:SHOWN])}{', ...' if len(names) > SHOWN else ''}"
+    for change, count in seen.changes.most_common():
+        yield f"{count:,} of {seen.decoded:,} images that were looked at closely: {change}"
+
+
+def intake_lines(seen: Seen) -> Iterator[str]:
+    """The intake's section: the most frequent size, grey or colour."""
+    (width, height), times = seen.sizes.most_common(1)[0]
+    scale = min(1.0, LARGEST / max(width, height))
+    smaller = f"; scaled down from {width} x {height}" if scale < 1 else ""
+    yield "intake:"
+    yield "  kind: image"
+    yield f"  height: {max(1, round(height * scale))}"
+    yield f"  width: {max(1, round(width * scale))}  # {times:,} of {seen.sizes.total():,} images have this size{smaller}"
+    channels = 3 if seen.coloured else 1
+    yield f"  channels: {channels}  # {seen.coloured:,} of {seen.decoded:,} images that were looked at closely have colours"
+    if odd := seen.sizes.total() - times:
+        others = [f"{size[0]} x {size[1]} ({count:,}, such as {seen.first[size]})" for size, count in seen.sizes.most_common()[1:]]
+        told = f"{', '.join(others[:SHOWN])}{', ...' if len(others) > SHOWN else ''}"
+        yield f"  resize: stretch  # or pad, crop or error: {odd:,} images have another size: {told}"
+
+
+def result_lines(seen: Seen, labels: Labels | None) -> Iterator[str]:
+    """The result's section: classes of the labels, or of the folders' names."""
+    classes = labels.classes if labels else Counter(PurePosixPath(name).parent.name for name in seen.names)
+    if len(classes) < 2 or not all(classes):
+        yield "# no classes: the images do not lie in folders of their classes, and no CSV file names them;"
+        yield "# bring one as source.images.labels"
+        return
+    rows = ", ".join(f"{name} {count:,}" for name, count in classes.most_common(12))
+    yield "result:"
+    yield "  kind: classification"
+    if labels:
+        yield f"  label: {flow(labels.label)}"
+    yield f"  classes: {flow(sorted(map(str, classes)))}  # {rows}{', ...' if len(classes) > 12 else ''}"
+    above = {str(PurePosixPath(name).parent.parent) for name in seen.names}
+    if not labels and len(above) > 1:
+        yield f"# the classes' folders lie in {', '.join(sorted(above)[:6])}: all are read together, and Gyre makes splits of its own"
+
+
+def holds_images(location: str) -> bool:
+    """Whether a folder of this machine, or an archive by its name, is one of images."""
+    if location.lower().endswith(ARCHIVES):
+        return True
+    folder = Path(location)
+    return "://" not in location and folder.is_dir() and any(file.suffix.lower() in SUFFIXES for file in folder.rglob("*"))

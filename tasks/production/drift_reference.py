@@ -1,0 +1,115 @@
+"""What production is compared with: what a model version was trained on, and its answers to rows that it did not learn from.
+
+Kept in the bundle as two small Parquet files of descriptors, so that a look at production reads neither the data set nor, where rows are
+images, a single pixel; and the same every time, because it belongs to the version. Rows of the source are a seeded sample, with every
+class in its share: rows come in any order, often a class after another. Late-labelled rows come in the order of their labels, so the
+newest of them are kept: they stand for the world as it was last seen.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from infra.files import verified
+from tasks.records import DatasetVersion
+from tasks.rows.parts import part_paths, read_places
+
+if TYPE_CHECKING:
+    # They bring torch, which a look at too few predictions does without.
+    from tasks.intake import Intake
+    from tasks.result import Result
+
+Places = npt.NDArray[np.intp]
+INPUTS, ANSWERS = "reference-inputs.parquet", "reference-answers.parquet"
+ORIGIN = "gyre.origin"
+"""Column of both files."""
+SOURCE, FEEDBACK = "source", "feedback"
+MOST = 2000
+"""Rows of each origin that are kept."""
+SEED = 11
+
+
+def write(folder: Path, dataset: DatasetVersion, intake: "Intake", result: "Result", graph: Path) -> None:
+    """Both files of a version, into its bundle. Raises DigestError where the data set was changed."""
+    inputs, given = frames(dataset, intake, result, graph)
+    for name, frame in ((INPUTS, inputs), (ANSWERS, given)):
+        pq.write_table(pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None), folder / name, compression="zstd")
+
+
+def read(bundle: Path) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """Descriptors of inputs and of answers; None for a bundle that was made before they were kept."""
+    if not (bundle / INPUTS).is_file():
+        return None
+    inputs, given = (pq.read_table(bundle / name).to_pandas() for name in (INPUTS, ANSWERS))
+    return inputs, given
+
+
+def frames(dataset: DatasetVersion, intake: "Intake", result: "Result", graph: Path | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Descriptors of training rows, and of the graph's answers to the other splits' rows, each with its ORIGIN.
+
+    Answers to training rows are surer and more often right than production's can be. Without a graph, or without other rows, the labels
+    stand for them.
+    """
+    from tasks.model.onnx_session import answers, session
+
+    folder = verified(dataset.uri, dataset.digest)
+    labels, origins, splits = about_rows(folder, result)
+    columns = [*intake.columns, result.label]
+    trained = {origin: chosen((splits == "train") & (origins == origin), origin, labels) for origin in (SOURCE, FEEDBACK)}
+    held_out = {origin: chosen((splits != "train") & (origins == origin), origin, labels) for origin in (SOURCE, FEEDBACK)}
+    inputs, given = [], []
+    for origin in (SOURCE, FEEDBACK):
+        rows = read_places(folder, columns, trained[origin])
+        if len(rows):
+            inputs.append(intake.describe(intake.rows(rows)).assign(**{ORIGIN: origin}))
+        others = read_places(folder, columns, held_out[origin])
+        if graph and len(others):
+            given.append(described(result, answers(session(graph), intake.rows(others))).assign(**{ORIGIN: origin}))
+        elif len(rows):
+            given.append(labelled(result, rows[result.label]).assign(**{ORIGIN: origin}))
+    return pd.concat(inputs, ignore_index=True), pd.concat(given, ignore_index=True)
+
+
+def described(result: "Result", given: dict[str, npt.NDArray[Any]]) -> pd.DataFrame:
+    """Descriptors of answers, under names that no input has."""
+    return result.describe(given).rename(columns=lambda name: f"model {name}")
+
+
+def labelled(result: "Result", labels: pd.Series) -> pd.DataFrame:
+    """Labels as if the model had given them."""
+    return pd.DataFrame({"model answer": labels.astype(float if result.classes is None else str).to_numpy()})
+
+
+def about_rows(folder: Path, result: "Result") -> tuple[Places, npt.NDArray[Any], npt.NDArray[Any]]:
+    """Of all rows in their order: number of the class (0 where answers are numbers), SOURCE or FEEDBACK, and the split's name."""
+    parts = [pq.read_table(path, columns=[result.label, "origin", "split"]) for path in part_paths(folder)]
+    rows = pa.concat_tables(parts, promote_options="permissive")
+    classes = pc.cast(rows[result.label], pa.string()).combine_chunks().dictionary_encode()
+    codes = classes.indices.fill_null(-1).to_numpy() if result.classes else np.zeros(len(rows), np.intp)
+    origins = np.where(pc.equal(rows["origin"], "feedback").to_numpy(), FEEDBACK, SOURCE)
+    splits = rows["split"].combine_chunks().dictionary_encode()
+    return codes, origins, np.array(splits.dictionary.to_pylist())[splits.indices.to_numpy()]
+
+
+def chosen(mine: npt.NDArray[np.bool_], origin: str, labels: Places) -> Places:
+    """Places of at most MOST of the rows: of late-labelled ones the newest, the newest last, of the source's a stratified sample."""
+    places = np.flatnonzero(mine)
+    return places[-MOST:] if origin == FEEDBACK else places[stratified(labels[places])[:MOST]]
+
+
+def stratified(labels: Places) -> Places:
+    """Places in an order whose every beginning is a random sample with each label in about its share. Seeded."""
+    draw = np.random.RandomState(SEED)  # its streams never change between versions
+    shuffled = draw.permutation(len(labels))
+    rank = np.empty(len(labels))
+    for label in np.unique(labels):
+        mine = np.flatnonzero(labels[shuffled] == label)
+        rank[mine] = (np.arange(len(mine)) + draw.rand()) / len(mine)
+    found: Places = shuffled[np.argsort(rank, kind="stable")]
+    return found

@@ -1,0 +1,64 @@
+"""What passes between stages: small frozen records of URIs and digests, never frames, tensors or open handles.
+
+A `uri` is an absolute path (or an fsspec URL); its `digest` (infra/files.py) is checked by whoever reads it. Open base.py
+first; data.py goes up to labelled rows, models.py up to the bundle, production.py from the release on. events.py names
+the Prefect events that Gyre sends.
+"""
+
+from tasks.records.base import Finding, Record, Stored
+from tasks.records.data import (
+    AnnotatorQuality,
+    DatasetVersion,
+    LabelReport,
+    Precedents,
+    RawRows,
+    RuleOutcome,
+    SourceSnapshot,
+    ValidationReport,
+)
+from tasks.records.models import (
+    Baseline,
+    BaselineComparison,
+    Baselines,
+    Bundle,
+    Candidate,
+    Comparison,
+    Graph,
+    Judgement,
+    SearchReport,
+    SliceScore,
+    TrainedModel,
+    compared,
+)
+from tasks.records.production import Champion, DescriptorDrift, DriftReport, Episode, Release
+
+__all__ = [
+    "AnnotatorQuality",
+    "Baseline",
+    "BaselineComparison",
+    "Baselines",
+    "Bundle",
+    "Candidate",
+    "Champion",
+    "Comparison",
+    "DatasetVersion",
+    "DescriptorDrift",
+    "DriftReport",
+    "Episode",
+    "Finding",
+    "Graph",
+    "Judgement",
+    "LabelReport",
+    "Precedents",
+    "RawRows",
+    "Record",
+    "Release",
+    "RuleOutcome",
+    "SearchReport",
+    "SliceScore",
+    "SourceSnapshot",
+    "Stored",
+    "TrainedModel",
+    "ValidationReport",
+    "compared",
+]
