@@ -1,7 +1,7 @@
 """What may go on unseen: the checks section of a project's YAML.
 
-Whatever a stage drops, guesses, converts, merges or does not compare is a finding (tasks/pipeline/findings/). Each check says what such a
-finding does to the run.
+Whatever a stage drops, guesses, converts, merges or does not compare is a finding (tasks/pipeline/findings/).
+Each check says what such a finding does to the run.
 """
 
 from typing import Annotated, Any, Literal
@@ -29,13 +29,14 @@ Tolerance = Annotated[
 what concerns more than that part of the whole, and warns of less."""
 
 
-class Checks(Section):
+class ChecksConfig(Section):
     """What a finding does to the run: refuse, warn, allow, or the share above which it refuses."""
 
     repeated_keys: Tolerance = 0.01
     """Rows left out because a later row has the same key (with key "*": is the same row)."""
     unreadable_values: Tolerance = 0.01
-    """Values of a column that the intake cannot read, such as a text where numbers are wanted: they count as missing."""
+    """Values of a column that the intake cannot read, such as a text where numbers are wanted: they count as
+    missing."""
     found_date_formats: Tolerance = "allow"
     """Date columns whose format was found over all rows, not declared."""
     unreadable_images: Tolerance = 0.01
@@ -55,7 +56,8 @@ class Checks(Section):
     blank_lines: Tolerance = "warn"
     """Lines of a CSV file without anything in them, which are no rows."""
     ragged_lines: Tolerance = "refuse"
-    """Lines of a CSV file with fewer fields than columns, or with values behind the last: they are left out."""
+    """Lines of a CSV file with fewer fields than columns, or with values behind the last: they are left out.
+    """
     trailing_delimiters: Tolerance = "warn"
     """Lines of a CSV file that end with delimiters behind the last column, which are cut."""
     header_rows: Tolerance = "refuse"
@@ -63,7 +65,8 @@ class Checks(Section):
     totals_rows: Tolerance = "warn"
     """Last rows of a file that are the sums or means of those above them."""
     undeclared_missing: Tolerance = "warn"
-    """Values that look like marks of missing ones, such as NA among words or -999 far from all numbers, which no contract declares."""
+    """Values that look like marks of missing ones, such as NA among words or -999 far from all numbers, which
+    no contract declares."""
     unmarked_rows: Tolerance = 0.01
     """Rows without a value in source.watermark: no run reads them."""
     unmatched_dropped: Tolerance = 0.01
@@ -75,7 +78,8 @@ class Checks(Section):
     rounded_numbers: Tolerance = "warn"
     """Whole numbers of intake.numeric with more digits than float32 holds (7): they are rounded."""
     identifier_numbers: Tolerance = "refuse"
-    """Whole numbers of intake.numeric with more digits than any float holds (16 and more): identifiers, not quantities."""
+    """Whole numbers of intake.numeric with more digits than any float holds (16 and more): identifiers, not
+    quantities."""
     missing_labels: Tolerance = 0.01
     """Rows without a label (with annotators: without any answer), which are left out."""
     constant_label: Tolerance = "refuse"
@@ -87,23 +91,28 @@ class Checks(Section):
     leaking_inputs: Tolerance = "warn"
     """Columns of the intake that all but determine the label: usually the answer itself in other words."""
     unusable_baselines: Tolerance = "warn"
-    """Baselines that the model is not compared with, as their scores are no finite numbers, or that may not serve, as their graph answers
-    otherwise than they do."""
+    """Baselines that the model is not compared with, as their scores are no finite numbers, or that may not
+    serve, as their graph answers otherwise than they do."""
     changed_splits: Tolerance = "warn"
-    """Rows that are split anew because the source lost the columns by which they were split (versioning.split.columns)."""
+    """Rows that are split anew because the source lost the columns by which they were split
+    (versioning.split.columns)."""
     choice_on_test_rows: Tolerance = "warn"
-    """Several graphs of which one is chosen on the test rows that judge it, because there are no validation rows."""
+    """Several graphs of which one is chosen on the test rows that judge it, because there are no validation
+    rows."""
     not_compared: Tolerance = 0.2
-    """Test rows on which a challenger is not compared with the champion, because that takes another input or gives other answers."""
+    """Test rows on which a challenger is not compared with the champion, because that takes another input or
+    gives other answers."""
     damaged_champion: Tolerance = "warn"
-    """A released version whose files are damaged: the challenger is compared with the newest whole one before it. Where there is none it
-    is compared with nothing, which `not_compared` decides about; the same graph made again restores the files."""
+    """A released version whose files are damaged: the challenger is compared with the newest whole one before
+    it. Where there is none it is compared with nothing, which `not_compared` decides about; the same graph
+    made again restores the files."""
     champion_learned_rows: Tolerance = 0.5
     """Test rows that the champion learned from; they are left out of the comparison."""
     incompatible_input: Tolerance = "refuse"
-    """Inputs that clients of the version that serves do not send: allowed, the version is a new major one, and the last one before goes
-    on answering the requests that fit it."""
+    """Inputs that clients of the version that serves do not send: allowed, the version is a new major one,
+    and the last one before goes on answering the requests that fit it."""
     label_proxies: Tolerance = "warn"
     """Columns outside the intake that nearly are the label; weak slices are not looked for in them."""
     unusable_late_labels: Tolerance = "warn"
-    """Late labels of served rows that the intake cannot read, as after a change of its inputs, or that the result does not have."""
+    """Late labels of served rows that the intake cannot read, as after a change of its inputs, or that the
+    result does not have."""

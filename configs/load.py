@@ -9,9 +9,11 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from configs.data import Source
-from configs.project import ClassificationResult, ImageIntake, Project, RegressionResult, TabularIntake, TextIntake
+from configs.intake import ImageIntakeConfig, TabularIntakeConfig, TextIntakeConfig
+from configs.project import Project
+from configs.result import ClassificationResultConfig, RegressionResultConfig
 from configs.section import Section
+from configs.source import SourceConfig
 from configs.yaml_scalars import ReadingError, Written, hint, odd_numbers, read_yaml
 
 BUNDLED = Path(__file__).parent
@@ -47,7 +49,9 @@ def find(project: str | Path, folder: Path) -> Path:
     path = Path(project) if str(project).endswith((".yaml", ".yml")) else folder / f"{project}.yaml"
     if not path.is_file():
         known = ", ".join(names(folder)) or "none"
-        raise ConfigError(f"{path}: no such project file. Known projects in {folder}: {known}; or give the path of a YAML file.")
+        raise ConfigError(
+            f"{path}: no such project file. Known projects in {folder}: {known}; or give the path of a YAML file."
+        )
     return path
 
 
@@ -75,7 +79,10 @@ def parse(text: str, where: str) -> tuple[Any, Written]:
 
 
 def validated(tree: dict[str, Any], written: Written, path: Path) -> Project:
-    """The typed form of a tree. Where a text is wanted and YAML made a number or a date, the text is taken as it was written."""
+    """The typed form of a tree.
+
+    Where a text is wanted and YAML made a number or a date, the text is taken as it was written.
+    """
     while True:
         try:
             loaded = Project.model_validate(tree)
@@ -122,7 +129,11 @@ def meant(problem: Any, keys: list[str], tree: dict[str, Any], written: Written)
     value, text = problem["input"], written.at(tree, keys)
     if isinstance(value, bool) or (value is None and problem["type"] == "string_type"):
         return f". {hint(value, text)}"
-    if isinstance(value, str) and problem["type"] in ("int_parsing", "float_parsing") and EXPONENT.fullmatch(value):
+    if (
+        isinstance(value, str)
+        and problem["type"] in ("int_parsing", "float_parsing")
+        and EXPONENT.fullmatch(value)
+    ):
         return f". YAML reads {value} as a text: write the number without an exponent"
     return ""
 
@@ -145,11 +156,11 @@ def walk(location: tuple[int | str, ...]) -> tuple[list[type[Section]], list[str
 
 
 TAGS = {
-    ImageIntake: "image",
-    TabularIntake: "tabular",
-    TextIntake: "text",
-    ClassificationResult: "classification",
-    RegressionResult: "regression",
+    ImageIntakeConfig: "image",
+    TabularIntakeConfig: "tabular",
+    TextIntakeConfig: "text",
+    ClassificationResultConfig: "classification",
+    RegressionResultConfig: "regression",
 }
 
 
@@ -165,11 +176,13 @@ def anchored(project: Project, folder: Path) -> Project:
     return project.model_copy(update={"source": anchored_source(project.source, folder)})
 
 
-def anchored_source(source: Source, folder: Path) -> Source:
+def anchored_source(source: SourceConfig, folder: Path) -> SourceConfig:
     """A source and those that are joined and appended to it; URLs and paths that begin with a variable stay as they are."""
     path = source.path
     if path is not None and "://" not in path and not path.startswith("$") and not Path(path).is_absolute():
         path = str(folder / path)
-    joins = tuple(join.model_copy(update={"source": anchored_source(join.source, folder)}) for join in source.join)
+    joins = tuple(
+        join.model_copy(update={"source": anchored_source(join.source, folder)}) for join in source.join
+    )
     more = tuple(anchored_source(each, folder) for each in source.append)
     return source.model_copy(update={"path": path, "join": joins, "append": more})

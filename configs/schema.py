@@ -1,7 +1,7 @@
 """The JSON schema of a project's YAML, derived from the typed one: editors complete keys and check values while they are typed.
 
-It knows keys, types, choices, ranges and patterns. What needs two keys at once, such as a batch that ranks can share, is
-for `configs/load.py` to say, and so for `gyre check`.
+It knows keys, types, choices, ranges and patterns. What needs two keys at once, such as a batch that ranks
+can share, is for `configs/load.py` to say, and so for `gyre check`.
 """
 
 import json

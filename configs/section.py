@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_after_validator_function
@@ -29,7 +29,9 @@ class Matches:
         """Pydantic's own text, then the check."""
         return no_info_after_validator_function(self.check, handler(source))
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
         """For editors: the names are offered, anything else has to match."""
         matching = {"type": "string", "pattern": f"^(?:{self.pattern})$", "title": self.described}
         return {"anyOf": [{"enum": list(self.names)}, matching]} if self.names else matching
@@ -57,4 +59,16 @@ ImportPath = Annotated[str, import_path_or()]
 class Section(BaseModel):
     """A part of the YAML. Unknown keys are errors, values never change after loading."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True
+    )
+
+
+def by_kind(*built_in: str) -> Discriminator:
+    """Chooses a section's class by its `kind`, so that an error speaks of the one that was meant; any other kind is an import path."""
+
+    def tag(value: Any) -> str:
+        kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+        return kind if kind in built_in else "custom"
+
+    return Discriminator(tag)

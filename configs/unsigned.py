@@ -1,9 +1,10 @@
 """What a run may ask for that nobody signed: it names neither code nor files.
 
-A run's parameters come over an API. Whoever can reach that must not be able to have a reader imported or a file read
-of his choice, so a run without the installation's signature takes projects of the projects folder by name, and of their
-keys those whose values are numbers, switches and choices. Which keys these are is read off the schema's types: a text
-may be an import path or a file, and what a later version adds as text is shut until it is signed.
+A run's parameters come over an API. Whoever can reach that must not be able to have a reader imported or a
+file read of his choice, so a run without the installation's signature takes projects of the projects folder
+by name, and of their keys those whose values are numbers, switches and choices. Which keys these are is read
+off the schema's types: a text may be an import path or a file, and what a later version adds as text is shut
+until it is signed.
 """
 
 import types
@@ -28,7 +29,9 @@ def check_unsigned(project: str, overrides: Mapping[str, str], folder: Path, ins
     for key in overrides:
         if not is_harmless(key):
             allowed = "changes only numbers, switches and choices"
-            raise ConfigError(f"overrides: {key!r:.80} can name code or files; {UNSIGNED} {allowed}; {instead}")
+            raise ConfigError(
+                f"overrides: {key!r:.80} can name code or files; {UNSIGNED} {allowed}; {instead}"
+            )
 
 
 def is_harmless(key: str) -> bool:

@@ -1,7 +1,7 @@
 """Reads YAML and keeps how scalars were written: YAML turns an unquoted no into false, 007 into 7 and 2026-01-31 into a date.
 
-Where a text is wanted and such a number or date stands, the text is taken as it was written. What nobody can tell apart is an error that
-says what to quote.
+Where a text is wanted and such a number or date stands, the text is taken as it was written. What nobody can
+tell apart is an error that says what to quote.
 """
 
 import datetime as dt
@@ -78,7 +78,10 @@ class ReadingError(ValueError):
 
 
 def read_yaml(text: str) -> tuple[Any, Written]:
-    """The value of a YAML text, and how its scalars were written. Raises yaml.YAMLError, and ReadingError naming the key and the fix."""
+    """The value of a YAML text, and how its scalars were written.
+
+    Raises yaml.YAMLError, and ReadingError naming the key and the fix.
+    """
     loader = yaml.SafeLoader(text)
     try:
         node = loader.get_single_node()
@@ -137,7 +140,12 @@ def odd_numbers(tree: Any, written: Written, place: str = "") -> Iterator[str]:
     items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
     for key, value in items:
         here, text = f"{place}.{key}".lstrip("."), written.of(tree, key)
-        if text is not None and isinstance(value, int | float) and not isinstance(value, bool) and ODD_NUMBER.fullmatch(text):
+        if (
+            text is not None
+            and isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and ODD_NUMBER.fullmatch(text)
+        ):
             yield f"{here}: {hint(value, text)}"
         yield from odd_numbers(value, written, here)
 

@@ -1,4 +1,7 @@
-"""The `gyre` command. Every verb is a few lines over what a flow or a service does; `--json` wherever a program might read."""
+"""The `gyre` command.
+
+Every verb is a few lines over what a flow or a service does; `--json` wherever a program might read.
+"""
 
 import gc
 import os
@@ -46,10 +49,17 @@ SERVER = "server"
 """The model server's name among the services."""
 
 Changes = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Use another value, such as training.epochs=3. Repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Use another value, such as training.epochs=3. Repeatable."
+    ),
 ]
 RunName = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run's id or the beginning of one (`gyre runs`), or a project, for its newest run.")
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run's id or the beginning of one (`gyre runs`), or a project, for its newest run.",
+    ),
 ]
 INTERRUPT = (
     "Ctrl-C asks whether to leave the run going, to cancel it, or to go on watching. Where there is no terminal to ask, an interrupt "
@@ -57,7 +67,8 @@ INTERRUPT = (
 )
 
 COLLECT_AFTER = 100_000
-"""New objects after which unreachable ones are looked for; Python's own 700 come together many times in one import."""
+"""New objects after which unreachable ones are looked for; Python's own 700 come together many times in one
+import."""
 UNAUTHORIZED = 401
 OTHER_CREDENTIAL = (
     "the Prefect server at {settings.prefect_url} does not take the credential of {settings.home}: it is another "
@@ -67,7 +78,9 @@ OTHER_CREDENTIAL = (
 
 @app.command()
 def up(
-    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when everything answers; stop it with `gyre down`.")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Return when everything answers; stop it with `gyre down`.")
+    ] = False,
 ) -> None:
     """Start Prefect with its UI, MLflow, the model server, the report pages and the flow runner, all on loopback and behind a password."""
     from infra import services
@@ -85,7 +98,10 @@ def up(
 
 @app.command()
 def status(json: Json = False) -> None:
-    """Show the services: state, URL and log, and models that do not serve as released. Exits with 1 when a service is not healthy."""
+    """Show the services: state, URL and log, and models that do not serve as released.
+
+    Exits with 1 when a service is not healthy.
+    """
     from infra import services
 
     settings = enter()
@@ -113,8 +129,16 @@ def down() -> None:
 
 @app.command()
 def init(
-    data: Annotated[str, typer.Argument(help="A file, folder or archive of images, or a URL: s3://, https://, postgresql://...")],
-    label: Annotated[str | None, typer.Option(help="The column to predict; by default the one whose name says so, or the last.")] = None,
+    data: Annotated[
+        str,
+        typer.Argument(
+            help="A file, folder or archive of images, or a URL: s3://, https://, postgresql://..."
+        ),
+    ],
+    label: Annotated[
+        str | None,
+        typer.Option(help="The column to predict; by default the one whose name says so, or the last."),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="The project's name; by default the file's.")] = None,
     table: Annotated[str | None, typer.Option(help="Of a database: the table to read.")] = None,
 ) -> None:
@@ -139,7 +163,9 @@ def init(
 
 @app.command()
 def schema(
-    path: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Where to write it; without one it is printed.")] = None,
+    path: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="Where to write it; without one it is printed.")
+    ] = None,
 ) -> None:
     """Print or write the JSON schema of a project's YAML, with which editors complete keys and check values while they are typed."""
     if path is None:
@@ -147,7 +173,9 @@ def schema(
         return
     write_schema(path)
     console.print(f"Wrote {path}. Begin a YAML beside it with:", markup=False, highlight=False)
-    console.print(f"  {schema_line(path.with_suffix('.yaml'), path)}", markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        f"  {schema_line(path.with_suffix('.yaml'), path)}", markup=False, highlight=False, soft_wrap=True
+    )
 
 
 @app.command()
@@ -165,7 +193,10 @@ def check(project: ProjectName, changes: Changes = None, json: Json = False) -> 
 
 @app.command(epilog=INTERRUPT)
 def run(project: ProjectName, changes: Changes = None, json: Json = False) -> None:
-    """Run one cycle now and follow it: rows, labels, version, training, graph, gate, release. Finished stages are reused."""
+    """Run one cycle now and follow it: rows, labels, version, training, graph, gate, release.
+
+    Finished stages are reused.
+    """
     flow_run("cycle", project, changes, json)
 
 
@@ -209,7 +240,11 @@ def cancel(run: RunName) -> None:
 
     found = ask(find(run).id)
     does = "the runner ends it within seconds" if state_of(found) == "Cancelling" else "it is over"
-    console.print(f"{str(found.id)[:SHORT]} {found.name} is {state_of(found).lower()}: {does}.", markup=False, highlight=False)
+    console.print(
+        f"{str(found.id)[:SHORT]} {found.name} is {state_of(found).lower()}: {does}.",
+        markup=False,
+        highlight=False,
+    )
 
 
 @app.command(epilog=INTERRUPT)
@@ -238,14 +273,18 @@ def rollback(project: ProjectName, json: Json = False) -> None:
 
 
 @app.command()
-def retire(project: ProjectName, version: Annotated[int, typer.Argument(help="Last version of an older major.")]) -> None:
+def retire(
+    project: ProjectName, version: Annotated[int, typer.Argument(help="Last version of an older major.")]
+) -> None:
     """Stop answering clients that send the inputs of an older major version."""
     from tasks.deployment.rollout import retire as retire_version
 
     settings = enter()
     name = load(project, folder=settings.projects).name
     retire_version(name, version)
-    console.print(f"{name}: version {version} answers no more; what only fits its inputs is refused", highlight=False)
+    console.print(
+        f"{name}: version {version} answers no more; what only fits its inputs is refused", highlight=False
+    )
 
 
 @app.command(epilog=PREDICT_EXAMPLES)
@@ -256,10 +295,16 @@ def predict(
         typer.Argument(help="A file of CSV, JSON or JSON lines, an image, or - for standard input."),
     ],
     form: Annotated[
-        str | None, typer.Option("--format", help="csv, json or jsonl, where neither the file's name nor its content tell.")
+        str | None,
+        typer.Option(
+            "--format", help="csv, json or jsonl, where neither the file's name nor its content tell."
+        ),
     ] = None,
     allow_missing: Annotated[
-        bool, typer.Option("--allow-missing", help="Answer rows that lack a whole column, as missing in every row.")
+        bool,
+        typer.Option(
+            "--allow-missing", help="Answer rows that lack a whole column, as missing in every row."
+        ),
     ] = False,
     json: Json = False,
 ) -> None:
@@ -275,7 +320,10 @@ def predict(
     if json:
         emit(told)
         return
-    shown = [each | ({"probability": f"{each['probability']:.3f}"} if "probability" in each else {}) for each in told["rows"]]
+    shown = [
+        each | ({"probability": f"{each['probability']:.3f}"} if "probability" in each else {})
+        for each in told["rows"]
+    ]
     print_rows(shown)
     console.print(f"Answered by {told['model']} version {told['version']}.", highlight=False)
     for notice in (*([told["degraded"]] if "degraded" in told else []), *told["notices"]):
@@ -306,15 +354,22 @@ def lineage(
     from tasks.lineage import lineage as traced
 
     found = traced(anything, enter())
-    emit(found.as_json()) if json else console.print(found.text(), markup=False, highlight=False, soft_wrap=True)
+    emit(found.as_json()) if json else console.print(
+        found.text(), markup=False, highlight=False, soft_wrap=True
+    )
 
 
 @app.command()
 def demo(
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the services running afterwards, to look around.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the services running afterwards, to look around.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Watch the loop turn on handwritten digits: train, serve, drift, retrain by event, roll out. Writes <home>/demo/report.json."""
+    """Watch the loop turn on handwritten digits: train, serve, drift, retrain by event, roll out.
+
+    Writes <home>/demo/report.json.
+    """
     from flows.demo import run_demo
 
     report = run_demo(Settings(), errors if json else console, keep)
@@ -382,7 +437,9 @@ def say(line: str) -> None:
 
 def tell_credential(settings: Settings, first: bool) -> None:
     """What browsers ask for: the file that holds it, and the first time, in a terminal, the words themselves."""
-    say(f"Browsers ask for a user and a password, the Prefect UI for user:password; they are in {credential_file(settings.home)}.")
+    say(
+        f"Browsers ask for a user and a password, the Prefect UI for user:password; they are in {credential_file(settings.home)}."
+    )
     # A log would keep it where the file's mode does not reach.
     if first and errors.is_terminal:
         say(f"This once: {settings.credential.pair}")
@@ -392,15 +449,28 @@ def print_services(found: list[Any]) -> None:
     """The services as a table; below it, why those ended that are not healthy, or ended more than once."""
     rows = []
     for each in found:
-        restarts = f"{each.restarts}, last {each.last_end.astimezone():%d %b %H:%M:%S}" if each.restarts else ""
+        restarts = (
+            f"{each.restarts}, last {each.last_end.astimezone():%d %b %H:%M:%S}" if each.restarts else ""
+        )
         url, log = each.url or "", each.log
-        rows.append({"service": each.name, "state": each.state, "restarts": restarts, "pid": each.pid or "", "url": url, "log": log})
+        rows.append(
+            {
+                "service": each.name,
+                "state": each.state,
+                "restarts": restarts,
+                "pid": each.pid or "",
+                "url": url,
+                "log": log,
+            }
+        )
     print_rows(rows)
     for each in found:
         if each.restarts > 1 or (each.restarts and not each.healthy):
             since = f"{each.restarting_since.astimezone():%d %b %H:%M:%S}"
             line = f"{each.name} was restarted {each.restarts} times since {since}, the last time after {each.last_reason}. Its log then:"
-            console.print(f"[yellow]▲[/] {escape(line)}\n{escape(each.last_words)}", highlight=False, soft_wrap=True)
+            console.print(
+                f"[yellow]▲[/] {escape(line)}\n{escape(each.last_words)}", highlight=False, soft_wrap=True
+            )
 
 
 @contextmanager
@@ -411,10 +481,22 @@ def told() -> Iterator[None]:
 
     try:
         yield
-    except (ConfigError, ServicesError, CredentialError, RunError, TimeoutError, ConnectionError, ValueError, FileNotFoundError) as error:
+    except (
+        ConfigError,
+        ServicesError,
+        CredentialError,
+        RunError,
+        TimeoutError,
+        ConnectionError,
+        ValueError,
+        FileNotFoundError,
+    ) as error:
         if isinstance(error, ValidationError) and error.title == "Settings":
             error = ConfigError(
-                "; ".join(f"GYRE_{'.'.join(map(str, e['loc'])).upper()}={e['input']!r}: {e['msg']}" for e in error.errors())
+                "; ".join(
+                    f"GYRE_{'.'.join(map(str, e['loc'])).upper()}={e['input']!r}: {e['msg']}"
+                    for e in error.errors()
+                )
             )
         errors.print(f"[red]gyre:[/] {error}", highlight=False, soft_wrap=True)
         sys.exit(1)
@@ -422,14 +504,17 @@ def told() -> Iterator[None]:
         # Of Prefect's client, which is imported by the verbs that need it alone.
         if getattr(getattr(error, "response", None), "status_code", None) != UNAUTHORIZED:
             raise
-        errors.print(f"[red]gyre:[/] {OTHER_CREDENTIAL.format(settings=Settings())}", highlight=False, soft_wrap=True)
+        errors.print(
+            f"[red]gyre:[/] {OTHER_CREDENTIAL.format(settings=Settings())}", highlight=False, soft_wrap=True
+        )
         sys.exit(1)
 
 
 def main() -> None:
     """Entry point of the `gyre` command. What it writes is this user's alone, in the home and out of it."""
     os.umask(0o077)
-    # Imports are most of what a command takes, and looking through what they made was a fifth of that; it stays to the end anyway.
+    # Imports are most of what a command takes, and looking through what they made was a fifth of that; it
+    # stays to the end anyway.
     gc.set_threshold(COLLECT_AFTER)
     with told():
         app()

@@ -1,4 +1,7 @@
-"""The whole loop, once: from a source to a model that serves. Started by a schedule, a drift event or a person."""
+"""The whole loop, once: from a source to a model that serves.
+
+Started by a schedule, a drift event or a person.
+"""
 
 from prefect import State, flow
 from prefect.states import Completed
@@ -23,7 +26,10 @@ from tasks.versioning.task import version
 @flow(flow_run_name=project_name, log_prints=True)
 @refusable
 def cycle(
-    project: str, overrides: dict[str, str] | None = None, episode: str | None = None, signature: str | None = None
+    project: str,
+    overrides: dict[str, str] | None = None,
+    episode: str | None = None,
+    signature: str | None = None,
 ) -> State[Release | None]:
     """Rows to a release, every finished stage reused where its inputs and code are the same.
 
@@ -37,7 +43,14 @@ def cycle(
         return Completed(message=f"{episode} is answered by another run", data=None)
 
     dataset = dataset_of(config)
-    simple = measure_baselines(dataset, config.intake, config.result, config.baselines, config.versioning.split, config.simple_may_serve)
+    simple = measure_baselines(
+        dataset,
+        config.intake,
+        config.result,
+        config.baselines,
+        config.versioning.split,
+        config.simple_may_serve,
+    )
     review(config.name, simple.findings, config.checks)
     start = registered_checkpoint(config.training)
     model = train(dataset, config.intake, config.result, config.training, start, config.cluster)
@@ -46,7 +59,17 @@ def cycle(
     smaller = optimize(graph, dataset, config.intake, config.result, config.optimization)
     graphs = [graph, *smaller, *simple.graphs]
     champion = serving_champion(config.name)
-    bundle = compile_bundle(model, graphs, champion, config.intake, config.result, config.labeling, config.evaluation, config.gate, simple)
+    bundle = compile_bundle(
+        model,
+        graphs,
+        champion,
+        config.intake,
+        config.result,
+        config.labeling,
+        config.evaluation,
+        config.gate,
+        simple,
+    )
     review(config.name, bundle.findings, config.checks)
     release = deploy(bundle, config.intake, config.deployment)
 

@@ -11,14 +11,19 @@ from configs.project import Project
 from flows.terminal import Json, ProjectName, console, emit, enter, print_rows
 from infra.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, help="Look at a source, propose rules, and compare, fetch or clear versions of a data set.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Look at a source, propose rules, and compare, fetch or clear versions of a data set.",
+)
 REMOTE = "Another remote than the project's; `versioning.remote_options` go with it."
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="Such as 3 or v3.")]
 
 
 @app.command()
 def infer(
-    source: Annotated[str, typer.Argument(help="A file, folder or glob, or a URL: s3://, https://, postgresql://...")],
+    source: Annotated[
+        str, typer.Argument(help="A file, folder or glob, or a URL: s3://, https://, postgresql://...")
+    ],
     table: Annotated[str | None, typer.Option(help="Of a database: the table to look at.")] = None,
 ) -> None:
     """Print the `source` section for a file, URL or database: types, missing values, units, a key; with what was noticed.
@@ -36,7 +41,8 @@ def infer(
 
 @app.command()
 def propose(
-    project: ProjectName, version: Annotated[str | None, typer.Option(help="The good version; by default the newest.")] = None
+    project: ProjectName,
+    version: Annotated[str | None, typer.Option(help="The good version; by default the newest.")] = None,
 ) -> None:
     """Print the `expectations` that a version's rows keep, with margins and the evidence for each, for a person to edit."""
     from tasks.rows.parts import part_paths
@@ -61,26 +67,33 @@ def diff(project: ProjectName, before: Version, now: Version, json: Json = False
     """What changed between two versions: rows, columns, labels, statistics."""
     from dataclasses import asdict
 
-    from tasks.result import build
+    from tasks.result import build_result
     from tasks.versioning.diff import difference
 
     settings, config = of(project)
     old, new = (laid_out(settings, config.name, number_of(version)) for version in (before, now))
-    found = difference(old, new, build(config.result).label)
+    found = difference(old, new, build_result(config.result).label)
     if json:
         emit(asdict(found))
         return
     console.print(f"[bold]{found.summary}[/]")
-    for title, columns in (("columns added", found.columns_added), ("columns removed", found.columns_removed)):
+    for title, columns in (
+        ("columns added", found.columns_added),
+        ("columns removed", found.columns_removed),
+    ):
         if columns:
             console.print(f"{title}: {', '.join(columns)}")
     if found.labels:
-        print_rows([{"label before": was, "label now": is_now, "rows": rows} for was, is_now, rows in found.labels])
+        print_rows(
+            [{"label before": was, "label now": is_now, "rows": rows} for was, is_now, rows in found.labels]
+        )
     print_rows(list(found.statistics))
 
 
 @app.command()
-def checkout(project: ProjectName, version: Version, folder: Annotated[Path, typer.Argument(help="A new folder.")]) -> None:
+def checkout(
+    project: ProjectName, version: Version, folder: Annotated[Path, typer.Argument(help="A new folder.")]
+) -> None:
     """Put a version's rows, Parquet parts, into a new folder."""
     settings, config = of(project)
     repository(settings, config).checkout(config.name, number_of(version), folder)
@@ -88,10 +101,14 @@ def checkout(project: ProjectName, version: Version, folder: Annotated[Path, typ
 
 
 @app.command()
-def tag(project: ProjectName, version: Version, name: Annotated[str, typer.Argument(help="Such as golden.")]) -> None:
+def tag(
+    project: ProjectName, version: Version, name: Annotated[str, typer.Argument(help="Such as golden.")]
+) -> None:
     """Give a version a name, which keeps it from being cleared."""
     settings, config = of(project)
-    console.print(f"{repository(settings, config).tag(config.name, number_of(version), name)} is v{number_of(version)}")
+    console.print(
+        f"{repository(settings, config).tag(config.name, number_of(version), name)} is v{number_of(version)}"
+    )
 
 
 @app.command()
@@ -100,29 +117,48 @@ def push(project: ProjectName, to: Annotated[str | None, typer.Option(help=REMOT
     from tasks.versioning.transfer import push as pushed
 
     settings, config = of(project)
-    console.print(f"{pushed(repository(settings, config), config.name, to, config.versioning.remote_options if to else {})} files sent")
+    console.print(
+        f"{pushed(repository(settings, config), config.name, to, config.versioning.remote_options if to else {})} files sent"
+    )
 
 
 @app.command()
-def pull(project: ProjectName, source: Annotated[str | None, typer.Option("--from", help=REMOTE)] = None) -> None:
+def pull(
+    project: ProjectName, source: Annotated[str | None, typer.Option("--from", help=REMOTE)] = None
+) -> None:
     """Fetch the files of all versions from a DVC remote, and lay them out."""
     from tasks.versioning.transfer import pull as pulled
 
     settings, config = of(project)
     options = config.versioning.remote_options if source else {}
-    console.print(f"{pulled(repository(settings, config), config.name, settings.home / 'datasets', source, options)} files fetched")
+    console.print(
+        f"{pulled(repository(settings, config), config.name, settings.home / 'datasets', source, options)} files fetched"
+    )
 
 
 @app.command()
-def card(project: ProjectName, version: Annotated[str | None, typer.Argument(help="By default the newest.")] = None) -> None:
+def card(
+    project: ProjectName, version: Annotated[str | None, typer.Argument(help="By default the newest.")] = None
+) -> None:
     """Write a version's data card: one HTML file with its statistics, samples, labels and origin."""
-    from tasks.intake import build
+    from tasks.intake import build_intake
     from tasks.versioning.data_card import card as written
 
     settings, config = of(project)
     folder = settings.folder("reports", config.name, "data")
-    known, number = repository(settings, config), number_of(version) if version else newest(settings, config.name)
-    path = written(config.name, number, known, build(config.intake), config.result.label, settings.home / "datasets", folder)
+    known, number = (
+        repository(settings, config),
+        number_of(version) if version else newest(settings, config.name),
+    )
+    path = written(
+        config.name,
+        number,
+        known,
+        build_intake(config.intake),
+        config.result.label,
+        settings.home / "datasets",
+        folder,
+    )
     console.print(str(path))
 
 
@@ -130,7 +166,10 @@ def card(project: ProjectName, version: Annotated[str | None, typer.Argument(hel
 def gc(
     project: ProjectName,
     keep: Annotated[int, typer.Option(min=1, help="Newest versions that stay in any case.")] = 5,
-    days: Annotated[float, typer.Option(min=0, help="What no run asked for so long goes, and is made again where one does.")] = 30,
+    days: Annotated[
+        float,
+        typer.Option(min=0, help="What no run asked for so long goes, and is made again where one does."),
+    ] = 30,
     yes: Annotated[bool, typer.Option("--yes", help="Remove them; without it they are only listed.")] = False,
 ) -> None:
     """Remove old versions without a name that no registered model was trained on, here and in the remote, and what is out of use."""
@@ -141,13 +180,21 @@ def gc(
 
     settings, config = of(project)
     repo = repository(settings, config)
-    needed = {number_of(str(model["dataset"]).rpartition("/")[2]) for model in registered() if model["model"] == config.name}
+    needed = {
+        number_of(str(model["dataset"]).rpartition("/")[2])
+        for model in registered()
+        if model["model"] == config.name
+    }
     found = surplus(repo, config.name, keep, needed)
     megabytes = size(repo, alone(repo, config.name, found)) / 1e6
     names = ", ".join(f"v{version}" for version in found) or "nothing"
-    console.print(f"{'Removing' if yes else 'Would remove'}: {names}, {megabytes:.3g} MB that no other version has")
+    console.print(
+        f"{'Removing' if yes else 'Would remove'}: {names}, {megabytes:.3g} MB that no other version has"
+    )
     slices = store.unused(settings.home / "slices", days)
-    console.print(f"{len(slices)} slices of sources that no run asked for in {days:g} days, {store.alone(slices) / 1e6:.3g} MB")
+    console.print(
+        f"{len(slices)} slices of sources that no run asked for in {days:g} days, {store.alone(slices) / 1e6:.3g} MB"
+    )
     records = Path(settings.environment()["PREFECT_LOCAL_STORAGE_PATH"])
     left = outcomes.unused(settings.home, records, days, {f"{config.name}/v{version}" for version in found})
     console.print(

@@ -23,7 +23,8 @@ from infra.settings import Settings
 from tasks.records.events import DRIFT_DETECTED, labels
 
 ON_DEMAND = READY_DEPLOYMENT.partition("/")[2]
-"""The deployment that `gyre run`, `gyre drift` and `gyre tune` use: it takes any project, also one outside the projects folder."""
+"""The deployment that `gyre run`, `gyre drift` and `gyre tune` use: it takes any project, also one outside
+the projects folder."""
 RUNS_AT_ONCE = 4
 """Flow runs of one runner; more wait in Prefect's queue."""
 
@@ -42,7 +43,8 @@ def of_project(project: Project, credential: Credential) -> list[RunnerDeploymen
         name=f"retrain {project.name} on drift",
         expect={DRIFT_DETECTED},
         match=labels(project.name, credential),
-        # A storm of events is one run a window; what still comes twice is refused by the claim on the episode.
+        # A storm of events is one run a window; what still comes twice is refused by the claim on the
+        # episode.
         for_each={"prefect.resource.id"},
         threshold=1,
         within=timedelta(seconds=30),
@@ -61,7 +63,10 @@ def deployment(flow: Flow[..., Any], name: str, **options: Any) -> RunnerDeploym
 
 
 def main() -> None:
-    """Serves until it is stopped. Schedules stay active when it stops: a restart of the runner must not pause a team's nightly runs."""
+    """Serves until it is stopped.
+
+    Schedules stay active when it stops: a restart of the runner must not pause a team's nightly runs.
+    """
     settings = Settings()
     serve(deployments(settings), RUNS_AT_ONCE, settings)
 

@@ -11,7 +11,9 @@ from tasks.records import DriftReport
 
 
 @flow(flow_run_name=project_name, log_prints=True)
-def drift(project: str, overrides: dict[str, str] | None = None, signature: str | None = None) -> State[DriftReport]:
+def drift(
+    project: str, overrides: dict[str, str] | None = None, signature: str | None = None
+) -> State[DriftReport]:
     """A verdict on the newest predictions; a confirmed drift with enough late labels emits the event that starts a retraining.
 
     project: name of a project, or path of its YAML

@@ -19,12 +19,19 @@ from rich.text import Text
 from flows.errors import RunError
 from flows.runs import POLL_S, SHORT, progress, reused, seconds, stage_name, state_of, task_runs
 
-MARKS = {"COMPLETED": "[green]✔[/]", "FAILED": "[red]✘[/]", "CRASHED": "[red]✘[/]", "CANCELLED": "[yellow]■[/]", "RUNNING": "[cyan]▶[/]"}
+MARKS = {
+    "COMPLETED": "[green]✔[/]",
+    "FAILED": "[red]✘[/]",
+    "CRASHED": "[red]✘[/]",
+    "CANCELLED": "[yellow]■[/]",
+    "RUNNING": "[cyan]▶[/]",
+}
 SLOWEST_POLL_S = 3.0
 """Between two looks at a run that has been followed for some minutes."""
 PROGRESS_S = 60.0
 PROGRESS_PERCENT, QUIET_S = 10.0, 5.0
-"""A training's progress is a line of its own after so long, or so much of it, but no sooner than so long after another line."""
+"""A training's progress is a line of its own after so long, or so much of it, but no sooner than so long
+after another line."""
 
 
 class View(Protocol):
@@ -38,10 +45,12 @@ class View(Protocol):
 
 
 def follow(flow_run_id: UUID, console: Console, title: str, timeout_s: float | None = None) -> FlowRun:
-    """Shows a flow run's stages until it ends, and returns it as it ended. A server that does not answer is waited for.
+    """Shows a flow run's stages until it ends, and returns it as it ended.
 
-    Raises RunError where the server does not know the run, TimeoutError where it did not end within `timeout_s`; KeyboardInterrupt leaves
-    the run as it is.
+    A server that does not answer is waited for.
+
+    Raises RunError where the server does not know the run, TimeoutError where it did not end within
+    `timeout_s`; KeyboardInterrupt leaves the run as it is.
     """
     live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
     view: View = Lines(console, title) if live is None else LiveTable(live, title)
@@ -56,9 +65,14 @@ def follow(flow_run_id: UUID, console: Console, title: str, timeout_s: float | N
                 if run.state is not None and run.state.is_final():
                     return run
             except ObjectNotFound:
-                raise RunError(f"flow run {flow_run_id}: the Prefect server knows no such run; was it deleted?") from None
+                raise RunError(
+                    f"flow run {flow_run_id}: the Prefect server knows no such run; was it deleted?"
+                ) from None
             except (httpx.TransportError, PrefectHTTPStatusError) as error:
-                if isinstance(error, PrefectHTTPStatusError) and error.response.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
+                if (
+                    isinstance(error, PrefectHTTPStatusError)
+                    and error.response.status_code < httpx.codes.INTERNAL_SERVER_ERROR
+                ):
                     raise
                 view.miss(time.monotonic() - answered, type(error).__name__)
             waited = time.monotonic() - began
@@ -179,6 +193,10 @@ def stages_table(title: str, run: FlowRun, stages: list[TaskRun], training: tupl
             note = f"{'━' * int(percent / 5)}[dim]{'━' * (20 - int(percent / 5))}[/] {percent:.0f} %\n[dim]{escape(words)}[/]"
         else:
             colour = "red" if kind in ("FAILED", "CRASHED") else "yellow"
-            note = f"[{colour}]{escape(first_line(stage))}[/]" if kind in ("FAILED", "CRASHED", "CANCELLED") else ""
+            note = (
+                f"[{colour}]{escape(first_line(stage))}[/]"
+                if kind in ("FAILED", "CRASHED", "CANCELLED")
+                else ""
+            )
         table.add_row(MARKS.get(kind, "·"), stage_name(stage), f"{seconds(stage):5.1f}", note)
     return table

@@ -17,12 +17,17 @@ def signed(flow: str, project: str, overrides: dict[str, str], settings: Setting
 
 
 def requested(flow: str, project: str, overrides: dict[str, str] | None, signature: str | None) -> Project:
-    """The project that a flow run is about. Raises ConfigError, before any of it is read, where it may not ask so."""
+    """The project that a flow run is about.
+
+    Raises ConfigError, before any of it is read, where it may not ask so.
+    """
     settings, changes = Settings(), overrides or {}
     instead = f"start it with `gyre {'run' if flow == 'cycle' else flow} PROJECT --set KEY=VALUE`"
     if signature is None:
         check_unsigned(project, changes, settings.projects, instead)
     elif not settings.credential.signed(PURPOSE, [flow, project, changes], signature):
-        wrong = f"it was made for other parameters than these, or by another installation than {settings.home}"
+        wrong = (
+            f"it was made for other parameters than these, or by another installation than {settings.home}"
+        )
         raise ConfigError(f"signature: {wrong}; {instead}")
     return load(project, changes, settings.projects)

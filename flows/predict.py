@@ -1,6 +1,7 @@
 """What `gyre predict` does: a person's rows to the model server, and its answers with all that belongs to them.
 
-No torch and no pandas where the rows are columns or texts: they take longer to import than everything else here takes.
+No torch and no pandas where the rows are columns or texts: they take longer to import than everything else
+here takes.
 """
 
 import sys
@@ -9,7 +10,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from configs.project import Project, TabularIntake, TextIntake
+from configs.intake import TabularIntakeConfig, TextIntakeConfig
+from configs.project import Project
 from tasks.production.inference_client import InferenceClient
 from tasks.rows.files import SUFFIXES, Format, read_records
 from tasks.rows.raw import Rows
@@ -19,11 +21,14 @@ ROWS_A_REQUEST = 1000
 """The server takes a few more; a larger file becomes several requests."""
 
 
-def predict_rows(config: Project, client: InferenceClient, path: Path, form: Format | None, allow_missing: bool) -> dict[str, Any]:
+def predict_rows(
+    config: Project, client: InferenceClient, path: Path, form: Format | None, allow_missing: bool
+) -> dict[str, Any]:
     """The answers about a file's rows (`-`: standard input), ready to be printed or written as JSON.
 
-    model, version, rows (row, answer, probability where there is one, id for late labels), notices, and the server's own responses.
-    Raises ValueError naming file, row, column and value; InferenceError where the server is away or refuses.
+    model, version, rows (row, answer, probability where there is one, id for late labels), notices, and the
+    server's own responses. Raises ValueError naming file, row, column and value; InferenceError where the
+    server is away or refuses.
     """
     described = client.columns()
     rows, notices = rows_of_file(config, described["columns"], path, form, allow_missing)
@@ -34,7 +39,14 @@ def predict_rows(config: Project, client: InferenceClient, path: Path, form: For
         responses.append(response)
         found += [{"row": start + each["row"]} | each for each in answered_rows(response, len(part))]
         notices += response.get("parameters", {}).get("notices", [])
-    degraded = next((response["parameters"]["degraded"] for response in responses if "degraded" in response.get("parameters", {})), None)
+    degraded = next(
+        (
+            response["parameters"]["degraded"]
+            for response in responses
+            if "degraded" in response.get("parameters", {})
+        ),
+        None,
+    )
     told = {"model": config.name, "version": responses[0]["model_version"], "rows": found, "notices": notices}
     return told | ({"degraded": degraded} if degraded else {}) | {"responses": responses}
 
@@ -42,24 +54,29 @@ def predict_rows(config: Project, client: InferenceClient, path: Path, form: For
 def rows_of_file(
     config: Project, described: list[dict[str, Any]], path: Path, form: Format | None, allow_missing: bool
 ) -> tuple[Rows, list[str]]:
-    """Raw rows and notices. Rows of columns or texts are read as the model that answers was trained, images by the intake."""
+    """Raw rows and notices.
+
+    Rows of columns or texts are read as the model that answers was trained, images by the intake.
+    """
     standard_input = str(path) == "-"
     name = "standard input" if standard_input else str(path)
     if not (standard_input or path.is_file()):
-        raise ValueError(f"{path}: no such file; want CSV, JSON or JSON lines, an image, or - for standard input")
+        raise ValueError(
+            f"{path}: no such file; want CSV, JSON or JSON lines, an image, or - for standard input"
+        )
     is_image = form is None and not standard_input and path.suffix.lower() not in SUFFIXES
-    if isinstance(config.intake, (TabularIntake, TextIntake)):
-        section = config.intake if isinstance(config.intake, TabularIntake) else None
+    if isinstance(config.intake, (TabularIntakeConfig, TextIntakeConfig)):
+        section = config.intake if isinstance(config.intake, TabularIntakeConfig) else None
         dates = {date: section.date_formats.get(date) for date in section.dates} if section else {}
         columns = input_columns(described, config.source.columns, dates)
         names = {each for column in columns for each in column.names}
         records = read_records(content_of(path), name, form, config.source.csv, names)
         return raw_rows(records, name, columns, allow_missing)
-    from tasks.intake import build
+    from tasks.intake import build_intake
     from tasks.intake.files import decoded_rows
 
     records = [path] if is_image else read_records(content_of(path), name, form, config.source.csv, ())
-    return decoded_rows(records, name, build(config.intake)), []
+    return decoded_rows(records, name, build_intake(config.intake)), []
 
 
 def content_of(path: Path) -> bytes:

@@ -7,12 +7,20 @@ import typer
 from flows.data import of
 from flows.terminal import Json, ProjectName, console, emit, print_rows
 
-app = typer.Typer(no_args_is_help=True, help="Look at the rows that validation set aside; release or fix them, and undo either.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Look at the rows that validation set aside; release or fix them, and undo either.",
+)
 Rows = Annotated[list[str], typer.Argument(metavar="ROWS", help="Ids of rows.")]
 Row = Annotated[str, typer.Argument(metavar="ROW", help="A row's id.")]
 Why = Annotated[str, typer.Option("--why", help="The reason, for those who ask later.")]
-Reason = Annotated[str | None, typer.Option("--reason", help="Only rows that break this rule; a part of its name will do.")]
-Values = Annotated[list[str], typer.Option("--set", metavar="COLUMN=VALUE", help="The right value; nothing after = is a missing one.")]
+Reason = Annotated[
+    str | None, typer.Option("--reason", help="Only rows that break this rule; a part of its name will do.")
+]
+Values = Annotated[
+    list[str],
+    typer.Option("--set", metavar="COLUMN=VALUE", help="The right value; nothing after = is a missing one."),
+]
 
 
 @app.command(name="list")
@@ -31,7 +39,12 @@ def list_rows(
         return
     told = f"{found['quarantined']} of {found['validated']} rows are in quarantine, {found['decisions']} decisions are in force."
     console.print(told, highlight=False)
-    print_rows([{"rule": each["rule"], "rows": each["rows"], "limits": brief(each["limits"])} for each in found["reasons"]])
+    print_rows(
+        [
+            {"rule": each["rule"], "rows": each["rows"], "limits": brief(each["limits"])}
+            for each in found["reasons"]
+        ]
+    )
     print_rows(found["origins"])
     print_rows([each | {"reasons": "; ".join(each["reasons"])} for each in found["rows"]])
 
@@ -48,7 +61,9 @@ def show(project: ProjectName, row: Row, json: Json = False) -> None:
     place = f"{found['origin'] or 'an unknown source'}{', line ' + str(found['origin_line']) if found['origin_line'] else ''}"
     state = "in quarantine" if found["in_quarantine"] else "not in the newest quarantine"
     console.print(f"row {row} of {place}: {state}", markup=False, highlight=False)
-    print_rows([{"column": name, "value": "" if value is None else value} for name, value in found["values"].items()])
+    print_rows(
+        [{"column": name, "value": "" if value is None else value} for name, value in found["values"].items()]
+    )
     print_rows([{"breaks": each["rule"], "limits": brief(each["limits"])} for each in found["reasons"]])
     for each in found["history"]:
         console.print(f"{each['told']} ({each['state']})", markup=False, highlight=False, soft_wrap=True)
@@ -56,7 +71,10 @@ def show(project: ProjectName, row: Row, json: Json = False) -> None:
 
 @app.command()
 def release(
-    project: ProjectName, why: Why, rows: Annotated[list[str] | None, typer.Argument(help="Ids of rows.")] = None, reason: Reason = None
+    project: ProjectName,
+    why: Why,
+    rows: Annotated[list[str] | None, typer.Argument(help="Ids of rows.")] = None,
+    reason: Reason = None,
 ) -> None:
     """Say that rows are right after all: they pass in the next version."""
     from tasks.validation.review.review import release as released
@@ -91,7 +109,11 @@ def opened(project: str) -> Any:
 def told(project: str, decision: Any) -> None:
     """Says what was decided, and how it comes into force."""
     count = f"{len(decision.rows)} row{'s' * (len(decision.rows) != 1)}"
-    console.print(f"decision {decision.number}: {decision.kind} of {count}; `gyre run {project}` applies it", markup=False, highlight=False)
+    console.print(
+        f"decision {decision.number}: {decision.kind} of {count}; `gyre run {project}` applies it",
+        markup=False,
+        highlight=False,
+    )
 
 
 def pair(text: str) -> tuple[str, str | None]:
@@ -104,5 +126,8 @@ def pair(text: str) -> tuple[str, str | None]:
 
 def brief(limits: list[dict[str, Any]]) -> str:
     """A rule's arguments, of a bounded length."""
-    written = "; ".join(", ".join(f"{name} {value}" for name, value in each.items() if not name.startswith("column")) for each in limits)
+    written = "; ".join(
+        ", ".join(f"{name} {value}" for name, value in each.items() if not name.startswith("column"))
+        for each in limits
+    )
     return written if len(written) <= 120 else written[:119] + "…"

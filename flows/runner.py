@@ -1,6 +1,7 @@
 """Prefect's runner, which starts a process for each flow run that is due, but none for a look at production that could find nothing new.
 
-Such a look would take seconds of imports, every few seconds, day and night. It ends at once as `Unchanged`, and says since when.
+Such a look would take seconds of imports, every few seconds, day and night. It ends at once as `Unchanged`,
+and says since when.
 """
 
 import asyncio
@@ -29,7 +30,10 @@ UNCHANGED = "Unchanged"
 
 
 def serve(deployments: Sequence[RunnerDeployment], limit: int, settings: Settings) -> None:
-    """Serves deployments until it is stopped. Schedules stay active then: a restart of the runner must not pause a team's nightly runs."""
+    """Serves deployments until it is stopped.
+
+    Schedules stay active then: a restart of the runner must not pause a team's nightly runs.
+    """
     runner = SparingRunner(settings, limit)
     for deployment in deployments:
         runner.serve_deployment(deployment)
@@ -43,7 +47,8 @@ class SparingRunner(Runner):
     """Prefect's, with the one change that the module tells."""
 
     def __init__(self, settings: Settings, limit: int) -> None:
-        # A run is taken when it is due, not ten seconds before: until then there may be something new to look at.
+        # A run is taken when it is due, not ten seconds before: until then there may be something new to look
+        # at.
         super().__init__(pause_on_shutdown=False, limit=limit, prefetch_seconds=0)
         self.settings = settings
         self.looks: set[UUID] = set()
@@ -75,7 +80,9 @@ class Claims(StateProposer):
         if flow_run.auto_scheduled and flow_run.deployment_id in self.runner.looks:
             told = await run_sync(nothing_new, str(flow_run.parameters["project"]), self.runner.settings)
             if told:
-                await self.runner._client.set_flow_run_state(flow_run.id, Completed(name=UNCHANGED, message=told))
+                await self.runner._client.set_flow_run_state(
+                    flow_run.id, Completed(name=UNCHANGED, message=told)
+                )
                 return False
         return await super().propose_pending(flow_run)
 

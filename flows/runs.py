@@ -33,13 +33,18 @@ SHORT = 8
 
 
 def start(deployment: str, parameters: dict[str, Any], url: str) -> UUID:
-    """The id of a new flow run of a deployment, such as `cycle/on-demand`. Raises ConnectionError where no Prefect server answers."""
+    """The id of a new flow run of a deployment, such as `cycle/on-demand`.
+
+    Raises ConnectionError where no Prefect server answers.
+    """
     try:
         with get_client(sync_client=True) as client:
             found = client.read_deployment_by_name(deployment)
             return client.create_flow_run_from_deployment(found.id, parameters=parameters).id
     except httpx.ConnectError:
-        raise ConnectionError(f"no Prefect server answers at {url}; start it with `gyre up --detach`") from None
+        raise ConnectionError(
+            f"no Prefect server answers at {url}; start it with `gyre up --detach`"
+        ) from None
     except ObjectNotFound:
         raise ConnectionError(
             f"the Prefect server at {url} knows no deployment {deployment}; `gyre status` says how the runner is"
@@ -55,7 +60,13 @@ def report(run: FlowRun) -> dict[str, Any]:
         "state": run.state.name if run.state else None,
         "message": run.state.message if run.state else None,
         "stages": [
-            {"stage": stage_name(s), "state": s.state.name if s.state else None, "reused": reused(s), "seconds": seconds(s)} for s in stages
+            {
+                "stage": stage_name(s),
+                "state": s.state.name if s.state else None,
+                "reused": reused(s),
+                "seconds": seconds(s),
+            }
+            for s in stages
         ],
         "findings": found,
     }
@@ -85,10 +96,15 @@ def summary(run: FlowRun, flow: str) -> dict[str, Any]:
 
 
 def newest(client: SyncPrefectClient) -> list[FlowRun]:
-    """Flow runs, the newest first. Prefect knows what schedules will start in the days to come: those are left out."""
+    """Flow runs, the newest first.
+
+    Prefect knows what schedules will start in the days to come: those are left out.
+    """
     by_now = FlowRunFilterExpectedStartTime(before_=datetime.now(UTC) + timedelta(seconds=5))
     return client.read_flow_runs(
-        flow_run_filter=FlowRunFilter(expected_start_time=by_now), sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=LOOKED_AT
+        flow_run_filter=FlowRunFilter(expected_start_time=by_now),
+        sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+        limit=LOOKED_AT,
     )
 
 
@@ -98,7 +114,10 @@ def project_of(run: FlowRun) -> str:
 
 
 def find(wanted: str) -> FlowRun:
-    """The flow run of an id, of the beginning of one, or the newest of a project. Raises RunError naming what there is."""
+    """The flow run of an id, of the beginning of one, or the newest of a project.
+
+    Raises RunError naming what there is.
+    """
     with get_client(sync_client=True) as client:
         with suppress(ValueError, ObjectNotFound):
             return client.read_flow_run(UUID(wanted))
@@ -109,8 +128,12 @@ def find(wanted: str) -> FlowRun:
     if len(found) == 1:
         return found[0]
     if found:
-        raise RunError(f"{wanted!r} is the beginning of several runs: {', '.join(str(run.id)[:SHORT] for run in found)}; give more of it")
-    raise RunError(f"{wanted!r}: no such run among the newest {LOOKED_AT}, and no project that has one; `gyre runs` lists them")
+        raise RunError(
+            f"{wanted!r} is the beginning of several runs: {', '.join(str(run.id)[:SHORT] for run in found)}; give more of it"
+        )
+    raise RunError(
+        f"{wanted!r}: no such run among the newest {LOOKED_AT}, and no project that has one; `gyre runs` lists them"
+    )
 
 
 def cancel(flow_run_id: UUID) -> FlowRun:
@@ -126,7 +149,8 @@ def cancel(flow_run_id: UUID) -> FlowRun:
 def task_runs(client: SyncPrefectClient, flow_run_id: UUID) -> list[TaskRun]:
     """The run's stages in the order they started."""
     runs = client.read_task_runs(
-        flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id])), sort=TaskRunSort.EXPECTED_START_TIME_ASC
+        flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id])),
+        sort=TaskRunSort.EXPECTED_START_TIME_ASC,
     )
     return [run for run in runs if run.start_time or (run.state and run.state.is_final())]
 
@@ -134,15 +158,29 @@ def task_runs(client: SyncPrefectClient, flow_run_id: UUID) -> list[TaskRun]:
 def progress(client: SyncPrefectClient, flow_run_id: UUID) -> tuple[float, str]:
     """How far the training is, in percent and in words: the run's progress artifact."""
     artifacts = client.read_artifacts(
-        artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]), type=ArtifactFilterType(any_=["progress"]))
+        artifact_filter=ArtifactFilter(
+            flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]),
+            type=ArtifactFilterType(any_=["progress"]),
+        )
     )
-    return max(((float(each.data), each.description or "") for each in artifacts if isinstance(each.data, int | float)), default=(0.0, ""))
+    return max(
+        (
+            (float(each.data), each.description or "")
+            for each in artifacts
+            if isinstance(each.data, int | float)
+        ),
+        default=(0.0, ""),
+    )
 
 
 def findings(client: SyncPrefectClient, flow_run_id: UUID) -> list[dict[str, str]]:
     """What the run's stages found (tasks/pipeline/findings/), the refused first."""
-    filter_ = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]), type=ArtifactFilterType(any_=["table"]))
-    tables = [each for each in client.read_artifacts(artifact_filter=filter_) if "-findings-" in (each.key or "")]
+    filter_ = ArtifactFilter(
+        flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]), type=ArtifactFilterType(any_=["table"])
+    )
+    tables = [
+        each for each in client.read_artifacts(artifact_filter=filter_) if "-findings-" in (each.key or "")
+    ]
     rows = [row for each in tables for row in json.loads(str(each.data))]
     return sorted(rows, key=lambda row: ("refuse", "warn", "allow").index(row["action"]))
 

@@ -15,7 +15,12 @@ from infra.settings import Settings
 console = Console()
 errors = Console(stderr=True)
 
-ProjectName = Annotated[str, typer.Argument(metavar="PROJECT", help="A project's name (configs/<name>.yaml), or the path of a YAML file.")]
+ProjectName = Annotated[
+    str,
+    typer.Argument(
+        metavar="PROJECT", help="A project's name (configs/<name>.yaml), or the path of a YAML file."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 
 

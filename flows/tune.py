@@ -1,4 +1,7 @@
-"""A search for better hyperparameters on a project's rows. Started by a person; the same search again goes on where it stood."""
+"""A search for better hyperparameters on a project's rows.
+
+Started by a person; the same search again goes on where it stood.
+"""
 
 from prefect import State, flow
 from prefect.states import Completed
@@ -12,7 +15,9 @@ from tasks.training.task import tune as search
 
 @flow(flow_run_name=project_name, log_prints=True)
 @refusable
-def tune(project: str, overrides: dict[str, str] | None = None, signature: str | None = None) -> State[SearchReport | None]:
+def tune(
+    project: str, overrides: dict[str, str] | None = None, signature: str | None = None
+) -> State[SearchReport | None]:
     """The project's rows as a version, then trials on it until the budget of `search` is spent.
 
     project: name of a project, or path of its YAML

@@ -6,18 +6,20 @@ from contextlib import ExitStack, contextmanager
 from types import ModuleType
 from typing import Any
 
-from configs.project import Cluster
+from configs.cluster import ClusterConfig
 from infra.imports import resolve
 
 WORKERS_TIMEOUT_S = 300
 """Queues of batch systems may hold workers back; after this the run fails with the number that came."""
 
 LOCAL = {
-    # Dask looks at itself 10 to 100 times a second otherwise: with two workers on two cores, a twentieth of a training's time.
+    # Dask looks at itself 10 to 100 times a second otherwise: with two workers on two cores, a twentieth of a
+    # training's time.
     "distributed.worker.profile.enabled": False,
     "distributed.worker.memory.monitor-interval": "500ms",
     "distributed.admin.tick.interval": "500ms",
-    # A worker that dies comes back within a second; after this time Dask gives up one that happens to be away again at that very moment.
+    # A worker that dies comes back within a second; after this time Dask gives up one that happens to be away
+    # again at that very moment.
     "distributed.deploy.lost-worker-timeout": "1000 days",
     # No pages: they show rows and code to whoever opens them, and one of them takes orders from any web page.
     "distributed.scheduler.http.routes": [],
@@ -27,12 +29,12 @@ LOCAL = {
 
 
 @contextmanager
-def open_cluster(section: Cluster) -> Iterator[Any]:
+def open_cluster(section: ClusterConfig) -> Iterator[Any]:
     """A distributed.Client whose cluster has at least `section.workers` workers; what was started here is closed again.
 
-    A local cluster's workers are processes of one thread each and die with this process. What it says travels under
-    certificates that are made for it and never written: whoever else reached it could run code as this user.
-    Raises TimeoutError when too few workers come.
+    A local cluster's workers are processes of one thread each and die with this process. What it says travels
+    under certificates that are made for it and never written: whoever else reached it could run code as this
+    user. Raises TimeoutError when too few workers come.
     """
     import dask
     from distributed import Client, LocalCluster, Security
@@ -73,7 +75,8 @@ def open_cluster(section: Cluster) -> Iterator[Any]:
 def without_main() -> Iterator[None]:
     """Has processes that multiprocessing starts in the block not import this one's main module again.
 
-    In a flow run that is Prefect's engine, and took two workers 0.7 s. What is submitted to them lies in modules.
+    In a flow run that is Prefect's engine, and took two workers 0.7 s. What is submitted to them lies in
+    modules.
     """
     main, hidden = sys.modules["__main__"], ModuleType("__main__")
     sys.modules["__main__"] = hidden

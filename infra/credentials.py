@@ -87,7 +87,8 @@ def make_credential(path: Path) -> None:
             stream.write(f"default login {USER} password {secrets.token_urlsafe(BYTES)}\n")
             stream.flush()
             os.fsync(descriptor)
-        # A link, unlike a rename, never takes the place of a file that another process has just made and read.
+        # A link, unlike a rename, never takes the place of a file that another process has just made and
+        # read.
         os.link(temporary, path)
     except FileExistsError:
         pass

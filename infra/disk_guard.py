@@ -9,7 +9,9 @@ from pathlib import Path
 
 @contextmanager
 def room(takes: Callable[[], str], *folders: Path | str) -> Iterator[None]:
-    """Turns the many ways in which libraries say that a disk is full into one OSError. The block leaves what was there before untouched.
+    """Turns the many ways in which libraries say that a disk is full into one OSError.
+
+    The block leaves what was there before untouched.
 
     takes: what is being written, for the message, such as "this version takes up to 5 MB"
     folders: where it is written; URLs among these are not of this machine
@@ -38,7 +40,9 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def full(error: BaseException) -> bool:
     """Whether an error says that the disk is full: pyarrow and DuckDB say so in words alone."""
-    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error)
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(
+        error
+    )
 
 
 def present(path: Path) -> Path:

@@ -2,8 +2,8 @@
 
     python -m infra.docs        into .docs/site, to be opened at .docs/site/index.html
 
-README is the first page; the keys of the YAML come from its JSON schema (configs/schema.py) and configs/examples/, the
-rest from docstrings. No page names a key or a module by hand, so none can fall behind.
+README is the first page; the keys of the YAML come from its JSON schema (configs/schema.py) and
+configs/examples/, the rest from docstrings. No page names a key or a module by hand, so none can fall behind.
 """
 
 import ast
@@ -32,8 +32,19 @@ WIDE = ".md-grid { max-width: 78rem; }\n"
 """README's lines of code are wider than the theme's pages."""
 Schema = dict[str, Any]
 SECTION_REFERENCE = "#/$defs/"
-WORDS = {"string": "text", "integer": "whole number", "number": "number", "boolean": "`true` or `false`", "null": "`null`"}
-BOUNDS = {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at most", "exclusiveMaximum": "less than"}
+WORDS = {
+    "string": "text",
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "`true` or `false`",
+    "null": "`null`",
+}
+BOUNDS = {
+    "minimum": "at least",
+    "exclusiveMinimum": "more than",
+    "maximum": "at most",
+    "exclusiveMaximum": "less than",
+}
 
 
 def main(build: Path = BUILD) -> int:
@@ -44,7 +55,14 @@ def main(build: Path = BUILD) -> int:
     (pages / "wide.css").write_text(WIDE, encoding="utf-8")
     navigation = [*write_house(pages), *write_reference(pages), *write_packages(pages)]
     (build / "mkdocs.yml").write_text(yaml.safe_dump(settings(navigation), sort_keys=False), encoding="utf-8")
-    builder = [str(Path(sys.executable).with_name("zensical")), "build", "--clean", "--strict", "--config-file", "mkdocs.yml"]
+    builder = [
+        str(Path(sys.executable).with_name("zensical")),
+        "build",
+        "--clean",
+        "--strict",
+        "--config-file",
+        "mkdocs.yml",
+    ]
     ended = subprocess.run(builder, cwd=build, check=False).returncode
     if not ended:
         site = build / "site"
@@ -54,7 +72,10 @@ def main(build: Path = BUILD) -> int:
 
 
 def settings(navigation: list[Any]) -> dict[str, Any]:
-    """What the builder reads. Pages open from disk and fetch nothing from elsewhere (`offline` would: a script for its search)."""
+    """What the builder reads.
+
+    Pages open from disk and fetch nothing from elsewhere (`offline` would: a script for its search).
+    """
     python = {
         "paths": [str(ROOT)],
         "options": {
@@ -78,7 +99,13 @@ def settings(navigation: list[Any]) -> dict[str, Any]:
         "use_directory_urls": False,
         "theme": {
             "font": False,
-            "features": ["navigation.sections", "navigation.footer", "search.highlight", "content.code.copy", "toc.follow"],
+            "features": [
+                "navigation.sections",
+                "navigation.footer",
+                "search.highlight",
+                "content.code.copy",
+                "toc.follow",
+            ],
         },
         "extra_css": ["wide.css"],
         "nav": navigation,
@@ -122,7 +149,9 @@ def write_reference(pages: Path) -> list[Any]:
     folder = pages / "yaml"
     folder.mkdir()
     schema = project_schema()
-    sections = {key: field for key, field in schema["properties"].items() if "$ref" in field or "allOf" in field}
+    sections = {
+        key: field for key, field in schema["properties"].items() if "$ref" in field or "allOf" in field
+    }
     for key in sections:
         text = "\n".join(section_page(key, schema, example(key)))
         (folder / f"{key}.md").write_text(text, encoding="utf-8")
@@ -170,10 +199,11 @@ def section_page(key: str, schema: Schema, shown: str) -> Iterator[str]:
     # Grows while it is gone through: a section inside may hold another.
     for name in itertools.islice(inner, len(own), None):
         section = schema["$defs"][name]
-        yield from (f"## {name} {{ #{name.lower()} }}", "")
+        title = section_title(name)
+        yield from (f"## {title} {{ #{title.lower()} }}", "")
         for form in section.get("anyOf", [section]):
             yield from (plain(form), "")
-            yield from keys_of(form, name.lower(), inner)
+            yield from keys_of(form, title.lower(), inner)
 
 
 def section_kinds(field: Schema, schema: Schema) -> list[tuple[str, Schema]]:
@@ -185,6 +215,11 @@ def section_kinds(field: Schema, schema: Schema) -> list[tuple[str, Schema]]:
         kind = rule["if"]["properties"]["kind"].get("const", OTHERWISE)
         found.append((kind, resolve(rule["then"], schema)))
     return found
+
+
+def section_title(name: str) -> str:
+    """What the section of a schema's definition is called: `Column` for `ColumnConfig`."""
+    return name.removesuffix("Config")
 
 
 def kind_title(kind: str) -> str:
@@ -219,7 +254,8 @@ def type_of(field: Schema) -> str:
     match field:
         case {"$ref": reference}:
             name = reference.removeprefix(SECTION_REFERENCE)
-            told = f"[{name}](#{name.lower()})"
+            title = section_title(name)
+            told = f"[{title}](#{title.lower()})"
         case {"anyOf": choices}:
             told = " or ".join(type_of(each) for each in choices)
         case {"enum": values}:
@@ -288,7 +324,13 @@ def write_packages(pages: Path) -> list[Any]:
         name = ".".join(package.relative_to(ROOT).parts)
         overview_lines.append(f"- [`{name}`]({name}.md): {first_line(package / '__init__.py')}")
         modules = [path for path in sorted(package.glob("*.py")) if not path.stem.startswith("__")]
-        blocks = [f"# {name}", "", f"::: {name}", "    options: {members: false, show_root_heading: false}", ""]
+        blocks = [
+            f"# {name}",
+            "",
+            f"::: {name}",
+            "    options: {members: false, show_root_heading: false}",
+            "",
+        ]
         for module in modules:
             blocks += [f"::: {name}.{module.stem}", ""]
         (folder / f"{name}.md").write_text("\n".join(blocks), encoding="utf-8")

@@ -24,7 +24,11 @@ def digest(path: Path) -> str:
     if path.is_file():
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
-    lines = [f"{file.relative_to(path).as_posix()} {digest(file)}\n" for file in sorted(path.rglob("*")) if file.is_file()]
+    lines = [
+        f"{file.relative_to(path).as_posix()} {digest(file)}\n"
+        for file in sorted(path.rglob("*"))
+        if file.is_file()
+    ]
     if not lines:
         raise FileNotFoundError(f"{path}: no such file, or an empty folder")
     return hashlib.sha256("".join(lines).encode()).hexdigest()
@@ -33,7 +37,9 @@ def digest(path: Path) -> str:
 def verified(path: str | Path, expected: str) -> Path:
     """`path`, if its content has the digest `expected`. Raises DigestError."""
     if (found := digest(Path(path))) != expected:
-        raise DigestError(f"{path}: digest {found[:12]} instead of {expected[:12]}; restore it, or remove it to have it made again")
+        raise DigestError(
+            f"{path}: digest {found[:12]} instead of {expected[:12]}; restore it, or remove it to have it made again"
+        )
     return Path(path)
 
 
@@ -82,7 +88,8 @@ def synced(path: Path) -> None:
 def close_to_others(folder: Path) -> int:
     """Takes every right to a folder, and to all that is in it, from group and others; how many paths they had a right to.
 
-    The folder comes last: as long as it is open an interrupted call is made again, and once it is shut nothing below it can be reached.
+    The folder comes last: as long as it is open an interrupted call is made again, and once it is shut
+    nothing below it can be reached.
     """
     if folder.stat().st_mode & OTHERS == 0:
         return 0
@@ -96,7 +103,10 @@ def close_to_others(folder: Path) -> int:
 
 
 def shared(source: Path, target: Path) -> None:
-    """`source` under another name as well: one file where both lie in one file system, else a copy. Never change either in place."""
+    """`source` under another name as well: one file where both lie in one file system, else a copy.
+
+    Never change either in place.
+    """
     try:
         os.link(source, target)
     except OSError:

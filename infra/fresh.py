@@ -1,8 +1,8 @@
 """The README's first lines on a bare machine: a new Debian root, its own apt line, its own commands, by a user with an empty home.
 
-Both are read out of README.md, so what is tried is what a stranger would type. The root is made by debootstrap from the mirror that
-this machine's apt uses. Everything runs in a mount and a process namespace of its own: when that ends, however it ends, its mounts and
-its processes end with it.
+Both are read out of README.md, so what is tried is what a stranger would type. The root is made by
+debootstrap from the mirror that this machine's apt uses. Everything runs in a mount and a process namespace
+of its own: when that ends, however it ends, its mounts and its processes end with it.
 
     make fresh                                     Debian 12, every command
     make fresh DEBIAN=trixie ONLY="make demo"      Debian 13, one command
@@ -33,7 +33,14 @@ HOME = "/home/stranger"
 TOOLS = ("debootstrap", "unshare", "setpriv", "chroot", "git")
 PASSED_ON = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "TERM")
 """And every variable of pip and uv that names no folder of this machine."""
-OWN_FOLDERS = ("UV_CACHE_DIR", "UV_PYTHON", "UV_PROJECT", "PIP_CACHE_DIR", "PIP_CONFIG_FILE", "PIP_CONSTRAINT")
+OWN_FOLDERS = (
+    "UV_CACHE_DIR",
+    "UV_PYTHON",
+    "UV_PROJECT",
+    "PIP_CACHE_DIR",
+    "PIP_CONFIG_FILE",
+    "PIP_CONSTRAINT",
+)
 
 
 class FreshError(RuntimeError):
@@ -70,7 +77,9 @@ def apt_line() -> str:
 
 def readme_commands() -> list[str]:
     """The commands of the README's first block, without their comments."""
-    block = re.search(r"^```\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    block = re.search(
+        r"^```\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
     lines = block.group(1).splitlines() if block else []
     return [line.partition("#")[0].strip() for line in lines if line.strip()]
 
@@ -88,18 +97,45 @@ def what_is_missing() -> str:
     if os.geteuid() != 0:
         return "it needs root, to make a Debian root with its own mounts (sudo make fresh)"
     absent = [tool for tool in TOOLS if not shutil.which(tool)]
-    return f"it needs {', '.join(absent)} (on Debian: apt-get install debootstrap util-linux git)" if absent else ""
+    return (
+        f"it needs {', '.join(absent)} (on Debian: apt-get install debootstrap util-linux git)"
+        if absent
+        else ""
+    )
 
 
 def start(debian: str, only: str) -> int:
     """Plays everything in namespaces of its own, and removes the root afterwards."""
-    # However this process is ended it cleans up. A shell's background job ignores interrupts unless told otherwise.
+    # However this process is ended it cleans up. A shell's background job ignores interrupts unless told
+    # otherwise.
     for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(sign, lambda number, _: sys.exit(128 + number))
     with scratch_root() as root:
-        inside = [sys.executable, "-m", "infra.fresh", "--inside", str(root), "--debian", debian, "--only", only]
-        # The first kills the namespaces with this process, the second everything in them: nothing outlives the command, not even kill -9.
-        command = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--mount-proc", "--pid", "--fork", "--kill-child", *inside]
+        inside = [
+            sys.executable,
+            "-m",
+            "infra.fresh",
+            "--inside",
+            str(root),
+            "--debian",
+            debian,
+            "--only",
+            only,
+        ]
+        # The first kills the namespaces with this process, the second everything in them: nothing outlives
+        # the command, not even kill -9.
+        command = [
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            "unshare",
+            "--mount",
+            "--mount-proc",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            *inside,
+        ]
         with subprocess.Popen(command, cwd=ROOT) as process:
             try:
                 return process.wait()
@@ -126,7 +162,10 @@ def scratch_root() -> Iterator[Path]:
 
 
 def remove(root: Path) -> None:
-    """Removes a root whose processes are being killed: until the last has ended, it may still write. Its mounts were never seen here."""
+    """Removes a root whose processes are being killed: until the last has ended, it may still write.
+
+    Its mounts were never seen here.
+    """
     for _ in range(60):
         shutil.rmtree(root, ignore_errors=True)
         if not root.exists():
@@ -154,7 +193,9 @@ def play(root: Path, debian: str, commands: list[str]) -> int:
         make_root(root, debian)
     mount_machine(root)
     with step(f"[2/{steps}] {apt_line()}"):
-        apt = "export DEBIAN_FRONTEND=noninteractive; apt-get update -q && " + apt_line().replace("install", "install -y -q", 1)
+        apt = "export DEBIAN_FRONTEND=noninteractive; apt-get update -q && " + apt_line().replace(
+            "install", "install -y -q", 1
+        )
         enter(root, apt, {}, user=0)
     with step(f"[3/{steps}] a clone of the last commit, and a user with an empty home"):
         clone(root)
@@ -235,33 +276,53 @@ def local_places(settings: dict[str, str]) -> list[Path]:
 
 def clone(root: Path) -> None:
     """The last commit, owned by the root's user. What is not committed is not in it, and that is said."""
-    changed = subprocess.run(["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    changed = subprocess.run(
+        ["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     if changed:
-        print(f"      not in the clone, for it is not committed: {len(changed.splitlines())} files", flush=True)
+        print(
+            f"      not in the clone, for it is not committed: {len(changed.splitlines())} files", flush=True
+        )
     home = root / HOME.lstrip("/")
     home.mkdir(parents=True)
     subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", str(ROOT), str(home / "gyre")], check=True)
-    enter(root, f"useradd -u {USER_ID} -d {HOME} -s /bin/bash stranger && chown -R {USER_ID}:{USER_ID} {HOME}", {}, user=0)
+    enter(
+        root,
+        f"useradd -u {USER_ID} -d {HOME} -s /bin/bash stranger && chown -R {USER_ID}:{USER_ID} {HOME}",
+        {},
+        user=0,
+    )
 
 
 def stranger_environment(settings: dict[str, str]) -> dict[str, str]:
     """What the user of the root is told: the package indexes and proxies of this machine, and nothing of its folders."""
     told = {f"PIP_{option.upper().replace('-', '_')}": value for option, value in settings.items()}
     here = {name: value for name, value in os.environ.items() if name in PASSED_ON or name.startswith("UV_")}
-    return {name: value for name, value in {**told, **here}.items() if name not in OWN_FOLDERS} | {"GYRE_ACCELERATOR": "cpu"}
+    return {name: value for name, value in {**told, **here}.items() if name not in OWN_FOLDERS} | {
+        "GYRE_ACCELERATOR": "cpu"
+    }
 
 
 def enter(root: Path, command: str, environment: dict[str, str], user: int) -> None:
     """Runs a shell command in the root, as one of its users. Raises FreshError."""
-    base = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": HOME if user else "/root"}
+    base = {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "LANG": "C.UTF-8",
+        "HOME": HOME if user else "/root",
+    }
     inside = ["chroot", f"--userspec={user}:{user}", str(root), "/bin/sh", "-c", command]
-    code = subprocess.run(inside, env={**environment, **base}, stdin=subprocess.DEVNULL, check=False).returncode
+    code = subprocess.run(
+        inside, env={**environment, **base}, stdin=subprocess.DEVNULL, check=False
+    ).returncode
     if code:
         raise FreshError(f"`{command}` ended with {code} in the new root; its reason is above")
 
 
 def require_no_process_left(command: str) -> None:
-    """Everything that the command started has ended. This process is the namespace's first, so orphans are its own. Raises FreshError."""
+    """Everything that the command started has ended.
+
+    This process is the namespace's first, so orphans are its own. Raises FreshError.
+    """
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         with suppress(ChildProcessError):
@@ -275,7 +336,9 @@ def require_no_process_left(command: str) -> None:
 
 def children() -> list[str]:
     """The command lines of this process's children, orphans that it inherited included."""
-    listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True, check=False).stdout
+    listed = subprocess.run(
+        ["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True, check=False
+    ).stdout
     return [shlex.quote(line.strip()) for line in listed.splitlines() if " ps -o " not in line]
 
 

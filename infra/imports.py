@@ -13,7 +13,9 @@ def resolve(path: str) -> Any:
     try:
         return getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
-        raise ImportError(f"{path}: no module {error.name!r}; it must be installed or lie beside the project's YAML") from error
+        raise ImportError(
+            f"{path}: no module {error.name!r}; it must be installed or lie beside the project's YAML"
+        ) from error
     except AttributeError:
         raise ImportError(f"{path}: module {module!r} has no {name!r}") from None
 

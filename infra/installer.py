@@ -37,7 +37,12 @@ UNREACHABLE = (
     # All that pip says of an index that does not answer, where it is told not to try again.
     "from versions: none",
 )
-NOT_FOUND = ("no solution found", "no matching distribution", "resolutionimpossible", "was not found in the package registry")
+NOT_FOUND = (
+    "no solution found",
+    "no matching distribution",
+    "resolutionimpossible",
+    "was not found in the package registry",
+)
 TAIL_LINES = 40
 
 
@@ -46,11 +51,15 @@ class SetupError(RuntimeError):
 
 
 def pip_settings(python: str) -> dict[str, str]:
-    """What the user told pip, in its files and its environment: option -> value. An option of several values holds them with spaces.
+    """What the user told pip, in its files and its environment: option -> value.
+
+    An option of several values holds them with spaces.
 
     A Python without pip knows of no files; what the environment says holds all the same.
     """
-    listed = subprocess.run([python, "-m", "pip", "config", "list"], stdout=subprocess.PIPE, text=True, check=False).stdout
+    listed = subprocess.run(
+        [python, "-m", "pip", "config", "list"], stdout=subprocess.PIPE, text=True, check=False
+    ).stdout
     told: dict[str, dict[str, str]] = {}
     for line in listed.splitlines():
         name, _, value = line.partition("=")
@@ -66,7 +75,10 @@ def pip_settings(python: str) -> dict[str, str]:
 
 
 def uv_environment(settings: dict[str, str]) -> dict[str, str]:
-    """The environment in which uv does what pip would with these settings. A variable of uv's that the user set is left alone."""
+    """The environment in which uv does what pip would with these settings.
+
+    A variable of uv's that the user set is left alone.
+    """
     environment = {"UV_HTTP_TIMEOUT": "180", **os.environ}
     for option, variable in OPTIONS.items():
         if settings.get(option):
@@ -74,7 +86,8 @@ def uv_environment(settings: dict[str, str]) -> dict[str, str]:
             value = ",".join(settings[option].split()) if option == "find-links" else settings[option]
             environment.setdefault(variable, value)
     if settings.get("extra-index-url"):
-        # uv would look no further than the first index that has a package, at whatever versions; pip takes the best of all.
+        # uv would look no further than the first index that has a package, at whatever versions; pip takes
+        # the best of all.
         environment.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
     return environment
 
@@ -116,13 +129,26 @@ def advice(output: str, environment: dict[str, str] | None = None) -> str:
 
 
 def run_told(
-    command: list[str], hint: str = "", environment: dict[str, str] | None = None, cwd: Path | None = None, hidden: tuple[str, ...] = ()
+    command: list[str],
+    hint: str = "",
+    environment: dict[str, str] | None = None,
+    cwd: Path | None = None,
+    hidden: tuple[str, ...] = (),
 ) -> None:
-    """Runs a command and shows what it says, but for lines that begin with `hidden`. Raises SetupError with its cause or the hint."""
+    """Runs a command and shows what it says, but for lines that begin with `hidden`.
+
+    Raises SetupError with its cause or the hint.
+    """
     tail: list[str] = []
     try:
         process = subprocess.Popen(
-            command, env=environment, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+            command,
+            env=environment,
+            cwd=cwd,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
         )
     except OSError as error:
         raise SetupError(f"`{command[0]}` does not start ({error.strerror}). {hint}") from None

@@ -1,6 +1,7 @@
 """The Python that Gyre runs with: the one named, the one at hand, one on PATH, or one that uv brings.
 
-Standard library only, and nothing newer than Python 3.8: an older Python must get far enough to find a better one, or to say how.
+Standard library only, and nothing newer than Python 3.8: an older Python must get far enough to find a better
+one, or to say how.
 """
 
 from __future__ import annotations
@@ -15,16 +16,22 @@ from pathlib import Path
 from infra.installer import UV, SetupError, pip_settings, run_told, uv_environment
 
 SUPPORTED = ((3, 11), (3, 12), (3, 13))
-"""Every pin has wheels for these, and Horovod builds with them. The first is the best tried: it is looked for first."""
+"""Every pin has wheels for these, and Horovod builds with them. The first is the best tried: it is looked for
+first."""
 
 
 def supported_python() -> str:
-    """A supported interpreter: the one that GYRE_PYTHON names, this one, one on PATH, or one that uv brings. Raises SetupError."""
+    """A supported interpreter: the one that GYRE_PYTHON names, this one, one on PATH, or one that uv brings.
+
+    Raises SetupError.
+    """
     named = os.environ.get("GYRE_PYTHON")
     if named:
         found = shutil.which(named)
         if not found or version_of(found) not in SUPPORTED:
-            raise SetupError(f"Gyre needs Python {spoken_versions()}; GYRE_PYTHON={named} is not one. {ways_to_python()}")
+            raise SetupError(
+                f"Gyre needs Python {spoken_versions()}; GYRE_PYTHON={named} is not one. {ways_to_python()}"
+            )
         return found
     if sys.version_info[:2] in SUPPORTED:
         return sys.executable
@@ -67,7 +74,9 @@ def python_from_uv() -> str:
         # Where it was brought before, this takes no time and asks nobody.
         run_told([uv, "python", "install", "--no-bin", wanted], hint, environment)
         find = [uv, "python", "find", "--managed-python", "--no-project", wanted]
-        return subprocess.run(find, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            find, env=environment, stdout=subprocess.PIPE, text=True, check=True
+        ).stdout.strip()
 
 
 def spoken_versions() -> str:

@@ -11,8 +11,8 @@ T = TypeVar("T")
 QUIET_S = 120.0
 """A wait is given up once nothing has moved for so long."""
 STEP_S = 6.0
-"""CPU seconds within QUIET_S that count as a move. An idle installation burns 4 in that time; a process gets 11 beside 20 busy ones on two
-cores."""
+"""CPU seconds within QUIET_S that count as a move. An idle installation burns 4 in that time; a process gets
+11 beside 20 busy ones on two cores."""
 LOOK_S = 1.0
 """How often it is looked whether something moves: reading all processes takes some 20 ms."""
 POLL_S = 0.1
@@ -37,8 +37,13 @@ class Patience:
         return now - self._moved > self._quiet_s
 
 
-def wait_for(look: Callable[[], T | None], what: str, moves: Callable[[], object], quiet_s: float = QUIET_S) -> T:
-    """What `look` finds, asked again until it is neither None nor False. Raises TimeoutError naming `what` once nothing moves."""
+def wait_for(
+    look: Callable[[], T | None], what: str, moves: Callable[[], object], quiet_s: float = QUIET_S
+) -> T:
+    """What `look` finds, asked again until it is neither None nor False.
+
+    Raises TimeoutError naming `what` once nothing moves.
+    """
     patience = Patience(moves, quiet_s)
     while (found := look()) is None or found is False:
         if patience.has_run_out():

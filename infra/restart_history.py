@@ -1,7 +1,8 @@
 """What supervisord remembers of services that ended by themselves: an extension that it loads, which costs no process of its own.
 
-supervisord neither counts restarts nor keeps the reason of a quick end, and its pauses grow without limit. It imports this module
-to stay small: nothing but supervisor is imported here, and no package around it that imports more.
+supervisord neither counts restarts nor keeps the reason of a quick end, and its pauses grow without limit. It
+imports this module to stay small: nothing but supervisor is imported here, and no package around it that
+imports more.
 """
 
 import time
@@ -13,14 +14,18 @@ from supervisor import events
 from supervisor.options import decode_wait_status
 
 LONGEST_PAUSE_S = 60
-"""Pauses between quick ends grow by a second each, up to this: what a service lacks may be back after days, and nobody waits for hours."""
+"""Pauses between quick ends grow by a second each, up to this: what a service lacks may be back after days,
+and nobody waits for hours."""
 TAIL_LINES = 15
 TAIL_BYTES = 8192
 """How much of the end of a log is kept."""
 
 
 class Restarts:
-    """Every unasked end of a service since supervisord started. Methods without an underscore are supervisord's RPC namespace `gyre`."""
+    """Every unasked end of a service since supervisord started.
+
+    Methods without an underscore are supervisord's RPC namespace `gyre`.
+    """
 
     def __init__(self, supervisord: Any) -> None:
         """Listens to the ends of supervisord's processes."""
@@ -62,7 +67,9 @@ class Restarts:
         end["count"] += 1
         end["last"] = now
         # A process that could not even be started has no pid.
-        end["reason"] = reason if process.pid and process.pid == reaped else process.spawnerr or "an unknown reason"
+        end["reason"] = (
+            reason if process.pid and process.pid == reaped else process.spawnerr or "an unknown reason"
+        )
         end["words"] = last_words(process.config.stdout_logfile)
         told = f"{name} ended {end['count']} times since {clock(end['first'])}, now by {end['reason']}"
         pause = max(0.0, process.delay - now)
@@ -71,7 +78,10 @@ class Restarts:
 
 
 def last_words(log: str) -> str:
-    """The last lines of a log, indented. Control characters become blanks, as XML-RPC cannot carry them; empty where there is no log."""
+    """The last lines of a log, indented.
+
+    Control characters become blanks, as XML-RPC cannot carry them; empty where there is no log.
+    """
     try:
         with Path(log).open("rb") as file:
             file.seek(max(0, Path(log).stat().st_size - TAIL_BYTES))

@@ -1,6 +1,7 @@
 """Where one installation lives: its home folder, its ports, its URLs, and the environment that all its processes share.
 
-Read from the environment (`GYRE_HOME`, `GYRE_SERVER_PORT`, ...) and from `settings.yaml` in the home; the environment wins.
+Read from the environment (`GYRE_HOME`, `GYRE_SERVER_PORT`, ...) and from `settings.yaml` in the home; the
+environment wins.
 """
 
 import os
@@ -8,16 +9,26 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
 
 from configs.load import BUNDLED
 from infra.credentials import Credential, read_credential
 
 
 class Settings(BaseSettings):
-    """One installation. Everything binds `host`, which is loopback: what the services say is not encrypted."""
+    """One installation.
 
-    model_config = SettingsConfigDict(env_prefix="GYRE_", frozen=True, extra="forbid", use_attribute_docstrings=True)
+    Everything binds `host`, which is loopback: what the services say is not encrypted.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="GYRE_", frozen=True, extra="forbid", use_attribute_docstrings=True
+    )
 
     home: Path = Path(".gyre")
     """Everything of this installation: data, models, logs, databases."""
@@ -25,9 +36,11 @@ class Settings(BaseSettings):
     """Folder whose YAML files get deployments."""
     host: str = "127.0.0.1"
     allowed_hosts: str = ""
-    """More names under which browsers reach the services, such as a reverse proxy's, with commas between them."""
+    """More names under which browsers reach the services, such as a reverse proxy's, with commas between
+    them."""
     anonymous: Literal["refuse", "answer", "log"] = "answer"
-    """Inference without the installation's credential: refused, answered but not logged, or logged as production traffic."""
+    """Inference without the installation's credential: refused, answered but not logged, or logged as
+    production traffic."""
     prefect_port: int = Field(default=4200, ge=1, le=65535)
     mlflow_port: int = Field(default=5000, ge=1, le=65535)
     server_port: int = Field(default=8080, ge=1, le=65535)
@@ -49,12 +62,18 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, then the environment, then settings.yaml in the home."""
         home = Path(os.environ.get("GYRE_HOME", ".gyre"))
-        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=home / "settings.yaml")
+        return (
+            init_settings,
+            env_settings,
+            YamlConfigSettingsSource(settings_cls, yaml_file=home / "settings.yaml"),
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
         """What a request's Host may be, besides the loopback's names."""
-        return tuple(filter(None, (self.host, *(name.strip().lower() for name in self.allowed_hosts.split(",")))))
+        return tuple(
+            filter(None, (self.host, *(name.strip().lower() for name in self.allowed_hosts.split(","))))
+        )
 
     @property
     def credential(self) -> Credential:
@@ -128,7 +147,8 @@ class Settings(BaseSettings):
             "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": self.prefect_url,
             # Relative, so that the UI's pages ask the name that the browser knows, whichever it is.
             "PREFECT_SERVER_UI_API_URL": "/api",
-            # While nothing happens: at Prefect's own pace of 5 s, and with a runner that asks each second, 4 % of a core were busy.
+            # While nothing happens: at Prefect's own pace of 5 s, and with a runner that asks each second, 4
+            # % of a core were busy.
             "PREFECT_RUNNER_POLL_FREQUENCY": "2",
             "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "15",
             "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_LOOP_SECONDS": "30",

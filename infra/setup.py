@@ -1,13 +1,17 @@
-"""Makes .venv: locked dependencies, and Horovod built from its source. Standard library only; where all is done already it takes no time.
+"""Makes .venv: locked dependencies, and Horovod built from its source.
+
+Standard library only; where all is done already it takes no time.
 
     python3 -m infra.setup                 what `make setup` runs
     python3 -m infra.setup --constraints   resolves the dependencies again, into constraints.txt
 
-GYRE_ACCELERATOR=cpu|cuda overrides what is found; GYRE_PYTHON names the interpreter. What the user told pip holds for uv too.
-GYRE_TORCH=index takes torch from the index of the other packages, where torch's own, which has it without CUDA, cannot be reached.
+GYRE_ACCELERATOR=cpu|cuda overrides what is found; GYRE_PYTHON names the interpreter. What the user told pip
+holds for uv too. GYRE_TORCH=index takes torch from the index of the other packages, where torch's own, which
+has it without CUDA, cannot be reached.
 """
 
-# An older Python must get far enough to say that it is too old: no syntax and no import here is newer than 3.8.
+# An older Python must get far enough to say that it is too old: no syntax and no import here is newer than
+# 3.8.
 from __future__ import annotations
 
 import hashlib
@@ -31,7 +35,8 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / ".ready"
 INSTALLING = VENV / ".installing"
-"""There while packages are installed: an interrupted installation leaves half a package, which nothing may be built on."""
+"""There while packages are installed: an interrupted installation leaves half a package, which nothing may be
+built on."""
 HOROVOD = ROOT / "infra" / "horovod"
 CONSTRAINTS = ROOT / "constraints.txt"
 PULSE_S = 15
@@ -79,10 +84,15 @@ def go_on_in(python: str) -> None:
 
 
 def accelerator() -> str:
-    """`cuda` where GYRE_ACCELERATOR says so or an NVIDIA card answers, else `cpu`. The one place that decides it. Raises SetupError."""
+    """`cuda` where GYRE_ACCELERATOR says so or an NVIDIA card answers, else `cpu`.
+
+    The one place that decides it. Raises SetupError.
+    """
     chosen = os.environ.get("GYRE_ACCELERATOR", "")
     if chosen not in ("", "cpu", "cuda"):
-        raise SetupError(f"GYRE_ACCELERATOR={chosen!r}: allowed are cpu and cuda, or nothing to look for an NVIDIA card")
+        raise SetupError(
+            f"GYRE_ACCELERATOR={chosen!r}: allowed are cpu and cuda, or nothing to look for an NVIDIA card"
+        )
     if chosen or not shutil.which("nvidia-smi"):
         return chosen or "cpu"
     listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, check=False)
@@ -96,7 +106,11 @@ def ready(chosen: str) -> bool:
 
 def ingredients(chosen: str) -> str:
     """What the environment is made of; after any change it is brought up to date."""
-    files = [ROOT / "pyproject.toml", CONSTRAINTS, *(HOROVOD / name for name in ("build.py", "horovod.patch", "shared_memory.h"))]
+    files = [
+        ROOT / "pyproject.toml",
+        CONSTRAINTS,
+        *(HOROVOD / name for name in ("build.py", "horovod.patch", "shared_memory.h")),
+    ]
     digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
     return json.dumps({"root": str(ROOT), "accelerator": chosen, "uv": UV, **digests}, indent=1)
 
@@ -113,13 +127,20 @@ def set_up(chosen: str) -> None:
     with step("3/4", "Horovod (built from its source once a machine)", pulse_s=None):
         install_horovod(chosen)
     with step("4/4", "trying Horovod and ONNX Runtime"):
-        run_told([str(PYTHON), "-c", TRIAL], "the parts do not run together; `make clean setup` begins anew", cwd=ROOT)
+        run_told(
+            [str(PYTHON), "-c", TRIAL],
+            "the parts do not run together; `make clean setup` begins anew",
+            cwd=ROOT,
+        )
     STAMP.write_text(wanted, encoding="utf-8")
     print(f"Set up in {time.monotonic() - started:.0f} s.", flush=True)
 
 
 def require_compiler(chosen: str) -> None:
-    """Before minutes of installing: what Horovod's build needs, unless its wheel was built before. Raises SetupError."""
+    """Before minutes of installing: what Horovod's build needs, unless its wheel was built before.
+
+    Raises SetupError.
+    """
     from infra.horovod import build
 
     pinned = re.search(r"^torch==([\w.]+)", CONSTRAINTS.read_text(encoding="utf-8"), re.MULTILINE)
@@ -132,7 +153,10 @@ def require_compiler(chosen: str) -> None:
 
 
 def make_venv() -> None:
-    """A virtual environment with pip (Horovod's build needs it) and uv; made anew where it is not whole. Raises SetupError."""
+    """A virtual environment with pip (Horovod's build needs it) and uv; made anew where it is not whole.
+
+    Raises SetupError.
+    """
     usable = whole()
     # A stamp of an earlier set-up must not outlive what it vouches for.
     STAMP.unlink(missing_ok=True)
@@ -147,7 +171,10 @@ def whole() -> bool:
     moved = STAMP.is_file() and json.loads(STAMP.read_text(encoding="utf-8"))["root"] != str(ROOT)
     if moved or INSTALLING.exists() or version_of(str(PYTHON)) != sys.version_info[:2]:
         return False
-    return subprocess.run([str(PYTHON), "-m", "pip", "--version"], capture_output=True, check=False).returncode == 0
+    return (
+        subprocess.run([str(PYTHON), "-m", "pip", "--version"], capture_output=True, check=False).returncode
+        == 0
+    )
 
 
 def install_dependencies(chosen: str) -> None:
@@ -186,24 +213,46 @@ def installed(distribution: str) -> bool:
 
 
 def resolve_constraints() -> None:
-    """Writes constraints.txt anew, keeping versions that still fit. Torch is the index's own, so what CUDA needs is pinned too."""
+    """Writes constraints.txt anew, keeping versions that still fit.
+
+    Torch is the index's own, so what CUDA needs is pinned too.
+    """
     extras = [option for extra in ("cpu", "gpu", "dev", "build") for option in ("--extra", extra)]
     # For every supported Python at once, from the oldest on: what only some of them need carries a marker.
-    form = ["--universal", "--python-version", "{}.{}".format(*min(SUPPORTED)), "--no-header", "--no-annotate", "--quiet"]
+    form = [
+        "--universal",
+        "--python-version",
+        "{}.{}".format(*min(SUPPORTED)),
+        "--no-header",
+        "--no-annotate",
+        "--quiet",
+    ]
     os.environ.update(UV_FIND_LINKS="")
     uv(["pip", "compile", str(ROOT / "pyproject.toml"), *extras, *form, "-o", str(CONSTRAINTS)])
 
 
 def uv(arguments: list[str], hint: str = "") -> None:
-    """Runs uv on the environment; of what it tells, the list of 300 packages is left out. Raises SetupError."""
+    """Runs uv on the environment; of what it tells, the list of 300 packages is left out.
+
+    Raises SetupError.
+    """
     hint = ". ".join(filter(None, [hint, "The same command tries again"]))
-    run_told([str(VENV / "bin" / "uv"), *arguments], hint, environment_for_uv(), cwd=ROOT, hidden=(" + ", " - ", " ~ "))
+    run_told(
+        [str(VENV / "bin" / "uv"), *arguments],
+        hint,
+        environment_for_uv(),
+        cwd=ROOT,
+        hidden=(" + ", " - ", " ~ "),
+    )
 
 
 def environment_for_uv() -> dict[str, str]:
     """What uv is told: what pip was, this environment, and to copy where its cache is on another disk."""
     environment = {**uv_environment(pip_settings(str(PYTHON))), "VIRTUAL_ENV": str(VENV)}
-    cache = Path(environment.get("UV_CACHE_DIR") or Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "uv")
+    cache = Path(
+        environment.get("UV_CACHE_DIR")
+        or Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "uv"
+    )
     if device(cache) != device(VENV):
         environment.setdefault("UV_LINK_MODE", "copy")
     return environment

@@ -1,4 +1,7 @@
-"""How a command that started processes is ended: by signals, and by the death of whoever started it. It then cleans up."""
+"""How a command that started processes is ended: by signals, and by the death of whoever started it.
+
+It then cleans up.
+"""
 
 import os
 import signal
@@ -11,15 +14,16 @@ POLL_S = 0.5
 """How often the parent is looked for."""
 
 _asked = threading.Event()
-"""Set once this process was asked to end: a second signal must not cut short the cleaning up that the first one began."""
+"""Set once this process was asked to end: a second signal must not cut short the cleaning up that the first
+one began."""
 
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
     """SIGTERM, SIGHUP and SIGINT act as Ctrl-C does, so that what follows in `finally` runs; all but the first do nothing.
 
-    SIGINT does so even where it was ignored on entry, as it is in a shell's background jobs. SIGHUP stays ignored where it was: nohup asks
-    for that.
+    SIGINT does so even where it was ignored on entry, as it is in a shell's background jobs. SIGHUP stays
+    ignored where it was: nohup asks for that.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are the main thread's
@@ -45,8 +49,9 @@ def ended_by_signals() -> Iterator[None]:
 def ended_with_parent() -> Iterator[None]:
     """Sends SIGTERM to this process when its parent has died, even by SIGKILL.
 
-    The kernel can do that too, but would when the parent's *thread* ends that started this process. Under nohup
-    the death of the session's leader does nothing: to outlive the terminal and its shell is what nohup asks for.
+    The kernel can do that too, but would when the parent's *thread* ends that started this process. Under
+    nohup the death of the session's leader does nothing: to outlive the terminal and its shell is what nohup
+    asks for.
     """
     parent = os.getppid()
     outlives = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN and parent == os.getsid(0)

@@ -24,7 +24,8 @@ ROOT = Path(__file__).parents[1]
 INTEGRATION = "tests/integration/"
 # pytest's closing line stays the last: DuckDB's binding counts its references on stderr when Python ends.
 atexit.register(lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 2))
-# A shell's background jobs ignore Ctrl-C, under nohup a closed terminal too, and what they start would do the same: tests mean it.
+# A shell's background jobs ignore Ctrl-C, under nohup a closed terminal too, and what they start would do the
+# same: tests mean it.
 for ignored, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(ignored) is signal.SIG_IGN:
         signal.signal(ignored, usual)

@@ -34,6 +34,9 @@ def test_make_test_measures_branches():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["coverage"]["run"]
     assert settings["branch"]
     assert (
-        settings["source"] == tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+        settings["source"]
+        == tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"][
+            "packages"
+        ]
     )
     assert re.search(r"^test:.*\n\t.*pytest .*--cov( |$)", (ROOT / "Makefile").read_text(), re.MULTILINE)

@@ -15,7 +15,9 @@ def services_of(tmp_path):
     started = []
 
     def start(home):
-        process = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {MARK: str(home)}, stdout=subprocess.PIPE)
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], env=os.environ | {MARK: str(home)}, stdout=subprocess.PIPE
+        )
         process.stdout.readline()
         started.append(process)
         return process
@@ -29,7 +31,10 @@ def services_of(tmp_path):
 def test_services_of_a_test_session_end_when_the_session_is_gone_however_it_went(tmp_path, services_of):
     own, foreign = services_of(tmp_path / "session" / "home"), services_of(tmp_path / "other")
     session = subprocess.Popen(
-        [sys.executable, "-m", "tests.guardian", str(tmp_path / "session")], cwd=ROOT, stdin=subprocess.PIPE, start_new_session=True
+        [sys.executable, "-m", "tests.guardian", str(tmp_path / "session")],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        start_new_session=True,
     )
     with pytest.raises(subprocess.TimeoutExpired):
         own.wait(1)

@@ -20,7 +20,8 @@ def runs_of(deployment: str) -> list[FlowRun]:
     """A deployment's flow runs that were not scheduled ahead, oldest first."""
     with get_client(sync_client=True) as client:
         return client.read_flow_runs(
-            deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[deployment])), sort=FlowRunSort.EXPECTED_START_TIME_ASC
+            deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[deployment])),
+            sort=FlowRunSort.EXPECTED_START_TIME_ASC,
         )
 
 
@@ -44,14 +45,20 @@ def started_by_event(run: FlowRun) -> bool:
 def stage_seconds(flow_run_id: UUID) -> dict[str, float]:
     """Seconds of every stage that ran, by Prefect's clock."""
     with get_client(sync_client=True) as client:
-        return {stage_name(run): round(seconds(run), 2) for run in task_runs(client, flow_run_id) if not reused(run)}
+        return {
+            stage_name(run): round(seconds(run), 2)
+            for run in task_runs(client, flow_run_id)
+            if not reused(run)
+        }
 
 
 def registered_versions(settings: Settings, project: str) -> list[Any]:
     """The project's model versions in MLflow's registry, oldest first."""
     from mlflow import MlflowClient
 
-    found = MlflowClient(settings.tracking_uri, settings.tracking_uri).search_model_versions(f"name='{project}'")
+    found = MlflowClient(settings.tracking_uri, settings.tracking_uri).search_model_versions(
+        f"name='{project}'"
+    )
     return sorted(found, key=lambda version: int(version.version))
 
 

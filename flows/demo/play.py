@@ -30,14 +30,15 @@ LABELLED = 240
 AFTER = (1550, 1797)
 """Scans under the new scanner that nobody labels: what the retrained model is judged on."""
 LOOKS = 8
-"""Looks at production within which the drift must have been noticed, and answered; how long they take is the machine's affair."""
+"""Looks at production within which the drift must have been noticed, and answered; how long they take is the
+machine's affair."""
 
 
 def run_demo(installation: Settings, console: Console, keep: bool) -> dict[str, Any]:
     """Plays the demo in a home of its own, `<home>/demo`, and returns the report that it also writes there as report.json.
 
-    Services are stopped at the end unless `keep`; also after Ctrl-C or another signal, and when the process that started this one dies.
-    Raises RunError or TimeoutError naming the step.
+    Services are stopped at the end unless `keep`; also after Ctrl-C or another signal, and when the process
+    that started this one dies. Raises RunError or TimeoutError naming the step.
     """
     with ended_by_signals(), ended_with_parent():
         return prepare_and_play(installation, console, keep)
@@ -51,7 +52,12 @@ def prepare_and_play(installation: Settings, console: Console, keep: bool) -> di
     started = time.monotonic()
     ended_well = False
     try:
-        console.print(Panel("Gyre's loop on handwritten digits: train, serve, drift, retrain by event, roll out", border_style="cyan"))
+        console.print(
+            Panel(
+                "Gyre's loop on handwritten digits: train, serve, drift, retrain by event, roll out",
+                border_style="cyan",
+            )
+        )
         services.up(settings, lambda line: console.print(f"  {line}", style="dim", highlight=False))
         report = play(settings, console) | {"total_seconds": round(time.monotonic() - started, 1)}
         write_json(settings.home / "report.json", report)
@@ -81,7 +87,11 @@ def play(settings: Settings, console: Console) -> dict[str, Any]:
     before = traffic.accuracy(held_out(*CLEAN), "before")
     console.print(f"  {CLEAN[1] - CLEAN[0]} scans, accuracy [bold]{before:.3f}[/]")
 
-    step(console, 3, "The scanner is replaced: grey paper, faint ink. Truth arrives late, and for some scans only")
+    step(
+        console,
+        3,
+        "The scanner is replaced: grey paper, faint ink. Truth arrives late, and for some scans only",
+    )
     new_scans = held_out(*DRIFTED).replaced_scanner()
     drifted = traffic.accuracy(new_scans, "drifted")
     traffic.report_truth(held_out(DRIFTED[0], DRIFTED[0] + LABELLED), "drifted")
@@ -90,9 +100,13 @@ def play(settings: Settings, console: Console) -> dict[str, Any]:
     step(console, 4, "The scheduled drift flow notices; its event starts the retraining")
     with console.status("  waiting for the drift flow"):
         event_id = wait_for(findings.drift_event, "the drift event", looks_left())
-        retraining = wait_for(lambda: next(iter(findings.runs_of(f"{PROJECT}-on-drift")), None), "the retraining", looks_left())
+        retraining = wait_for(
+            lambda: next(iter(findings.runs_of(f"{PROJECT}-on-drift")), None), "the retraining", looks_left()
+        )
     if not findings.started_by_event(retraining):
-        raise RunError(f"flow run {retraining.id} was not created by the drift automation but by {retraining.created_by}")
+        raise RunError(
+            f"flow run {retraining.id} was not created by the drift automation but by {retraining.created_by}"
+        )
     console.print(f"  event {event_id}", style="dim", highlight=False)
     with traffic.steady(new_scans, "steady"):
         second = follow(retraining.id, console, "retraining")
@@ -100,11 +114,15 @@ def play(settings: Settings, console: Console) -> dict[str, Any]:
 
     step(console, 5, "The new model answers")
     after = traffic.accuracy(held_out(*AFTER).replaced_scanner(), "after")
-    console.print(f"  {AFTER[1] - AFTER[0]} scans of the new scanner that nobody labelled, accuracy [bold green]{after:.3f}[/]")
+    console.print(
+        f"  {AFTER[1] - AFTER[0]} scans of the new scanner that nobody labelled, accuracy [bold green]{after:.3f}[/]"
+    )
 
     accuracy = {"before": before, "drifted": drifted, "after": after}
     requests = {"sent": traffic.sent, "failed": traffic.failed}
-    return {"accuracy": accuracy, "requests": requests, "event_id": event_id} | read_back(settings, first.id, second.id)
+    return {"accuracy": accuracy, "requests": requests, "event_id": event_id} | read_back(
+        settings, first.id, second.id
+    )
 
 
 def looks_left() -> Callable[[], int]:
@@ -135,7 +153,9 @@ def read_back(settings: Settings, first: UUID, second: UUID) -> dict[str, Any]:
 def completed(run: Any, what: str) -> None:
     """Raises RunError with the run's own reason where it did not complete."""
     if run.state is None or not run.state.is_completed():
-        raise RunError(f"{what} ended as {run.state.name if run.state else 'unknown'}: {run.state.message if run.state else ''}")
+        raise RunError(
+            f"{what} ended as {run.state.name if run.state else 'unknown'}: {run.state.message if run.state else ''}"
+        )
 
 
 def judge(report: dict[str, Any]) -> None:
@@ -143,9 +163,14 @@ def judge(report: dict[str, Any]) -> None:
     before, drifted, after = (report["accuracy"][key] for key in ("before", "drifted", "after"))
     promises = {
         f"accuracy before the change is {before:.3f}; want at least 0.93, as the gate does": before >= 0.93,
-        f"accuracy under the new scanner is {drifted:.3f}; want it clearly under {before:.3f}": drifted <= before - 0.1,
-        f"accuracy after retraining is {after:.3f}; want at most 0.03 under {before:.3f}": after >= before - 0.03,
-        f"{report['requests']['failed']} of {report['requests']['sent']} requests failed; want none": report["requests"]["failed"] == 0,
+        f"accuracy under the new scanner is {drifted:.3f}; want it clearly under {before:.3f}": drifted
+        <= before - 0.1,
+        f"accuracy after retraining is {after:.3f}; want at most 0.03 under {before:.3f}": after
+        >= before - 0.03,
+        f"{report['requests']['failed']} of {report['requests']['sent']} requests failed; want none": report[
+            "requests"
+        ]["failed"]
+        == 0,
         f"model versions are {report['versions']}; want two": len(report["versions"]) == 2,
         f"data set versions are {report['dataset_versions']}; want two": len(report["dataset_versions"]) == 2,
     }
@@ -191,8 +216,14 @@ def urls(settings: Settings, first: UUID, second: UUID) -> dict[str, str]:
 
 def show(report: dict[str, Any], settings: Settings, console: Console, keep: bool) -> None:
     """The report as a person reads it."""
-    accuracy = Table("", "accuracy", title="What happened", title_justify="left", box=None, header_style="dim")
-    for name, text in {"before": "before the change", "drifted": "under the new scanner", "after": "after retraining"}.items():
+    accuracy = Table(
+        "", "accuracy", title="What happened", title_justify="left", box=None, header_style="dim"
+    )
+    for name, text in {
+        "before": "before the change",
+        "drifted": "under the new scanner",
+        "after": "after retraining",
+    }.items():
         accuracy.add_row(text, f"{report['accuracy'][name]:.3f} {'█' * round(report['accuracy'][name] * 40)}")
     stages = Table("stage", "cycle s", "retraining s", box=None, header_style="dim")
     for stage in report["seconds"] | report["retrain_seconds"]:
@@ -208,7 +239,13 @@ def show(report: dict[str, Any], settings: Settings, console: Console, keep: boo
     if keep:
         for name, url in report["urls"].items():
             console.print(f"  {name:12} [link={url}]{url}[/link]", highlight=False)
-        console.print(f"Browsers ask for a user and a password: {credential_file(settings.home)}", highlight=False)
-        console.print(f"Everything keeps running; stop it with: GYRE_HOME={settings.home} gyre down", highlight=False)
+        console.print(
+            f"Browsers ask for a user and a password: {credential_file(settings.home)}", highlight=False
+        )
+        console.print(
+            f"Everything keeps running; stop it with: GYRE_HOME={settings.home} gyre down", highlight=False
+        )
     else:
-        console.print("The services are stopped; `gyre demo --keep` leaves them up to look around.", style="dim")
+        console.print(
+            "The services are stopped; `gyre demo --keep` leaves them up to look around.", style="dim"
+        )

@@ -23,13 +23,18 @@ class Traffic:
     def accuracy(self, scans: Scans, prefix: str) -> float:
         """Sends every scan once, as request `<prefix>-<id>`; the share of right answers (a failed request is a wrong one)."""
         with InferenceClient(self.url, self.project) as client:
-            right = [self._ask(client, scans, number, prefix) == scans.labels[number] for number in range(len(scans))]
+            right = [
+                self._ask(client, scans, number, prefix) == scans.labels[number]
+                for number in range(len(scans))
+            ]
         return sum(right) / len(right)
 
     def report_truth(self, scans: Scans, prefix: str) -> None:
         """The truth of scans sent before, by request id."""
         with InferenceClient(self.url, self.project) as client:
-            client.label({f"{prefix}-{scans.ids[number]}": scans.labels[number] for number in range(len(scans))})
+            client.label(
+                {f"{prefix}-{scans.ids[number]}": scans.labels[number] for number in range(len(scans))}
+            )
 
     @contextmanager
     def steady(self, scans: Scans, prefix: str) -> Iterator[None]:
@@ -54,7 +59,9 @@ class Traffic:
     def _ask(self, client: InferenceClient, scans: Scans, number: int, prefix: str) -> str | None:
         """The answer to one scan; None where the request failed."""
         try:
-            answer = client.answers(scans.images[number : number + 1], request_id=f"{prefix}-{scans.ids[number]}")[0]
+            answer = client.answers(
+                scans.images[number : number + 1], request_id=f"{prefix}-{scans.ids[number]}"
+            )[0]
             failed = 0
         except httpx.HTTPError:
             answer, failed = None, 1

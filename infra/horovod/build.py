@@ -1,12 +1,14 @@
 """Builds Horovod's wheel from its hash-checked source and the changes beside this file, once a machine.
 
-Horovod's last release is a source archive of 2023 that no longer compiles against today's torch and Python. `horovod.patch` mends that
-(C++17, includes that newer compilers ask for, no distutils), what made it compile three times as long (debug symbols that are stripped
-anyway, torch's whole C++ frontend), the network interface on several hosts, the size of a list without which no stalled rank is ever
-noticed, and what made sums slow: ranks begin when a tensor comes instead of once a cycle, copy no tensor onto itself, wait without taking
-the core from what they wait for, and add up in shared memory (`shared_memory.h`) where they are on one host. The wheel is bound to torch,
-Python, platform, operations and those two files, so it is cached by all of them outside the checkout, and the next clone installs it in
-seconds. Standard library only: it runs before anything is installed.
+Horovod's last release is a source archive of 2023 that no longer compiles against today's torch and Python.
+`horovod.patch` mends that (C++17, includes that newer compilers ask for, no distutils), what made it compile
+three times as long (debug symbols that are stripped anyway, torch's whole C++ frontend), the network
+interface on several hosts, the size of a list without which no stalled rank is ever noticed, and what made
+sums slow: ranks begin when a tensor comes instead of once a cycle, copy no tensor onto itself, wait without
+taking the core from what they wait for, and add up in shared memory (`shared_memory.h`) where they are on one
+host. The wheel is bound to torch, Python, platform, operations and those two files, so it is cached by all of
+them outside the checkout, and the next clone installs it in seconds. Standard library only: it runs before
+anything is installed.
 
     .venv/bin/python infra/horovod/build.py [--operations cpu|cuda]      prints the wheel's path on its last line
 """
@@ -42,7 +44,10 @@ def cache_folder(operations: str, torch: str | None = None) -> Path:
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gyre" / "horovod"
     changes = hashlib.sha256(PATCH.read_bytes() + SHARED_MEMORY.read_bytes()).hexdigest()[:12]
     python = f"cp{sys.version_info.major}{sys.version_info.minor}"
-    return root / f"{VERSION}-torch{torch or metadata.version('torch')}-{python}-{platform.machine()}-{operations}-{changes}"
+    return (
+        root
+        / f"{VERSION}-torch{torch or metadata.version('torch')}-{python}-{platform.machine()}-{operations}-{changes}"
+    )
 
 
 def wheel(operations: str) -> Path:
@@ -65,11 +70,29 @@ def build(scratch: Path, operations: str) -> Path:
     require_tools(operations)
     source = patched_source(scratch)
     log = Path(tempfile.gettempdir()) / f"gyre-horovod-build-{os.getpid()}.log"
-    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(scratch), str(source)]
-    print(f"Building Horovod {VERSION} for torch {metadata.version('torch')} (1 to 4 minutes, once a machine); log: {log}", flush=True)
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--no-deps",
+        "--no-build-isolation",
+        "--wheel-dir",
+        str(scratch),
+        str(source),
+    ]
+    print(
+        f"Building Horovod {VERSION} for torch {metadata.version('torch')} (1 to 4 minutes, once a machine); log: {log}",
+        flush=True,
+    )
     with log.open("wb") as output:
         # pip's own progress says nothing for minutes, so a pulse names what is being compiled.
-        process = subprocess.Popen([*command, "--verbose"], stdout=output, stderr=subprocess.STDOUT, env=build_environment(operations))
+        process = subprocess.Popen(
+            [*command, "--verbose"],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=build_environment(operations),
+        )
         pulse(process, log)
     wheels = sorted(scratch.glob("horovod-*.whl"))
     if process.returncode or not wheels:
@@ -100,7 +123,9 @@ def require_tools(operations: str) -> None:
             f"On Debian or Ubuntu: sudo apt-get install {version}-dev. On Fedora: sudo dnf install {version}-devel."
         )
     if operations == "cuda" and not (shutil.which("nvcc") or os.environ.get("HOROVOD_CUDA_HOME")):
-        raise BuildError("Horovod with NCCL needs the CUDA toolkit: put nvcc on PATH, or set GYRE_ACCELERATOR=cpu to build without it.")
+        raise BuildError(
+            "Horovod with NCCL needs the CUDA toolkit: put nvcc on PATH, or set GYRE_ACCELERATOR=cpu to build without it."
+        )
 
 
 def patched_source(scratch: Path) -> Path:
@@ -110,15 +135,20 @@ def patched_source(scratch: Path) -> Path:
     options = ["--no-deps", "--no-build-isolation", "--no-binary", "horovod", "--require-hashes", "--quiet"]
     download = [sys.executable, "-m", "pip", "download", *options, "-r", str(requirement), "-d", str(scratch)]
     if subprocess.run(download, check=False).returncode:
-        raise BuildError(f"Could not download horovod-{VERSION}.tar.gz from the package index; its sha256 must be {SOURCE_SHA256}.")
+        raise BuildError(
+            f"Could not download horovod-{VERSION}.tar.gz from the package index; its sha256 must be {SOURCE_SHA256}."
+        )
     with tarfile.open(scratch / f"horovod-{VERSION}.tar.gz") as archive:
-        # Debian's Python 3.11.2 has no extraction filters yet, and 3.13 warns where none is named. The archive's hash was checked.
+        # Debian's Python 3.11.2 has no extraction filters yet, and 3.13 warns where none is named. The
+        # archive's hash was checked.
         if hasattr(tarfile, "data_filter"):
             archive.extraction_filter = tarfile.data_filter
         archive.extractall(scratch)  # noqa: S202
     source = scratch / f"horovod-{VERSION}"
     # --unsafe-paths is not given: the patch can touch nothing outside the source.
-    applied = subprocess.run(["git", "apply", "--verbose", str(PATCH)], cwd=source, capture_output=True, text=True, check=False)
+    applied = subprocess.run(
+        ["git", "apply", "--verbose", str(PATCH)], cwd=source, capture_output=True, text=True, check=False
+    )
     if applied.returncode:
         raise BuildError(f"{PATCH.name} does not apply to horovod {VERSION}:\n{applied.stderr}")
     shutil.copy(SHARED_MEMORY, source / "horovod" / "common" / "gloo")
@@ -142,8 +172,13 @@ def build_environment(operations: str) -> dict[str, str]:
     }
     if operations == "cuda":
         settings |= {"HOROVOD_GPU_OPERATIONS": "NCCL"} | nccl_home()
-    # Where ccache is installed Horovod uses it; these let it know a file again although the scratch folder is another each time.
-    defaults = {"MAKEFLAGS": f"-j{len(os.sched_getaffinity(0))}", "CCACHE_BASEDIR": "/", "CCACHE_NOHASHDIR": "1"}
+    # Where ccache is installed Horovod uses it; these let it know a file again although the scratch folder is
+    # another each time.
+    defaults = {
+        "MAKEFLAGS": f"-j{len(os.sched_getaffinity(0))}",
+        "CCACHE_BASEDIR": "/",
+        "CCACHE_NOHASHDIR": "1",
+    }
     return {**defaults, **os.environ, **settings}
 
 
@@ -151,7 +186,9 @@ def nccl_home() -> dict[str, str]:
     """Torch's own NCCL wheel, so that Horovod and torch load the same library; empty where the user named another."""
     if "HOROVOD_NCCL_HOME" in os.environ:
         return {}
-    homes = [Path(entry) / "nvidia" / "nccl" for entry in sys.path if (Path(entry) / "nvidia" / "nccl").is_dir()]
+    homes = [
+        Path(entry) / "nvidia" / "nccl" for entry in sys.path if (Path(entry) / "nvidia" / "nccl").is_dir()
+    ]
     return {"HOROVOD_NCCL_HOME": str(homes[0])} if homes else {}
 
 
@@ -166,7 +203,10 @@ def pulse(process: "subprocess.Popen[bytes]", log: Path) -> None:
 
     threading.Thread(target=wait, daemon=True).start()
     while not ended.wait(PULSE_S):
-        print(f"  Horovod: {time.monotonic() - started:4.0f} s, {progress(log.read_text(errors='replace'))}", flush=True)
+        print(
+            f"  Horovod: {time.monotonic() - started:4.0f} s, {progress(log.read_text(errors='replace'))}",
+            flush=True,
+        )
 
 
 def progress(log: str) -> str:
@@ -178,7 +218,9 @@ def progress(log: str) -> str:
 def main() -> int:
     """Prints the wheel's path, or the reason why there is none (exit 1)."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--operations", choices=("cpu", "cuda"), default="cpu", help="GLOO on the CPU, or NCCL on NVIDIA")
+    parser.add_argument(
+        "--operations", choices=("cpu", "cuda"), default="cpu", help="GLOO on the CPU, or NCCL on NVIDIA"
+    )
     try:
         print(wheel(parser.parse_args().operations))
     except BuildError as error:

@@ -1,7 +1,10 @@
-"""When ranks start, end and start again: decisions alone, events in and instructions out. What they lead to is in ranks.py.
+"""When ranks start, end and start again: decisions alone, events in and instructions out.
 
-A run is a series of generations. Each is one set of ranks on workers that were there when it began; one that loses a rank is ended, and
-the next begins on the workers that are there then. What was committed in between lasts; the rest is computed again.
+What they lead to is in ranks.py.
+
+A run is a series of generations. Each is one set of ranks on workers that were there when it began; one that
+loses a rank is ended, and the next begins on the workers that are there then. What was committed in between
+lasts; the rest is computed again.
 """
 
 from collections.abc import Sequence
@@ -142,7 +145,9 @@ class Elastic:
             return Look()
         if not self.policy.restarts:
             return Fail(reason)
-        return Fail(f"{reason}\nRanks were lost {self.fruitless} times in a row with no commit in between.{self.resumable()}")
+        return Fail(
+            f"{reason}\nRanks were lost {self.fruitless} times in a row with no commit in between.{self.resumable()}"
+        )
 
     def too_few(self, seen: Seen, hopeless: bool) -> str:
         """The error where workers are missing."""

@@ -1,11 +1,12 @@
 """A process beside a Dask worker that has imported what ranks import, and forks them: only the first rank there waits for torch.
 
-The worker's end is ForkServer. The process itself, `python -m infra.ranks.forkserver`, has the other end of a socket as its stdin: each
-message brings the file handles of a rank, which takes the first three as stdin, stdout and stderr; the answers are the rank's process id
-at once and its exit code in the end. The process ends when its worker does, and its rank with it.
+The worker's end is ForkServer. The process itself, `python -m infra.ranks.forkserver`, has the other end of a
+socket as its stdin: each message brings the file handles of a rank, which takes the first three as stdin,
+stdout and stderr; the answers are the rank's process id at once and its exit code in the end. The process
+ends when its worker does, and its rank with it.
 
-It imports libraries alone, so that no rank runs an old state of Gyre's or a user's code; and it computes nothing and touches no GPU, since
-neither threads nor a device outlive a fork.
+It imports libraries alone, so that no rank runs an old state of Gyre's or a user's code; and it computes
+nothing and touches no GPU, since neither threads nor a device outlive a fork.
 """
 
 import gc
@@ -22,13 +23,19 @@ from contextlib import suppress
 from typing import ClassVar, NoReturn
 
 LIBRARIES = ("torch", "horovod.torch", "pandas", "pyarrow.parquet", "safetensors.torch", "pydantic")
-"""Each takes a rank of tasks/training/ between 0.1 and 1 s to import; one that is not installed is left out."""
-ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**30), "MIMALLOC_PURGE_DELAY": "-1"}
-"""Has glibc keep the memory of a step's activations for the next: otherwise the kernel takes it back and clears it again page by page, a
-third of a training's time. Dask sets the opposite for its workers. Arrow's own allocator keeps the memory of a window of rows likewise."""
+"""Each takes a rank of tasks/training/ between 0.1 and 1 s to import; one that is not installed is left out.
+"""
+ALLOCATOR = {
+    "MALLOC_MMAP_THRESHOLD_": str(2**30),
+    "MALLOC_TRIM_THRESHOLD_": str(2**30),
+    "MIMALLOC_PURGE_DELAY": "-1",
+}
+"""Has glibc keep the memory of a step's activations for the next: otherwise the kernel takes it back and
+clears it again page by page, a third of a training's time. Dask sets the opposite for its workers. Arrow's
+own allocator keeps the memory of a window of rows likewise."""
 ONE_THREAD = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
-"""Has pyarrow's second allocator start no thread of its own when it is imported: a fork beside another thread may leave a lock held for
-ever in the rank, which Python warns of since 3.12."""
+"""Has pyarrow's second allocator start no thread of its own when it is imported: a fork beside another thread
+may leave a lock held for ever in the rank, which Python warns of since 3.12."""
 MOST_HANDLES = 8
 
 
@@ -57,9 +64,17 @@ class ForkServer:
         """The rank's exit code, once it has ended."""
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            environment = {"OMP_NUM_THREADS": "1", **os.environ, **ALLOCATOR, **ONE_THREAD, "PYTHONPATH": path}
+            environment = {
+                "OMP_NUM_THREADS": "1",
+                **os.environ,
+                **ALLOCATOR,
+                **ONE_THREAD,
+                "PYTHONPATH": path,
+            }
             command = [sys.executable, "-P", "-m", "infra.ranks.forkserver"]
-            self.process = subprocess.Popen(command, stdin=theirs.fileno(), env=environment, start_new_session=True)
+            self.process = subprocess.Popen(
+                command, stdin=theirs.fileno(), env=environment, start_new_session=True
+            )
 
     def start(self, handles: Sequence[int]) -> None:
         """Has a rank begin with these file handles, which the caller may close."""

@@ -70,11 +70,16 @@ class Generation:
         """Passes on what went wrong around the rank, such as a worker that cannot import this package."""
         if future.status == "error":
             error = future.exception()
-            self.inbox.put({"rank": rank, "error": repr(error), "lost": type(error).__name__ == "KilledWorker"})
+            self.inbox.put(
+                {"rank": rank, "error": repr(error), "lost": type(error).__name__ == "KilledWorker"}
+            )
             self.inbox.put({"rank": rank, "ended": 1})
 
     def until(self, done: Callable[[], bool]) -> None:
-        """Follows the ranks until then. Raises what ended them: RankError, RankLostError, TimeoutError, or what on_message raised."""
+        """Follows the ranks until then.
+
+        Raises what ended them: RankError, RankLostError, TimeoutError, or what on_message raised.
+        """
         while not done() and (now := time.monotonic()) < min(self.deadline, self.patience):
             if now >= self.next_count:
                 self.next_count = now + POLL_S
@@ -171,6 +176,7 @@ def ending(client: Any, generation: Generation) -> Iterator[None]:
                 log.info("%s", also)
         raise
     finally:
-        # Dask would compute a finished rank again whose worker is lost, for as long as somebody holds its future.
+        # Dask would compute a finished rank again whose worker is lost, for as long as somebody holds its
+        # future.
         for future in generation.futures:
             future.release()

@@ -22,12 +22,16 @@ LISTENER = "GYRE_STORE_SOCKET"
 JOIN_S = 300
 """How long ranks wait for each other at the start; a worker may be busy with something else."""
 STALL_S = 1800.0
-"""How long ranks in a collective wait for one that does not come: longer than anything that a rank does alone, such as a validation."""
+"""How long ranks in a collective wait for one that does not come: longer than anything that a rank does
+alone, such as a validation."""
 
 
 @contextmanager
 def joined(strategy: Strategy, stall_s: float) -> Iterator[None]:
-    """Joins the other ranks; leaves them when the block ends well. When it fails they see the connection close, and nobody waits."""
+    """Joins the other ranks; leaves them when the block ends well.
+
+    When it fails they see the connection close, and nobody waits.
+    """
     slot = here()
     accelerated = use_device(slot)
     if strategy == "horovod":
@@ -35,7 +39,9 @@ def joined(strategy: Strategy, stall_s: float) -> Iterator[None]:
 
         hvd.init()
         if accelerated and not hvd.nccl_built():
-            log.warning("Horovod was built without NCCL: gradients go through the CPU. Rebuild: infra/horovod/build.py --operations cuda")
+            log.warning(
+                "Horovod was built without NCCL: gradients go through the CPU. Rebuild: infra/horovod/build.py --operations cuda"
+            )
         yield
         hvd.shutdown()
     elif strategy == "torch":
@@ -51,7 +57,10 @@ def joined(strategy: Strategy, stall_s: float) -> Iterator[None]:
 
 
 def use_device(slot: Slot) -> bool:
-    """Makes the rank's accelerator, if there is one, torch's current device. CUDA_VISIBLE_DEVICES stays as the worker has it."""
+    """Makes the rank's accelerator, if there is one, torch's current device.
+
+    CUDA_VISIBLE_DEVICES stays as the worker has it.
+    """
     import torch
 
     if not torch.cuda.is_available():
@@ -78,12 +87,19 @@ def join_group(slot: Slot, accelerated: bool, stall_s: float) -> None:
         master_listen_fd=listener,
     )
     backend = "cpu:gloo,cuda:nccl" if accelerated else "gloo"
-    distributed.init_process_group(backend, store=store, rank=slot.rank, world_size=slot.size, timeout=timedelta(seconds=stall_s))
+    distributed.init_process_group(
+        backend, store=store, rank=slot.rank, world_size=slot.size, timeout=timedelta(seconds=stall_s)
+    )
 
 
 def is_consequence(error: BaseException) -> bool:
     """Whether another rank's end explains the error: a collective broke because its partner went."""
-    if type(error).__name__ in {"HorovodInternalError", "DistBackendError", "DistNetworkError", "DistStoreError"}:
+    if type(error).__name__ in {
+        "HorovodInternalError",
+        "DistBackendError",
+        "DistNetworkError",
+        "DistStoreError",
+    }:
         return True
     # torch raises gloo's errors as plain RuntimeError.
     return isinstance(error, RuntimeError) and "gloo/" in str(error)

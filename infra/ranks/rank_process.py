@@ -25,7 +25,10 @@ Send = Callable[[dict[str, Any]], None]
 
 
 def live(parent: int, listener: int | None) -> NoReturn:
-    """Runs the job on stdin to its end, and ends the process. `listener`: the socket for torch's store, where this rank serves it."""
+    """Runs the job on stdin to its end, and ends the process.
+
+    `listener`: the socket for torch's store, where this rank serves it.
+    """
     code = 1
     try:
         die_with(parent)

@@ -1,13 +1,15 @@
 """Runs a function on N ranks over a Dask cluster: no mpirun, no ssh.
 
-The driver pins one submission to each of N Dask workers, and each has its rank forked beside it. A rank that raises or hangs ends the run
-with the reason and leaves the workers ready for the next. A rank that is killed, and a worker or a host that is lost, end it too,
-or, in an elastic run, begin a new generation on the workers that are there then.
+The driver pins one submission to each of N Dask workers, and each has its rank forked beside it. A rank that
+raises or hangs ends the run with the reason and leaves the workers ready for the next. A rank that is killed,
+and a worker or a host that is lost, end it too, or, in an elastic run, begin a new generation on the workers
+that are there then.
 
-Horovod's own ElasticDriver is not used: its workers and its driver unpickle what reaches their ports, without authentication. Here a
-generation ends and another begins with new processes, and all that passes from one to the next is what rank 0 wrote to storage. From a
-rank's death to the first line of the next generation's entry it took 0.1 to 0.2 s on two busy cores, and 1.0 to 1.6 s when each process
-imported torch by itself (forkserver.py); a worker that is new must still do so once.
+Horovod's own ElasticDriver is not used: its workers and its driver unpickle what reaches their ports, without
+authentication. Here a generation ends and another begins with new processes, and all that passes from one to
+the next is what rank 0 wrote to storage. From a rank's death to the first line of the next generation's entry
+it took 0.1 to 0.2 s on two busy cores, and 1.0 to 1.6 s when each process imported torch by itself
+(forkserver.py); a worker that is new must still do so once.
 
 Security: Horovod's rendezvous server has no authentication, so it listens only on the address that the cluster's own traffic takes
 (loopback for a local cluster), on a random port, while a generation lasts; torch's store likewise. Both keep and return bytes and unpickle
@@ -24,8 +26,30 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from infra.ranks.elastic import Committed, Elastic, Ended, Fail, Instruction, Look, Lost, Policy, Seen, Start, Stop, Wait
-from infra.ranks.generation import END_S, POLL_S, Generation, RankError, RankLostError, RegrowError, ending, subscribed
+from infra.ranks.elastic import (
+    Committed,
+    Elastic,
+    Ended,
+    Fail,
+    Instruction,
+    Look,
+    Lost,
+    Policy,
+    Seen,
+    Start,
+    Stop,
+    Wait,
+)
+from infra.ranks.generation import (
+    END_S,
+    POLL_S,
+    Generation,
+    RankError,
+    RankLostError,
+    RegrowError,
+    ending,
+    subscribed,
+)
 from infra.ranks.joining import JOIN_S, STALL_S, Strategy
 from infra.ranks.slots import Slot, slots
 from infra.ranks.strategies import Address, environment, meeting_point
@@ -35,7 +59,8 @@ from infra.ranks.worker_claims import Claims
 __all__ = ["RankError", "RankLostError", "run_on_ranks"]
 log = logging.getLogger("gyre.ranks")
 RESTARTS = 3
-"""How often in a row an elastic run loses ranks without a commit in between before it fails: what kills them is then no accident."""
+"""How often in a row an elastic run loses ranks without a commit in between before it fails: what kills them
+is then no accident."""
 
 
 def run_on_ranks(
@@ -59,22 +84,31 @@ def run_on_ranks(
     in the calling thread, in the rank's order; lines that a rank prints or logs go to the logger `gyre.ranks`. Modules are found as the
     driver finds them (its sys.path).
 
-    With `min_ranks` or `max_ranks` the run is elastic: from so many to so many ranks, both `ranks` where not given. When ranks are lost it
-    begins again on the workers that are there, and when there are more of them than ranks it does so after the next message of rank 0
-    that has the key `committed`: the entry sends it once its state is stored, whole, where all workers can read it (after the last step
-    it would only cost a restart). The entry looks for that state itself when it starts, and may have to say again what it said after it;
-    what it said before may be lost with its worker, so what must last belongs into the state. Because a rank on a host that was cut off
-    can still write, a state's name holds here().generation, and the highest counts. A rank's own exception is never retried.
+    With `min_ranks` or `max_ranks` the run is elastic: from so many to so many ranks, both `ranks` where not
+    given. When ranks are lost it begins again on the workers that are there, and when there are more of them
+    than ranks it does so after the next message of rank 0 that has the key `committed`: the entry sends it
+    once its state is stored, whole, where all workers can read it (after the last step it would only cost a
+    restart). The entry looks for that state itself when it starts, and may have to say again what it said
+    after it; what it said before may be lost with its worker, so what must last belongs into the state.
+    Because a rank on a host that was cut off can still write, a state's name holds here().generation, and the
+    highest counts. A rank's own exception is never retried.
 
-    A rank that hangs is noticed when the others have waited `stall_s` for it in a collective, and counts as lost.
-    Other runs' workers, and in an elastic run workers that are missing, are waited for, `wait_s` at most. Raises RankError, or
-    TimeoutError after `timeout_s`; the ranks have ended by then.
+    A rank that hangs is noticed when the others have waited `stall_s` for it in a collective, and counts as
+    lost. Other runs' workers, and in an elastic run workers that are missing, are waited for, `wait_s` at
+    most. Raises RankError, or TimeoutError after `timeout_s`; the ranks have ended by then.
     """
     policy = policy_of(strategy, ranks, min_ranks, max_ranks, wait_s)
     name = f"gyre-ranks-{uuid.uuid4().hex}"
     claims = Claims(client, name)
     run = Run(
-        client, claims, name, Job(entry, arguments, strategy, stall_s), Elastic(policy), timeout_s, time.monotonic() + timeout_s, on_message
+        client,
+        claims,
+        name,
+        Job(entry, arguments, strategy, stall_s),
+        Elastic(policy),
+        timeout_s,
+        time.monotonic() + timeout_s,
+        on_message,
     )
     try:
         return run.results()
@@ -82,13 +116,19 @@ def run_on_ranks(
         claims.release()
 
 
-def policy_of(strategy: Strategy, ranks: int, min_ranks: int | None, max_ranks: int | None, wait_s: float) -> Policy:
+def policy_of(
+    strategy: Strategy, ranks: int, min_ranks: int | None, max_ranks: int | None, wait_s: float
+) -> Policy:
     """Raises ValueError where the numbers contradict each other."""
     low, high = min_ranks or ranks, max_ranks or ranks
     if not 1 <= low <= ranks <= high:
-        raise ValueError(f"min_ranks {low}, ranks {ranks}, max_ranks {high}: each must be at least the one before, and the first 1 or more")
+        raise ValueError(
+            f"min_ranks {low}, ranks {ranks}, max_ranks {high}: each must be at least the one before, and the first 1 or more"
+        )
     if strategy == "single" and high > 1:
-        raise ValueError(f"strategy single is one rank; {high} were asked for. Set training.ranks to 1 or take horovod or torch")
+        raise ValueError(
+            f"strategy single is one rank; {high} were asked for. Set training.ranks to 1 or take horovod or torch"
+        )
     elastic = min_ranks is not None or max_ranks is not None
     return Policy(low, high, RESTARTS if elastic else 0, wait_s, patient=elastic)
 
@@ -143,7 +183,9 @@ class Run:
         """A moment. Nothing is held meanwhile, so two runs that wait never wait for each other."""
         self.claims.release()
         if time.monotonic() >= self.deadline:
-            raise TimeoutError(f"no ranks could start within {self.timeout_s:g} s: other runs hold the workers, or there are too few")
+            raise TimeoutError(
+                f"no ranks could start within {self.timeout_s:g} s: other runs hold the workers, or there are too few"
+            )
         time.sleep(POLL_S)
 
     def attempt(self, start: Start) -> list[Any] | Lost | Ended:
@@ -164,7 +206,12 @@ class Run:
         strategy, topic = self.job.strategy, f"{self.name}-{start.generation}"
         places = self.places(start.workers)
         there = slots(start.workers, start.generation, [places[worker].visible for worker in start.workers])
-        ranks = Generation(self.claims, lambda rank, message: self.message(ranks, rank, message), self.deadline, self.timeout_s)
+        ranks = Generation(
+            self.claims,
+            lambda rank, message: self.message(ranks, rank, message),
+            self.deadline,
+            self.timeout_s,
+        )
         with ExitStack() as stack:
             server = stack.enter_context(meeting_point(strategy, self.client, there))
             stack.enter_context(subscribed(self.client, topic, ranks))
@@ -177,7 +224,9 @@ class Run:
                     server = ranks.store
             return ranks.follow()
 
-    def submit(self, ranks: Generation, topic: str, worker: str, slot: Slot, at: Place, server: Address | None) -> None:
+    def submit(
+        self, ranks: Generation, topic: str, worker: str, slot: Slot, at: Place, server: Address | None
+    ) -> None:
         """Has a worker start its rank."""
         job = {
             "rank": slot.rank,
@@ -189,7 +238,11 @@ class Run:
             "timeout_s": max(0.0, self.deadline - time.monotonic()) + END_S,
         }
         options = {"workers": [worker], "allow_other_workers": False, "pure": False, "retries": 0}
-        ranks.add(slot.rank, worker, self.client.submit(supervise, job, topic, key=f"{topic}-{slot.rank}", **options))
+        ranks.add(
+            slot.rank,
+            worker,
+            self.client.submit(supervise, job, topic, key=f"{topic}-{slot.rank}", **options),
+        )
 
     def places(self, workers: tuple[str, ...]) -> dict[str, Place]:
         """Each worker's process and network. Raises RankLostError where one has gone."""

@@ -49,9 +49,17 @@ def rendezvous(address: str, slots: Sequence[Slot]) -> Iterator[Address]:
         server.server_close()
 
 
-def environment(strategy: Strategy, stall_s: float, slot: Slot, interface: str, server: Address | None) -> dict[str, str]:
-    """What a rank's process finds in its environment beside the worker's own. `server`: where ranks find each other."""
-    common = {"PYTHONPATH": os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path), **slot.variable()}
+def environment(
+    strategy: Strategy, stall_s: float, slot: Slot, interface: str, server: Address | None
+) -> dict[str, str]:
+    """What a rank's process finds in its environment beside the worker's own.
+
+    `server`: where ranks find each other.
+    """
+    common = {
+        "PYTHONPATH": os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path),
+        **slot.variable(),
+    }
     if strategy == "horovod" and server:
         return common | horovod_environment(stall_s, slot, interface, server)
     if strategy == "torch":
@@ -76,13 +84,14 @@ def horovod_environment(stall_s: float, slot: Slot, interface: str, server: Addr
         "HOROVOD_GLOO_RENDEZVOUS_ADDR": server[0],
         "HOROVOD_GLOO_RENDEZVOUS_PORT": str(server[1]),
         "HOROVOD_GLOO_TIMEOUT_SECONDS": str(JOIN_S),
-        # Milliseconds. Ranks agree on what to sum when a tensor comes (horovod.patch), and otherwise once a cycle, which costs the training
-        # time for nothing.
+        # Milliseconds. Ranks agree on what to sum when a tensor comes (horovod.patch), and otherwise once a
+        # cycle, which costs the training time for nothing.
         "HOROVOD_CYCLE_TIME": "50",
         # Horovod ends ranks only after it has warned of them.
         "HOROVOD_STALL_CHECK_TIME_SECONDS": str(max(1, min(60, int(stall_s / 2)))),
         "HOROVOD_STALL_SHUTDOWN_TIME_SECONDS": str(max(2, int(stall_s))),
-        # Which tensors are summed together would otherwise depend on timing, and with it the last bits of a sum over three or more ranks.
+        # Which tensors are summed together would otherwise depend on timing, and with it the last bits of a
+        # sum over three or more ranks.
         "HOROVOD_FUSION_THRESHOLD": "0",
     }
 

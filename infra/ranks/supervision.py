@@ -35,14 +35,23 @@ def place(dask_worker: Any) -> Place:
     import psutil
 
     host = host_of(dask_worker.address)
-    names = [name for name, addresses in psutil.net_if_addrs().items() if any(address.address == host for address in addresses)]
+    names = [
+        name
+        for name, addresses in psutil.net_if_addrs().items()
+        if any(address.address == host for address in addresses)
+    ]
     if not names:
-        raise RuntimeError(f"worker {dask_worker.address}: no network interface has the address {host}; start it with --host")
+        raise RuntimeError(
+            f"worker {dask_worker.address}: no network interface has the address {host}; start it with --host"
+        )
     return Place(os.getpid(), names[0], os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
 def supervise(job: dict[str, Any], topic: str) -> None:
-    """Runs one rank to its end. `job`: rank, worker (its pid), input (for the rank's stdin), environment, serves_store, timeout_s."""
+    """Runs one rank to its end.
+
+    `job`: rank, worker (its pid), input (for the rank's stdin), environment, serves_store, timeout_s.
+    """
     from distributed import get_worker
 
     worker = get_worker()
@@ -56,7 +65,8 @@ def supervise(job: dict[str, Any], topic: str) -> None:
         return task is not None and task.state == "executing" and time.monotonic() < deadline
 
     if os.getpid() != job["worker"]:
-        # Dask brought the worker back under its old address and gave it the task again; the other ranks speak to the first one.
+        # Dask brought the worker back under its old address and gave it the task again; the other ranks speak
+        # to the first one.
         report(error=f"its worker {worker.address} was restarted", lost=True)
         report(ended=1)
         return
@@ -66,7 +76,10 @@ def supervise(job: dict[str, Any], topic: str) -> None:
         if job["serves_store"]:
             job = stack.enter_context(with_store(job, host_of(worker.address), report))
         out, error = start(server, job)
-    readers = [threading.Thread(target=forward_messages, args=(out, report)), threading.Thread(target=forward_lines, args=(error, report))]
+    readers = [
+        threading.Thread(target=forward_messages, args=(out, report)),
+        threading.Thread(target=forward_lines, args=(error, report)),
+    ]
     for reader in readers:
         reader.start()
     try:
@@ -82,7 +95,9 @@ def supervise(job: dict[str, Any], topic: str) -> None:
 @contextmanager
 def with_store(job: dict[str, Any], host: str, report: Any) -> Iterator[dict[str, Any]]:
     """Rank 0's job, with a listening socket for torch's store that only the cluster's network reaches; reports its address."""
-    with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
+    with socket.create_server(
+        (host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET
+    ) as listener:
         port = listener.getsockname()[1]
         # The others may start now: until rank 0 serves, the socket holds their connections.
         report(store=[host, port])

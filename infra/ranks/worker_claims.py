@@ -1,7 +1,7 @@
 """Which run holds which Dask worker, kept on the scheduler: two runs on one cluster never wait for each other's ranks.
 
-Without it, two runs that start at the same time can each get half of the workers and wait for the other half for ever. A claim ends with
-its run, and at the latest with the driver's connection to the scheduler.
+Without it, two runs that start at the same time can each get half of the workers and wait for the other half
+for ever. A claim ends with its run, and at the latest with the driver's connection to the scheduler.
 """
 
 from collections.abc import Sequence
@@ -43,16 +43,27 @@ class Claims:
     def call(self, wanted: list[str] | None) -> Any:
         """Live workers, free workers and whether `wanted` is held now."""
 
-        # A function inside a function travels as its code, so the scheduler's machine need not have this package.
-        def claim(name: str, owner: str, wanted: list[str] | None, silent_s: float, dask_scheduler: Any) -> Any:
+        # A function inside a function travels as its code, so the scheduler's machine need not have this
+        # package.
+        def claim(
+            name: str, owner: str, wanted: list[str] | None, silent_s: float, dask_scheduler: Any
+        ) -> Any:
             import time
 
             held = dask_scheduler.__dict__.setdefault("gyre_claims", {})
-            for gone in [other for other, (client, _) in held.items() if client not in dask_scheduler.clients]:
+            for gone in [
+                other for other, (client, _) in held.items() if client not in dask_scheduler.clients
+            ]:
                 del held[gone]
             now = time.time()
-            live = [address for address, state in dask_scheduler.workers.items() if now - state.last_seen < silent_s]
-            others = {address for other, (_, addresses) in held.items() if other != name for address in addresses}
+            live = [
+                address
+                for address, state in dask_scheduler.workers.items()
+                if now - state.last_seen < silent_s
+            ]
+            others = {
+                address for other, (_, addresses) in held.items() if other != name for address in addresses
+            }
             free = [address for address in live if address not in others]
             taken = wanted is not None and set(wanted) <= set(free)
             if taken:

@@ -45,7 +45,8 @@ supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 [rpcinterface:gyre]
 supervisor.rpcinterface_factory = infra.restart_history:Restarts
 """
-# A process that ends within `startsecs` is started again after a pause; it is never given up, as what it lacks may come back.
+# A process that ends within `startsecs` is started again after a pause; it is never given up, as what it
+# lacks may come back.
 PROGRAM = """\
 [program:{name}]
 command = {command}
@@ -96,7 +97,10 @@ class Daemon:
         self.file = self.folder / "supervisord.conf"
 
     def start(self) -> None:
-        """Writes the configuration and starts supervisord in a session of its own; it starts the services. Raises ServicesError."""
+        """Writes the configuration and starts supervisord in a session of its own; it starts the services.
+
+        Raises ServicesError.
+        """
         self.settings.folder("logs")
         if self.socket.parent != self.folder:
             make_private(self.socket.parent)
@@ -121,7 +125,12 @@ class Daemon:
     def ends(self) -> dict[str, Ends]:
         """The services that ended unasked, by name; empty when no supervisord answers."""
         found = self.call("gyre.ends") or []
-        return {each["name"]: Ends(each["count"], at(each["first"]), at(each["last"]), each["reason"], each["words"]) for each in found}
+        return {
+            each["name"]: Ends(
+                each["count"], at(each["first"]), at(each["last"]), each["reason"], each["words"]
+            )
+            for each in found
+        }
 
     def start_stopped(self) -> None:
         """Starts what was stopped, and ends the pause of what ended again and again."""
@@ -171,7 +180,8 @@ class Daemon:
         require_plain(home, self.socket, sys.executable)
         text = MAIN.format(
             settings=self.settings.model_dump_json(),
-            # Services that hold another credential than this are not current; the signature tells nothing about it.
+            # Services that hold another credential than this are not current; the signature tells nothing
+            # about it.
             credential=self.settings.credential.signature("services", str(home)),
             home=home,
             logs=home / "logs",
@@ -223,7 +233,10 @@ def at(seconds: float) -> datetime:
 
 
 def require_plain(*paths: str | Path) -> None:
-    """supervisord.conf expands %, and reads what follows a blank and ; or # as a comment. Raises ServicesError."""
+    """supervisord.conf expands %, and reads what follows a blank and ; or # as a comment.
+
+    Raises ServicesError.
+    """
     for path in map(str, paths):
         if any(sign in path for sign in ("%", " ;", " #", "\n")):
             raise ServicesError(
@@ -232,8 +245,13 @@ def require_plain(*paths: str | Path) -> None:
 
 
 def make_private(folder: Path) -> None:
-    """A folder that only this user can enter; whoever reaches a socket in it commands the services. Raises ServicesError."""
+    """A folder that only this user can enter; whoever reaches a socket in it commands the services.
+
+    Raises ServicesError.
+    """
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise ServicesError(f"{folder} belongs to somebody else or is open to others; remove it, or choose a shorter GYRE_HOME than yours")
+        raise ServicesError(
+            f"{folder} belongs to somebody else or is open to others; remove it, or choose a shorter GYRE_HOME than yours"
+        )

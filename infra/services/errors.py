@@ -11,5 +11,7 @@ class ServicesError(RuntimeError):
 
 def tail(log: Path) -> str:
     """The last lines of a log, indented; says so where there are none."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:] if log.is_file() else []
+    lines = (
+        log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:] if log.is_file() else []
+    )
     return "\n".join(f"    {line}" for line in lines) or "    (the log is empty)"

@@ -28,7 +28,9 @@ def answers(url: str, _: datetime | None = None) -> bool:
 
 def polls(settings: Settings, deployment: str, since: datetime) -> bool:
     """Whether a runner that started at `since` asks Prefect for the runs of a deployment."""
-    found = ask(f"{settings.prefect_url}/api/deployments/name/{deployment}", headers=settings.credential.headers)
+    found = ask(
+        f"{settings.prefect_url}/api/deployments/name/{deployment}", headers=settings.credential.headers
+    )
     latest = json.loads(found)["last_polled"] if found else None
     if latest is None:
         return False
@@ -42,7 +44,9 @@ def may_change(settings: Settings, within_s: float) -> dict[str, str]:
     Raises ServicesError as `insist` does.
     """
     client, headers = uuid4().hex, settings.credential.headers
-    answer = insist(f"{settings.prefect_url}/api/csrf-token?client={client}", within_s=within_s, headers=headers)
+    answer = insist(
+        f"{settings.prefect_url}/api/csrf-token?client={client}", within_s=within_s, headers=headers
+    )
     return headers | {"prefect-csrf-client": client, "prefect-csrf-token": json.loads(answer)["token"]}
 
 
@@ -56,11 +60,18 @@ def insist(url: str, body: Any = None, *, within_s: float, headers: Mapping[str,
         if (answer := ask(url, body, left, headers)) is not None:
             return answer
         time.sleep(PAUSE_S)
-    raise ServicesError(f"{url.partition('?')[0]} has not answered for {within_s:.0f} s; gyre status shows where its log is")
+    raise ServicesError(
+        f"{url.partition('?')[0]} has not answered for {within_s:.0f} s; gyre status shows where its log is"
+    )
 
 
-def ask(url: str, body: Any = None, timeout_s: float = TIMEOUT_S, headers: Mapping[str, str] = NO_HEADERS) -> bytes | None:
-    """What a loopback URL answers to a GET, or to a POST of JSON; None where that is not 200 or 201, in time. No proxy comes between."""
+def ask(
+    url: str, body: Any = None, timeout_s: float = TIMEOUT_S, headers: Mapping[str, str] = NO_HEADERS
+) -> bytes | None:
+    """What a loopback URL answers to a GET, or to a POST of JSON; None where that is not 200 or 201, in time.
+
+    No proxy comes between.
+    """
     parts = urlsplit(url)
     connection = HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_s)
     target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
@@ -68,7 +79,9 @@ def ask(url: str, body: Any = None, timeout_s: float = TIMEOUT_S, headers: Mappi
         if body is None:
             connection.request("GET", target, headers=dict(headers))
         else:
-            connection.request("POST", target, json.dumps(body), {"content-type": "application/json", **headers})
+            connection.request(
+                "POST", target, json.dumps(body), {"content-type": "application/json", **headers}
+            )
         response = connection.getresponse()
         return response.read() if response.status in (200, 201) else None
     except (OSError, HTTPException):

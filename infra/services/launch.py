@@ -22,7 +22,9 @@ def main() -> None:
     """Waits, then becomes the entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nice", type=int, default=0, help="lower the priority by this much")
-    parser.add_argument("--after", action="append", default=[], help="a URL that must answer, or a file that must exist")
+    parser.add_argument(
+        "--after", action="append", default=[], help="a URL that must answer, or a file that must exist"
+    )
     parser.add_argument("entry")
     parser.add_argument("arguments", nargs=argparse.REMAINDER)
     options = parser.parse_args()

@@ -27,7 +27,8 @@ PULSE_S = 10.0
 GRACE_S = 3.0
 """Time that left-over processes have to end by themselves."""
 HOPELESS = 3
-"""A service that ends as often while `up` waits for it does not start: its port, its settings or its code are wrong."""
+"""A service that ends as often while `up` waits for it does not start: its port, its settings or its code are
+wrong."""
 
 
 class ServiceStatus(BaseModel):
@@ -61,8 +62,8 @@ class ServiceStatus(BaseModel):
 def up(settings: Settings, say: Say = lambda _: None, table: Sequence[Service] | None = None) -> None:
     """Starts the services in the background and returns when all that are awaited are ready; repeating it is cheap.
 
-    Raises ServicesError naming a taken port and its holder, or the service that failed with the end of its log; then what was started here
-    is stopped again, as it is when a signal ends the wait.
+    Raises ServicesError naming a taken port and its holder, or the service that failed with the end of its
+    log; then what was started here is stopped again, as it is when a signal ends the wait.
     """
     with ended_by_signals():
         begin_and_wait(Daemon(settings, services(settings) if table is None else table), say)
@@ -74,7 +75,9 @@ def begin_and_wait(daemon: Daemon, say: Say) -> None:
     with locked(daemon):
         home = daemon.settings.home
         if opened := close_to_others(home):
-            say(f"{home} was open to other users of this machine; {opened} files and folders are yours alone now.")
+            say(
+                f"{home} was open to other users of this machine; {opened} files and folders are yours alone now."
+            )
         fresh = begin(daemon)
     try:
         with locked(daemon):
@@ -127,11 +130,16 @@ def down(settings: Settings, table: Sequence[Service] | None = None) -> None:
 
 
 def begin(daemon: Daemon) -> bool:
-    """Whether supervisord was started now; one that runs already is kept and starts at once what is down. Raises ServicesError."""
+    """Whether supervisord was started now; one that runs already is kept and starts at once what is down.
+
+    Raises ServicesError.
+    """
     states = daemon.states()
     if states is not None:
         if not daemon.is_current():
-            raise ServicesError(f"the services of {daemon.settings.home} run with other settings than these; `gyre down` first")
+            raise ServicesError(
+                f"the services of {daemon.settings.home} run with other settings than these; `gyre down` first"
+            )
         daemon.start_stopped()
         return False
     end_all(daemon.settings.home)
@@ -151,7 +159,10 @@ def end_all(home: Path) -> None:
 
 
 def wait_until_ready(daemon: Daemon, begun: float, say: Say) -> None:
-    """Returns when every awaited service is ready. Raises ServicesError when one ends again and again, or nothing moves any more."""
+    """Returns when every awaited service is ready.
+
+    Raises ServicesError when one ends again and again, or nothing moves any more.
+    """
     told, before = begun, daemon.ends()
     patience = Patience(lambda: work(belonging(daemon.settings.home), *map(daemon.log, daemon.table)))
     pending = [service for service in daemon.table if service.awaited]
@@ -163,11 +174,15 @@ def wait_until_ready(daemon: Daemon, begun: float, say: Say) -> None:
         for service in list(pending):
             if is_ready(service, states[service.name]):
                 pending.remove(service)
-                say(f"  {service.title} is ready ({time.monotonic() - begun:.1f} s) {service.url or ''}".rstrip())
+                say(
+                    f"  {service.title} is ready ({time.monotonic() - begun:.1f} s) {service.url or ''}".rstrip()
+                )
             elif count(ends, service) - count(before, service) >= HOPELESS:
                 last = ends[service.name]
                 told_of = f"it ended {HOPELESS} times, now by {last.reason}"
-                raise ServicesError(f"{service.title} does not start ({told_of}); the end of {daemon.log(service)}:\n{last.words}")
+                raise ServicesError(
+                    f"{service.title} does not start ({told_of}); the end of {daemon.log(service)}:\n{last.words}"
+                )
         waiting = ", ".join(service.title for service in pending)
         if pending and patience.has_run_out():
             logs = "\n".join(f"{daemon.log(service)}:\n{daemon.tail(service)}" for service in pending)
@@ -192,20 +207,39 @@ def watch(daemon: Daemon, say: Say) -> None:
     while states := daemon.states():
         for name, state in states.items():
             if known and state != known[name]:
-                say(f"{datetime.now():%H:%M:%S} {name}: {state.name.lower()}{f', pid {state.pid}' if state.pid else ''}")
+                say(
+                    f"{datetime.now():%H:%M:%S} {name}: {state.name.lower()}{f', pid {state.pid}' if state.pid else ''}"
+                )
         ends = daemon.ends()
         for name, last in ends.items():
             if last != ended.get(name):
-                say(f"{datetime.now():%H:%M:%S} {name}: ended {last.times} times, now by {last.reason}\n{last.words}")
+                say(
+                    f"{datetime.now():%H:%M:%S} {name}: ended {last.times} times, now by {last.reason}\n{last.words}"
+                )
         known, ended = states, ends
         time.sleep(POLL_S)
 
 
-def judged(daemon: Daemon, service: Service, state: State | None, end: Ends | None, orphans: bool) -> ServiceStatus:
+def judged(
+    daemon: Daemon, service: Service, state: State | None, end: Ends | None, orphans: bool
+) -> ServiceStatus:
     """How a service stands, from what supervisord knows of it and its own answer."""
     ready = state is not None and is_ready(service, state)
-    words: dict[str, Any] = {"BACKOFF": "restarting", "EXITED": "restarting", "STARTING": "starting", "RUNNING": "starting"}
-    word = "ready" if ready else "orphaned" if orphans else words.get(state.name, "stopped") if state else "stopped"
+    words: dict[str, Any] = {
+        "BACKOFF": "restarting",
+        "EXITED": "restarting",
+        "STARTING": "starting",
+        "RUNNING": "starting",
+    }
+    word = (
+        "ready"
+        if ready
+        else "orphaned"
+        if orphans
+        else words.get(state.name, "stopped")
+        if state
+        else "stopped"
+    )
     return ServiceStatus(
         name=service.name,
         state=word,

@@ -15,16 +15,29 @@ from infra.settings import Settings
 
 
 def make_store(settings: Settings) -> None:
-    """Creates MLflow's SQLite store where it is missing (3 s), in a process of its own. Raises ServicesError."""
+    """Creates MLflow's SQLite store where it is missing (3 s), in a process of its own.
+
+    Raises ServicesError.
+    """
     if settings.mlflow_store.exists():
         return
     artifacts = settings.folder("mlflow", "artifacts")
     with whole_file(settings.mlflow_store) as temporary, TemporaryDirectory() as scratch:
-        command = [sys.executable, "-m", "infra.services.mlflow_store", f"sqlite:///{temporary}", str(artifacts)]
+        command = [
+            sys.executable,
+            "-m",
+            "infra.services.mlflow_store",
+            f"sqlite:///{temporary}",
+            str(artifacts),
+        ]
         # MLflow leaves a lock file in the temporary folder.
-        made = subprocess.run(command, env=os.environ | {"TMPDIR": scratch}, capture_output=True, text=True, check=False)
+        made = subprocess.run(
+            command, env=os.environ | {"TMPDIR": scratch}, capture_output=True, text=True, check=False
+        )
         if made.returncode:
-            raise ServicesError(f"MLflow's store {settings.mlflow_store} could not be made:\n{made.stderr[-2000:]}")
+            raise ServicesError(
+                f"MLflow's store {settings.mlflow_store} could not be made:\n{made.stderr[-2000:]}"
+            )
 
 
 def main() -> None:

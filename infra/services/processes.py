@@ -15,7 +15,8 @@ from infra.services.errors import ServicesError
 from infra.services.table import Service
 
 MARK = "GYRE_SERVICES_OF"
-"""Environment variable that every service and everything it starts inherits. It finds them even when supervisord was killed."""
+"""Environment variable that every service and everything it starts inherits. It finds them even when
+supervisord was killed."""
 KILL_S = 5.0
 POLL_S = 0.05
 
@@ -32,7 +33,9 @@ def check_ports(host: str, table: Iterable[Service]) -> None:
                 f"port {service.port} is set for both {other.title} ({other.variable}) and {service.title} ({service.variable})"
             )
         elif taken(host, service.port):
-            problems.append(f"port {service.port} ({service.title}, {service.variable}) is taken by {holder(service.port)}")
+            problems.append(
+                f"port {service.port} ({service.title}, {service.variable}) is taken by {holder(service.port)}"
+            )
         owners[service.port] = service
     if problems:
         raise ServicesError("\n".join(problems) + "\nFree it, or set another port in that variable.")
@@ -64,7 +67,9 @@ def holder(port: int) -> str:
     """Name, pid and command of the process that listens on a port."""
     try:
         sockets = [each for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN]
-        process = psutil.Process(next(each.pid for each in sockets if each.pid and each.laddr and each.laddr.port == port))
+        process = psutil.Process(
+            next(each.pid for each in sockets if each.pid and each.laddr and each.laddr.port == port)
+        )
         return f"{process.name()} (pid {process.pid}): {' '.join(process.cmdline())[:120]}"
     except (psutil.Error, StopIteration):
         return "a process of another user"
@@ -72,7 +77,11 @@ def holder(port: int) -> str:
 
 def belonging(home: Path) -> list[psutil.Process]:
     """Every living process that the services of this home started, and supervisord itself."""
-    return [process for process in psutil.process_iter() if process.pid != os.getpid() and mark(process) == str(home)]
+    return [
+        process
+        for process in psutil.process_iter()
+        if process.pid != os.getpid() and mark(process) == str(home)
+    ]
 
 
 def mark(process: psutil.Process) -> str | None:
@@ -84,18 +93,26 @@ def mark(process: psutil.Process) -> str | None:
 
 
 def end(processes: list[psutil.Process], grace_s: float) -> None:
-    """Asks processes to end, then kills those that still live after `grace_s` seconds. Raises ServicesError where one survives that."""
+    """Asks processes to end, then kills those that still live after `grace_s` seconds.
+
+    Raises ServicesError where one survives that.
+    """
     for process in processes:
         signal_to(process, signal.SIGTERM)
     alive = outliving(processes, grace_s)
     for process in alive:
         signal_to(process, signal.SIGKILL)
     if stuck := [process.pid for process in outliving(alive, KILL_S)]:
-        raise ServicesError(f"processes {stuck} do not end, not even when killed: they hang in the kernel, as on a dead network disk")
+        raise ServicesError(
+            f"processes {stuck} do not end, not even when killed: they hang in the kernel, as on a dead network disk"
+        )
 
 
 def outliving(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
-    """Those that still live after so many seconds; returns sooner when none does. A zombie is dead: its parent may take long to reap it."""
+    """Those that still live after so many seconds; returns sooner when none does.
+
+    A zombie is dead: its parent may take long to reap it.
+    """
     deadline = time.monotonic() + seconds
     while (alive := [process for process in processes if lives(process)]) and time.monotonic() < deadline:
         time.sleep(POLL_S)

@@ -6,7 +6,9 @@ from datetime import datetime
 from infra.services.http import insist, may_change
 from infra.settings import Settings
 
-MESSAGE = "Gyre's services were stopped, or killed, while this ran. Run it again: its finished stages are reused."
+MESSAGE = (
+    "Gyre's services were stopped, or killed, while this ran. Run it again: its finished stages are reused."
+)
 
 ANSWER_S = 60.0
 """How long Prefect may take over an answer: it has just started, perhaps on a busy machine."""

@@ -12,7 +12,8 @@ from infra.services.stale_runs import close_abandoned
 from infra.settings import Settings
 
 READY_DEPLOYMENT = "cycle/on-demand"
-"""The deployment whose polls tell that the runner serves; its name is known to Prefect's API as <flow>/<deployment>."""
+"""The deployment whose polls tell that the runner serves; its name is known to Prefect's API as
+<flow>/<deployment>."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,10 @@ class Service:
 
 
 def services(settings: Settings) -> tuple[Service, ...]:
-    """Every service of an installation. They start in this order and stop in the opposite one, the runner before its Prefect."""
+    """Every service of an installation.
+
+    They start in this order and stop in the opposite one, the runner before its Prefect.
+    """
     return (prefect(settings), server(settings), reports(settings), mlflow(settings), runner(settings))
 
 
@@ -50,14 +54,24 @@ def prefect(settings: Settings) -> Service:
     ready = partial(answers, f"{settings.prefect_url}/api/health")
     where = (settings.prefect_url, settings.prefect_port, "GYRE_PREFECT_PORT")
     command = launched("infra.services.web:prefect")
-    return Service("prefect", "Prefect server", command, ready, *where, settle=partial(close_abandoned, settings))
+    return Service(
+        "prefect", "Prefect server", command, ready, *where, settle=partial(close_abandoned, settings)
+    )
 
 
 def server(settings: Settings) -> Service:
     """The model server."""
     ready = partial(answers, f"{settings.server_url}/v2/health/live")
     command = python("-m", "tasks.serving")
-    return Service("server", "model server", command, ready, settings.server_url, settings.server_port, "GYRE_SERVER_PORT")
+    return Service(
+        "server",
+        "model server",
+        command,
+        ready,
+        settings.server_url,
+        settings.server_port,
+        "GYRE_SERVER_PORT",
+    )
 
 
 def reports(settings: Settings) -> Service:
@@ -68,11 +82,16 @@ def reports(settings: Settings) -> Service:
 
 
 def mlflow(settings: Settings) -> Service:
-    """MLflow's pages. They come last and at low priority: they take long to start, and writers go straight to the store."""
+    """MLflow's pages.
+
+    They come last and at low priority: they take long to start, and writers go straight to the store.
+    """
     command = launched("--nice", "10", *after(settings), "infra.services.web:mlflow")
     ready = partial(answers, f"{settings.mlflow_url}/health")
     where = (settings.mlflow_url, settings.mlflow_port, "GYRE_MLFLOW_PORT")
-    return Service("mlflow", "MLflow", command, ready, *where, awaited=False, prepare=partial(make_store, settings))
+    return Service(
+        "mlflow", "MLflow", command, ready, *where, awaited=False, prepare=partial(make_store, settings)
+    )
 
 
 def runner(settings: Settings) -> Service:

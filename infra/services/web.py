@@ -47,7 +47,9 @@ def mlflow() -> None:
     }
     with without_collections():
         application = resolve("mlflow.server.fastapi_app:app")
-    guarded = Guard(application, settings.names, settings.credential, is_open=lambda method, path: path == HEALTH)
+    guarded = Guard(
+        application, settings.names, settings.credential, is_open=lambda method, path: path == HEALTH
+    )
     serve(guarded, settings, settings.mlflow_port)
 
 
@@ -61,7 +63,9 @@ def reports() -> None:
 
 def serve(application: Application, settings: Settings, port: int) -> None:
     """Serves until SIGTERM or SIGINT."""
-    uvicorn.run(application, host=settings.host, port=port, log_level="warning", access_log=False, server_header=False)
+    uvicorn.run(
+        application, host=settings.host, port=port, log_level="warning", access_log=False, server_header=False
+    )
 
 
 class Reports(StaticFiles):
@@ -84,6 +88,10 @@ class Reports(StaticFiles):
 
 def listing(folder: Path, title: str) -> str:
     """An HTML page of the names in a folder; names that begin with a dot are files still being written."""
-    names = sorted(f"{path.name}/" if path.is_dir() else path.name for path in folder.iterdir() if not path.name.startswith("."))
+    names = sorted(
+        f"{path.name}/" if path.is_dir() else path.name
+        for path in folder.iterdir()
+        if not path.name.startswith(".")
+    )
     lines = [f'<li><a href="{quote("./" + name)}">{escape(name)}</a></li>' for name in names]
     return f"<!doctype html><title>{escape(title)}</title><h1>{escape(title)}</h1><ul>{''.join(lines)}</ul>"

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from configs.baselines import Baselines as BaselinesSection
-from configs.data import Split
+from configs.baselines import BaselinesConfig
+from configs.versioning import SplitConfig
 from infra.files import whole_file
 from tasks.baselines.fit import fit_network
 from tasks.baselines.trees import fit_trees, trees_answers, trees_graph
@@ -50,7 +50,13 @@ class Fitted:
 
 
 def measure_baselines(
-    dataset: DatasetVersion, intake: Intake, result: Result, section: BaselinesSection, split: Split, serve: bool, output: Path
+    dataset: DatasetVersion,
+    intake: Intake,
+    result: Result,
+    section: BaselinesConfig,
+    split: SplitConfig,
+    serve: bool,
+    output: Path,
 ) -> Baselines:
     """Every baseline's scores in `<output>/scores.parquet`; with `serve`, graphs of the simple ones of a table beside it.
 
@@ -62,10 +68,14 @@ def measure_baselines(
     learned.encoder.fit(learned.rows)
     held_out: HeldOut = {name: read(dataset, columns, name) for name in SPLITS}
     fitted = fit_baselines(learned, intake, result, section)
-    scores: dict[str, Scores] = {each.name: score_answers(each.answer, held_out, intake, result) for each in fitted}
+    scores: dict[str, Scores] = {
+        each.name: score_answers(each.answer, held_out, intake, result) for each in fitted
+    }
     if split.by == "time":
         scores["previous"] = score_previous(dataset, result, str(split.column))
-    findings = [unusable_scores(name, values) for name, values in scores.items() if not np.isfinite(values).all()]
+    findings = [
+        unusable_scores(name, values) for name, values in scores.items() if not np.isfinite(values).all()
+    ]
     usable = {name: values for name, values in scores.items() if np.isfinite(values).all()}
     graphs: list[Graph] = []
     if serve and is_table(learned, intake):
@@ -84,7 +94,7 @@ def is_table(learned: Learned, intake: Intake) -> bool:
     return all(spec.shape == () for spec in intake.inputs) and learned.encoder.encoded.dtype == "float32"
 
 
-def fit_baselines(learned: Learned, intake: Intake, result: Result, section: BaselinesSection) -> list[Fitted]:
+def fit_baselines(learned: Learned, intake: Intake, result: Result, section: BaselinesConfig) -> list[Fitted]:
     """The constant answer, and of the simple ones those that the project wants and its rows allow."""
     networks: dict[Literal["constant", "linear"], str] = {"constant": "Constant"}
     if "linear" in section.simple:
@@ -95,10 +105,14 @@ def fit_baselines(learned: Learned, intake: Intake, result: Result, section: Bas
     return fitted
 
 
-def fit_by_gradient(name: Literal["constant", "linear"], network: str, learned: Learned, intake: Intake, result: Result) -> Fitted:
+def fit_by_gradient(
+    name: Literal["constant", "linear"], network: str, learned: Learned, intake: Intake, result: Result
+) -> Fitted:
     """A baseline that is a network of tasks/baselines/networks.py."""
     model = fit_network(network, learned.encoder, intake, result, learned.rows, learned.targets)
-    return Fitted(name, lambda rows: eager(model, rows, result.names), lambda: graph_bytes(model, result.names))
+    return Fitted(
+        name, lambda rows: eager(model, rows, result.names), lambda: graph_bytes(model, result.names)
+    )
 
 
 def fit_by_boosting(learned: Learned, result: Result) -> Fitted:
@@ -112,7 +126,9 @@ def fit_by_boosting(learned: Learned, result: Result) -> Fitted:
         made: bytes = trees_graph(trees, learned.encoder, result, post).SerializeToString(deterministic=True)
         return made
 
-    return Fitted("trees", lambda rows: trees_answers(trees, learned.encoder.encode(rows), result, post), graph)
+    return Fitted(
+        "trees", lambda rows: trees_answers(trees, learned.encoder.encode(rows), result, post), graph
+    )
 
 
 def write_graph(fitted: Fitted, learned: Learned, result: Result, output: Path) -> Graph:
@@ -124,7 +140,9 @@ def write_graph(fitted: Fitted, learned: Learned, result: Result, output: Path) 
     return Graph.model_validate({**stored(path).model_dump(), "name": fitted.name, "parity": parity})
 
 
-def score_answers(answer: Callable[[Rows], Answers], held_out: HeldOut, intake: Intake, result: Result) -> Scores:
+def score_answers(
+    answer: Callable[[Rows], Answers], held_out: HeldOut, intake: Intake, result: Result
+) -> Scores:
     """Scores [validation rows + test rows]: R2 and its like are relative to the split that a row is in."""
     parts = []
     for frame in held_out.values():
@@ -183,7 +201,9 @@ def unusable_baseline(name: str, count: int, total: int, told: str) -> Finding:
     )
 
 
-def write_scores(scores: dict[str, Scores], held_out: HeldOut, graphs: list[Graph], findings: Sequence[Finding], path: Path) -> Baselines:
+def write_scores(
+    scores: dict[str, Scores], held_out: HeldOut, graphs: list[Graph], findings: Sequence[Finding], path: Path
+) -> Baselines:
     """The record of scores by baseline, and their file."""
     split = np.repeat(list(held_out), [len(frame) for frame in held_out.values()])
     entries = []
@@ -194,4 +214,6 @@ def write_scores(scores: dict[str, Scores], held_out: HeldOut, graphs: list[Grap
         entries.append(Baseline(name=name, trivial=trivial, score=float(mine.mean()), low=low, high=high))
     with whole_file(path) as temporary:
         pd.DataFrame({"split": split, **scores}).to_parquet(temporary, index=False)
-    return Baselines(**stored(path).model_dump(), entries=tuple(entries), graphs=tuple(graphs), findings=tuple(findings))
+    return Baselines(
+        **stored(path).model_dump(), entries=tuple(entries), graphs=tuple(graphs), findings=tuple(findings)
+    )

@@ -1,6 +1,7 @@
 """Gradient-boosted trees (scikit-learn's) on the encoded columns of a table, and the same trees as one ONNX operator.
 
-skl2onnx 1.20 cannot convert these trees with onnx 1.23 (it writes booleans where whole numbers are wanted), so the few lines are here.
+skl2onnx 1.20 cannot convert these trees with onnx 1.23 (it writes booleans where whole numbers are wanted),
+so the few lines are here.
 """
 
 from typing import Any
@@ -21,7 +22,9 @@ ABSENT_LOGIT = -1e4
 """Of a class that no training row has: its probability is 0."""
 
 
-def fit_trees(encoded: npt.NDArray[np.float32], targets: npt.NDArray[Any], result: Result, post: Postprocessing) -> Any:
+def fit_trees(
+    encoded: npt.NDArray[np.float32], targets: npt.NDArray[Any], result: Result, post: Postprocessing
+) -> Any:
     """A scikit-learn model of what the network's outputs should be; `post` knows the scale of the targets."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
@@ -32,7 +35,9 @@ def fit_trees(encoded: npt.NDArray[np.float32], targets: npt.NDArray[Any], resul
     return HistGradientBoostingRegressor(**options).fit(encoded, wanted)
 
 
-def trees_answers(trees: Any, encoded: npt.NDArray[np.float32], result: Result, post: Postprocessing) -> Answers:
+def trees_answers(
+    trees: Any, encoded: npt.NDArray[np.float32], result: Result, post: Postprocessing
+) -> Answers:
     """What the scikit-learn model answers to encoded rows."""
     places, base = output_places(trees, result.outputs)
     outputs = np.tile(np.array(base, np.float32), (len(encoded), 1))
@@ -49,14 +54,20 @@ def trees_graph(trees: Any, encoder: Encoder, result: Result, post: Postprocessi
     from onnx import TensorProto, compose, helper
 
     outputs = result.outputs
-    node = helper.make_node("TreeEnsembleRegressor", [ENCODED], ["outputs"], domain="ai.onnx.ml", **attributes(trees, outputs))
+    node = helper.make_node(
+        "TreeEnsembleRegressor", [ENCODED], ["outputs"], domain="ai.onnx.ml", **attributes(trees, outputs)
+    )
     width = int(np.prod(encoder.encoded.shape))
     taken = helper.make_tensor_value_info(ENCODED, TensorProto.FLOAT, ["batch", width])
     given = helper.make_tensor_value_info("outputs", TensorProto.FLOAT, ["batch", outputs])
     tail = onnx.load_from_string(module_bytes(post, torch.zeros(2, outputs), "outputs", result.names))
     opsets = {each.domain: each.version for each in tail.opset_import} | {"ai.onnx.ml": 3}
     imports = [helper.make_opsetid(domain, version) for domain, version in opsets.items()]
-    head = helper.make_model(helper.make_graph([node], "trees", [taken], [given]), opset_imports=imports, ir_version=tail.ir_version)
+    head = helper.make_model(
+        helper.make_graph([node], "trees", [taken], [given]),
+        opset_imports=imports,
+        ir_version=tail.ir_version,
+    )
     del tail.opset_import[:]
     tail.opset_import.extend(imports)
     return with_prefix(compose.merge_models(head, tail, io_map=[("outputs", "outputs")]), encoder)
@@ -65,7 +76,12 @@ def trees_graph(trees: Any, encoder: Encoder, result: Result, post: Postprocessi
 def attributes(trees: Any, outputs: int) -> dict[str, Any]:
     """All trees of a scikit-learn model as the attributes of ONNX's TreeEnsembleRegressor, whose targets are the network's outputs."""
     columns: dict[str, list[Any]] = {name: [] for name in NODE}
-    leaves: dict[str, list[Any]] = {"target_treeids": [], "target_nodeids": [], "target_ids": [], "target_weights": []}
+    leaves: dict[str, list[Any]] = {
+        "target_treeids": [],
+        "target_nodeids": [],
+        "target_ids": [],
+        "target_weights": [],
+    }
     places, base = output_places(trees, outputs)
     number = 0
     for place in range(outputs):  # ONNX Runtime forgets the base value of an output that no tree adds to
@@ -78,7 +94,9 @@ def attributes(trees: Any, outputs: int) -> dict[str, Any]:
             for node_id, node in enumerate(tree.nodes):
                 add_node(columns, number, node_id, node)
                 if node["is_leaf"]:
-                    for name, value in zip(leaves, (number, node_id, place, float(node["value"])), strict=True):
+                    for name, value in zip(
+                        leaves, (number, node_id, place, float(node["value"])), strict=True
+                    ):
                         leaves[name].append(value)
             number += 1
     return {**columns, **leaves, "n_targets": outputs, "aggregate_function": "SUM", "post_transform": "NONE"}

@@ -1,7 +1,7 @@
 """What is deployed: a folder with the graph, what it takes and gives, and where it comes from.
 
-Equal graphs of equal origin make equal bundles, byte for byte: measured times and the random id of a run are in the records and on the
-card, never in the folder.
+Equal graphs of equal origin make equal bundles, byte for byte: measured times and the random id of a run are
+in the records and on the card, never in the folder.
 """
 
 import shutil
@@ -22,7 +22,14 @@ from tasks.result import Result
 PACKAGES = ("gyre", "torch", "onnx", "onnxruntime")
 
 
-def bundle(model: TrainedModel, verdict: Verdict, intake: Intake, result: Result, sections: dict[str, Section], output: Path) -> Bundle:
+def bundle(
+    model: TrainedModel,
+    verdict: Verdict,
+    intake: Intake,
+    result: Result,
+    sections: dict[str, Section],
+    output: Path,
+) -> Bundle:
     """The chosen graph as `<output>/bundle`: model.onnx, signature.json, lineage.json, and what production is compared with.
 
     `sections` of the YAML go into the lineage.
@@ -30,7 +37,9 @@ def bundle(model: TrainedModel, verdict: Verdict, intake: Intake, result: Result
     Raises ValueError where the gate refuses it, DigestError where the graph was changed.
     """
     if verdict.failures:
-        raise ValueError(f"{model.uri}: nothing to bundle, the gate refuses it: {'; '.join(verdict.failures)}")
+        raise ValueError(
+            f"{model.uri}: nothing to bundle, the gate refuses it: {'; '.join(verdict.failures)}"
+        )
     graph, project, folder = verdict.chosen.graph, model.dataset.project, output / "bundle"
     facts = {"project": project, **signature(intake, result), "graph_digest": graph.digest}
     facts["date_formats"] = model.dataset.date_formats  # clients' texts are read as the training rows' were

@@ -1,8 +1,9 @@
 """The champion on the challenger's test rows: both answer the same source rows, each as its own intake reads them.
 
-Where both read rows alike, the champion's graph takes the challenger's rows. Otherwise its rows are those of its own data set version,
-which holds the same source rows as its intake made them: no source is read again, and nothing more is kept for it. What cannot be had
-that way, and what the champion learned from, is left out, counted and told.
+Where both read rows alike, the champion's graph takes the challenger's rows. Otherwise its rows are those of
+its own data set version, which holds the same source rows as its intake made them: no source is read again,
+and nothing more is kept for it. What cannot be had that way, and what the champion learned from, is left out,
+counted and told.
 """
 
 from dataclasses import dataclass, field
@@ -14,11 +15,10 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
-from configs.project import Intake as IntakeSection
+from configs.intake import IntakeConfig
 from infra.files import DigestError, read_json, verified
-from tasks import intake as intakes
 from tasks.compilation.signature import signature
-from tasks.intake import Intake, Rows
+from tasks.intake import Intake, Rows, build_intake
 from tasks.model.onnx_session import answers, session
 from tasks.records import Champion, DatasetVersion, Finding
 from tasks.result import Result
@@ -65,7 +65,10 @@ class NotComparableError(ValueError):
 
 
 def rival(champion: Champion, test: Test, intake: Intake, result: Result) -> Rival:
-    """The champion's scores on the test rows. Raises DigestError where its bundle or the challenger's data set was changed."""
+    """The champion's scores on the test rows.
+
+    Raises DigestError where its bundle or the challenger's data set was changed.
+    """
     folder = verified(champion.uri, champion.digest)
     scores = np.full(len(test.rows), np.nan)
     try:
@@ -78,7 +81,9 @@ def rival(champion: Champion, test: Test, intake: Intake, result: Result) -> Riv
     if compared.any():
         # `rows` holds those that are there alone, in the order of the test rows.
         taken = rows[compared[there]]
-        scores[compared] = result.scores(answers(session(folder / "model.onnx"), taken), test.targets[compared])
+        scores[compared] = result.scores(
+            answers(session(folder / "model.onnx"), taken), test.targets[compared]
+        )
     findings = []
     if seen.any():
         findings.append(known_rows(champion, int(seen.sum()), len(seen)))
@@ -95,14 +100,18 @@ def check_answers(folder: Path, intake: Intake, result: Result) -> None:
     found, wanted = read_json(folder / "signature.json"), signature(intake, result)
     for name in ("outputs", "classes"):
         if found.get(name) != wanted[name]:
-            raise NotComparableError(f"gives other answers ({name} {shown(found.get(name))} instead of {shown(wanted[name])})")
+            raise NotComparableError(
+                f"gives other answers ({name} {shown(found.get(name))} instead of {shown(wanted[name])})"
+            )
     label = sections(folder).get("result", {}).get("label", result.label)
     if label != result.label:
         raise NotComparableError(f"answers what {label!r} is, not {result.label!r}")
 
 
 def champion_rows(champion: Champion, folder: Path, test: Test, intake: Intake) -> tuple[Rows, Mask]:
-    """The test rows that the champion can be asked, as it reads them, and which they are [rows]. Raises NotComparableError.
+    """The test rows that the champion can be asked, as it reads them, and which they are [rows].
+
+    Raises NotComparableError.
 
     The challenger's data set serves where it gives the very rows that the champion's own has.
     """
@@ -149,11 +158,16 @@ def places_of_its_own(champion: Champion, test: Test) -> tuple[npt.NDArray[np.in
 
 
 def rows_at(champion: Champion, own: Intake, places: npt.NDArray[np.intp]) -> Rows:
-    """Rows of the champion's data set. Raises NotComparableError where its intake cannot read them any more."""
+    """Rows of the champion's data set.
+
+    Raises NotComparableError where its intake cannot read them any more.
+    """
     try:
         return own.rows(read_places(Path(champion.dataset.uri), list(own.columns), places))
     except (ValueError, KeyError) as error:
-        raise NotComparableError(f"takes another input, and its rows cannot be read: {type(error).__name__}: {error}") from None
+        raise NotComparableError(
+            f"takes another input, and its rows cannot be read: {type(error).__name__}: {error}"
+        ) from None
 
 
 def learned_from(champion: Champion, test: Test) -> Mask:
@@ -176,14 +190,19 @@ def names_of(dataset: DatasetVersion, split: Any = None) -> pd.DataFrame:
 
 
 def own_intake(bundle: Path) -> Intake | None:
-    """The intake that a bundle was made with; None where it does not say. Raises NotComparableError where it can no longer be built."""
+    """The intake that a bundle was made with; None where it does not say.
+
+    Raises NotComparableError where it can no longer be built.
+    """
     section = sections(bundle).get("intake")
     if section is None:
         return None
     try:
-        return intakes.build(TypeAdapter(IntakeSection).validate_python(section))
+        return build_intake(TypeAdapter(IntakeConfig).validate_python(section))
     except (ValidationError, ImportError, AttributeError, TypeError) as error:
-        raise NotComparableError(f"takes another input, and its intake cannot be built any more: {error}") from None
+        raise NotComparableError(
+            f"takes another input, and its intake cannot be built any more: {error}"
+        ) from None
 
 
 def sections(bundle: Path) -> dict[str, Any]:
@@ -201,7 +220,10 @@ def same_rows(one: Rows, other: Rows) -> bool:
     """Whether raw rows are equal, missing numbers too."""
     if len(one) != len(other) or one.dtype != other.dtype:
         return False
-    return all(np.array_equal(one[name], other[name], equal_nan=one.dtype[name].base.kind == "f") for name in one.dtype.names or ())
+    return all(
+        np.array_equal(one[name], other[name], equal_nan=one.dtype[name].base.kind == "f")
+        for name in one.dtype.names or ()
+    )
 
 
 KEEP = "keep what the model takes and gives, or bring the champion's rows back into the source"
@@ -221,14 +243,19 @@ def not_compared(champion: Champion, count: int, total: int, reason: str, advice
 
 
 def damaged_champion(champion: Champion, rows: int, *, remade: bool) -> tuple[Finding, ...]:
-    """What is found where the champion's files are damaged; `remade`: the challenger is its very graph. Nothing where they are whole."""
+    """What is found where the champion's files are damaged; `remade`: the challenger is its very graph.
+
+    Nothing where they are whole.
+    """
     if not champion.damage:
         return ()
     advice = f"restore {champion.uri} from a copy"
     if remade:
         instead = "the challenger is its very graph, made again, and compared with nothing"
     elif champion.fallback:
-        instead = f"the challenger is compared with v{champion.fallback.version}, the newest whole one before it"
+        instead = (
+            f"the challenger is compared with v{champion.fallback.version}, the newest whole one before it"
+        )
     else:
         instead = "no version before it is whole"
     found = Finding(
@@ -242,7 +269,9 @@ def damaged_champion(champion: Champion, rows: int, *, remade: bool) -> tuple[Fi
     )
     if remade or champion.fallback:
         return (found,)
-    return found, not_compared(champion, rows, rows, "has damaged files, and no version before it is whole", advice)
+    return found, not_compared(
+        champion, rows, rows, "has damaged files, and no version before it is whole", advice
+    )
 
 
 def known_rows(champion: Champion, count: int, total: int) -> Finding:
@@ -268,7 +297,9 @@ def incompatible_inputs(champion: Champion, intake: Intake) -> tuple[Finding, ..
     before = {each["name"]: each for each in read_json(Path(champion.uri) / "signature.json")["inputs"]}
     now = {each["name"]: each for each in signature_inputs(intake)}
     changes = [
-        f"{name}: {kind(before.get(name))} becomes {kind(now.get(name))}" for name in before | now if before.get(name) != now.get(name)
+        f"{name}: {kind(before.get(name))} becomes {kind(now.get(name))}"
+        for name in before | now
+        if before.get(name) != now.get(name)
     ]
     if not changes:
         return ()

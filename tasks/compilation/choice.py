@@ -1,18 +1,19 @@
 """Chooses the graph that the test split is asked about: on validation rows, by means.
 
-What was chosen for its score on some rows looks better on them than it is. So the choice is made on rows that the gate does not ask, and
-the test split is asked once, about the chosen graph. Means choose and intervals judge: on few rows nothing is surely worse than anything,
-and a choice by intervals would take the fastest graph whatever it answers.
+What was chosen for its score on some rows looks better on them than it is. So the choice is made on rows that
+the gate does not ask, and the test split is asked once, about the chosen graph. Means choose and intervals
+judge: on few rows nothing is surely worse than anything, and a choice by intervals would take the fastest
+graph whatever it answers.
 
-Where there are no validation rows the choice is made on the test rows, and a finding says so. Training rows would be worse: they favour
-whoever knows them by heart.
+Where there are no validation rows the choice is made on the test rows, and a finding says so. Training rows
+would be worse: they favour whoever knows them by heart.
 """
 
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from configs.project import Gate
+from configs.gate import GateConfig
 from tasks.compilation.gate import heaviness, is_under, slowness
 from tasks.compilation.measurement import baseline_scores, held_out, measure
 from tasks.intake import Intake
@@ -38,7 +39,12 @@ class Choice:
 
 
 def choose_graph(
-    graphs: Sequence[Graph], dataset: DatasetVersion, intake: Intake, result: Result, gate: Gate, baselines: Baselines | None = None
+    graphs: Sequence[Graph],
+    dataset: DatasetVersion,
+    intake: Intake,
+    result: Result,
+    gate: GateConfig,
+    baselines: Baselines | None = None,
 ) -> Choice:
     """The choice among graphs, one of them `fp32`.
 
@@ -54,11 +60,13 @@ def choose_graph(
     return Choice(candidates, chosen, findings)
 
 
-def choose(candidates: Sequence[Candidate], gate: Gate, trivial: Collection[str] = ()) -> tuple[tuple[Candidate, ...], Candidate]:
+def choose(
+    candidates: Sequence[Candidate], gate: GateConfig, trivial: Collection[str] = ()
+) -> tuple[tuple[Candidate, ...], Candidate]:
     """The candidates with what speaks against each, and the one that `prefer` likes best of those that keep the gate's rules.
 
-    A rule that no candidate keeps chooses nothing; whether the chosen one may serve is the gate's to say, on other rows. At a tie fp32
-    gives way.
+    A rule that no candidate keeps chooses nothing; whether the chosen one may serve is the gate's to say, on
+    other rows. At a tie fp32 gives way.
     """
     exact = next(candidate.score for candidate in candidates if candidate.graph.name == "fp32")
     objections = {each.graph.name: objections_to(each, exact, gate, trivial) for each in candidates}
@@ -71,11 +79,16 @@ def choose(candidates: Sequence[Candidate], gate: Gate, trivial: Collection[str]
         keeping = {name for name, reason in zip(objections, rule, strict=True) if not reason}
         left = left & keeping or left
     order, allowed = ORDERS[gate.prefer], [each for each in told if each.graph.name in left]
-    chosen = min(allowed, key=lambda candidate: (order(candidate), candidate.graph.name == "fp32", candidate.graph.name))
+    chosen = min(
+        allowed,
+        key=lambda candidate: (order(candidate), candidate.graph.name == "fp32", candidate.graph.name),
+    )
     return tuple(told), chosen
 
 
-def objections_to(candidate: Candidate, exact: float, gate: Gate, trivial: Collection[str]) -> tuple[str, ...]:
+def objections_to(
+    candidate: Candidate, exact: float, gate: GateConfig, trivial: Collection[str]
+) -> tuple[str, ...]:
     """What each rule says against a candidate, the weightiest first, where `exact` is the fp32 graph's score; empty: nothing."""
     trifling, behind = [], []
     for name, gain in candidate.gains.items():

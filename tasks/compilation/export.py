@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from configs.project import Training
+from configs.training import TrainingConfig
 from infra.files import digest, whole_file
 from tasks.compilation.measurement import held_out
 from tasks.intake import Intake
@@ -19,11 +19,13 @@ MAX_PARITY = 1e-4
 PARITY_ROWS = 256
 
 
-def export(model: TrainedModel, intake: Intake, result: Result, training: Training, output: Path) -> Graph:
+def export(
+    model: TrainedModel, intake: Intake, result: Result, training: TrainingConfig, output: Path
+) -> Graph:
     """The model as `<output>/fp32.onnx`: inputs by the intake's names, outputs by the result's, any batch.
 
-    Equal weights give equal bytes. Raises DigestError for a changed checkpoint, ValueError where the graph's answers to real test rows
-    are not the model's; then nothing is written.
+    Equal weights give equal bytes. Raises DigestError for a changed checkpoint, ValueError where the graph's
+    answers to real test rows are not the model's; then nothing is written.
     """
     from tasks.model.model import load
 

@@ -6,7 +6,7 @@ Nothing is read or run here.
 import math
 from collections.abc import Mapping, Sequence
 
-from configs.project import Gate
+from configs.gate import GateConfig
 from tasks.compilation.measurement import Scores
 from tasks.records import Baseline, BaselineComparison, Candidate, Comparison, Judgement, SliceScore
 from tasks.result.confidence_interval import interval
@@ -19,8 +19,11 @@ def judge_scores(scores: Scores, baselines: Sequence[Baseline], others: Mapping[
     return Judgement(rows=len(scores), score=float(scores.mean()), low=low, high=high, against=against)
 
 
-def rejection(candidate: Candidate, judgement: Judgement, gate: Gate) -> str | None:
-    """Every reason against the chosen candidate, judged on the test rows. A score that is no number passes nothing."""
+def rejection(candidate: Candidate, judgement: Judgement, gate: GateConfig) -> str | None:
+    """Every reason against the chosen candidate, judged on the test rows.
+
+    A score that is no number passes nothing.
+    """
     reasons = []
     if is_under(judgement.score, gate):
         known = f"score {judgement.score:.4f} ({judgement.low:.4f} to {judgement.high:.4f}) on {judgement.rows:,} test rows"
@@ -32,26 +35,26 @@ def rejection(candidate: Candidate, judgement: Judgement, gate: Gate) -> str | N
     return "; ".join(reasons) or None
 
 
-def is_under(score: float, gate: Gate) -> bool:
+def is_under(score: float, gate: GateConfig) -> bool:
     """Whether a score is less than the gate wants, or no number where it wants one."""
     return gate.min_score is not None and not score >= gate.min_score
 
 
-def slowness(candidate: Candidate, gate: Gate) -> str:
+def slowness(candidate: Candidate, gate: GateConfig) -> str:
     """Why a candidate is too slow; empty where it is not."""
     if candidate.latency_ms <= gate.max_latency_ms:
         return ""
     return f"latency {candidate.latency_ms:.3g} ms is over gate.max_latency_ms {gate.max_latency_ms:g}"
 
 
-def heaviness(candidate: Candidate, gate: Gate) -> str:
+def heaviness(candidate: Candidate, gate: GateConfig) -> str:
     """Why a candidate is too large; empty where it is not."""
     if candidate.megabytes <= gate.max_megabytes:
         return ""
     return f"size {candidate.megabytes:.3g} MB is over gate.max_megabytes {gate.max_megabytes:g}"
 
 
-def is_behind(against: BaselineComparison, gate: Gate) -> bool:
+def is_behind(against: BaselineComparison, gate: GateConfig) -> bool:
     """Whether a candidate does not surely beat a trivial baseline, or is surely worse than a simple one by more than is allowed."""
     if against.baseline.trivial:
         return gate.min_gain is not None and not against.low > gate.min_gain
@@ -60,7 +63,9 @@ def is_behind(against: BaselineComparison, gate: Gate) -> bool:
 
 def behind(against: BaselineComparison) -> str:
     """Why a baseline refuses a candidate."""
-    return against.summary + (", a trivial answer (gate.min_gain)" if against.baseline.trivial else " (gate.max_behind)")
+    return against.summary + (
+        ", a trivial answer (gate.min_gain)" if against.baseline.trivial else " (gate.max_behind)"
+    )
 
 
 def compare(challenger: Scores, champion: Scores, version: int) -> Comparison:
@@ -73,11 +78,17 @@ def compare(challenger: Scores, champion: Scores, version: int) -> Comparison:
 def compare_baseline(candidate: Scores, scores: Scores, baseline: Baseline) -> BaselineComparison:
     """A candidate against a baseline on the same rows, with the 95 % interval of the mean difference."""
     low, high = interval(candidate - scores)
-    return BaselineComparison(baseline=baseline, difference=float((candidate - scores).mean()), low=low, high=high)
+    return BaselineComparison(
+        baseline=baseline, difference=float((candidate - scores).mean()), low=low, high=high
+    )
 
 
 def failures(
-    chosen: Candidate, judgement: Judgement, comparison: Comparison | None, slices: Sequence[SliceScore], gate: Gate
+    chosen: Candidate,
+    judgement: Judgement,
+    comparison: Comparison | None,
+    slices: Sequence[SliceScore],
+    gate: GateConfig,
 ) -> tuple[str, ...]:
     """Why the chosen candidate may not be deployed; empty where it may."""
     rejected = rejection(chosen, judgement, gate)
@@ -87,16 +98,22 @@ def failures(
     champion = f"of champion v{comparison.champion_version}"
     if comparison.low < -gate.max_drop:
         worse = f"score {comparison.challenger_score:.4f} against {comparison.champion_score:.4f} {champion}"
-        reasons.append(f"{worse}: the difference may be as low as {comparison.low:+.4f}, gate.max_drop allows {-gate.max_drop:+g}")
+        reasons.append(
+            f"{worse}: the difference may be as low as {comparison.low:+.4f}, gate.max_drop allows {-gate.max_drop:+g}"
+        )
     return (*reasons, *(fall(each, champion, gate) for each in slices if fallen(each, gate)))
 
 
-def fallen(part: SliceScore, gate: Gate) -> bool:
+def fallen(part: SliceScore, gate: GateConfig) -> bool:
     """Whether the challenger is surely worse on a slice than the gate allows."""
-    return gate.max_slice_drop is not None and part.difference_high is not None and part.difference_high < -gate.max_slice_drop
+    return (
+        gate.max_slice_drop is not None
+        and part.difference_high is not None
+        and part.difference_high < -gate.max_slice_drop
+    )
 
 
-def fall(part: SliceScore, champion: str, gate: Gate) -> str:
+def fall(part: SliceScore, champion: str, gate: GateConfig) -> str:
     """Why a slice refuses the challenger."""
     worse = f"slice {part.name}: score {part.score:.4f} against {part.champion:.4f} {champion} on {part.rows} rows"
     return f"{worse}: the difference is {part.difference_high:+.4f} at best, gate.max_slice_drop is {gate.max_slice_drop:g}"
@@ -108,27 +125,41 @@ def remedies(
     judgement: Judgement,
     comparison: Comparison | None,
     slices: Sequence[SliceScore],
-    gate: Gate,
+    gate: GateConfig,
 ) -> tuple[str, ...]:
     """What it would take to pass, each with the key of the YAML that decides; empty where nothing is refused."""
     found = lacks(candidates, chosen, judgement, gate)
     if comparison and comparison.low < -gate.max_drop:
-        narrower = "more test rows, which narrow the interval, " if comparison.high > 0 else "a better challenger, "
+        narrower = (
+            "more test rows, which narrow the interval, " if comparison.high > 0 else "a better challenger, "
+        )
         found.append(f"{narrower}or gate.max_drop {rounded_up(-comparison.low)}")
-    if falls := [-each.difference_high for each in slices if fallen(each, gate) and each.difference_high is not None]:
-        found.append(f"more training rows like those of the slice, or gate.max_slice_drop {rounded_up(max(falls))}")
+    if falls := [
+        -each.difference_high for each in slices if fallen(each, gate) and each.difference_high is not None
+    ]:
+        found.append(
+            f"more training rows like those of the slice, or gate.max_slice_drop {rounded_up(max(falls))}"
+        )
     return tuple(found)
 
 
-def lacks(candidates: Sequence[Candidate], chosen: Candidate, judgement: Judgement, gate: Gate) -> list[str]:
+def lacks(
+    candidates: Sequence[Candidate], chosen: Candidate, judgement: Judgement, gate: GateConfig
+) -> list[str]:
     """What the chosen candidate lacks by itself."""
     if math.isnan(judgement.score):
         return ["a training whose answers are numbers"]
     found = []
     if gate.min_score is not None and is_under(judgement.score, gate):
         missing = f"{gate.min_score - judgement.score:.4f} more score"
-        told = " (its interval reaches that: more test rows would tell)" if judgement.high >= gate.min_score else ""
-        found.append(f"{missing}{told}, or gate.min_score {math.floor(judgement.score * 1000) / 1000:g} where that is good enough")
+        told = (
+            " (its interval reaches that: more test rows would tell)"
+            if judgement.high >= gate.min_score
+            else ""
+        )
+        found.append(
+            f"{missing}{told}, or gate.min_score {math.floor(judgement.score * 1000) / 1000:g} where that is good enough"
+        )
     names = [each.graph.name for each in candidates]
     for each in judgement.against:
         if is_behind(each, gate) and each.baseline.trivial:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from configs.evaluation import Evaluation
-from configs.project import Gate, Labeling
+from configs.evaluation import EvaluationConfig
+from configs.gate import GateConfig
+from configs.labeling import LabelingConfig
 from tasks.compilation.champion_comparison import Test, damaged_champion, incompatible_inputs, rival
 from tasks.compilation.choice import choose_graph
 from tasks.compilation.gate import compare, failures, judge_scores, remedies
@@ -14,7 +15,17 @@ from tasks.compilation.slice_discovery import weakest
 from tasks.compilation.slice_scores import score_slices
 from tasks.compilation.slices import attributes, by_column, declared
 from tasks.intake import Intake
-from tasks.records import Baselines, Candidate, Champion, Comparison, DatasetVersion, Finding, Graph, Judgement, SliceScore
+from tasks.records import (
+    Baselines,
+    Candidate,
+    Champion,
+    Comparison,
+    DatasetVersion,
+    Finding,
+    Graph,
+    Judgement,
+    SliceScore,
+)
 from tasks.result import Result
 from tasks.rows.leakage import Leak, proxies
 
@@ -47,16 +58,18 @@ def judge(
     dataset: DatasetVersion,
     intake: Intake,
     result: Result,
-    labeling: Labeling,
-    evaluation: Evaluation,
-    gate: Gate,
+    labeling: LabelingConfig,
+    evaluation: EvaluationConfig,
+    gate: GateConfig,
     baselines: Baselines | None = None,
 ) -> Verdict:
     """The verdict on graphs, one of them `fp32`, beside the baselines on the same rows.
 
-    A champion with another input is asked the same source rows as it reads them; for one whose files are damaged its fallback is asked.
+    A champion with another input is asked the same source rows as it reads them; for one whose files are
+    damaged its fallback is asked.
 
-    Raises DigestError where a graph, the data set or the champion's bundle was changed, ValueError for a slice that cannot be formed.
+    Raises DigestError where a graph, the data set or the champion's bundle was changed, ValueError for a
+    slice that cannot be formed.
     """
     choice = choose_graph(graphs, dataset, intake, result, gate, baselines)
     chosen = choice.chosen
@@ -99,11 +112,14 @@ class Defence:
     """What was not compared, and which clients would be turned away."""
 
 
-def defend(champion: Champion | None, chosen: Candidate, mine: Scores, test: Test, intake: Intake, result: Result) -> Defence:
+def defend(
+    champion: Champion | None, chosen: Candidate, mine: Scores, test: Test, intake: Intake, result: Result
+) -> Defence:
     """The champion, or the version that stands in for a damaged one, beside the chosen graph's scores `mine` [rows]."""
     if champion is None:
         return Defence()
-    # A damaged champion's own graph, made again, is compared with nothing: it passed the gate when it was released.
+    # A damaged champion's own graph, made again, is compared with nothing: it passed the gate when it was
+    # released.
     remade = bool(champion.damage) and champion.graph_digest == chosen.graph.digest
     findings = damaged_champion(champion, len(mine), remade=remade)
     defender = champion.whole

@@ -27,16 +27,26 @@ SECONDS = 1.0
 """A slow graph is timed for this long, a fast one for RUNS calls."""
 
 
-def held_out(dataset: DatasetVersion, intake: Intake, result: Result, split: SplitName = "test") -> tuple[Rows, npt.NDArray[Any]]:
-    """Raw rows and targets of a split. Raises ValueError where it is empty, DigestError where the data set was changed."""
+def held_out(
+    dataset: DatasetVersion, intake: Intake, result: Result, split: SplitName = "test"
+) -> tuple[Rows, npt.NDArray[Any]]:
+    """Raw rows and targets of a split.
+
+    Raises ValueError where it is empty, DigestError where the data set was changed.
+    """
     frame = read(dataset, columns=[*intake.columns, result.label], split=split)
     if frame.empty:
-        raise ValueError(f"data set {dataset.tag} has no {split} rows, so nothing can be judged; lower versioning.split.train")
+        raise ValueError(
+            f"data set {dataset.tag} has no {split} rows, so nothing can be judged; lower versioning.split.train"
+        )
     return intake.rows(frame), result.targets(frame[result.label])
 
 
 def baseline_scores(baselines: Baselines | None, split: SplitName) -> dict[str, Scores]:
-    """Each baseline's scores of the rows of a split, by its name. Raises DigestError where they were changed."""
+    """Each baseline's scores of the rows of a split, by its name.
+
+    Raises DigestError where they were changed.
+    """
     if baselines is None:
         return {}
     frame = read_file(baselines)
@@ -50,7 +60,12 @@ def ask(graph: Graph, rows: Rows) -> Answers:
 
 
 def measure(
-    graph: Graph, rows: Rows, targets: npt.NDArray[Any], result: Result, split: SplitName, others: Mapping[str, Scores] | None = None
+    graph: Graph,
+    rows: Rows,
+    targets: npt.NDArray[Any],
+    result: Result,
+    split: SplitName,
+    others: Mapping[str, Scores] | None = None,
 ) -> Candidate:
     """Score on rows of a split, latency, throughput and size of a graph; `others`: baselines' scores of the same rows, by name.
 

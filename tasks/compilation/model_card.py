@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from configs.project import Gate, Training
+from configs.gate import GateConfig
+from configs.training import TrainingConfig
 from infra.files import read_json, whole_file, write_json
 from tasks.compilation.gate import fallen
 from tasks.compilation.gate_report import Verdict
@@ -17,7 +18,9 @@ from tasks.result import Result
 WANTED = {"size": "smallest", "latency": "fastest", "score": "best"}
 
 
-def write_card(facts: Mapping[str, Any], pictures: Mapping[str, bytes], slices: Sequence[SliceScore], *folders: Path) -> None:
+def write_card(
+    facts: Mapping[str, Any], pictures: Mapping[str, bytes], slices: Sequence[SliceScore], *folders: Path
+) -> None:
     """card.md, card.html (one file, nothing outside it), the pictures as <name>.png, and slices.json in each folder."""
     from jinja2 import Environment
 
@@ -25,7 +28,9 @@ def write_card(facts: Mapping[str, Any], pictures: Mapping[str, bytes], slices: 
     plain = Environment(autoescape=False, trim_blocks=True, lstrip_blocks=True).from_string(MARKDOWN)  # noqa: S701 - Markdown, not HTML
     files = {
         "card.md": plain.render(facts).encode(),
-        "card.html": page.render(facts, pictures={name: base64.b64encode(image).decode() for name, image in pictures.items()}).encode(),
+        "card.html": page.render(
+            facts, pictures={name: base64.b64encode(image).decode() for name, image in pictures.items()}
+        ).encode(),
         **{f"{name}.png": image for name, image in pictures.items()},
     }
     for folder in folders:
@@ -36,7 +41,12 @@ def write_card(facts: Mapping[str, Any], pictures: Mapping[str, bytes], slices: 
 
 
 def facts_of(
-    model: TrainedModel, verdict: Verdict, intake: Intake, result: Result, gate: Gate, findings: Sequence[Finding] = ()
+    model: TrainedModel,
+    verdict: Verdict,
+    intake: Intake,
+    result: Result,
+    gate: GateConfig,
+    findings: Sequence[Finding] = (),
 ) -> dict[str, Any]:
     """What the card's templates show: sections of name and value, tables of rows, the findings of every stage."""
     dataset, best, judgement = model.dataset, verdict.chosen, verdict.judgement
@@ -55,9 +65,12 @@ def facts_of(
             },
             "Data": {
                 "version": f"{dataset.tag} (commit {dataset.commit[:12]})",
-                "rows": f"{dataset.rows}: " + ", ".join(f"{split} {rows}" for split, rows in dataset.splits.items()),
+                "rows": f"{dataset.rows}: "
+                + ", ".join(f"{split} {rows}" for split, rows in dataset.splits.items()),
             },
-            f"Metrics on {judgement.rows} test rows": {name: f"{value:.4f}" for name, value in verdict.metrics.items()},
+            f"Metrics on {judgement.rows} test rows": {
+                name: f"{value:.4f}" for name, value in verdict.metrics.items()
+            },
         },
         "candidates": [row(candidate, verdict) for candidate in verdict.candidates],
         "choice": choice_text(verdict, gate),
@@ -78,13 +91,15 @@ def settings_of(model: TrainedModel) -> dict[str, str]:
     if not path.is_file():
         return {}
     known = read_json(path).get("training", {})
-    usual = Training().model_dump(mode="json")
+    usual = TrainingConfig().model_dump(mode="json")
     return {name: str(value) for name, value in known.items() if value != usual.get(name)}
 
 
 def inputs(intake: Intake) -> str:
     """Names, dtypes and shapes of what the graph takes, `str` being text."""
-    return ", ".join(f"{each.name} {each.dtype}{f' {list(each.shape)}' if each.shape else ''}" for each in intake.inputs)
+    return ", ".join(
+        f"{each.name} {each.dtype}{f' {list(each.shape)}' if each.shape else ''}" for each in intake.inputs
+    )
 
 
 def row(candidate: Candidate, verdict: Verdict) -> dict[str, str]:
@@ -112,17 +127,19 @@ def baseline_row(against: BaselineComparison) -> dict[str, str]:
     }
 
 
-def decision(verdict: Verdict, gate: Gate) -> str:
+def decision(verdict: Verdict, gate: GateConfig) -> str:
     """The decision in one sentence, with its reasons."""
     if verdict.failures:
         return f"Refused: {' / '.join(verdict.failures)}. It would take: {'; '.join(verdict.remedies)}."
     found = verdict.judgement
     limit = "" if gate.min_score is None else f" (min_score {gate.min_score:g})"
-    score = f"score {found.score:.4f} ({found.low:.4f} to {found.high:.4f}) on {found.rows:,} test rows{limit}"
+    score = (
+        f"score {found.score:.4f} ({found.low:.4f} to {found.high:.4f}) on {found.rows:,} test rows{limit}"
+    )
     return f"Accepted: {verdict.chosen.graph.name}, with {score}."
 
 
-def choice_text(verdict: Verdict, gate: Gate) -> str:
+def choice_text(verdict: Verdict, gate: GateConfig) -> str:
     """By what and on which rows the graph was chosen."""
     count, chosen = len(verdict.candidates), verdict.chosen
     if count == 1:
@@ -134,7 +151,11 @@ def choice_text(verdict: Verdict, gate: Gate) -> str:
         which = f"{chosen.graph.name} is the only one of {count} that passes"
     else:
         which = f"{chosen.graph.name} is the {WANTED[gate.prefer]} of {passing} that pass"
-    asked = "The test rows were asked about no other" if chosen.split == "validation" else "There are no others to choose by"
+    asked = (
+        "The test rows were asked about no other"
+        if chosen.split == "validation"
+        else "There are no others to choose by"
+    )
     return f"By means on {chosen.measured_on} {which}. {asked}."
 
 
@@ -151,7 +172,7 @@ def comparison_text(verdict: Verdict) -> str:
     )
 
 
-def slice_row(part: SliceScore, verdict: Verdict, gate: Gate) -> dict[str, str]:
+def slice_row(part: SliceScore, verdict: Verdict, gate: GateConfig) -> dict[str, str]:
     """A slice as a line of the table; a difference without an interval is one that must not be judged."""
     cells = {
         "slice": part.name if part.declared else f"{part.name} (found)",
@@ -160,20 +181,28 @@ def slice_row(part: SliceScore, verdict: Verdict, gate: Gate) -> dict[str, str]:
         "to the whole": f"{part.gap:+.3f}",
     }
     if verdict.comparison and part.difference is not None:
-        sure = f" ({part.difference_low:+.3f} to {part.difference_high:+.3f})" if part.difference_low is not None else ""
+        sure = (
+            f" ({part.difference_low:+.3f} to {part.difference_high:+.3f})"
+            if part.difference_low is not None
+            else ""
+        )
         cells[f"to champion v{verdict.comparison.champion_version}"] = f"{part.difference:+.3f}{sure}"
         cells["verdict"] = "refused" if fallen(part, gate) else "passes" if sure else "not judged"
     return cells
 
 
-def slices_text(verdict: Verdict, metric: str, gate: Gate) -> str:
+def slices_text(verdict: Verdict, metric: str, gate: GateConfig) -> str:
     """How to read the table of slices."""
     if not verdict.slices:
         return "None is declared, and none is worse than chance could make it."
     text = f"The compiled graph's {metric} as a mean over the rows of each slice, with its 95 % bootstrap interval; found slices come last."
     if not verdict.comparison:
         return text
-    limit = "" if gate.max_slice_drop is None else f"; one wholly under {0 - gate.max_slice_drop:g} refuses the challenger"
+    limit = (
+        ""
+        if gate.max_slice_drop is None
+        else f"; one wholly under {0 - gate.max_slice_drop:g} refuses the challenger"
+    )
     return f"{text} Intervals of differences hold together with 95 % confidence (Bonferroni){limit}."
 
 

@@ -3,7 +3,7 @@
 import io
 from typing import Any
 
-from configs.project import Gate
+from configs.gate import GateConfig
 from tasks.compilation.gate_report import Verdict
 
 SHOWN = 25
@@ -11,7 +11,7 @@ SHOWN = 25
 DECLARED, FOUND, INK = "#1f6f8b", "#c27c2c", "#1c2730"
 
 
-def pictures(verdict: Verdict, metric: str, gate: Gate) -> dict[str, bytes]:
+def pictures(verdict: Verdict, metric: str, gate: GateConfig) -> dict[str, bytes]:
     """PNGs by name: `candidates`, `slices` where there are any, `samples` and `errors` of the answers."""
     drawn = {"candidates": candidates(verdict, metric, gate)}
     if verdict.slices:
@@ -21,7 +21,7 @@ def pictures(verdict: Verdict, metric: str, gate: Gate) -> dict[str, bytes]:
     return drawn
 
 
-def candidates(verdict: Verdict, metric: str, gate: Gate) -> bytes:
+def candidates(verdict: Verdict, metric: str, gate: GateConfig) -> bytes:
     """A PNG of score against latency: a dot a candidate (hollow where a rule is broken), and the chosen one's score on the test rows."""
     from matplotlib.figure import Figure
 
@@ -47,19 +47,38 @@ def candidates(verdict: Verdict, metric: str, gate: Gate) -> bytes:
             ha="center",
         )
     if gate.min_score is not None:
-        axes.axhline(gate.min_score, color="#b3403a", linestyle="--", linewidth=1, label=f"min_score {gate.min_score:g}")
+        axes.axhline(
+            gate.min_score,
+            color="#b3403a",
+            linestyle="--",
+            linewidth=1,
+            label=f"min_score {gate.min_score:g}",
+        )
     chosen, judgement = verdict.chosen, verdict.judgement
     trivial = [each.baseline.name for each in judgement.against if each.baseline.trivial]
     for name, gain in chosen.gains.items():
         if name in trivial:  # so far below that all candidates would look alike
             continue
-        axes.axhline(chosen.score - gain, color="#c9a227", linestyle=":", linewidth=1, label=f"baseline {name}")
+        axes.axhline(
+            chosen.score - gain, color="#c9a227", linestyle=":", linewidth=1, label=f"baseline {name}"
+        )
     tested = f"{chosen.graph.name} on {judgement.rows} test rows"
     ends = [[judgement.score - judgement.low], [judgement.high - judgement.score]]
-    axes.errorbar(chosen.latency_ms, judgement.score, yerr=ends, fmt="D", color="#1c2730", markersize=4, linewidth=1, label=tested)
+    axes.errorbar(
+        chosen.latency_ms,
+        judgement.score,
+        yerr=ends,
+        fmt="D",
+        color="#1c2730",
+        markersize=4,
+        linewidth=1,
+        label=tested,
+    )
     if verdict.comparison:
         champion = f"champion v{verdict.comparison.champion_version} on {verdict.comparison.rows} test rows"
-        axes.axhline(verdict.comparison.champion_score, color="#777777", linestyle=":", linewidth=1.5, label=champion)
+        axes.axhline(
+            verdict.comparison.champion_score, color="#777777", linestyle=":", linewidth=1.5, label=champion
+        )
     axes.set(xlabel="median latency of one row [ms]", ylabel=f"{metric} on {chosen.measured_on}")
     axes.margins(x=0.4, y=0.35)
     axes.spines[["top", "right"]].set_visible(False)
@@ -79,9 +98,19 @@ def slices(verdict: Verdict, metric: str) -> bytes:
     figure = Figure(figsize=(9, 1.6 + 0.32 * len(shown)), layout="constrained")
     axes = figure.subplots()
     colours = [FOUND, DECLARED]
-    axes.barh(places, [part.gap for part in shown], left=whole, color=[colours[part.declared] for part in shown], height=0.6)
+    axes.barh(
+        places,
+        [part.gap for part in shown],
+        left=whole,
+        color=[colours[part.declared] for part in shown],
+        height=0.6,
+    )
     axes.hlines(places, [part.low for part in shown], [part.high for part in shown], color=INK, linewidth=1.2)
-    legend: list[Any] = [axes.axvline(whole, color=INK, linewidth=1, label=f"all {verdict.judgement.rows} test rows: {whole:.3f}")]
+    legend: list[Any] = [
+        axes.axvline(
+            whole, color=INK, linewidth=1, label=f"all {verdict.judgement.rows} test rows: {whole:.3f}"
+        )
+    ]
     legend += [Patch(color=DECLARED, label="declared"), Patch(color=FOUND, label="found")]
     if theirs := [part.champion for part in shown if part.champion is not None]:
         legend += axes.plot(theirs, places, "D", mfc="none", mec="#b3403a", ms=4, label="champion")
@@ -90,7 +119,9 @@ def slices(verdict: Verdict, metric: str) -> bytes:
     axes.set(xlabel=metric, title="slices by loss: rows x distance from the whole")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    figure.legend(handles=legend, frameon=False, fontsize="small", loc="outside lower center", ncols=len(legend))
+    figure.legend(
+        handles=legend, frameon=False, fontsize="small", loc="outside lower center", ncols=len(legend)
+    )
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=120)
     return image.getvalue()

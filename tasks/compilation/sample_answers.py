@@ -19,18 +19,24 @@ class Examples:
     """Pictures (PNG) and a table of a model's answers to the test rows."""
 
     samples: bytes
-    """Rows of every class, or from the least to the greatest number, each under its truth and, where it is another, its answer."""
+    """Rows of every class, or from the least to the greatest number, each under its truth and, where it is
+    another, its answer."""
     errors: bytes
     """The result's own picture: a confusion matrix, or answers against truth."""
     classes: tuple[dict[str, Any], ...]
-    """Of each class its rows, how many of them were found (recall), and how many that were called so are (precision)."""
+    """Of each class its rows, how many of them were found (recall), and how many that were called so are
+    (precision)."""
 
     @classmethod
-    def of(cls, rows: Rows, targets: npt.NDArray[Any], answers: Answers, intake: Intake, result: Result) -> Self:
+    def of(
+        cls, rows: Rows, targets: npt.NDArray[Any], answers: Answers, intake: Intake, result: Result
+    ) -> Self:
         """The examples of test rows, their targets and a graph's answers to them."""
         places = places_of(targets, result)
         readable = result.readable({name: values[places] for name, values in answers.items()})["answer"]
-        titles = [title(truth, given) for truth, given in zip(named(targets[places], result), readable, strict=True)]
+        titles = [
+            title(truth, given) for truth, given in zip(named(targets[places], result), readable, strict=True)
+        ]
         classes = class_figures(targets, answers, result.classes) if result.classes else ()
         return cls(intake.picture(rows[places], titles), result.picture(answers, targets), classes)
 
@@ -58,10 +64,16 @@ def title(truth: str, answer: Any) -> str:
     return truth if given == truth else f"{truth} > {given}"
 
 
-def class_figures(targets: npt.NDArray[Any], answers: Answers, classes: list[str]) -> tuple[dict[str, Any], ...]:
+def class_figures(
+    targets: npt.NDArray[Any], answers: Answers, classes: list[str]
+) -> tuple[dict[str, Any], ...]:
     """A line a class that occurs, in truth or among the answers."""
     given = answers["class"]
-    table = pd.crosstab(targets, given).reindex(index=range(len(classes)), columns=range(len(classes)), fill_value=0).to_numpy()
+    table = (
+        pd.crosstab(targets, given)
+        .reindex(index=range(len(classes)), columns=range(len(classes)), fill_value=0)
+        .to_numpy()
+    )
     lines = []
     for number, name in enumerate(classes):
         right, true, called = table[number, number], table[number].sum(), table[:, number].sum()

@@ -43,10 +43,11 @@ class Moments:
 def weakest(singles: Sequence[Slice], scores: Numbers, most: int, minimum: int) -> list[Slice]:
     """At most so many of the single slices and of their pairs, on which the scores [rows] are lower, the greatest loss first.
 
-    The loss of a slice is its rows x the distance of its mean from that of the whole. A slice has `minimum` rows, 1 % of all and half of
-    them at the most; the chance that any is found on scores that have nothing to do with the slices is under ERROR. A pair is found
-    where it is worse than the rest of both of its slices, and stands for one of them whose rest is no worse than the whole. What
-    was found is set aside, and the next is worse than what is left as well as than the whole, so that nothing is told twice.
+    The loss of a slice is its rows x the distance of its mean from that of the whole. A slice has `minimum`
+    rows, 1 % of all and half of them at the most; the chance that any is found on scores that have nothing to
+    do with the slices is under ERROR. A pair is found where it is worse than the rest of both of its slices,
+    and stands for one of them whose rest is no worse than the whole. What was found is set aside, and the
+    next is worse than what is left as well as than the whole, so that nothing is told twice.
     """
     least = max(minimum, 0.01 * len(scores))
     singles = [each for each in singles if each.members.sum() >= least][:MOST_SLICES]
@@ -69,7 +70,9 @@ def weakest(singles: Sequence[Slice], scores: Numbers, most: int, minimum: int) 
     return found
 
 
-def worst(inside: Moments, whole: Moments, candidates: npt.NDArray[np.bool_], error: float) -> tuple[int, int] | None:
+def worst(
+    inside: Moments, whole: Moments, candidates: npt.NDArray[np.bool_], error: float
+) -> tuple[int, int] | None:
     """The pair (or the single slice, twice) with the greatest loss; None where nothing is significant at `error`."""
     own = Moments(*(np.diag(each)[:, None] for each in (inside.rows, inside.total, inside.squares)))
     rest = own - inside
@@ -100,7 +103,10 @@ def pairs(members: npt.NDArray[np.bool_], scores: Numbers) -> Moments:
     width = members.shape[1]
     summed = np.zeros((3, width, width))
     for start in range(0, len(scores), ROWS_A_BLOCK):
-        block, score = members[start : start + ROWS_A_BLOCK].astype(np.float64), scores[start : start + ROWS_A_BLOCK, None]
+        block, score = (
+            members[start : start + ROWS_A_BLOCK].astype(np.float64),
+            scores[start : start + ROWS_A_BLOCK, None],
+        )
         summed += [block.T @ block, block.T @ (block * score), block.T @ (block * score**2)]
     return Moments(*summed)
 
@@ -108,12 +114,15 @@ def pairs(members: npt.NDArray[np.bool_], scores: Numbers) -> Moments:
 def below(one: Moments, other: Moments, whole: Moments) -> Numbers:
     """The p-value of a mean that lies under another: Welch's test; no set of rows counts as less scattered than the whole.
 
-    A few rows that are all wrong alike would otherwise be certain of it. 1 where either has fewer than two rows.
+    A few rows that are all wrong alike would otherwise be certain of it. 1 where either has fewer than two
+    rows.
     """
     from scipy.special import stdtr
 
     least = np.minimum(one.rows, other.rows)
     error = sum(np.maximum(each.variance, whole.variance) / np.maximum(each.rows, 1) for each in (one, other))
-    distance = np.divide(one.mean - other.mean, np.sqrt(error), out=np.zeros(np.shape(error)), where=error > 0)
+    distance = np.divide(
+        one.mean - other.mean, np.sqrt(error), out=np.zeros(np.shape(error)), where=error > 0
+    )
     chance: Numbers = np.where(least > 1, stdtr(np.maximum(least - 1, 1), distance), 1.0)
     return chance

@@ -27,14 +27,22 @@ def score_slices(
     large = [each.name for each in declared if (each.members & both).sum() >= minimum]
     names = {each.name for each in declared}
     return (
-        *(score(each, mine, theirs, len(large) if each.name in large else None, declared=True) for each in declared),
+        *(
+            score(each, mine, theirs, len(large) if each.name in large else None, declared=True)
+            for each in declared
+        ),
         *(score(each, mine, theirs, None, declared=False) for each in found if each.name not in names),
     )
 
 
-def score(part: Slice, mine: Scores, theirs: Scores | None, family: int | None, *, declared: bool) -> SliceScore:
+def score(
+    part: Slice, mine: Scores, theirs: Scores | None, family: int | None, *, declared: bool
+) -> SliceScore:
     """One slice; its difference has an interval if it belongs to a `family` of that many."""
-    scores, champion = mine[part.members], None if theirs is None else theirs[part.members & ~np.isnan(theirs)]
+    scores, champion = (
+        mine[part.members],
+        None if theirs is None else theirs[part.members & ~np.isnan(theirs)],
+    )
     low, high = interval(scores)
     difference: float | None = None
     bounds: tuple[float, float] | tuple[None, None] = (None, None)
@@ -60,9 +68,12 @@ def score(part: Slice, mine: Scores, theirs: Scores | None, family: int | None, 
 def spread(difference: Scores, family: int) -> tuple[float, float]:
     """Student's interval of a mean of paired differences [rows], wide enough for a family of as many intervals (Bonferroni).
 
-    Its width is that of equal models, as in McNemar's test: a few rows that all fell alike would otherwise be certain of it.
+    Its width is that of equal models, as in McNemar's test: a few rows that all fell alike would otherwise be
+    certain of it.
     """
     from scipy.special import stdtrit
 
-    half = stdtrit(len(difference) - 1, 1 - ERROR / 2 / family) * np.sqrt((difference**2).mean() / len(difference))
+    half = stdtrit(len(difference) - 1, 1 - ERROR / 2 / family) * np.sqrt(
+        (difference**2).mean() / len(difference)
+    )
     return float(difference.mean() - half), float(difference.mean() + half)

@@ -12,8 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from configs.evaluation import Evaluation
-from configs.evaluation import Slice as Section
+from configs.evaluation import EvaluationConfig, SliceConfig
 from tasks.intake import Intake, Rows
 from tasks.records import DatasetVersion
 from tasks.rows.parts import read, schema_of
@@ -23,7 +22,8 @@ log = logging.getLogger("gyre.compilation")
 NAMES_OF_ROWS = ("id", "origin_line", "origin_content", "split")
 """Columns that say nothing about what a row is like."""
 MOST_VALUES = 10
-"""Values of a column that are slices, the most frequent; a number with more different ones is cut into ranges."""
+"""Values of a column that are slices, the most frequent; a number with more different ones is cut into
+ranges."""
 BINS = 4
 SHOWN = 60
 """Characters of a value in a slice's name."""
@@ -46,7 +46,11 @@ def attributes(dataset: DatasetVersion, intake: Intake, rows: Rows) -> pd.DataFr
 
     Raises DigestError where the data set was changed.
     """
-    plain = [field.name for field in schema_of(Path(dataset.uri)) if not (pa.types.is_nested(field.type) or pa.types.is_binary(field.type))]
+    plain = [
+        field.name
+        for field in schema_of(Path(dataset.uri))
+        if not (pa.types.is_nested(field.type) or pa.types.is_binary(field.type))
+    ]
     frame = read(dataset, [name for name in plain if name not in NAMES_OF_ROWS], "test")
     found = intake.describe(rows)
     # A code without an order stays text, whatever it looks like.
@@ -54,12 +58,15 @@ def attributes(dataset: DatasetVersion, intake: Intake, rows: Rows) -> pd.DataFr
     return pd.concat([frame.drop(columns=kept, errors="ignore"), found[kept]], axis=1)
 
 
-def declared(frame: pd.DataFrame, evaluation: Evaluation) -> list[Slice]:
-    """The slices that the YAML names; one without test rows is left out. Raises ValueError for an unknown column or a wrong condition."""
+def declared(frame: pd.DataFrame, evaluation: EvaluationConfig) -> list[Slice]:
+    """The slices that the YAML names; one without test rows is left out.
+
+    Raises ValueError for an unknown column or a wrong condition.
+    """
     return [found for section in evaluation.slices for found in named(frame, section)]
 
 
-def named(frame: pd.DataFrame, section: Section) -> list[Slice]:
+def named(frame: pd.DataFrame, section: SliceConfig) -> list[Slice]:
     """The slices of one entry."""
     if section.where is not None:
         members = matching(frame, section.where)
@@ -67,19 +74,26 @@ def named(frame: pd.DataFrame, section: Section) -> list[Slice]:
             log.warning("evaluation.slices: no test row meets %s", section.where)
         return [Slice(" ".join(section.where.split()), members)] if members.any() else []
     if section.column not in frame:
-        raise ValueError(f"evaluation.slices: the data set has no column {section.column!r}; it has {', '.join(map(str, frame))}")
+        raise ValueError(
+            f"evaluation.slices: the data set has no column {section.column!r}; it has {', '.join(map(str, frame))}"
+        )
     return by_column(frame[section.column], section.bins)
 
 
 def matching(frame: pd.DataFrame, condition: str) -> npt.NDArray[np.bool_]:
-    """Which rows meet a condition in SQL, [rows]; one that is unknown for want of a value is not met. Raises ValueError."""
+    """Which rows meet a condition in SQL, [rows]; one that is unknown for want of a value is not met.
+
+    Raises ValueError.
+    """
     with duckdb.connect(config={"enable_external_access": "false"}) as connection:
         connection.register("rows", pa.Table.from_pandas(frame, preserve_index=False))
         try:
-            asked = f"SELECT coalesce(({condition})::BOOLEAN, false) AS met FROM rows"  # noqa: S608 - the YAML's own
+            asked = f"SELECT coalesce(({condition})::BOOLEAN, false) AS met FROM rows"
             found = connection.execute(asked).fetchnumpy()["met"]
         except duckdb.Error as error:
-            raise ValueError(f"evaluation.slices: where {condition!r}: {error}; columns are {', '.join(map(str, frame))}") from None
+            raise ValueError(
+                f"evaluation.slices: where {condition!r}: {error}; columns are {', '.join(map(str, frame))}"
+            ) from None
     return np.asarray(found, dtype=np.bool_)
 
 
@@ -88,7 +102,11 @@ def by_column(column: pd.Series, bins: int = BINS) -> list[Slice]:
     missing = (column.isna() | (column.astype(object) == "")).to_numpy(dtype=np.bool_)
     there = column[~missing]
     ordered = pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column)
-    found = ranges(column, edges(there, bins)) if ordered and there.nunique() > MOST_VALUES else values(column, there)
+    found = (
+        ranges(column, edges(there, bins))
+        if ordered and there.nunique() > MOST_VALUES
+        else values(column, there)
+    )
     return [each for each in (*found, Slice(f"{column.name} missing", missing)) if each.members.any()]
 
 
@@ -103,14 +121,21 @@ def ranges(column: pd.Series, inner: list[Any]) -> list[Slice]:
     """The ranges below, between and above edges, each with its upper one."""
     name, (first, *_), (*_, last) = column.name, inner, inner
     between = [
-        Slice(f"{shown(low)} < {name} ≤ {shown(high)}", met((column > low) & (column <= high))) for low, high in itertools.pairwise(inner)
+        Slice(f"{shown(low)} < {name} ≤ {shown(high)}", met((column > low) & (column <= high)))
+        for low, high in itertools.pairwise(inner)
     ]
-    return [Slice(f"{name} ≤ {shown(first)}", met(column <= first)), *between, Slice(f"{name} > {shown(last)}", met(column > last))]
+    return [
+        Slice(f"{name} ≤ {shown(first)}", met(column <= first)),
+        *between,
+        Slice(f"{name} > {shown(last)}", met(column > last)),
+    ]
 
 
 def edges(there: pd.Series, bins: int) -> list[Any]:
     """Quantiles that split values into about equal parts, rounded. At least one, under the largest value."""
-    quantiles: list[Any] = there.quantile([part / bins for part in range(bins + 1)], interpolation="lower").tolist()
+    quantiles: list[Any] = there.quantile(
+        [part / bins for part in range(bins + 1)], interpolation="lower"
+    ).tolist()
     days, highest = pd.api.types.is_datetime64_any_dtype(there), quantiles[-1]
     readable = [edge.floor("D") for edge in quantiles[1:-1]] if days else rounded(quantiles)
     return [edge for edge in dict.fromkeys(readable) if edge < highest] or [there[there < highest].max()]

@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
-from configs.evaluation import Evaluation
-from configs.project import Gate, Intake, Labeling, Result, Training
+from configs.evaluation import EvaluationConfig
+from configs.gate import GateConfig
+from configs.intake import IntakeConfig
+from configs.labeling import LabelingConfig
+from configs.result import ResultConfig
+from configs.training import TrainingConfig
 from infra.settings import Settings
 from tasks.pipeline.stage import StoppedError, outcome_folder, show, stage, table
 from tasks.records import Baselines, Bundle, Champion, Graph, TrainedModel
@@ -11,16 +15,22 @@ from tasks.rows.versions import Versions
 
 
 @stage()
-def export(model: TrainedModel, intake: Intake, result: Result, training: Training) -> Graph:
+def export(
+    model: TrainedModel, intake: IntakeConfig, result: ResultConfig, training: TrainingConfig
+) -> Graph:
     """The one ONNX graph of a trained model: raw rows in, answers out."""
-    from tasks import intake as intakes
-    from tasks import result as results
     from tasks.compilation import export as core
+    from tasks.intake import build_intake
+    from tasks.result import build_result
 
-    graph = core.export(model, intakes.build(intake), results.build(result), training, outcome_folder())
+    graph = core.export(model, build_intake(intake), build_result(result), training, outcome_folder())
     megabytes = Path(graph.uri).stat().st_size / 1e6
     body = f"Preprocessing, network and post-processing in one ONNX graph of {megabytes:.3g} MB, checked against the network on test rows: "
-    show(model.dataset.project, "Graph", f"{body}its answers differ by up to {graph.parity:.2g}. sha256 `{graph.digest[:16]}`")
+    show(
+        model.dataset.project,
+        "Graph",
+        f"{body}its answers differ by up to {graph.parity:.2g}. sha256 `{graph.digest[:16]}`",
+    )
     return graph
 
 
@@ -29,25 +39,30 @@ def compile_bundle(
     model: TrainedModel,
     graphs: list[Graph],
     champion: Champion | None,
-    intake: Intake,
-    result: Result,
-    labeling: Labeling,
-    evaluation: Evaluation,
-    gate: Gate,
+    intake: IntakeConfig,
+    result: ResultConfig,
+    labeling: LabelingConfig,
+    evaluation: EvaluationConfig,
+    gate: GateConfig,
     baselines: Baselines,
 ) -> Bundle:
-    """The best graph that passes the gate, ready to be deployed. Raises StoppedError where none passes or the champion is better."""
-    from tasks import intake as intakes
-    from tasks import result as results
+    """The best graph that passes the gate, ready to be deployed.
+
+    Raises StoppedError where none passes or the champion is better.
+    """
     from tasks.compilation import model_card
     from tasks.compilation.bundle import bundle
     from tasks.compilation.gate_report import judge
     from tasks.compilation.plots import pictures
+    from tasks.intake import build_intake
+    from tasks.result import build_result
 
-    settings, output, taken, given = Settings(), outcome_folder(), intakes.build(intake), results.build(result)
+    settings, output, taken, given = Settings(), outcome_folder(), build_intake(intake), build_result(result)
     verdict = judge(graphs, champion, model.dataset, taken, given, labeling, evaluation, gate, baselines)
     known = Versions(settings.home / "data").findings(model.dataset.project, model.dataset.version)
-    facts = model_card.facts_of(model, verdict, taken, given, gate, (*known, *baselines.findings, *model.findings, *verdict.findings))
+    facts = model_card.facts_of(
+        model, verdict, taken, given, gate, (*known, *baselines.findings, *model.findings, *verdict.findings)
+    )
     page = settings.folder("reports", model.dataset.project, "compilation", output.name)
     drawn = pictures(verdict, given.metric, gate)
     model_card.write_card(facts, drawn, verdict.slices, output, page)
@@ -66,5 +81,7 @@ def compile_bundle(
     if verdict.failures:
         serves = champion.whole if champion else None
         serving = f"; version {serves.version} goes on serving" if serves else ""
-        raise StoppedError(f"the gate refuses the model{serving}", verdict.failures, "; ".join(verdict.remedies))
+        raise StoppedError(
+            f"the gate refuses the model{serving}", verdict.failures, "; ".join(verdict.remedies)
+        )
     return bundle(model, verdict, taken, given, {"intake": intake, "result": result}, output)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from configs.project import Deployment
+from configs.deployment import DeploymentConfig
 from tasks.intake import Intake, Rows
 from tasks.model.onnx_session import answers, session
 from tasks.production.inference_client import InferenceClient, InferenceError
@@ -43,24 +43,26 @@ class Trial:
         """Replayed and live."""
         return self.replayed + self.live
 
-    def failure(self, deployment: Deployment) -> str | None:
+    def failure(self, deployment: DeploymentConfig) -> str | None:
         """Why the challenger must not serve; None where it may."""
         if not self.requests:
             return self.problem or f"it answered nothing within {deployment.canary_seconds:g} s"
         if self.errors / self.requests > deployment.max_errors:
-            return (
-                f"{self.summary()}; deployment.max_errors allows {deployment.max_errors:.1%}; the last: {self.problem or 'a live request'}"
-            )
+            return f"{self.summary()}; deployment.max_errors allows {deployment.max_errors:.1%}; the last: {self.problem or 'a live request'}"
         return None
 
     def summary(self) -> str:
         """In one line."""
-        return (
-            f"{self.errors} of {self.requests} requests failed ({self.replayed} replayed test rows, {self.live} live, {self.seconds:.1f} s)"
-        )
+        return f"{self.errors} of {self.requests} requests failed ({self.replayed} replayed test rows, {self.live} live, {self.seconds:.1f} s)"
 
 
-def try_out(client: InferenceClient, challenger: Served, rows: Rows, deployment: Deployment, wanted: Callable[[], bool]) -> Trial:
+def try_out(
+    client: InferenceClient,
+    challenger: Served,
+    rows: Rows,
+    deployment: DeploymentConfig,
+    wanted: Callable[[], bool],
+) -> Trial:
     """Ends after `canary_requests` requests (at least one), after `canary_seconds`, or when it is not `wanted` any more."""
     started = time.monotonic()
     deadline = started + deployment.canary_seconds
@@ -69,14 +71,21 @@ def try_out(client: InferenceClient, challenger: Served, rows: Rows, deployment:
         until(lambda: not wanted() or client.ready(version), deployment.canary_seconds)
         before = client.counts(version)
     except (InferenceError, TimeoutError) as error:
-        return Trial(seconds=time.monotonic() - started, problem=f"version {version} did not become ready: {error}")
+        return Trial(
+            seconds=time.monotonic() - started, problem=f"version {version} did not become ready: {error}"
+        )
     expected = next(iter(answers(session(Path(challenger.uri) / "model.onnx"), rows).values()))
     trial, refused = Trial(), 0
     while trial.requests < max(1, deployment.canary_requests) and time.monotonic() < deadline and wanted():
         row = trial.replayed % len(rows)
         problem, unanswered = replay(client, version, rows[row : row + 1], expected[row])
         refused += unanswered
-        trial = replace(trial, replayed=trial.replayed + 1, errors=trial.errors + bool(problem), problem=problem or trial.problem)
+        trial = replace(
+            trial,
+            replayed=trial.replayed + 1,
+            errors=trial.errors + bool(problem),
+            problem=problem or trial.problem,
+        )
     return with_live(trial, client, version, before, refused, time.monotonic() - started)
 
 
@@ -94,10 +103,14 @@ def replay(client: InferenceClient, version: int, row: Rows, expected: Any) -> t
     return "", False
 
 
-def with_live(trial: Trial, client: InferenceClient, version: int, before: tuple[int, int], refused: int, seconds: float) -> Trial:
+def with_live(
+    trial: Trial, client: InferenceClient, version: int, before: tuple[int, int], refused: int, seconds: float
+) -> Trial:
     """The trial with what clients asked meanwhile, by the server's own counts; a server that was restarted counts anew."""
     try:
-        succeeded, failed = (max(0, now - then) for now, then in zip(client.counts(version), before, strict=True))
+        succeeded, failed = (
+            max(0, now - then) for now, then in zip(client.counts(version), before, strict=True)
+        )
     except InferenceError as error:
         return replace(trial, errors=trial.errors + 1, problem=str(error), seconds=seconds)
     live, live_failed = max(0, succeeded + failed - trial.replayed), max(0, failed - refused)
@@ -105,10 +118,15 @@ def with_live(trial: Trial, client: InferenceClient, version: int, before: tuple
 
 
 def test_rows(dataset: DatasetVersion, intake: Intake, count: int) -> Rows:
-    """The first `count` raw test rows of a data set version, fewer where it has fewer. Raises DigestError where it was changed."""
+    """The first `count` raw test rows of a data set version, fewer where it has fewer.
+
+    Raises DigestError where it was changed.
+    """
     frame = read(dataset, columns=list(intake.columns), split="test").head(count)
     if frame.empty:
-        raise ValueError(f"data set {dataset.tag} has no test rows to try a challenger on; lower versioning.split.train")
+        raise ValueError(
+            f"data set {dataset.tag} has no test rows to try a challenger on; lower versioning.split.train"
+        )
     return intake.rows(frame)
 
 

@@ -83,8 +83,19 @@ class Production:
         return self.release(champion, "rolled-back", left, reason)
 
     def release(
-        self, served: Served, status: Literal["promoted", "rolled-back", "unchanged"], previous: Served | None, reason: str
+        self,
+        served: Served,
+        status: Literal["promoted", "rolled-back", "unchanged"],
+        previous: Served | None,
+        reason: str,
     ) -> Release:
         """The record of how a deployment of `served` ended."""
         before = previous.version if previous else None
-        return Release(project=self.project, version=served.version, digest=served.digest, status=status, previous=before, reason=reason)
+        return Release(
+            project=self.project,
+            version=served.version,
+            digest=served.digest,
+            status=status,
+            previous=before,
+            reason=reason,
+        )

@@ -1,6 +1,7 @@
 """MLflow's model registry: what was deployed, from which run and rows, and under which alias.
 
-The release manifest decides what serves; the registry tells people about it. Every write here can be made twice.
+The release manifest decides what serves; the registry tells people about it. Every write here can be made
+twice.
 """
 
 import json
@@ -53,22 +54,33 @@ class Registry:
             "gyre.dataset": bundle.model.dataset.tag,
             "gyre.chosen": bundle.chosen,
             "gyre.score": f"{bundle.headline} on {bundle.judgement.rows:,} test rows",
-            "gyre.candidates": json.dumps([candidate_facts(bundle, number) for number in range(len(bundle.candidates))]),
+            "gyre.candidates": json.dumps(
+                [candidate_facts(bundle, number) for number in range(len(bundle.candidates))]
+            ),
         }
-        made = self.client.create_model_version(bundle.project, folder.as_uri(), run_id=bundle.model.run_id, tags=tags)
+        made = self.client.create_model_version(
+            bundle.project, folder.as_uri(), run_id=bundle.model.run_id, tags=tags
+        )
         return int(made.version)
 
     def versions(self, project: str) -> list[Any]:
         """MLflow's model versions of a project, newest first."""
-        return sorted(self.client.search_model_versions(f"name='{project}'"), key=lambda each: -int(each.version))
+        return sorted(
+            self.client.search_model_versions(f"name='{project}'"), key=lambda each: -int(each.version)
+        )
 
     def checkpoint(self, project: str, version: str, folder: Path) -> Stored:
-        """The checkpoint of a version, fetched into the folder. Raises ValueError naming the versions that there are instead."""
+        """The checkpoint of a version, fetched into the folder.
+
+        Raises ValueError naming the versions that there are instead.
+        """
         versions = {str(each.version): each for each in self.versions(project)}
         found = versions.get(version)
         if found is None:
             there = ", ".join(f"{project}/{number}" for number in versions) or "none of this project"
-            raise ValueError(f"training.start {project}/{version}: no such registered model; there are {there}")
+            raise ValueError(
+                f"training.start {project}/{version}: no such registered model; there are {there}"
+            )
         lineage = read_json(Path(url2pathname(urlsplit(found.source).path)) / "lineage.json")
         known = str(lineage["checkpoint"]["digest"])
         kept = folder / known[:24]
@@ -76,7 +88,12 @@ class Registry:
             from mlflow.artifacts import download_artifacts
 
             with whole_folder(kept) as partial:
-                download_artifacts(run_id=found.run_id, artifact_path="checkpoint", dst_path=str(partial), tracking_uri=self.uri)
+                download_artifacts(
+                    run_id=found.run_id,
+                    artifact_path="checkpoint",
+                    dst_path=str(partial),
+                    tracking_uri=self.uri,
+                )
         return Stored(uri=str(kept / "checkpoint"), digest=known)
 
     def on_trial(self, project: str, version: int) -> None:
@@ -110,7 +127,10 @@ def candidate_facts(bundle: Bundle, number: int) -> dict[str, Any]:
 
 
 def named_checkpoint(model: str, settings: Settings) -> Stored | None:
-    """The checkpoint of `<project>/<version>`, or of `<project>/champion`, None while nothing serves there. Raises ValueError."""
+    """The checkpoint of `<project>/<version>`, or of `<project>/champion`, None while nothing serves there.
+
+    Raises ValueError.
+    """
     project, _, version = model.partition("/")
     if version == CHAMPION:
         champion = Releases(settings.home / "releases").champion(project)

@@ -8,7 +8,10 @@ from tasks.records import Champion, Stored
 
 
 def champion_of(project: str, releases: Releases) -> Champion | None:
-    """The version that is released, and where its files are damaged the newest whole one before it. None before the first release."""
+    """The version that is released, and where its files are damaged the newest whole one before it.
+
+    None before the first release.
+    """
     manifest, champion = releases.read(project), releases.champion(project)
     if champion is None or not (told := damage_of(champion)):
         return champion

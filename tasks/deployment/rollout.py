@@ -1,6 +1,7 @@
 """A bundle goes into production: registered, put on trial beside the champion, then promoted or taken back.
 
-Each step can be made twice, and they are made in an order in which a kill between any two is mended by running the same again.
+Each step can be made twice, and they are made in an order in which a kill between any two is mended by
+running the same again.
 """
 
 import logging
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from configs.project import Deployment
+from configs.deployment import DeploymentConfig
 from infra.files import DigestError, read_json, verified, whole_folder
 from infra.settings import Settings
 from tasks.deployment.canary import Trial, try_out, until
@@ -45,11 +46,17 @@ class Rollout:
         if self.trial is None:
             return []
         share = {"live share": f"{self.share:.0%}"}
-        return [share | {name: getattr(self.trial, name) for name in ("replayed", "live", "errors", "seconds")}]
+        return [
+            share | {name: getattr(self.trial, name) for name in ("replayed", "live", "errors", "seconds")}
+        ]
 
 
 def roll_out(
-    bundle: Bundle, rows: Callable[[int], Rows], deployment: Deployment, settings: Settings, server_s: float = SERVER_S
+    bundle: Bundle,
+    rows: Callable[[int], Rows],
+    deployment: DeploymentConfig,
+    settings: Settings,
+    server_s: float = SERVER_S,
 ) -> Rollout:
     """Makes a bundle the champion, unless its trial fails.
 
@@ -62,12 +69,19 @@ def roll_out(
     damaged = damage_of(released) if released else ""
     folder = kept(bundle, settings.home / "bundles" / bundle.project / bundle.digest[:16])
     restored = f"; its files were damaged and are restored ({damaged})" if damaged else ""
-    with InferenceClient(settings.server_url, bundle.project) as client, production.releases.rollout(bundle.project):
+    with (
+        InferenceClient(settings.server_url, bundle.project) as client,
+        production.releases.rollout(bundle.project),
+    ):
         manifest = production.manifest()
         champion = manifest.champion
         # A damaged champion of the same graph was restored just now, or another bundle takes its place.
         if champion and same_answers(folder, Path(champion.uri)) and not damage_of(champion):
-            return Rollout(production.leave(champion, f"version {champion.version} serves the same graph already{restored}"))
+            return Rollout(
+                production.leave(
+                    champion, f"version {champion.version} serves the same graph already{restored}"
+                )
+            )
         if champion and (left := withdrawal(manifest, read_json(folder / "signature.json")["graph_digest"])):
             reason = f"the same graph as version {left.version}, which was rolled back by hand; `gyre rollback` takes that back"
             return Rollout(production.leave(champion, reason))
@@ -115,7 +129,10 @@ def inputs_of(folder: Path) -> list[dict[str, Any]] | None:
         inputs = read_json(folder / "signature.json")["inputs"]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
-    return sorted(({name: each[name] for name in ("name", "dtype", "shape")} for each in inputs), key=lambda each: str(each["name"]))
+    return sorted(
+        ({name: each[name] for name in ("name", "dtype", "shape")} for each in inputs),
+        key=lambda each: str(each["name"]),
+    )
 
 
 @contextmanager
@@ -128,7 +145,7 @@ def on_trial(production: Production, challenger: Served, share: float) -> Iterat
         production.end_trial(challenger.version)
 
 
-def judged(challenger: Served, trial: Trial, deployment: Deployment, production: Production) -> Release:
+def judged(challenger: Served, trial: Trial, deployment: DeploymentConfig, production: Production) -> Release:
     """Promotes the challenger, or takes it back when it failed its trial or somebody ended the trial meanwhile."""
     if production.tries(challenger) and (failure := trial.failure(deployment)):
         return production.take_back(challenger, failure)
@@ -150,7 +167,10 @@ def new_major(challenger: Served, manifest: Manifest) -> str:
 
 
 def retire(project: str, version: int) -> None:
-    """Stops answering the clients of an older major version. Raises ReleaseError naming those that there are."""
+    """Stops answering the clients of an older major version.
+
+    Raises ReleaseError naming those that there are.
+    """
     Production.of(project, Settings()).releases.change(project, lambda manifest: retired(manifest, version))
 
 
@@ -166,16 +186,27 @@ def await_swap(client: InferenceClient, release: Release) -> None:
         if champion is not None:
             until(swapped, SWAP_S)
     except (InferenceError, TimeoutError) as error:
-        log.warning("%s: decided, but the model server does not serve version %d yet: %s", release.project, champion, error)
+        log.warning(
+            "%s: decided, but the model server does not serve version %d yet: %s",
+            release.project,
+            champion,
+            error,
+        )
 
 
 def roll_back(project: str) -> Release:
-    """Serves the previous version again; doing it once more takes it back. Raises ReleaseError where there is none."""
+    """Serves the previous version again; doing it once more takes it back.
+
+    Raises ReleaseError where there is none.
+    """
     return Production.of(project, Settings()).roll_back()
 
 
 def kept(bundle: Bundle, folder: Path) -> Path:
-    """The bundle at its lasting place, where no later run of an earlier stage reaches it. Raises DigestError."""
+    """The bundle at its lasting place, where no later run of an earlier stage reaches it.
+
+    Raises DigestError.
+    """
     try:
         return verified(folder, bundle.digest)
     except (FileNotFoundError, DigestError):

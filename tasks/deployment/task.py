@@ -1,6 +1,8 @@
 """Prefect tasks of deployment."""
 
-from configs.project import Deployment, Intake, Training
+from configs.deployment import DeploymentConfig
+from configs.intake import IntakeConfig
+from configs.training import TrainingConfig
 from infra.settings import Settings
 from tasks.pipeline.stage import announce, name_run, show, stage, table
 from tasks.production.releases import Releases
@@ -24,7 +26,11 @@ def report_damage(project: str) -> str:
     settings = Settings()
     told = damage(project, settings)
     if told:
-        show(project, "Release", f"**Damaged**: {told}\n\nRestore the file, or run the cycle again to have it made again.")
+        show(
+            project,
+            "Release",
+            f"**Damaged**: {told}\n\nRestore the file, or run the cycle again to have it made again.",
+        )
     if is_news(project, told, settings):
         announce(RELEASE_DAMAGED, project, {"project": project, "damage": told})
     note_announced(project, told, settings)
@@ -32,7 +38,7 @@ def report_damage(project: str) -> str:
 
 
 @stage(cached=False)
-def registered_checkpoint(training: Training) -> Stored | None:
+def registered_checkpoint(training: TrainingConfig) -> Stored | None:
     """The checkpoint of the registered model that `training.start` names; None where it names none, or a champion that is not there yet."""
     if training.start is None:
         return None
@@ -42,14 +48,19 @@ def registered_checkpoint(training: Training) -> Stored | None:
 
 
 @stage(cached=False)
-def deploy(bundle: Bundle, intake: Intake, deployment: Deployment) -> Release:
+def deploy(bundle: Bundle, intake: IntakeConfig, deployment: DeploymentConfig) -> Release:
     """The bundle on trial in the model server, then promoted or rolled back."""
     from tasks.deployment.canary import test_rows
     from tasks.deployment.rollout import roll_out
-    from tasks.intake import build
+    from tasks.intake import build_intake
 
     settings = Settings()
-    rollout = roll_out(bundle, lambda count: test_rows(bundle.model.dataset, build(intake), count), deployment, settings)
+    rollout = roll_out(
+        bundle,
+        lambda count: test_rows(bundle.model.dataset, build_intake(intake), count),
+        deployment,
+        settings,
+    )
     release, figures = rollout.release, rollout.figures()
     show(
         bundle.project,
@@ -60,5 +71,9 @@ def deploy(bundle: Bundle, intake: Intake, deployment: Deployment) -> Release:
     )
     name_run(f"{bundle.project}: v{release.version} {release.status}, {bundle.headline}")
     if release.status != "unchanged":
-        announce(RELEASE_PROMOTED if release.status == "promoted" else RELEASE_ROLLED_BACK, bundle.project, release.model_dump(mode="json"))
+        announce(
+            RELEASE_PROMOTED if release.status == "promoted" else RELEASE_ROLLED_BACK,
+            bundle.project,
+            release.model_dump(mode="json"),
+        )
     return release

@@ -1,6 +1,7 @@
 """What runs left under the home and nothing asks for any more: outcomes of stages, and rows that were set aside.
 
-An outcome goes with its record, so a run that wants it makes it again. Registered models have copies of their own elsewhere.
+An outcome goes with its record, so a run that wants it makes it again. Registered models have copies of their
+own elsewhere.
 """
 
 import json
@@ -14,7 +15,8 @@ from infra.files import read_json
 from tasks.rows.versions import Versions
 
 KEPT = re.compile(r"[0-9a-f]{24}")
-"""Name of a file of quarantined rows. What is known of validations, and what people decided, is small and stays."""
+"""Name of a file of quarantined rows. What is known of validations, and what people decided, is small and
+stays."""
 
 
 def unused(home: Path, records: Path, days: float, gone: Collection[str] = ()) -> list[Path]:
@@ -36,7 +38,11 @@ def lasting(home: Path, gone: Collection[str]) -> Iterator[str]:
     known = Versions(home / "data")
     tags = known.git("tag", "--list").split() if (known.root / ".git").is_dir() else []
     for project in sorted({tag.partition("/")[0] for tag in tags}):
-        yield from (json.dumps(facts) for number, facts in known.all_facts(project).items() if f"{project}/v{number}" not in gone)
+        yield from (
+            json.dumps(facts)
+            for number, facts in known.all_facts(project).items()
+            if f"{project}/v{number}" not in gone
+        )
     for latest in (home / "quarantine").glob("*/latest.json"):
         yield (latest.parent / read_json(latest)["about"]).read_text(encoding="utf-8")
     for decision in (home / "quarantine").glob("*/decisions/*.json"):

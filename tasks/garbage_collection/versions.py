@@ -1,7 +1,7 @@
 """Versions that nothing needs, and how they leave: their tags first, then the files that no other version has.
 
-Files of the remote are removed one by one and by name. A remote may be shared with other installations, whose versions this one does
-not know: sweeping it of whatever no tag here needs would destroy theirs.
+Files of the remote are removed one by one and by name. A remote may be shared with other installations, whose
+versions this one does not know: sweeping it of whatever no tag here needs would destroy theirs.
 """
 
 import shutil
@@ -50,7 +50,9 @@ def remove(repository: Repository, project: str, versions: list[int], datasets: 
             repository.git("tag", "--delete", f"{project}/v{version}")
             if datasets:
                 shutil.rmtree(datasets / project / f"v{version}", ignore_errors=True)
-        names -= set().union(*(files(repository, f"{owner}/v{number}", owner) for owner, number in every(repository)))
+        names -= set().union(
+            *(files(repository, f"{owner}/v{number}", owner) for owner, number in every(repository))
+        )
         delete(repo, repository, names)
         pending.unlink()
 

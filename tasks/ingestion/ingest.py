@@ -1,7 +1,8 @@
 """A source's rows and production's feedback as Parquet parts: slices are read by Dask workers, each once, and linked into the run's folder.
 
-The bytes depend on the snapshot alone, not on the number of workers; the last row of a repeated key stays. Feedback comes after the
-source, the newest last. Workers write under the home, so it must be on storage they share.
+The bytes depend on the snapshot alone, not on the number of workers; the last row of a repeated key stays.
+Feedback comes after the source, the newest last. Workers write under the home, so it must be on storage they
+share.
 """
 
 import hashlib
@@ -17,13 +18,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from configs.data import Source
-from configs.project import Intake as IntakeSection
-from configs.project import Result as ResultSection
+from configs.intake import IntakeConfig
+from configs.result import ResultConfig
+from configs.source import SourceConfig
 from infra.disk_guard import room
 from infra.files import whole_folder
-from tasks import intake as intakes
-from tasks import result as results
 from tasks.ingestion import late_labels
 from tasks.ingestion.parsing import dates
 from tasks.ingestion.parsing.conversions import Conversions
@@ -40,8 +39,10 @@ from tasks.ingestion.partitions.sources import pieces
 from tasks.ingestion.partitions.store import Job, Kept
 from tasks.ingestion.readers import LINE, numbered
 from tasks.ingestion.readers.location import name_of
+from tasks.intake import build_intake
 from tasks.production.prediction_log import PredictionLog
 from tasks.records import Finding, RawRows, SourceSnapshot, Stored
+from tasks.result import build_result
 from tasks.rows.parts import part_name, part_paths, schema_of, stored, tables, write_tables
 
 LOGGER = logging.getLogger("gyre.ingestion")
@@ -66,20 +67,22 @@ class Ingested:
 
 def snapshot(
     project: str,
-    source: Source,
-    intake: IntakeSection,
-    result: ResultSection,
+    source: SourceConfig,
+    intake: IntakeConfig,
+    result: ResultConfig,
     log: PredictionLog,
     outcomes: Path,
     kept: Path,
     content: tuple[str, ...] = (),
 ) -> SourceSnapshot:
-    """What the source and the prediction log hold now; the feedback is frozen under `outcomes`. Raises ValueError naming the source.
+    """What the source and the prediction log hold now; the feedback is frozen under `outcomes`.
+
+    Raises ValueError naming the source.
 
     kept: folder of the slices that were read, and of what is known about the source
     content: columns by which rows were split so far
     """
-    frozen, rows, unusable = late_labels.freeze(log, intakes.build(intake), results.build(result), outcomes)
+    frozen, rows, unusable = late_labels.freeze(log, build_intake(intake), build_result(result), outcomes)
     found, told = jobs(source, intake, result.label, kept, content)
     keys = tuple(job.key for job in found)
     return SourceSnapshot(
@@ -95,7 +98,7 @@ def snapshot(
 
 
 def jobs(
-    source: Source, intake: IntakeSection, label: str, kept: Path, content: tuple[str, ...] = ()
+    source: SourceConfig, intake: IntakeConfig, label: str, kept: Path, content: tuple[str, ...] = ()
 ) -> tuple[list[Job], tuple[Finding, ...]]:
     """The source's slices as they are now, each to be read by an intake that knows its dates' formats; and what was found of these."""
     kept.mkdir(parents=True, exist_ok=True)
@@ -108,18 +111,31 @@ def jobs(
 
 
 def ingest(
-    snapshot: SourceSnapshot, source: Source, intake: IntakeSection, result: ResultSection, client: Any, output: Path, kept: Path
+    snapshot: SourceSnapshot,
+    source: SourceConfig,
+    intake: IntakeConfig,
+    result: ResultConfig,
+    client: Any,
+    output: Path,
+    kept: Path,
 ) -> Ingested:
     """The snapshot's rows in the folder `output`, whole or not at all, by the workers of a distributed.Client.
 
-    Raises ValueError where the source changed since the snapshot, has no rows, or misses a column, OSError where a disk is full.
+    Raises ValueError where the source changed since the snapshot, has no rows, or misses a column, OSError
+    where a disk is full.
     """
     with room(lambda: f"the rows of {name_of(source)} do not fit", output, kept):
         return made(snapshot, source, intake, result, client, output, kept)
 
 
 def made(
-    snapshot: SourceSnapshot, source: Source, intake: IntakeSection, result: ResultSection, client: Any, output: Path, kept: Path
+    snapshot: SourceSnapshot,
+    source: SourceConfig,
+    intake: IntakeConfig,
+    result: ResultConfig,
+    client: Any,
+    output: Path,
+    kept: Path,
 ) -> Ingested:
     """As `ingest`."""
     read = read_slices(snapshot, source, intake, result.label, client, kept)
@@ -136,19 +152,32 @@ def made(
         content = content_of(filled[0], snapshot, source, intake)
         late = write_feedback(snapshot.feedback, intake, result, folder, content) if snapshot.feedback else 0
         with TemporaryDirectory(dir=kept, prefix=".ids-") as spare:
-            repeats = drop_repeated(folder, hashes_of(filled, late, source, folder, Path(spare)), result.label)
+            repeats = drop_repeated(
+                folder, hashes_of(filled, late, source, folder, Path(spare)), result.label
+            )
         rows = sum(pq.read_metadata(path).num_rows for path in part_paths(folder))
-    LOGGER.info("%d rows of %d slices, %d of them read now, %d repeated keys left out", rows, len(filled), read, repeats.count)
+    LOGGER.info(
+        "%d rows of %d slices, %d of them read now, %d repeated keys left out",
+        rows,
+        len(filled),
+        read,
+        repeats.count,
+    )
     findings = snapshot.findings + conversions.findings() + judged_profiles(filled, source)
     findings += repeated_keys(source, repeats, rows + repeats.count) if repeats.count else ()
     findings += identical_files(filled) if source.reader in ("csv", "jsonl", "parquet") else ()
     findings += split_anew(snapshot, content, rows)
-    facts = {"feedback_rows": late, "date_formats": snapshot.date_formats, "content": content, "findings": findings}
+    facts = {
+        "feedback_rows": late,
+        "date_formats": snapshot.date_formats,
+        "content": content,
+        "findings": findings,
+    }
     raw = RawRows(**stored(output).model_dump(), rows=rows, **facts)
     return Ingested(raw, len(filled), read, schema.names, repeats.count)
 
 
-def judged_profiles(filled: list[Kept], source: Source) -> tuple[Finding, ...]:
+def judged_profiles(filled: list[Kept], source: SourceConfig) -> tuple[Finding, ...]:
     """What the rows of whole files, and of all files together, show."""
     files: dict[str, list[Profile]] = {}
     for slice_ in filled:
@@ -166,10 +195,16 @@ def note_unwanted(found: list[Kept], conversions: Conversions) -> None:
         if wanted:
             matched = np.logical_or.reduce(wanted)
             examples = unwanted(found[0].folder.parent / joined["file"], joined["on"], matched)
-            conversions.add("unmatched_joined", f"{joined['name']} on {joined['on']}", int((~matched).sum()), len(matched), examples)
+            conversions.add(
+                "unmatched_joined",
+                f"{joined['name']} on {joined['on']}",
+                int((~matched).sum()),
+                len(matched),
+                examples,
+            )
 
 
-def repeated_keys(source: Source, repeats: Repeats, total: int) -> tuple[Finding, ...]:
+def repeated_keys(source: SourceConfig, repeats: Repeats, total: int) -> tuple[Finding, ...]:
     """The finding about rows that were left out because a later one has the same key."""
     key = source.key if isinstance(source.key, str) else ", ".join(source.key)
     told = "rows are the same as a later row" if key == EVERY else "rows repeat the key of a later row"
@@ -181,13 +216,18 @@ def repeated_keys(source: Source, repeats: Repeats, total: int) -> tuple[Finding
         count=repeats.count,
         total=total,
         told=f"{told} and were left out{moved}",
-        examples=tuple(f"{first if key == EVERY else repr(name)} {times:,} times" for name, times, first in repeats.examples),
+        examples=tuple(
+            f"{first if key == EVERY else repr(name)} {times:,} times"
+            for name, times, first in repeats.examples
+        ),
         advice=f"set source.key to columns that name a row, or to {LINE}, which keeps every row, if repeated rows are observations",
     )
     return (found,)
 
 
-def content_of(slice_: Kept, snapshot: SourceSnapshot, source: Source, intake: IntakeSection) -> tuple[str, ...]:
+def content_of(
+    slice_: Kept, snapshot: SourceSnapshot, source: SourceConfig, intake: IntakeConfig
+) -> tuple[str, ...]:
     """The columns that the rows' content was taken from."""
     keys = (source.key,) if isinstance(source.key, str) else source.key
     return content_columns([*slice_.columns, *keys], snapshot.content, intake_columns(intake))
@@ -232,12 +272,19 @@ def identical_files(filled: list[Kept]) -> tuple[Finding, ...]:
     return (found,)
 
 
-def read_slices(snapshot: SourceSnapshot, source: Source, intake: IntakeSection, label: str, client: Any, kept: Path) -> int:
-    """Has the workers read the slices that are not kept; returns how many. Raises ValueError where one is no longer what it was."""
+def read_slices(
+    snapshot: SourceSnapshot, source: SourceConfig, intake: IntakeConfig, label: str, client: Any, kept: Path
+) -> int:
+    """Has the workers read the slices that are not kept; returns how many.
+
+    Raises ValueError where one is no longer what it was.
+    """
     missing = {key for key in snapshot.slices if not store.sound(kept / key)}
     if not missing:
         return 0
-    wanted = {job.key: job for job in jobs(source, intake, label, kept, snapshot.content)[0] if job.key in missing}
+    wanted = {
+        job.key: job for job in jobs(source, intake, label, kept, snapshot.content)[0] if job.key in missing
+    }
     if missing - set(wanted):
         raise ValueError(f"{name_of(source)}: changed while it was read; run the cycle again")
     submit(client, list(wanted.values()), kept)
@@ -255,7 +302,10 @@ def remove(folder: Path) -> None:
 
 
 def submit(client: Any, waiting: list[Job], kept: Path) -> None:
-    """Every job on some worker, a bounded number at a time. The first that fails stops the others, and its error is raised."""
+    """Every job on some worker, a bounded number at a time.
+
+    The first that fails stops the others, and its error is raised.
+    """
     from distributed import as_completed
 
     left: Iterator[Job] = iter(waiting)
@@ -272,15 +322,17 @@ def submit(client: Any, waiting: list[Job], kept: Path) -> None:
         client.cancel(running)
 
 
-def check_alike(found: list[Kept], source: Source) -> None:
+def check_alike(found: list[Kept], source: SourceConfig) -> None:
     """Raises ValueError where slices differ in their columns."""
     for each in found:
         if set(each.columns) != set(found[0].columns):
             differ = ", ".join(sorted(set(each.columns) ^ set(found[0].columns)))
-            raise ValueError(f"{name_of(source)}: {found[0].origin} and {each.origin} differ in columns: {differ}")
+            raise ValueError(
+                f"{name_of(source)}: {found[0].origin} and {each.origin} differ in columns: {differ}"
+            )
 
 
-def link_parts(found: list[Kept], folder: Path, source: Source) -> None:
+def link_parts(found: list[Kept], folder: Path, source: SourceConfig) -> None:
     """The slices' parts in the run's folder, in order; the first `source.rows` rows alone where that is set."""
     left = source.rows if source.reader != "synthetic" else None
     for number, path in enumerate(path for each in found for path in each.parts):
@@ -291,7 +343,7 @@ def link_parts(found: list[Kept], folder: Path, source: Source) -> None:
             left -= write_tables([table], folder / part_name(number))
 
 
-def check_source(folder: Path, source: Source) -> pa.Schema:
+def check_source(folder: Path, source: SourceConfig) -> pa.Schema:
     """The parts' schema. Raises ValueError where types differ, or numbers came in another unit."""
     schema = schema_of(folder)
     usual = {name: column for name, column in source.columns.items() if column.usual and name in schema.names}
@@ -300,7 +352,7 @@ def check_source(folder: Path, source: Source) -> pa.Schema:
     return schema
 
 
-def hashes_of(found: list[Kept], late: int, source: Source, folder: Path, spare: Path) -> list[Path]:
+def hashes_of(found: list[Kept], late: int, source: SourceConfig, folder: Path, spare: Path) -> list[Path]:
     """Files with the hashes of all ids: the slices' own, and one below `spare` of what is not a slice."""
     if source.rows and source.reader != "synthetic":
         return [written_hashes(part_paths(folder), spare / store.HASHES)]
@@ -316,18 +368,23 @@ def written_hashes(paths: list[Path], target: Path) -> Path:
     return target
 
 
-def write_feedback(frozen: Stored, intake: IntakeSection, result: ResultSection, folder: Path, content: tuple[str, ...]) -> int:
+def write_feedback(
+    frozen: Stored, intake: IntakeConfig, result: ResultConfig, folder: Path, content: tuple[str, ...]
+) -> int:
     """The frozen feedback as the last part, with the source's columns (empty where production knows nothing) and its type of label.
 
-    A served row's content is what was served, in the same columns where the model takes them: it stays on its side as long as the source's.
+    A served row's content is what was served, in the same columns where the model takes them: it stays on its
+    side as long as the source's.
     """
     schema = schema_of(folder)
-    rows = numbered(framed(late_labels.rows(frozen, intakes.build(intake), result.label)), 1)
+    rows = numbered(framed(late_labels.rows(frozen, build_intake(intake), result.label)), 1)
     table = normalized(rows, "id", intake, result.label, "feedback", "feedback", content)
     columns = {}
     for field in schema:
         kind = field.type
-        if field.name == result.label and pa.types.is_integer(kind) and results.build(result).classes is None:
+        if field.name == result.label and pa.types.is_integer(kind) and build_result(result).classes is None:
             kind = pa.float64()  # the truth of a whole number may have a fraction
-        columns[field.name] = table[field.name].cast(kind) if field.name in table.column_names else pa.nulls(len(table), kind)
+        columns[field.name] = (
+            table[field.name].cast(kind) if field.name in table.column_names else pa.nulls(len(table), kind)
+        )
     return write_tables([pa.table(columns)], folder / part_name(len(part_paths(folder))))

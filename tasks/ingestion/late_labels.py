@@ -19,23 +19,31 @@ from tasks.result import Result
 EXAMPLES = 3
 
 
-def freeze(log: PredictionLog, intake: Intake, result: Result, outcomes: Path) -> tuple[Stored | None, int, tuple[Finding, ...]]:
+def freeze(
+    log: PredictionLog, intake: Intake, result: Result, outcomes: Path
+) -> tuple[Stored | None, int, tuple[Finding, ...]]:
     """The usable labelled rows of a log as `<outcomes>/feedback-<digest>/feedback.parquet` and their number; None while there are none.
 
-    Clients send rows and labels: a row of other inputs than the intake's, as an older major version takes them, or with a label that the
-    result does not allow, is left out, which is a finding.
+    Clients send rows and labels: a row of other inputs than the intake's, as an older major version takes
+    them, or with a label that the result does not allow, is left out, which is a finding.
     """
     frame = log.labelled()
     inputs = [PREFIX + spec.name for spec in intake.inputs if PREFIX + spec.name in frame]
     frame = frame[["request_id", *inputs, "label"]]
     findings: list[Finding] = []
-    frame = kept(frame, logged_rows(frame, intake.inputs)[1], "of rows with other inputs than the intake's", findings)
+    frame = kept(
+        frame, logged_rows(frame, intake.inputs)[1], "of rows with other inputs than the intake's", findings
+    )
     known = frame["label"].isin(allowed(frame["label"], result)).to_numpy()
     frame = kept(frame, known, "that the result does not allow", findings)
     if frame.empty:
         return None, 0, tuple(findings)
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None), buffer, compression="zstd")
+    pq.write_table(
+        pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None),
+        buffer,
+        compression="zstd",
+    )
     digest = hashlib.sha256(buffer.getbuffer()).hexdigest()
     path = outcomes / f"feedback-{digest[:24]}" / "feedback.parquet"
     with whole_file(path) as temporary:
@@ -50,7 +58,12 @@ def rows(feedback: Stored, intake: Intake, label: str) -> pd.DataFrame:
     return intake.frame(served).assign(**{"id": frame["request_id"], label: frame["label"]})
 
 
-def kept(frame: pd.DataFrame, mask: "np.ndarray[tuple[int], np.dtype[np.bool_]]", fault: str, findings: list[Finding]) -> pd.DataFrame:
+def kept(
+    frame: pd.DataFrame,
+    mask: "np.ndarray[tuple[int], np.dtype[np.bool_]]",
+    fault: str,
+    findings: list[Finding],
+) -> pd.DataFrame:
     """The rows where `mask` holds; how many do not is added to the findings."""
     if not mask.all():
         findings.append(

@@ -5,16 +5,16 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
-from configs.project import Intake as IntakeSection
+from configs.intake import IntakeConfig
 from infra.files import whole_file
-from tasks import intake as intakes
+from tasks.intake import build_intake
 from tasks.records import RawRows
 from tasks.rows.parts import part_paths
 
 ROWS_A_PART_SHOWN = 250
 
 
-def write_picture(rows: RawRows, intake: IntakeSection, label: str, path: Path) -> None:
+def write_picture(rows: RawRows, intake: IntakeConfig, label: str, path: Path) -> None:
     """A PNG of the first rows of the first part and the last of the last (late-labelled ones, when there are any)."""
     paths = part_paths(Path(rows.uri))
     first, last = paths[0], paths[-1]
@@ -22,7 +22,7 @@ def write_picture(rows: RawRows, intake: IntakeSection, label: str, path: Path) 
     newest = pq.read_table(last).to_pandas().tail(ROWS_A_PART_SHOWN)
     frame = pd.concat([oldest, newest]) if first != last else oldest
     titles = frame[label].astype(str).to_list() if label in frame else [""] * len(frame)
-    built = intakes.build(intake)
+    built = build_intake(intake)
     image = built.picture(built.rows(frame), titles)
     with whole_file(path) as temporary:
         temporary.write_bytes(image)

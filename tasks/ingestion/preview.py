@@ -6,8 +6,8 @@ from functools import partial
 
 import pyarrow as pa
 
-from configs.data import Source
-from configs.project import Intake as IntakeSection
+from configs.intake import IntakeConfig
+from configs.source import SourceConfig
 from tasks.ingestion.parsing.dates import with_first_formats
 from tasks.ingestion.parsing.totals_rows import totals_rows
 from tasks.ingestion.parsing.undeclared_missing import undeclared_missing
@@ -33,14 +33,22 @@ class Preview:
     findings: tuple[Finding, ...]
 
 
-def preview(source: Source, intake: IntakeSection, label: str) -> Iterator[Preview]:
-    """The first rows of a source and of those appended to it. Raises ValueError naming what cannot be read, and where."""
+def preview(source: SourceConfig, intake: IntakeConfig, label: str) -> Iterator[Preview]:
+    """The first rows of a source and of those appended to it.
+
+    Raises ValueError naming what cannot be read, and where.
+    """
     notes = Notes()
     conversions = notes.conversions
     looked = source.model_copy(update={"rows": min(source.rows or ROWS, ROWS)})
     piece = Piece(looked, first_slice(looked, intake, label))
     if source.watermark:
-        piece = replace(piece, slice=Slice(piece.slice.origin, None, partial(watermarks.marked, piece.slice, source), counting=True))
+        piece = replace(
+            piece,
+            slice=Slice(
+                piece.slice.origin, None, partial(watermarks.marked, piece.slice, source), counting=True
+            ),
+        )
     rows = None
     if not source.join:
         read_by = with_first_formats(piece, intake)
@@ -55,25 +63,27 @@ def preview(source: Source, intake: IntakeSection, label: str) -> Iterator[Previ
         yield from preview(inherit(more, source), intake, label)
 
 
-def first_slice(source: Source, intake: IntakeSection, label: str) -> Slice:
+def first_slice(source: SourceConfig, intake: IntakeConfig, label: str) -> Slice:
     """The beginning of the source's first file, table or partition; unlike a run's slices it is not told by its content."""
     if source.reader == "images":
         return first_images(source, intake, label)
-    first: Callable[[Source], Slice] = FIRST_SLICES.get(source.reader, lambda source: functions.slices(source)[0])
+    first: Callable[[SourceConfig], Slice] = FIRST_SLICES.get(
+        source.reader, lambda source: functions.slices(source)[0]
+    )
     return first(source)
 
 
-def first_of_files(read: Callable[..., Iterator[pa.Table]]) -> Callable[[Source], Slice]:
+def first_of_files(read: Callable[..., Iterator[pa.Table]]) -> Callable[[SourceConfig], Slice]:
     """The first file of a source, by a reader's `read`."""
 
-    def first(source: Source) -> Slice:
+    def first(source: SourceConfig) -> Slice:
         file = matched(source)[0]
         return Slice(file.name, None, partial(read, file, source.limits))
 
     return first
 
 
-FIRST_SLICES: dict[str, Callable[[Source], Slice]] = {
+FIRST_SLICES: dict[str, Callable[[SourceConfig], Slice]] = {
     "csv": csv.first_slice,
     "jsonl": first_of_files(jsonl.read),
     "parquet": first_of_files(parquet.read),
@@ -83,16 +93,25 @@ FIRST_SLICES: dict[str, Callable[[Source], Slice]] = {
 }
 
 
-def first_images(source: Source, intake: IntakeSection, label: str) -> Slice:
+def first_images(source: SourceConfig, intake: IntakeConfig, label: str) -> Slice:
     """The first images of a folder or archive."""
     template = place(source)
     system, path = filesystem(template, source.options)
     if system.isfile(path) or not system.exists(path):
         return images.slices(source, intake, label)[0]
-    names = sorted(name[len(path.rstrip("/")) + 1 :] for name in system.find(path) if name.lower().endswith(images.SUFFIXES))
+    names = sorted(
+        name[len(path.rstrip("/")) + 1 :]
+        for name in system.find(path)
+        if name.lower().endswith(images.SUFFIXES)
+    )
     few = names[:: max(1, len(names) // IMAGES)]
     if not few:
         return images.slices(source, intake, label)[0]
     files = [File(template, f"{template.rstrip('/')}/{name}", source.options) for name in few]
     beside = images.labels_beside(source, template.rstrip("/") + "/x")
-    return Slice(name_of(source), None, partial(images.read_folder, files, few, beside, source, intake, label), counting=True)
+    return Slice(
+        name_of(source),
+        None,
+        partial(images.read_folder, files, few, beside, source, intake, label),
+        counting=True,
+    )

@@ -3,8 +3,11 @@
 import time
 from typing import TYPE_CHECKING
 
-from configs.data import Source, Versioning
-from configs.project import Cluster, Intake, Result
+from configs.cluster import ClusterConfig
+from configs.intake import IntakeConfig
+from configs.result import ResultConfig
+from configs.source import SourceConfig
+from configs.versioning import VersioningConfig
 from infra.cluster import open_cluster
 from infra.settings import Settings
 from tasks.pipeline.stage import outcome_folder, show, stage, table
@@ -16,7 +19,13 @@ if TYPE_CHECKING:
 
 
 @stage(cached=False)
-def locate(project: str, source: Source, intake: Intake, result: Result, versioning: Versioning) -> SourceSnapshot:
+def locate(
+    project: str,
+    source: SourceConfig,
+    intake: IntakeConfig,
+    result: ResultConfig,
+    versioning: VersioningConfig,
+) -> SourceSnapshot:
     """What the source and production's feedback hold now; an unchanged world gives an equal snapshot, and every stage is reused."""
     from tasks.ingestion import ingest as core
     from tasks.production.prediction_log import PredictionLog
@@ -24,7 +33,9 @@ def locate(project: str, source: Source, intake: Intake, result: Result, version
     settings = Settings()
     log = PredictionLog(settings.home / "predictions" / project)
     content = versioning.split.columns or Versions(settings.home / "data").content(project)
-    snapshot = core.snapshot(project, source, intake, result, log, settings.folder("outcomes"), settings.home / "slices", content)
+    snapshot = core.snapshot(
+        project, source, intake, result, log, settings.folder("outcomes"), settings.home / "slices", content
+    )
     show(
         project,
         "source",
@@ -34,7 +45,13 @@ def locate(project: str, source: Source, intake: Intake, result: Result, version
 
 
 @stage(volatile=("cluster",))
-def ingest(snapshot: SourceSnapshot, source: Source, intake: Intake, result: Result, cluster: Cluster) -> RawRows:
+def ingest(
+    snapshot: SourceSnapshot,
+    source: SourceConfig,
+    intake: IntakeConfig,
+    result: ResultConfig,
+    cluster: ClusterConfig,
+) -> RawRows:
     """The snapshot's rows as Parquet parts, read by Dask workers."""
     from tasks.ingestion import ingest as core
     from tasks.ingestion.plot import write_picture
@@ -46,7 +63,11 @@ def ingest(snapshot: SourceSnapshot, source: Source, intake: Intake, result: Res
         speed = found.rows.rows / (time.monotonic() - started)
     picture = settings.folder("reports", snapshot.project, "ingestion") / f"{folder.name}.png"
     write_picture(found.rows, intake, result.label, picture)
-    show(snapshot.project, "ingestion", f"{table([summary(found, speed)])}\n\n![Some of the rows]({settings.report_url(picture)})")
+    show(
+        snapshot.project,
+        "ingestion",
+        f"{table([summary(found, speed)])}\n\n![Some of the rows]({settings.report_url(picture)})",
+    )
     return found.rows
 
 

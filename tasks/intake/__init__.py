@@ -1,4 +1,7 @@
-"""What a model takes in. Everything else is written against `Intake` once and never asks what kind of rows it holds."""
+"""What a model takes in.
+
+Everything else is written against `Intake` once and never asks what kind of rows it holds.
+"""
 
 from typing import Any, Protocol
 
@@ -7,8 +10,13 @@ import numpy.typing as npt
 import pandas as pd
 from torch import Tensor, nn
 
-from configs.project import CustomIntake, ImageIntake, TabularIntake, TextIntake
-from configs.project import Intake as Section
+from configs.intake import (
+    CustomIntakeConfig,
+    ImageIntakeConfig,
+    IntakeConfig,
+    TabularIntakeConfig,
+    TextIntakeConfig,
+)
 from infra.imports import resolve
 from tasks.intake.encoder import Encoded, Encoder
 from tasks.rows.raw import Rows, TensorSpec
@@ -78,19 +86,19 @@ class Intake(Protocol):
         """Encoded training rows, changed by `draws` [rows, draws] in [0, 1): the same numbers change them the same way on any rank."""
 
 
-def build(section: Section) -> Intake:
+def build_intake(section: IntakeConfig) -> Intake:
     """The intake that a project's YAML names."""
     from tasks.intake.image import ImageRows
     from tasks.intake.tabular import TabularRows
     from tasks.intake.text import TextRows
 
     match section:
-        case ImageIntake():
+        case ImageIntakeConfig():
             return ImageRows(section)
-        case TabularIntake():
+        case TabularIntakeConfig():
             return TabularRows(section)
-        case TextIntake():
+        case TextIntakeConfig():
             return TextRows(section)
-        case CustomIntake():
+        case CustomIntakeConfig():
             intake: Intake = resolve(section.kind)(**section.options)
             return intake

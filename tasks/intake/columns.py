@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from configs.project import TabularIntake
+from configs.intake import TabularIntakeConfig
 from tasks.intake import Encoded, Preprocessing, Rows, TensorSpec
 from tasks.intake.encoder import ENCODED, State
 
@@ -18,8 +18,8 @@ FEWEST = 2
 """Training rows that a category needs: what a network learns of a single row is that row's label."""
 DAY_S = 86400.0
 PIECES = 32
-"""Of a number's piecewise linear form (Gorishniy et al., On Embeddings for Numerical Features, 2022). With 8 and 16 of them, Adult's
-accuracy was .861 and .866, with these .868."""
+"""Of a number's piecewise linear form (Gorishniy et al., On Embeddings for Numerical Features, 2022). With 8
+and 16 of them, Adult's accuracy was .861 and .866, with these .868."""
 FAR = 8.0
 """Standard deviations beyond which a number is as far away as can be."""
 YEAR_DAYS = 365.2425
@@ -32,7 +32,7 @@ class ColumnEncoder:
     0 is a category that is missing or was never seen.
     """
 
-    def __init__(self, section: TabularIntake) -> None:
+    def __init__(self, section: TabularIntakeConfig) -> None:
         self.section = section
         width = len(section.numeric) + 2 * len(section.dates) + len(section.categorical)
         self.encoded = TensorSpec("encoded", "float32", (width,))
@@ -84,30 +84,45 @@ class ColumnEncoder:
             columns += [add("Cast", [each], f"{each}.float", to=TensorProto.FLOAT) for each in (day, rest)]
         for name in self.section.categorical:
             texts = self.known[name]
-            table = {"keys_strings": texts or [""], "values_int64s": [*range(1, len(texts) + 1)] or [0], "default_int64": 0}
+            table = {
+                "keys_strings": texts or [""],
+                "values_int64s": [*range(1, len(texts) + 1)] or [0],
+                "default_int64": 0,
+            }
             ids = add("LabelEncoder", [name], f"gyre.{name}.id", domain="ai.onnx.ml", **table)
             columns.append(add("Cast", [ids], f"{ids}.float", to=TensorProto.FLOAT))
-        lifted = [add("Unsqueeze", [name, "gyre.one"], f"gyre.column{number}") for number, name in enumerate(columns)]
+        lifted = [
+            add("Unsqueeze", [name, "gyre.one"], f"gyre.column{number}")
+            for number, name in enumerate(columns)
+        ]
         add("Concat", lifted, ENCODED, axis=1)
         constants = [
             helper.make_tensor("gyre.one", TensorProto.INT64, [1], [1]),
             helper.make_tensor("gyre.day_s", TensorProto.DOUBLE, [], [DAY_S]),
         ]
-        kinds = [TensorProto.FLOAT] * len(self.section.numeric) + [TensorProto.DOUBLE] * len(self.section.dates)
+        kinds = [TensorProto.FLOAT] * len(self.section.numeric) + [TensorProto.DOUBLE] * len(
+            self.section.dates
+        )
         kinds += [TensorProto.STRING] * len(self.section.categorical)
         names = (*self.section.numeric, *self.section.dates, *self.section.categorical)
-        taken = [helper.make_tensor_value_info(name, kind, ["batch"]) for name, kind in zip(names, kinds, strict=True)]
+        taken = [
+            helper.make_tensor_value_info(name, kind, ["batch"])
+            for name, kind in zip(names, kinds, strict=True)
+        ]
         made = helper.make_tensor_value_info(ENCODED, TensorProto.FLOAT, ["batch", len(columns)])
         opsets.setdefault("ai.onnx.ml", 3)
         used = {name for node in nodes for name in node.input}
-        return helper.make_graph(nodes, "columns", taken, [made], [each for each in constants if each.name in used])
+        return helper.make_graph(
+            nodes, "columns", taken, [made], [each for each in constants if each.name in used]
+        )
 
 
 class Features(Preprocessing):
     """Encoded columns [batch, columns] -> what a network learns from, [batch, features], all of it about -1 to 1.
 
-    A number: standardised, piecewise linear between its quantiles, and whether it is missing (then the median stands for it). A date:
-    its trend, its place in the year and in the day, its weekday. A category: 1 in its own place.
+    A number: standardised, piecewise linear between its quantiles, and whether it is missing (then the median
+    stands for it). A date: its trend, its place in the year and in the day, its weekday. A category: 1 in its
+    own place.
     """
 
     median: Tensor
@@ -118,7 +133,7 @@ class Features(Preprocessing):
     column: Tensor
     identity: Tensor
 
-    def __init__(self, section: TabularIntake, known: dict[str, list[str]]) -> None:
+    def __init__(self, section: TabularIntakeConfig, known: dict[str, list[str]]) -> None:
         super().__init__()
         self.section, self.known = section, known
         sizes = [len(known[name]) for name in section.categorical]
@@ -130,9 +145,13 @@ class Features(Preprocessing):
         self.register_buffer("start", torch.zeros(self.numeric, PIECES))
         self.register_buffer("width", torch.ones(self.numeric, PIECES))
         first = self.numeric + 2 * self.dates
-        places = [(first + number, identity) for number, size in enumerate(sizes) for identity in range(size + 1)]
+        places = [
+            (first + number, identity) for number, size in enumerate(sizes) for identity in range(size + 1)
+        ]
         self.register_buffer("column", torch.tensor([column for column, _ in places], dtype=torch.int64))
-        self.register_buffer("identity", torch.tensor([identity for _, identity in places], dtype=torch.float32))
+        self.register_buffer(
+            "identity", torch.tensor([identity for _, identity in places], dtype=torch.float32)
+        )
         self.shape = (self.numeric * (2 + PIECES) + self.dates * (2 + 7 + 4 * HARMONICS) + len(places),)
 
     def fit(self, encoded: Encoded) -> None:
@@ -151,7 +170,8 @@ class Features(Preprocessing):
         standardised = np.clip((filled - mean) / deviation, -FAR, FAR)[:, : self.numeric]
         edges = np.array([edges_of(column) for column in standardised.T]).reshape(-1, PIECES + 1)
         steps = np.diff(edges, axis=1)
-        # Where quantiles fall together the piece between them is nothing: it starts further away than any number.
+        # Where quantiles fall together the piece between them is nothing: it starts further away than any
+        # number.
         self.start.copy_(torch.from_numpy(np.where(steps > 1e-6, edges[:, :-1], 2 * FAR)))
         self.width.copy_(torch.from_numpy(np.where(steps > 1e-6, steps, 1.0)))
 
@@ -161,7 +181,9 @@ class Features(Preprocessing):
         if self.numeric:
             values = encoded[:, : self.numeric]
             missing = torch.isnan(values)
-            values = self._standardised(torch.where(missing, self.median[: self.numeric], values), slice(0, self.numeric))
+            values = self._standardised(
+                torch.where(missing, self.median[: self.numeric], values), slice(0, self.numeric)
+            )
             pieces = ((values.unsqueeze(2) - self.start) / self.width).clamp(0.0, 1.0)
             parts += [values, missing.to(torch.float32), pieces.flatten(1)]
         for number in range(self.dates):
@@ -173,8 +195,12 @@ class Features(Preprocessing):
     def training_values(self) -> dict[str, dict[str, Any]]:
         """Medians of numbers and dates, and the categories that are told apart."""
         medians = self.median.tolist()
-        values: dict[str, dict[str, Any]] = {name: {"usual": f"{medians.pop(0):.6g}"} for name in self.section.numeric}
-        values |= {name: {"usual": str(np.datetime64(round(medians.pop(0)), "D"))} for name in self.section.dates}
+        values: dict[str, dict[str, Any]] = {
+            name: {"usual": f"{medians.pop(0):.6g}"} for name in self.section.numeric
+        }
+        values |= {
+            name: {"usual": str(np.datetime64(round(medians.pop(0)), "D"))} for name in self.section.dates
+        }
         return values | {name: {"categories": self.known[name]} for name in self.section.categorical}
 
     def _standardised(self, values: Tensor, which: slice) -> Tensor:
@@ -194,14 +220,17 @@ class Features(Preprocessing):
         angles = torch.cat([(year - torch.floor(year)) * turns, second / DAY_S * turns], dim=1)
         there = (~missing).to(torch.float32)
         days = (weekday == torch.arange(7, dtype=torch.float32)).to(torch.float32) * there
-        return torch.cat([1 - there, self._standardised(day, which), days, angles.sin() * there, angles.cos() * there], dim=1)
+        return torch.cat(
+            [1 - there, self._standardised(day, which), days, angles.sin() * there, angles.cos() * there],
+            dim=1,
+        )
 
 
 def edges_of(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """PIECES + 1 edges from least to greatest, with about as many values between each two of them.
 
-    A value that would take more than one piece, such as the 0 in a column of rare amounts, takes one: the others share the rest. Where
-    there are few values, the last edge is repeated.
+    A value that would take more than one piece, such as the 0 in a column of rare amounts, takes one: the
+    others share the rest. Where there are few values, the last edge is repeated.
     """
     distinct, counts = np.unique(values, return_counts=True)
     if len(distinct) <= PIECES + 1:

@@ -1,6 +1,7 @@
 """The default network of images: residual and free of batch statistics, so that N ranks compute what one process would.
 
-He et al., Deep Residual Learning (2015); Brock et al., Characterizing signal propagation in unnormalized ResNets (2021).
+He et al., Deep Residual Learning (2015); Brock et al., Characterizing signal propagation in unnormalized
+ResNets (2021).
 """
 
 import math
@@ -21,8 +22,8 @@ GAIN = math.sqrt(2 / (1 - 1 / math.pi))
 class Convolution(nn.Conv2d):
     """3 x 3, rectified: [batch, channels, height, width] -> [batch, outputs, height / stride, width / stride].
 
-    Each output's weights have mean 0 and a norm that is learned, at first such that rows of variance 1 stay so: what batch normalisation
-    does, at a cost that does not grow with the batch.
+    Each output's weights have mean 0 and a norm that is learned, at first such that rows of variance 1 stay
+    so: what batch normalisation does, at a cost that does not grow with the batch.
     """
 
     def __init__(self, channels: int, outputs: int, stride: int = 1, share: float = 1.0) -> None:
@@ -44,7 +45,9 @@ class Block(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.inner = nn.Sequential(Convolution(channels, channels), Convolution(channels, channels, share=0.2))
+        self.inner = nn.Sequential(
+            Convolution(channels, channels), Convolution(channels, channels, share=0.2)
+        )
 
     def forward(self, rows: Tensor) -> Tensor:
         """Adds."""

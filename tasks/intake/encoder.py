@@ -15,7 +15,10 @@ ENCODED = "gyre.encoded"
 
 
 class Encoder(Protocol):
-    """Fitted on training rows alone. What it learned is plain JSON in the checkpoint; its ONNX form computes exactly the same."""
+    """Fitted on training rows alone.
+
+    What it learned is plain JSON in the checkpoint; its ONNX form computes exactly the same.
+    """
 
     encoded: TensorSpec
     """What it makes; fixed before it is fitted."""

@@ -9,7 +9,10 @@ from tasks.intake import Intake, Rows
 
 
 def decoded_rows(records: Sequence[Any], name: str, intake: Intake) -> Rows:
-    """Raw rows of what `decode` takes, such as a file's path. Raises ValueError naming the file and the row."""
+    """Raw rows of what `decode` takes, such as a file's path.
+
+    Raises ValueError naming the file and the row.
+    """
     rows = []
     for number, value in enumerate(records):
         try:

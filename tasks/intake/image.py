@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from configs.project import ImageIntake
+from configs.intake import ImageIntakeConfig
 from tasks.intake import Encoded, Encoder, Preprocessing, Rows, TensorSpec
 from tasks.intake.convolutional import ConvolutionalNetwork
 from tasks.intake.encoder import Identity
@@ -24,7 +24,7 @@ class Normalize(Preprocessing):
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, section: ImageIntake) -> None:
+    def __init__(self, section: ImageIntakeConfig) -> None:
         super().__init__()
         self.shape = (section.channels, section.height, section.width)
         self.register_buffer("mean", torch.zeros(section.channels))
@@ -44,18 +44,27 @@ class Normalize(Preprocessing):
 class ImageRows:
     """See tasks/intake/__init__.py: Intake."""
 
-    def __init__(self, section: ImageIntake) -> None:
+    def __init__(self, section: ImageIntakeConfig) -> None:
         self.section = section
         self.columns: tuple[str, ...] = (section.column,)
-        self.inputs: tuple[TensorSpec, ...] = (TensorSpec("image", "uint8", (section.height, section.width, section.channels)),)
+        self.inputs: tuple[TensorSpec, ...] = (
+            TensorSpec("image", "uint8", (section.height, section.width, section.channels)),
+        )
         self.shift = min(section.height, section.width) // 8 if section.shift is None else section.shift
         self.draws = 3 if self.shift or section.flip else 0
 
     def rows(self, frame: pd.DataFrame) -> Rows:
-        """`image`: [rows, height, width, channels] uint8. Raises ValueError for pixels that are no bytes, or not as many as wanted."""
+        """`image`: [rows, height, width, channels] uint8.
+
+        Raises ValueError for pixels that are no bytes, or not as many as wanted.
+        """
         pixels = np.stack(frame[self.section.column].to_list())
-        if pixels.dtype != np.uint8 and (pixels.dtype.kind not in "iu" or pixels.min() < 0 or pixels.max() > 255):
-            raise ValueError(f"{pixels.dtype} pixels from {pixels.min()} to {pixels.max()}; want whole numbers from 0 to 255")
+        if pixels.dtype != np.uint8 and (
+            pixels.dtype.kind not in "iu" or pixels.min() < 0 or pixels.max() > 255
+        ):
+            raise ValueError(
+                f"{pixels.dtype} pixels from {pixels.min()} to {pixels.max()}; want whole numbers from 0 to 255"
+            )
         shaped = pixels.reshape(-1, *self.inputs[0].shape)
         if len(shaped) != len(frame):
             raise ValueError(f"has {pixels.size // len(frame)} values")
@@ -74,12 +83,22 @@ class ImageRows:
         if isinstance(value, (str, Path)):
             return self.decode_file(Path(value))[0]
         pixels = np.asarray(value[self.section.column] if isinstance(value, dict) else value)
-        if pixels.size != np.prod(shape) or pixels.dtype.kind not in "iu" or pixels.min() < 0 or pixels.max() > 255:
-            raise ValueError(f"{str(value)[:80]}: want {shape} whole numbers from 0 to 255, got shape {pixels.shape} {pixels.dtype}")
+        if (
+            pixels.size != np.prod(shape)
+            or pixels.dtype.kind not in "iu"
+            or pixels.min() < 0
+            or pixels.max() > 255
+        ):
+            raise ValueError(
+                f"{str(value)[:80]}: want {shape} whole numbers from 0 to 255, got shape {pixels.shape} {pixels.dtype}"
+            )
         return self._rows(pixels.reshape(1, *shape))
 
     def decode_file(self, file: Path | io.BytesIO) -> tuple[Rows, dict[str, str]]:
-        """One raw row [1] from an image file, and what was changed: a key of `checks` with a few words each. Raises ValueError."""
+        """One raw row [1] from an image file, and what was changed: a key of `checks` with a few words each.
+
+        Raises ValueError.
+        """
         pixels, changes = read_picture(file, self.section)
         return self._rows(pixels[None]), changes
 
@@ -92,7 +111,11 @@ class ImageRows:
                 "brightness": grey.mean(axis=(1, 2)),
                 "contrast": grey.std(axis=(1, 2)),
                 "ink": (grey > 127).mean(axis=(1, 2)),
-                "sharpness": (np.abs(np.diff(grey, axis=1)).mean(axis=(1, 2)) + np.abs(np.diff(grey, axis=2)).mean(axis=(1, 2))) / 2,
+                "sharpness": (
+                    np.abs(np.diff(grey, axis=1)).mean(axis=(1, 2))
+                    + np.abs(np.diff(grey, axis=2)).mean(axis=(1, 2))
+                )
+                / 2,
                 "centre_x": (grey.sum(axis=1) * np.arange(self.section.width)).sum(axis=1) / mass,
                 "centre_y": (grey.sum(axis=2) * np.arange(self.section.height)).sum(axis=1) / mass,
             }

@@ -1,4 +1,7 @@
-"""Image files as pixels of one size: the same for training rows and for what a client has. What is changed on the way is named."""
+"""Image files as pixels of one size: the same for training rows and for what a client has.
+
+What is changed on the way is named.
+"""
 
 import io
 from pathlib import Path
@@ -8,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from configs.project import ImageIntake
+from configs.intake import ImageIntakeConfig
 
 Pixels = npt.NDArray[np.uint8]
 COLOURED = 24
-"""Grey levels between a pixel's channels from which it has a colour: grey images that were kept as colour JPEG stay below."""
+"""Grey levels between a pixel's channels from which it has a colour: grey images that were kept as colour
+JPEG stay below."""
 COLOURED_SHARE = 0.001
 """Of the pixels that must have one."""
 ORIENTATION = 0x0112
@@ -25,10 +29,11 @@ class UnreadableImageError(ValueError):
     """A file that is no image, or is cut off."""
 
 
-def read_picture(file: Path | io.BytesIO, section: ImageIntake) -> tuple[Pixels, dict[str, str]]:
+def read_picture(file: Path | io.BytesIO, section: ImageIntakeConfig) -> tuple[Pixels, dict[str, str]]:
     """Pixels [height, width, channels] uint8 of an image file, and what was changed: a key of `checks` with a few words each.
 
-    Raises UnreadableImageError for what is no image, ValueError for one of another size where intake.resize is error.
+    Raises UnreadableImageError for what is no image, ValueError for one of another size where intake.resize
+    is error.
     """
     try:
         with Image.open(file) as opened:
@@ -46,7 +51,9 @@ def read_picture(file: Path | io.BytesIO, section: ImageIntake) -> tuple[Pixels,
             changes["lost_colours"] = [plain.mode]
         plain = plain.convert("L")
     pixels = np.asarray(plain.convert("L" if section.channels == 1 else "RGB"), np.uint8)
-    return pixels.reshape(section.height, section.width, section.channels), {check: ", ".join(told) for check, told in changes.items()}
+    return pixels.reshape(section.height, section.width, section.channels), {
+        check: ", ".join(told) for check, told in changes.items()
+    }
 
 
 def picture_size(file: Path | io.BytesIO) -> tuple[int, int]:
@@ -72,7 +79,9 @@ def upright(image: Image.Image, changes: dict[str, list[str]]) -> Image.Image:
 def eight_bits(image: Image.Image, changes: dict[str, list[str]]) -> Image.Image:
     """Grey levels of 16 bits as 8: dividing keeps the order, where cutting off would make all bright pixels white."""
     if image.mode == "F":
-        raise UnreadableImageError("has floating point pixels, whose range nobody knows; write it with 8 or 16 bits")
+        raise UnreadableImageError(
+            "has floating point pixels, whose range nobody knows; write it with 8 or 16 bits"
+        )
     if not image.mode.startswith("I"):
         return image
     levels = np.asarray(image, np.int64)
@@ -82,7 +91,7 @@ def eight_bits(image: Image.Image, changes: dict[str, list[str]]) -> Image.Image
     return Image.fromarray((levels // 257).astype(np.uint8))
 
 
-def blended(image: Image.Image, section: ImageIntake, changes: dict[str, list[str]]) -> Image.Image:
+def blended(image: Image.Image, section: ImageIntakeConfig, changes: dict[str, list[str]]) -> Image.Image:
     """Grey or RGB; what is transparent shows the intake's background."""
     note: list[str] = []
     if "A" in image.mode or "a" in image.mode or "transparency" in image.info:
@@ -100,9 +109,13 @@ def blended(image: Image.Image, section: ImageIntake, changes: dict[str, list[st
     return image.convert("L" if image.mode in ("1", "L") else "RGB")
 
 
-def resized(image: Image.Image, section: ImageIntake) -> Image.Image:
+def resized(image: Image.Image, section: ImageIntakeConfig) -> Image.Image:
     """An image in the intake's size, by its rule. Raises ValueError where the rule is error."""
-    size, fill, how = (section.width, section.height), (section.background,) * len(image.getbands()), Image.Resampling.BILINEAR
+    size, fill, how = (
+        (section.width, section.height),
+        (section.background,) * len(image.getbands()),
+        Image.Resampling.BILINEAR,
+    )
     match section.resize:
         case "error":
             raise ValueError(

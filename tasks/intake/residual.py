@@ -11,7 +11,9 @@ class Block(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.inner = nn.Sequential(nn.LayerNorm(HIDDEN), nn.Linear(HIDDEN, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN))
+        self.inner = nn.Sequential(
+            nn.LayerNorm(HIDDEN), nn.Linear(HIDDEN, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN)
+        )
 
     def forward(self, rows: Tensor) -> Tensor:
         """Adds."""
@@ -27,4 +29,6 @@ class ResidualNetwork(nn.Sequential):
 
     def __init__(self, width: int, outputs: int) -> None:
         blocks = [Block() for _ in range(BLOCKS)]
-        super().__init__(nn.Linear(width, HIDDEN), *blocks, nn.LayerNorm(HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, outputs))
+        super().__init__(
+            nn.Linear(width, HIDDEN), *blocks, nn.LayerNorm(HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, outputs)
+        )

@@ -11,7 +11,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
-from configs.project import TabularIntake
+from configs.intake import TabularIntakeConfig
 from tasks.intake import Encoder, Preprocessing, Rows, TensorSpec
 from tasks.intake.columns import ColumnEncoder, Features
 from tasks.intake.residual import ResidualNetwork
@@ -26,18 +26,22 @@ SHOWN = 12
 class TabularRows:
     """See tasks/intake/__init__.py: Intake."""
 
-    def __init__(self, section: TabularIntake) -> None:
+    def __init__(self, section: TabularIntakeConfig) -> None:
         self.section = section
         numeric, dates, categorical = section.numeric, section.dates, section.categorical
         self.columns: tuple[str, ...] = (*numeric, *dates, *categorical)
         dtypes = ["float32"] * len(numeric) + ["float64"] * len(dates) + ["str"] * len(categorical)
-        self.inputs = tuple(TensorSpec(name, dtype, ()) for name, dtype in zip(self.columns, dtypes, strict=True))
+        self.inputs = tuple(
+            TensorSpec(name, dtype, ()) for name, dtype in zip(self.columns, dtypes, strict=True)
+        )
         self.draws = len(categorical)
 
     def rows(self, frame: pd.DataFrame) -> Rows:
         """Numbers float32 and dates float64 seconds since the epoch, NaN where missing or unreadable; categories as text, "" if missing."""
         columns: dict[str, npt.NDArray[Any]] = {name: numbers(frame[name]) for name in self.section.numeric}
-        columns |= {name: seconds(frame[name], self.section.date_formats.get(name)) for name in self.section.dates}
+        columns |= {
+            name: seconds(frame[name], self.section.date_formats.get(name)) for name in self.section.dates
+        }
         columns |= {name: categories(frame[name]) for name in self.section.categorical}
         return rows_from(self.inputs, columns)
 
@@ -45,7 +49,10 @@ class TabularRows:
         """A float column a number, a timestamp (UTC, without zone) a date, a text column a category, empty where missing."""
         columns: dict[str, Any] = {name: rows[name] for name in self.section.numeric}
         columns |= {name: timestamps(rows[name]) for name in self.section.dates}
-        columns |= {name: pd.Series([value or None for value in rows[name]], dtype="str") for name in self.section.categorical}
+        columns |= {
+            name: pd.Series([value or None for value in rows[name]], dtype="str")
+            for name in self.section.categorical
+        }
         return pd.DataFrame(columns)
 
     def decode(self, value: Any) -> Rows:
@@ -53,10 +60,14 @@ class TabularRows:
         if not isinstance(value, dict):
             values = list(value) if isinstance(value, (list, tuple, np.ndarray)) else [value]
             if len(values) != len(self.columns):
-                raise ValueError(f"{str(value)[:80]}: has {len(values)} values; want {len(self.columns)}: {', '.join(self.columns)}")
+                raise ValueError(
+                    f"{str(value)[:80]}: has {len(values)} values; want {len(self.columns)}: {', '.join(self.columns)}"
+                )
             value = dict(zip(self.columns, values, strict=True))
         given = {name: None if value.get(name) == "" else value.get(name) for name in self.columns}
-        rows = self.rows(pd.DataFrame({name: pd.Series([item], dtype=object) for name, item in given.items()}))
+        rows = self.rows(
+            pd.DataFrame({name: pd.Series([item], dtype=object) for name, item in given.items()})
+        )
         for name in self.section.numeric:
             if np.isnan(rows[name][0]) and not missing(given[name]):
                 wanted = f"want a number (or nothing) for each of {', '.join(self.section.numeric)}"
@@ -67,17 +78,24 @@ class TabularRows:
         return rows
 
     def _iso_date(self, name: str, value: Any) -> float:
-        """Seconds of a date that is not written as the column is: ISO 8601 is never mistaken. Raises ValueError for any other."""
+        """Seconds of a date that is not written as the column is: ISO 8601 is never mistaken.
+
+        Raises ValueError for any other.
+        """
         found = second(value, None) if isinstance(value, str) else np.nan
         if np.isnan(found):
             form = self.section.date_formats.get(name)
             wanted = f"a date as {form}, or in ISO 8601" if form else "a date in ISO 8601"
-            raise ValueError(f"{name} {str(value)[:80]!r}: want {wanted} such as 2026-01-31T12:00 (or nothing)")
+            raise ValueError(
+                f"{name} {str(value)[:80]!r}: want {wanted} such as 2026-01-31T12:00 (or nothing)"
+            )
         return found
 
     def describe(self, rows: Rows) -> pd.DataFrame:
         """The numbers and categories themselves; of a date hour and weekday, since its day is always newer than any in training."""
-        found = pd.DataFrame({name: rows[name].astype(np.float64) for name in self.section.numeric}, index=range(len(rows)))
+        found = pd.DataFrame(
+            {name: rows[name].astype(np.float64) for name in self.section.numeric}, index=range(len(rows))
+        )
         for name in self.section.dates:
             when = timestamps(rows[name]).dt
             found[f"hour of {name}"] = when.hour.astype(np.float64)
@@ -147,7 +165,11 @@ def missing(value: Any) -> bool:
 def numbers(column: pd.Series) -> npt.NDArray[np.float32]:
     """float32, NaN where a value is missing or no number; what float32 cannot hold is infinite."""
     with np.errstate(over="ignore"):
-        return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan).astype(np.float32)
+        return (
+            pd.to_numeric(column, errors="coerce")
+            .to_numpy(dtype=np.float64, na_value=np.nan)
+            .astype(np.float32)
+        )
 
 
 def seconds(column: pd.Series, form: str | None) -> npt.NDArray[np.float64]:

@@ -9,13 +9,14 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from configs.project import TextIntake
+from configs.intake import TextIntakeConfig
 from tasks.intake import Encoded, Encoder, Preprocessing, Rows, TensorSpec
 from tasks.intake.tokens import UNKNOWN, TokenEncoder
 from tasks.rows.raw import MAX_TEXT, rows_from
 
 HIDDEN = 0.1
-"""Share of words that training hides, so that the network learns what to do with one it never saw, and not to lean on single words."""
+"""Share of words that training hides, so that the network learns what to do with one it never saw, and not to
+lean on single words."""
 WIDTH = 64
 SHOWN = 12
 COMPONENTS = 128
@@ -40,8 +41,9 @@ class Words(Preprocessing):
 class WordNetwork(nn.Module):
     """Token ids [batch, length] int64, 0 where there is none -> [batch, outputs].
 
-    Single words by their sum over the root of their number, groups of three by the strongest answer of a convolution (Kim, Convolutional
-    Neural Networks for Sentence Classification, 2014). No dropout and no batch statistics, so N ranks compute what one process would.
+    Single words by their sum over the root of their number, groups of three by the strongest answer of a
+    convolution (Kim, Convolutional Neural Networks for Sentence Classification, 2014). No dropout and no
+    batch statistics, so N ranks compute what one process would.
     """
 
     def __init__(self, vocabulary: int, outputs: int) -> None:
@@ -64,7 +66,7 @@ class WordNetwork(nn.Module):
 class TextRows:
     """See tasks/intake/__init__.py: Intake."""
 
-    def __init__(self, section: TextIntake) -> None:
+    def __init__(self, section: TextIntakeConfig) -> None:
         self.section = section
         self.columns: tuple[str, ...] = (section.column,)
         self.inputs: tuple[TensorSpec, ...] = (TensorSpec(section.column, "str", ()),)
@@ -74,12 +76,20 @@ class TextRows:
         """The column's texts, "" where one is missing; what lies behind MAX_TEXT characters is cut off."""
         column = frame[self.section.column]
         texts = np.empty(len(column), dtype=object)
-        texts[:] = ["" if gone else str(text)[:MAX_TEXT] for text, gone in zip(column, column.isna(), strict=True)]
+        texts[:] = [
+            "" if gone else str(text)[:MAX_TEXT] for text, gone in zip(column, column.isna(), strict=True)
+        ]
         return rows_from(self.inputs, {self.section.column: texts})
 
     def frame(self, rows: Rows) -> pd.DataFrame:
         """One text column, empty where missing."""
-        return pd.DataFrame({self.section.column: pd.Series([text or None for text in rows[self.section.column]], dtype="str")})
+        return pd.DataFrame(
+            {
+                self.section.column: pd.Series(
+                    [text or None for text in rows[self.section.column]], dtype="str"
+                )
+            }
+        )
 
     def decode(self, value: Any) -> Rows:
         """From a text, a list of one, or a mapping with the column."""
@@ -96,8 +106,14 @@ class TextRows:
         texts = rows[self.section.column]
         length = np.array([len(text) for text in texts], dtype=np.float64)
         shares = {"digits": str.isdigit, "capitals": str.isupper}
-        found = {name: np.array([sum(map(test, text)) for text in texts]) / np.maximum(length, 1) for name, test in shares.items()}
-        return pd.DataFrame({"length": length, "words": np.array([len(text.split()) for text in texts], dtype=np.float64)} | found)
+        found = {
+            name: np.array([sum(map(test, text)) for text in texts]) / np.maximum(length, 1)
+            for name, test in shares.items()
+        }
+        return pd.DataFrame(
+            {"length": length, "words": np.array([len(text.split()) for text in texts], dtype=np.float64)}
+            | found
+        )
 
     def features(self, rows: Rows) -> npt.NDArray[np.float32]:
         """Directions in which these texts differ most: TF-IDF of words and pairs, by truncated SVD."""
@@ -105,7 +121,9 @@ class TextRows:
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         try:
-            counted = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), max_features=20_000).fit_transform(rows[self.section.column])
+            counted = TfidfVectorizer(
+                sublinear_tf=True, ngram_range=(1, 2), max_features=20_000
+            ).fit_transform(rows[self.section.column])
         except ValueError:  # no text has a word
             return np.zeros((len(rows), 1), np.float32)
         width = min(COMPONENTS, counted.shape[1] - 1)
@@ -121,8 +139,12 @@ class TextRows:
         for line, number in enumerate(shown):
             height = 1 - (line + 0.7) / len(shown)
             # Text that looks like a formula is not one.
-            figure.text(0.01, height, drawable(str(titles[number]))[:24], fontsize=8, weight="bold", parse_math=False)
-            figure.text(0.22, height, drawable(rows[self.section.column][number])[:90], fontsize=8, parse_math=False)
+            figure.text(
+                0.01, height, drawable(str(titles[number]))[:24], fontsize=8, weight="bold", parse_math=False
+            )
+            figure.text(
+                0.22, height, drawable(rows[self.section.column][number])[:90], fontsize=8, parse_math=False
+            )
         image = io.BytesIO()
         figure.savefig(image, format="png", dpi=100)
         return image.getvalue()
@@ -147,4 +169,6 @@ class TextRows:
 
 def drawable(text: str) -> str:
     """The text in one line; a sign that the font may lack is drawn as a box."""
-    return "".join(sign if sign.isprintable() and ord(sign) < 0x250 else "□" for sign in " ".join(text.split()))
+    return "".join(
+        sign if sign.isprintable() and ord(sign) < 0x250 else "□" for sign in " ".join(text.split())
+    )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from configs.project import TextIntake
+from configs.intake import TextIntakeConfig
 from tasks.intake import Encoded, Rows, TensorSpec
 from tasks.intake.encoder import ENCODED, State
 
@@ -16,10 +16,10 @@ NOTHING, UNKNOWN = 0, 1
 FEWEST = 2
 """Times that a token must occur in training: what a network learns of a single one is that text's answer."""
 WORD = "a-zA-Z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0370-\u1fff"
-"""Letters of scripts that put spaces between words; other signs, such as Chinese ones and emoji, are a token each.
+"""Letters of scripts that put spaces between words; other signs, such as Chinese ones and emoji, are a token
+each.
 
-Spelled out, since what `\\w` means differs between Python's regular expressions and RE2's.
-"""
+Spelled out, since what `\\w` means differs between Python's regular expressions and RE2's."""
 TOKEN = f"[{WORD}]+|[0-9]+|[^{WORD}0-9 \t\n\r\x0b\x0c]"
 SMALL = str.maketrans({chr(code): chr(code + 32) for code in range(ord("A"), ord("Z") + 1)})
 """As ONNX Runtime lowers in the C locale, which alone every machine has: A to Z."""
@@ -28,7 +28,7 @@ SMALL = str.maketrans({chr(code): chr(code + 32) for code in range(ord("A"), ord
 class TokenEncoder:
     """Texts to ids [rows, length] int64; tokens behind `length` are cut off."""
 
-    def __init__(self, section: TextIntake) -> None:
+    def __init__(self, section: TextIntakeConfig) -> None:
         self.section = section
         self.encoded = TensorSpec("encoded", "int64", (section.length,))
         self._token = re.compile(TOKEN)
@@ -41,12 +41,18 @@ class TokenEncoder:
 
     def tokens(self, text: str) -> list[str]:
         """The tokens of a text, at most `length`."""
-        return [found.group() for found in islice(self._token.finditer(text.translate(SMALL)), self.section.length)]
+        return [
+            found.group()
+            for found in islice(self._token.finditer(text.translate(SMALL)), self.section.length)
+        ]
 
     def fit(self, rows: Rows) -> None:
         """The vocabulary: the most frequent tokens, ties in alphabetical order."""
         counts = Counter(token for text in rows[self.section.column] for token in self.tokens(text))
-        kept = sorted((token for token, count in counts.items() if count >= FEWEST), key=lambda token: (-counts[token], token))
+        kept = sorted(
+            (token for token, count in counts.items() if count >= FEWEST),
+            key=lambda token: (-counts[token], token),
+        )
         self.restore({"tokens": kept[: self.section.vocabulary - 2]})
 
     def encode(self, rows: Rows) -> Encoded:
@@ -72,9 +78,23 @@ class TokenEncoder:
         name, length = self.section.column, self.section.length
         keys, values = ["", *self._ids], [NOTHING, *self._ids.values()]
         nodes = [
-            helper.make_node("StringNormalizer", [name], ["gyre.small"], case_change_action="LOWER", is_case_sensitive=1, locale="C"),
             helper.make_node(
-                "Tokenizer", ["gyre.small"], ["gyre.tokens"], domain="com.microsoft", mark=0, mincharnum=1, pad_value="", tokenexp=TOKEN
+                "StringNormalizer",
+                [name],
+                ["gyre.small"],
+                case_change_action="LOWER",
+                is_case_sensitive=1,
+                locale="C",
+            ),
+            helper.make_node(
+                "Tokenizer",
+                ["gyre.small"],
+                ["gyre.tokens"],
+                domain="com.microsoft",
+                mark=0,
+                mincharnum=1,
+                pad_value="",
+                tokenexp=TOKEN,
             ),
             helper.make_node(
                 "LabelEncoder",
@@ -90,7 +110,10 @@ class TokenEncoder:
             helper.make_node("Slice", ["gyre.padded", "gyre.start", "gyre.length", "gyre.axis"], [ENCODED]),
         ]
         constants = {"behind": [0, 0, 0, length], "start": [0], "length": [length], "axis": [1]}
-        made = [helper.make_tensor(f"gyre.{key}", TensorProto.INT64, [len(each)], each) for key, each in constants.items()]
+        made = [
+            helper.make_tensor(f"gyre.{key}", TensorProto.INT64, [len(each)], each)
+            for key, each in constants.items()
+        ]
         made.append(helper.make_tensor("gyre.nothing", TensorProto.INT64, [], [NOTHING]))
         opsets.setdefault("ai.onnx.ml", 3)
         opsets.setdefault("com.microsoft", 1)

@@ -23,7 +23,17 @@ def missing_labels(label: str, missing: int, total: int) -> list[Finding]:
         return []
     told = "rows have no label and are left out"
     advice = "mend the labels in the source"
-    return [Finding(stage=STAGE, check="missing_labels", about=label, count=missing, total=total, told=told, advice=advice)]
+    return [
+        Finding(
+            stage=STAGE,
+            check="missing_labels",
+            about=label,
+            count=missing,
+            total=total,
+            told=told,
+            advice=advice,
+        )
+    ]
 
 
 def odd_labels(rows: Stored, result: Result) -> list[Finding]:
@@ -31,12 +41,24 @@ def odd_labels(rows: Stored, result: Result) -> list[Finding]:
     counts: Counter[Any] = Counter()
     for path in part_paths(Path(rows.uri)):
         for table in tables(path, [result.label]):
-            counts.update({each["values"]: each["counts"] for each in pc.value_counts(table[result.label]).to_pylist()})
+            counts.update(
+                {each["values"]: each["counts"] for each in pc.value_counts(table[result.label]).to_pylist()}
+            )
     total = sum(counts.values())
     if len(counts) == 1:
         told = f"rows have the same label, {str(next(iter(counts)))!r}: there is nothing to learn"
         advice = "check result.label and the source's rows"
-        return [Finding(stage=STAGE, check="constant_label", about=result.label, count=total, total=total, told=told, advice=advice)]
+        return [
+            Finding(
+                stage=STAGE,
+                check="constant_label",
+                about=result.label,
+                count=total,
+                total=total,
+                told=told,
+                advice=advice,
+            )
+        ]
     absent = [name for name in result.classes or () if name not in {str(value) for value in counts}]
     if not absent:
         return []
@@ -64,15 +86,19 @@ def constant_inputs(rows: Stored, intake: Intake) -> list[Finding]:
         return []
     columns = ", ".join(f"min({quoted(name)}), max({quoted(name)}), count({quoted(name)})" for name in names)
     with duckdb.connect() as connection:
-        query = f"SELECT count(*), {columns} FROM read_parquet(?)"  # noqa: S608 - columns are quoted
-        (total, *found) = connection.execute(query, [[str(path) for path in part_paths(folder)]]).fetchall()[0]
+        query = f"SELECT count(*), {columns} FROM read_parquet(?)"
+        (total, *found) = connection.execute(query, [[str(path) for path in part_paths(folder)]]).fetchall()[
+            0
+        ]
     findings = []
     for place, name in enumerate(names):
         low, high, values = found[3 * place : 3 * place + 3]
         if values == 0 or (low == high and values == total):
             what = f"are {str(low)!r}" if values else "are missing"
             told = f"values {what}: the column says nothing"
-            findings.append(Finding(stage=STAGE, check="constant_inputs", about=name, count=total, total=total, told=told))
+            findings.append(
+                Finding(stage=STAGE, check="constant_inputs", about=name, count=total, total=total, told=told)
+            )
     return findings
 
 
@@ -83,7 +109,17 @@ def leaking_inputs(sample: pd.DataFrame, intake: Intake, result: Result) -> list
         told = f"rows were asked: the label follows from this input alone ({leak.gain:.1%} of a constant guess's error is gone)"
         advice = "take the column out of intake if it is only known once the label is"
         size = len(sample)
-        findings.append(Finding(stage=STAGE, check="leaking_inputs", about=leak.inputs, count=size, total=size, told=told, advice=advice))
+        findings.append(
+            Finding(
+                stage=STAGE,
+                check="leaking_inputs",
+                about=leak.inputs,
+                count=size,
+                total=size,
+                told=told,
+                advice=advice,
+            )
+        )
     return findings
 
 

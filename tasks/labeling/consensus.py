@@ -13,7 +13,9 @@ def answers_of(frame: pd.DataFrame, annotators: tuple[str, ...]) -> pd.DataFrame
     Raises ValueError naming an annotator whose column is missing.
     """
     if missing := [name for name in annotators if name not in frame]:
-        raise ValueError(f"labeling.annotators: the rows have no column {missing[0]!r}; they have {', '.join(frame.columns)}")
+        raise ValueError(
+            f"labeling.annotators: the rows have no column {missing[0]!r}; they have {', '.join(frame.columns)}"
+        )
     melted = (
         frame[["id", *annotators]]
         .melt(id_vars="id", value_vars=list(annotators), var_name=WORKER, value_name=ANSWER)
@@ -36,7 +38,9 @@ def beliefs(answers: pd.DataFrame) -> pd.DataFrame:
     """
     from crowdkit.aggregation.classification.dawid_skene import DawidSkene
 
-    sure = pd.get_dummies(majority(answers), dtype=float).reindex(columns=sorted(answers[ANSWER].unique()), fill_value=0.0)
+    sure = pd.get_dummies(majority(answers), dtype=float).reindex(
+        columns=sorted(answers[ANSWER].unique()), fill_value=0.0
+    )
     several = answers[answers.groupby(TASK)[ANSWER].transform("size") > 1]
     if len(several):
         sure.update(DawidSkene(n_iter=50).fit_predict_proba(several.sort_values([TASK, WORKER])))
@@ -48,11 +52,15 @@ def consensus(believed: pd.DataFrame) -> pd.Series:
     return believed.idxmax(axis=1).rename(ANSWER)
 
 
-def quality(answers: pd.DataFrame, agreed: pd.Series, annotators: tuple[str, ...]) -> tuple[AnnotatorQuality, ...]:
+def quality(
+    answers: pd.DataFrame, agreed: pd.Series, annotators: tuple[str, ...]
+) -> tuple[AnnotatorQuality, ...]:
     """How each annotator did against the consensus."""
     right = answers[ANSWER] == answers[TASK].map(agreed)
     return tuple(
-        AnnotatorQuality(name=name, answers=int(mine.sum()), agreement=float(right[mine].mean()) if mine.any() else 0.0)
+        AnnotatorQuality(
+            name=name, answers=int(mine.sum()), agreement=float(right[mine].mean()) if mine.any() else 0.0
+        )
         for name in annotators
         for mine in [answers[WORKER] == name]
     )

@@ -1,6 +1,7 @@
 """Puts the consensus into the rows, and finds what is doubtful about the labels.
 
-Rows pass through a row group at a time; the annotators' answers are held in memory as a whole, since each weighs the others.
+Rows pass through a row group at a time; the annotators' answers are held in memory as a whole, since each
+weighs the others.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from configs.project import Labeling
+from configs.labeling import LabelingConfig
 from infra.files import verified, whole_file, whole_folder
 from tasks.intake import Intake
 from tasks.labeling import checks
@@ -39,10 +40,13 @@ class Agreed:
     annotators: tuple[AnnotatorQuality, ...]
 
 
-def label(report: ValidationReport, labeling: Labeling, intake: Intake, result: Result, output: Path) -> LabelReport:
+def label(
+    report: ValidationReport, labeling: LabelingConfig, intake: Intake, result: Result, output: Path
+) -> LabelReport:
     """Labelled rows under `<output>/rows`, suspects in `<output>/suspects.parquet`; rows nobody labelled are left out.
 
-    A row of production keeps the truth that arrived for it. Raises ValueError for a missing annotator, DigestError for changed rows.
+    A row of production keeps the truth that arrived for it. Raises ValueError for a missing annotator,
+    DigestError for changed rows.
     """
     agreed = agree(report, labeling, result.label) if labeling.annotators else None
     given = written(agreed, result) if agreed else None
@@ -56,7 +60,11 @@ def label(report: ValidationReport, labeling: Labeling, intake: Intake, result: 
     if not failures:
         findings += checks.odd_labels(made, result) + checks.constant_inputs(made, intake)
         findings += checks.leaking_inputs(sample(made, SAMPLE), intake, result)
-    found = pd.DataFrame() if failures else suspects(sample(made, labeling.sample), intake, result, labeling.suspects)
+    found = (
+        pd.DataFrame()
+        if failures
+        else suspects(sample(made, labeling.sample), intake, result, labeling.suspects)
+    )
     if len(found):
         with whole_file(output / "suspects.parquet") as temporary:
             found.to_parquet(temporary, index=False)
@@ -73,10 +81,11 @@ def label(report: ValidationReport, labeling: Labeling, intake: Intake, result: 
     )
 
 
-def agree(rows: Stored, labeling: Labeling, column: str) -> Agreed:
+def agree(rows: Stored, labeling: LabelingConfig, column: str) -> Agreed:
     """The consensus of the annotators about the source's rows, how far they agree, and how each of them did.
 
-    A label that the source brought along is overwritten: annotators are asked because it is not to be trusted.
+    A label that the source brought along is overwritten: annotators are asked because it is not to be
+    trusted.
     """
     there = schema_of(Path(rows.uri)).names
     frame = read(rows, columns=[name for name in ("id", "origin", *labeling.annotators) if name in there])
@@ -85,7 +94,13 @@ def agree(rows: Stored, labeling: Labeling, column: str) -> Agreed:
     labels = consensus(believed)
     right = answers[ANSWER] == answers[TASK].map(labels)
     changed = int((labels != majority(answers).reindex(labels.index)).sum())
-    return Agreed(labels, believed, float(right.mean()) if len(right) else 0.0, changed, quality(answers, labels, labeling.annotators))
+    return Agreed(
+        labels,
+        believed,
+        float(right.mean()) if len(right) else 0.0,
+        changed,
+        quality(answers, labels, labeling.annotators),
+    )
 
 
 def written(agreed: Agreed, result: Result) -> pa.Table:
@@ -105,11 +120,17 @@ def labelled(table: pa.Table, given: pa.Table | None, column: str) -> pa.Table:
         late = pc.equal(table["origin"], "feedback")
         for name in given.column_names[1:]:
             values = pc.take(given[name].combine_chunks(), places)
-            own = table[name].cast(values.type) if name in table.column_names else pa.nulls(len(table), values.type)
+            own = (
+                table[name].cast(values.type)
+                if name in table.column_names
+                else pa.nulls(len(table), values.type)
+            )
             table = table.drop_columns([name]) if name in table.column_names else table
             table = table.append_column(name, pc.if_else(late, own, values))
     if column not in table.column_names:
-        raise ValueError(f"the rows have no column {column!r} (result.label); they have {', '.join(table.column_names)}")
+        raise ValueError(
+            f"the rows have no column {column!r} (result.label); they have {', '.join(table.column_names)}"
+        )
     labels = table[column]
     there = pc.is_valid(labels)
     if pa.types.is_floating(labels.type):
@@ -117,7 +138,7 @@ def labelled(table: pa.Table, given: pa.Table | None, column: str) -> pa.Table:
     return table if pc.all(there).as_py() else table.filter(there)
 
 
-def gate(rows: Stored, agreed: Agreed | None, labeling: Labeling, result: Result) -> tuple[str, ...]:
+def gate(rows: Stored, agreed: Agreed | None, labeling: LabelingConfig, result: Result) -> tuple[str, ...]:
     """Why these labels must not train a model; empty when they may."""
     failures = []
     if agreed and agreed.agreement < labeling.min_agreement:

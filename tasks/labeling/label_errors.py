@@ -10,15 +10,16 @@ from tasks.result import Result
 
 FOLDS = 3
 DIRECTIONS = 200
-"""Of rows with more features, such as photos, those in which they differ most: all 3,072 of small photos would take minutes."""
+"""Of rows with more features, such as photos, those in which they differ most: all 3,072 of small photos
+would take minutes."""
 COLUMNS = ["id", "label", "suggested", "quality"]
 
 
 def suspects(frame: pd.DataFrame, intake: Intake, result: Result, most: int) -> pd.DataFrame:
     """Suspected label errors, worst first, at most `most`: id, label, suggested, quality (0 worst, 1 best).
 
-    Probabilities are out of sample: a logistic regression on the intake's features, cross-validated. Empty where the result has no classes,
-    or where a class has too few rows to be left out.
+    Probabilities are out of sample: a logistic regression on the intake's features, cross-validated. Empty
+    where the result has no classes, or where a class has too few rows to be left out.
     """
     classes = result.classes
     targets = result.targets(frame[result.label]) if classes else np.array([])
@@ -31,9 +32,15 @@ def suspects(frame: pd.DataFrame, intake: Intake, result: Result, most: int) -> 
     compact = np.searchsorted(present, targets)
     probabilities = out_of_sample(intake.features(intake.rows(frame)), compact)
     scores = get_label_quality_scores(compact, probabilities)
-    worst = find_label_issues(compact, probabilities, return_indices_ranked_by="self_confidence", n_jobs=1)[:most]
+    worst = find_label_issues(compact, probabilities, return_indices_ranked_by="self_confidence", n_jobs=1)[
+        :most
+    ]
     names = np.array(classes)[present]
-    found = {"id": frame["id"].to_numpy()[worst], "label": names[compact[worst]], "suggested": names[probabilities[worst].argmax(axis=1)]}
+    found = {
+        "id": frame["id"].to_numpy()[worst],
+        "label": names[compact[worst]],
+        "suggested": names[probabilities[worst].argmax(axis=1)],
+    }
     return pd.DataFrame(found | {"quality": scores[worst]})[COLUMNS]
 
 

@@ -13,6 +13,9 @@ from tasks.rows.parts import read
 def write_picture(found: LabelReport, doubtful: pd.DataFrame, intake: Intake, path: Path) -> None:
     """The doubtful rows as the intake draws them, titled with label and suggestion."""
     rows = read(found, ["id", *intake.columns]).set_index("id").loc[doubtful["id"]]
-    titles = [f"{label}? {suggested}" for label, suggested in zip(doubtful["label"], doubtful["suggested"], strict=True)]
+    titles = [
+        f"{label}? {suggested}"
+        for label, suggested in zip(doubtful["label"], doubtful["suggested"], strict=True)
+    ]
     with whole_file(path) as temporary:
         temporary.write_bytes(intake.picture(intake.rows(rows.reset_index()), titles))

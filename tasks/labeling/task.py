@@ -1,6 +1,8 @@
 """The labeling stage's Prefect task."""
 
-from configs.project import Intake, Labeling, Result
+from configs.intake import IntakeConfig
+from configs.labeling import LabelingConfig
+from configs.result import ResultConfig
 from infra.settings import Settings
 from tasks.pipeline.stage import StoppedError, outcome_folder, show, stage, table
 from tasks.records import LabelReport, ValidationReport
@@ -10,16 +12,25 @@ TAKES = "other labels in the source, or other limits: `labeling.min_agreement`, 
 
 
 @stage()
-def label(project: str, report: ValidationReport, labeling: Labeling, intake: Intake, result: Result) -> LabelReport:
-    """One label a row. Raises StoppedError where the annotators disagree too much, or a label is not one of the classes."""
-    from tasks import intake as intakes
-    from tasks import result as results
+def label(
+    project: str,
+    report: ValidationReport,
+    labeling: LabelingConfig,
+    intake: IntakeConfig,
+    result: ResultConfig,
+) -> LabelReport:
+    """One label a row.
+
+    Raises StoppedError where the annotators disagree too much, or a label is not one of the classes.
+    """
+    from tasks.intake import build_intake
     from tasks.labeling import label as core
     from tasks.labeling.plot import write_picture
+    from tasks.result import build_result
     from tasks.rows.parts import read_file
 
-    settings, output, taken = Settings(), outcome_folder(), intakes.build(intake)
-    found = core.label(report, labeling, taken, results.build(result), output)
+    settings, output, taken = Settings(), outcome_folder(), build_intake(intake)
+    found = core.label(report, labeling, taken, build_result(result), output)
     body = summary(found)
     if found.suspects:
         doubtful = read_file(found.suspects).head(SHOWN)
@@ -38,6 +49,9 @@ def summary(found: LabelReport) -> str:
     """Agreement and annotators, for people."""
     if not found.annotators:
         return f"{found.rows} rows with the source's own labels; {found.suspected} suspected errors."
-    rows = [{"annotator": each.name, "answers": each.answers, "agrees with the consensus": each.agreement} for each in found.annotators]
+    rows = [
+        {"annotator": each.name, "answers": each.answers, "agrees with the consensus": each.agreement}
+        for each in found.annotators
+    ]
     head = f"{found.rows} rows, agreement {found.agreement:.1%}; {found.relabelled} labels differ from the majority vote (Dawid-Skene)."
     return f"{head}\n\n{table(rows)}"

@@ -45,7 +45,11 @@ class Data:
         nodes = []
         if source := facts.get("source"):
             files = ", ".join(value for value, _ in facts["columns"].get("origin", {}).get("top", []))
-            told = {"rows": str(source["rows"]), "late labels": str(facts.get("feedback_rows") or ""), "files": files}
+            told = {
+                "rows": str(source["rows"]),
+                "late labels": str(facts.get("feedback_rows") or ""),
+                "files": files,
+            }
             nodes.append(Node("source", f"{project} {source['fingerprint'][:12]}", told))
         if config := facts.get("config"):
             nodes.append(Node("config", project, {name: digest[:8] for name, digest in config.items()}))
@@ -84,7 +88,9 @@ class Data:
                     self.graph.add(told(folder.name, decision), after=found)
         return found
 
-    def decision(self, project: str, number: int, taken: list[Decision], decided: dict[str, Any], version: str) -> None:
+    def decision(
+        self, project: str, number: int, taken: list[Decision], decided: dict[str, Any], version: str
+    ) -> None:
         """What became in a version of people's decisions about a row; those that hold are among its causes."""
         numbers = {each["number"] for each in decided["decisions"]}
         for decision in (each for each in taken if each.number in numbers):
@@ -127,6 +133,8 @@ def about(project: str, reasons: list[str], taken: list[Decision]) -> dict[str, 
 
 def told(project: str, decision: Decision) -> Node:
     """A decision as a node."""
-    values = ", ".join(f"{column}={'' if value is None else value}" for column, value in decision.values.items())
+    values = ", ".join(
+        f"{column}={'' if value is None else value}" for column, value in decision.values.items()
+    )
     facts = {"who": decision.who, "when": decision.when, "values": values, "why": decision.why}
     return Node("decision", f"{project} {decision.number} {decision.kind}", facts)

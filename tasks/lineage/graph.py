@@ -10,7 +10,8 @@ class Node:
     """Something that was made, found or asked."""
 
     kind: str
-    """source, config, code, quarantine, dataset, run, bundle, model, release, episode, prediction, row or decision."""
+    """source, config, code, quarantine, dataset, run, bundle, model, release, episode, prediction, row or
+    decision."""
     name: str
     facts: dict[str, str] = field(default_factory=dict)
 
@@ -50,8 +51,15 @@ class Graph:
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
-        nodes = [{"key": key, "kind": node.kind, "name": node.name, "facts": node.facts} for key, node in self.nodes.items()]
-        return {"start": self.start, "nodes": nodes, "edges": [{"from": cause, "to": effect} for cause, effect in self.edges]}
+        nodes = [
+            {"key": key, "kind": node.kind, "name": node.name, "facts": node.facts}
+            for key, node in self.nodes.items()
+        ]
+        return {
+            "start": self.start,
+            "nodes": nodes,
+            "edges": [{"from": cause, "to": effect} for cause, effect in self.edges],
+        }
 
     def text(self) -> str:
         """Two trees for the terminal: what it came from, and what followed from it."""
@@ -66,4 +74,6 @@ class Graph:
             last = number == len(keys) - 1
             yield f"{indent}{'└─' if last else '├─'} {self.nodes[key]}"
             if key not in above:
-                yield from self._tree(following(key), following, indent + ("   " if last else "│  "), above | {key})
+                yield from self._tree(
+                    following(key), following, indent + ("   " if last else "│  "), above | {key}
+                )

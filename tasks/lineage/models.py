@@ -40,7 +40,15 @@ class Models:
     def with_digest(self, start: str) -> Any | None:
         """The registered model whose bundle's digest starts so."""
         models = self.registry.client.search_registered_models() if self.registry else []
-        return next((each for model in models for each in self.versions(model.name) if each.tags.get(DIGEST, "").startswith(start)), None)
+        return next(
+            (
+                each
+                for model in models
+                for each in self.versions(model.name)
+                if each.tags.get(DIGEST, "").startswith(start)
+            ),
+            None,
+        )
 
     def find_run(self, run_id: str) -> Any | None:
         """An MLflow run; None where it is unknown."""
@@ -56,15 +64,22 @@ class Models:
         experiment = self.registry.client.get_experiment_by_name(project) if self.registry else None
         if experiment is None or self.registry is None:
             return []
-        found: list[Any] = self.registry.client.search_runs([experiment.experiment_id], f"params.dataset_tag = '{tag}'")
+        found: list[Any] = self.registry.client.search_runs(
+            [experiment.experiment_id], f"params.dataset_tag = '{tag}'"
+        )
         return found
 
     def run(self, run: Any, after: str) -> str:
         """A run and its test metrics."""
         metrics = {
-            name.removeprefix("test_"): f"{value:.4g}" for name, value in sorted(run.data.metrics.items()) if name.startswith("test_")
+            name.removeprefix("test_"): f"{value:.4g}"
+            for name, value in sorted(run.data.metrics.items())
+            if name.startswith("test_")
         }
-        told = {"status": run.info.status.lower(), "code": run.data.tags.get("mlflow.source.git.commit", "")[:12]}
+        told = {
+            "status": run.info.status.lower(),
+            "code": run.data.tags.get("mlflow.source.git.commit", "")[:12],
+        }
         return self.graph.add(Node("run", run.info.run_id, told | metrics), after=after)
 
     def model(self, version: Any, after: str) -> str:
@@ -89,7 +104,10 @@ class Models:
         if url.startswith("sqlite") and not Path(url.removeprefix("sqlite:///")).is_file():
             return []
         found = [each for each in Ledger(url).episodes(project) if each.version == version]
-        return [Node("episode", each.id, {"state": each.state, "flow run": each.flow_run_id or ""}) for each in found]
+        return [
+            Node("episode", each.id, {"state": each.state, "flow run": each.flow_run_id or ""})
+            for each in found
+        ]
 
 
 def bundle_node(version: Any) -> Node:
@@ -98,6 +116,10 @@ def bundle_node(version: Any) -> Node:
     told = {"graph": version.tags.get("gyre.chosen", "")}
     if (folder / "lineage.json").is_file():
         kept = read_json(folder / "lineage.json")
-        told |= {name: str(value)[:12] for name, value in kept.get("graph", {}).items() if name in ("score", "digest")}
+        told |= {
+            name: str(value)[:12]
+            for name, value in kept.get("graph", {}).items()
+            if name in ("score", "digest")
+        }
         told |= {"code": " ".join(f"{package} {found}" for package, found in kept.get("code", {}).items())}
     return Node("bundle", version.tags.get(DIGEST, "")[:16], told)

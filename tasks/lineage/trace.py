@@ -72,7 +72,9 @@ class Trace:
         if run is None:
             return None
         key = self.models.run(run, after=self.add_dataset(run.data.params.get("dataset_tag", "")))
-        for version in self.models.of_run(run.data.params.get("dataset_tag", "").partition("/")[0], run.info.run_id):
+        for version in self.models.of_run(
+            run.data.params.get("dataset_tag", "").partition("/")[0], run.info.run_id
+        ):
             self.add_model(version)
         return key
 
@@ -120,8 +122,15 @@ class Trace:
         """A line of the prediction log, under the model that answered it."""
         version = self.models.version(project, int(row["version"]))
         truth = "" if row["label"] is None or row["label"] != row["label"] else str(row["label"])
-        facts = {"answer": str(row["answer"]), "truth": truth, "time": row["time"].isoformat(timespec="seconds")}
-        return self.graph.add(Node("prediction", str(row["request_id"]), facts), after=self.add_model(version) if version else "")
+        facts = {
+            "answer": str(row["answer"]),
+            "truth": truth,
+            "time": row["time"].isoformat(timespec="seconds"),
+        }
+        return self.graph.add(
+            Node("prediction", str(row["request_id"]), facts),
+            after=self.add_model(version) if version else "",
+        )
 
 
 def projects(folder: Path) -> list[Path]:

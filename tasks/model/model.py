@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from configs.project import Training
+from configs.training import TrainingConfig
 from infra.files import read_json, verified, whole_folder, write_json
 from tasks.intake import Encoder, Intake, Preprocessing
 from tasks.model.network import build
@@ -17,9 +17,12 @@ from tasks.result import Result
 
 
 class Model(nn.Module):
-    """Encoded rows in, answers out; `outputs` stops before the post-processing, where the loss begins. The encoder is no part of torch."""
+    """Encoded rows in, answers out; `outputs` stops before the post-processing, where the loss begins.
 
-    def __init__(self, encoder: Encoder, intake: Intake, result: Result, training: Training) -> None:
+    The encoder is no part of torch.
+    """
+
+    def __init__(self, encoder: Encoder, intake: Intake, result: Result, training: TrainingConfig) -> None:
         super().__init__()
         check_names(intake, result)
         self.encoder = encoder
@@ -42,18 +45,25 @@ class Model(nn.Module):
 def check_names(intake: Intake, result: Result) -> None:
     """Raises ValueError for an input that has the name of an output: one graph cannot tell them apart."""
     if both := [spec.name for spec in intake.inputs if spec.name in result.names]:
-        raise ValueError(f"intake: column {both[0]!r} has the name of one of the graph's outputs; rename it in the source")
+        raise ValueError(
+            f"intake: column {both[0]!r} has the name of one of the graph's outputs; rename it in the source"
+        )
 
 
 def save(encoder: Encoder, tensors: dict[str, Tensor], folder: Path, facts: dict[str, object]) -> None:
-    """Writes model.safetensors, encoder.json and checkpoint.json, the folder whole or not at all. `tensors`: a model's state."""
+    """Writes model.safetensors, encoder.json and checkpoint.json, the folder whole or not at all.
+
+    `tensors`: a model's state.
+    """
     with whole_folder(folder) as partial:
         write_json(partial / "encoder.json", encoder.state())
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial / "model.safetensors")
+        save_file(
+            {name: tensor.contiguous() for name, tensor in tensors.items()}, partial / "model.safetensors"
+        )
         write_json(partial / "checkpoint.json", facts)
 
 
-def load(stored: Stored, intake: Intake, result: Result, training: Training) -> Model:
+def load(stored: Stored, intake: Intake, result: Result, training: TrainingConfig) -> Model:
     """The model of a checkpoint, in evaluation mode. Raises DigestError where the checkpoint was changed."""
     folder = verified(stored.uri, stored.digest)
     encoder = intake.encoder()
@@ -64,13 +74,18 @@ def load(stored: Stored, intake: Intake, result: Result, training: Training) -> 
 
 
 def load_preprocessing(stored: Stored, intake: Intake) -> Preprocessing:
-    """The fitted preprocessing of a checkpoint, without its network. Raises DigestError where the checkpoint was changed."""
+    """The fitted preprocessing of a checkpoint, without its network.
+
+    Raises DigestError where the checkpoint was changed.
+    """
     folder, before = verified(stored.uri, stored.digest), "preprocessing."
     encoder = intake.encoder()
     encoder.restore(read_json(folder / "encoder.json"))
     preprocessing = intake.preprocessing(encoder)
     tensors = load_file(folder / "model.safetensors")
-    preprocessing.load_state_dict({name.removeprefix(before): tensor for name, tensor in tensors.items() if name.startswith(before)})
+    preprocessing.load_state_dict(
+        {name.removeprefix(before): tensor for name, tensor in tensors.items() if name.startswith(before)}
+    )
     return preprocessing
 
 

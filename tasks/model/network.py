@@ -1,6 +1,7 @@
 """The network that a project's YAML names: the intake's default, the user's own, or one of timm or transformers, where they are installed.
 
-All are called with preprocessed rows [batch, *shape] and give [batch, outputs] float32. Nothing is downloaded: weights are drawn anew.
+All are called with preprocessed rows [batch, *shape] and give [batch, outputs] float32. Nothing is
+downloaded: weights are drawn anew.
 """
 
 import inspect
@@ -8,16 +9,23 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from configs.project import Training
+from configs.training import TrainingConfig
 from infra.imports import resolve
 from tasks.intake import Encoder, Intake
 
 
-def build(training: Training, intake: Intake, encoder: Encoder, shape: tuple[int, ...], outputs: int) -> nn.Module:
-    """An untrained network for preprocessed rows of that shape. Raises ValueError for a network that takes other rows or options."""
+def build(
+    training: TrainingConfig, intake: Intake, encoder: Encoder, shape: tuple[int, ...], outputs: int
+) -> nn.Module:
+    """An untrained network for preprocessed rows of that shape.
+
+    Raises ValueError for a network that takes other rows or options.
+    """
     if training.network is None:
         return intake.network(encoder, shape, outputs)
-    made_by = {"timm": of_timm, "transformers": of_transformers}.get(training.network.partition(":")[0], by_import_path)
+    made_by = {"timm": of_timm, "transformers": of_transformers}.get(
+        training.network.partition(":")[0], by_import_path
+    )
     try:
         return made_by(training.network, encoder, shape, outputs, training.network_options)
     except (TypeError, RuntimeError) as error:
@@ -26,7 +34,9 @@ def build(training: Training, intake: Intake, encoder: Encoder, shape: tuple[int
         ) from error
 
 
-def by_import_path(path: str, encoder: Encoder, shape: tuple[int, ...], outputs: int, options: dict[str, Any]) -> nn.Module:
+def by_import_path(
+    path: str, encoder: Encoder, shape: tuple[int, ...], outputs: int, options: dict[str, Any]
+) -> nn.Module:
     """The user's own; one that has a parameter `vocabulary` is told how many ids there are of texts."""
     made = resolve(path)
     if "vocabulary" in inspect.signature(made).parameters:
@@ -35,21 +45,36 @@ def by_import_path(path: str, encoder: Encoder, shape: tuple[int, ...], outputs:
     return network
 
 
-def of_timm(path: str, _: Encoder, shape: tuple[int, ...], outputs: int, options: dict[str, Any]) -> nn.Module:
+def of_timm(
+    path: str, _: Encoder, shape: tuple[int, ...], outputs: int, options: dict[str, Any]
+) -> nn.Module:
     """An image network of timm, such as timm:resnet18; timm.list_models() has the names."""
     if len(shape) != 3:
         raise ValueError(f"training.network {path}: takes images; the intake gives rows of shape {shape}")
     name = path.partition(":")[2]
-    network: nn.Module = resolve("timm:create_model")(name, pretrained=False, in_chans=shape[0], num_classes=outputs, **options)
+    network: nn.Module = resolve("timm:create_model")(
+        name, pretrained=False, in_chans=shape[0], num_classes=outputs, **options
+    )
     return network
 
 
-def of_transformers(path: str, encoder: Encoder, shape: tuple[int, ...], outputs: int, options: dict[str, Any]) -> nn.Module:
+def of_transformers(
+    path: str, encoder: Encoder, shape: tuple[int, ...], outputs: int, options: dict[str, Any]
+) -> nn.Module:
     """A text classifier of transformers, named by its configuration's class, such as transformers:DistilBertConfig."""
-    known = {"vocab_size": ids(encoder, path), "num_labels": outputs, "pad_token_id": 0, "max_position_embeddings": shape[0] + 2}
+    known = {
+        "vocab_size": ids(encoder, path),
+        "num_labels": outputs,
+        "pad_token_id": 0,
+        "max_position_embeddings": shape[0] + 2,
+    }
     config = resolve(path)(**known | options)
     # Of its ways to attend, the one that every exporter knows.
-    return Words(resolve("transformers:AutoModelForSequenceClassification").from_config(config, attn_implementation="eager"))
+    return Words(
+        resolve("transformers:AutoModelForSequenceClassification").from_config(
+            config, attn_implementation="eager"
+        )
+    )
 
 
 class Words(nn.Module):

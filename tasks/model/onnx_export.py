@@ -37,7 +37,9 @@ def module_bytes(module: "nn.Module", example: "Tensor", taken: str, names: tupl
     # It warns of every operator of torchvision, which nothing here uses.
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "`isinstance.treespec, LeafSpec.` is deprecated", FutureWarning)  # torch 2.13 of itself
+        warnings.filterwarnings(
+            "ignore", "`isinstance.treespec, LeafSpec.` is deprecated", FutureWarning
+        )  # torch 2.13 of itself
         program: Any = torch.onnx.export(
             module,
             (example,),
@@ -50,7 +52,8 @@ def module_bytes(module: "nn.Module", example: "Tensor", taken: str, names: tupl
         )
     ClearMetadataAndDocStringPass()(program.model)
     core = program.model_proto
-    # Without the prefix: inferring shapes behind an operator that ONNX does not know, such as Tokenizer, crashes onnx 1.23.
+    # Without the prefix: inferring shapes behind an operator that ONNX does not know, such as Tokenizer,
+    # crashes onnx 1.23.
     onnx.checker.check_model(core, full_check=True)
     written: bytes = core.SerializeToString(deterministic=True)
     return written

@@ -32,12 +32,16 @@ def joined(prefix: Any, core: Any) -> Any:
         parts.append(onnx.ModelProto())
         parts[-1].CopyFrom(part)
         del parts[-1].opset_import[:]
-        parts[-1].opset_import.extend(helper.make_opsetid(domain, version) for domain, version in opsets.items())
+        parts[-1].opset_import.extend(
+            helper.make_opsetid(domain, version) for domain, version in opsets.items()
+        )
         parts[-1].ir_version = core.ir_version
     whole = compose.merge_models(parts[0], parts[1], io_map=[(ENCODED, ENCODED)])
     del whole.graph.value_info[:], whole.opset_import[:]
     whole.opset_import.extend(helper.make_opsetid(domain, version) for domain, version in opsets.items())
-    whole.graph.value_info.extend([between, *(each for each in core.graph.value_info if each.name != ENCODED)])
+    whole.graph.value_info.extend(
+        [between, *(each for each in core.graph.value_info if each.name != ENCODED)]
+    )
     whole.producer_name, whole.graph.name = core.producer_name, core.graph.name
     return whole
 
@@ -46,7 +50,10 @@ def rename(graph: Any) -> None:
     """Calls the one input ENCODED, and gives everything inside a name that no column has."""
     outputs = {value.name for value in graph.output}
     names = {graph.input[0].name: ENCODED}
-    for name in [*(each.name for each in graph.initializer), *(name for node in graph.node for name in node.output)]:
+    for name in [
+        *(each.name for each in graph.initializer),
+        *(name for node in graph.node for name in node.output),
+    ]:
         if name and name not in outputs:
             names[name] = f"net.{name}"
     for node in graph.node:

@@ -23,5 +23,10 @@ def session(path: Path | bytes) -> Any:
 
 def answers(graph: Any, rows: Rows) -> Answers:
     """A session's outputs by name for raw rows; at least one row."""
-    calls = [graph.run(None, feed(rows[start : start + ROWS_A_CALL])) for start in range(0, len(rows), ROWS_A_CALL)]
-    return {output.name: np.concatenate(parts) for output, parts in zip(graph.get_outputs(), zip(*calls, strict=True), strict=True)}
+    calls = [
+        graph.run(None, feed(rows[start : start + ROWS_A_CALL])) for start in range(0, len(rows), ROWS_A_CALL)
+    ]
+    return {
+        output.name: np.concatenate(parts)
+        for output, parts in zip(graph.get_outputs(), zip(*calls, strict=True), strict=True)
+    }

@@ -1,12 +1,26 @@
 """Where drift episodes are kept: SQL through SQLAlchemy, SQLite or PostgreSQL.
 
-A project's history is one row with a revision number. An event is applied by writing the next revision over the one that was read, so
-of any number of processes that do it at once one wins and the others read again; a kill leaves either revision, never a half.
+A project's history is one row with a revision number. An event is applied by writing the next revision over
+the one that was read, so of any number of processes that do it at once one wins and the others read again; a
+kill leaves either revision, never a half.
 """
 
 from contextlib import suppress
 
-from sqlalchemy import Column, ColumnElement, Connection, Integer, MetaData, String, Table, Text, create_engine, insert, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateTable
 
@@ -43,7 +57,9 @@ class Ledger:
     """Episodes of all projects of an installation; any number of processes may use it at once."""
 
     def __init__(self, url: str) -> None:
-        self._engine = create_engine(url, connect_args={"timeout": LOCK_TIMEOUT_S} if url.startswith("sqlite") else {})
+        self._engine = create_engine(
+            url, connect_args={"timeout": LOCK_TIMEOUT_S} if url.startswith("sqlite") else {}
+        )
         for table in METADATA.tables.values():
             # PostgreSQL says so when another process makes the same table at this moment.
             with suppress(IntegrityError), self._engine.begin() as connection:
@@ -110,10 +126,17 @@ def _swap(connection: Connection, project: str, revision: int, record: str) -> b
 def _keep(connection: Connection, episode: Episode) -> None:
     """Writes the episode as it is now, and its claim where it has just got one."""
     record = episode.model_dump_json()
-    if connection.execute(update(EPISODES).where(EPISODES.c.id == episode.id).values(record=record)).rowcount == 0:
+    if (
+        connection.execute(update(EPISODES).where(EPISODES.c.id == episode.id).values(record=record)).rowcount
+        == 0
+    ):
         connection.execute(insert(EPISODES).values(id=episode.id, project=episode.project, record=record))
     if episode.state == "claimed" and not connection.execute(select(CLAIMS).where(_attempt(episode))).first():
-        connection.execute(insert(CLAIMS).values(episode=episode.id, attempt=episode.attempts, flow_run_id=episode.flow_run_id))
+        connection.execute(
+            insert(CLAIMS).values(
+                episode=episode.id, attempt=episode.attempts, flow_run_id=episode.flow_run_id
+            )
+        )
 
 
 def _attempt(episode: Episode) -> ColumnElement[bool]:

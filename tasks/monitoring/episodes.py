@@ -1,15 +1,15 @@
 """Decides about drift episodes: events in, a new history and instructions out. No I/O, no clock.
 
-An episode opens after enough drifted verdicts, waits for labels, is announced, is claimed by one retraining, and closes when another
-version serves or production looks like training again. A retraining that ended without a newer version opens it again, a limited
-number of times.
+An episode opens after enough drifted verdicts, waits for labels, is announced, is claimed by one retraining,
+and closes when another version serves or production looks like training again. A retraining that ended
+without a newer version opens it again, a limited number of times.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from configs.project import Monitoring, Retraining
+from configs.monitoring import MonitoringConfig, RetrainingConfig
 from tasks.records import DriftReport, Episode, Record
 
 GRACE = timedelta(seconds=60)
@@ -45,8 +45,8 @@ class Observed:
 
     report: DriftReport
     now: datetime
-    monitoring: Monitoring
-    retraining: Retraining
+    monitoring: MonitoringConfig
+    retraining: RetrainingConfig
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,10 @@ Step = tuple[History, tuple[Instruction, ...]]
 
 
 def step(history: History, event: Event) -> Step:
-    """The history after an event, and what follows from it. Only `announce` asks for an action; the rest is for people to read."""
+    """The history after an event, and what follows from it.
+
+    Only `announce` asks for an action; the rest is for people to read.
+    """
     match event:
         case Observed():
             return _observed(history, event)
@@ -148,17 +151,35 @@ def _consider(history: History, event: Observed, version: int) -> Step:
     """Without an episode: opens one when the drift is confirmed and the last episode is long enough ago."""
     confirmations = event.monitoring.confirmations
     if event.report.verdict == "insufficient":
-        return history, (Instruction("wait", f"{event.report.rows} of {event.monitoring.minimum} predictions"),)
+        return history, (
+            Instruction("wait", f"{event.report.rows} of {event.monitoring.minimum} predictions"),
+        )
     if event.report.verdict == "ok" or history.streak <= 0:
         return history, (Instruction("wait", "production looks like the training rows"),)
     if history.streak < confirmations:
-        return history, (Instruction("wait", f"drift seen {history.streak} of {confirmations} times in a row"),)
-    if history.closed_at and event.now < (rested := history.closed_at + timedelta(seconds=event.retraining.cooldown_seconds)):
-        return history, (Instruction("wait", f"drift seen, cooling down until {rested:%Y-%m-%d %H:%M:%S} UTC"),)
+        return history, (
+            Instruction("wait", f"drift seen {history.streak} of {confirmations} times in a row"),
+        )
+    if history.closed_at and event.now < (
+        rested := history.closed_at + timedelta(seconds=event.retraining.cooldown_seconds)
+    ):
+        return history, (
+            Instruction("wait", f"drift seen, cooling down until {rested:%Y-%m-%d %H:%M:%S} UTC"),
+        )
     opened = history.opened + 1
     project = event.report.project
-    episode = Episode(id=f"{project}-{opened}", project=project, version=version, state="open", attempts=0, flow_run_id=None, event_id=None)
-    after, instructions = _pursue(history.model_copy(update={"episode": episode, "opened": opened, "announced_at": None}), event)
+    episode = Episode(
+        id=f"{project}-{opened}",
+        project=project,
+        version=version,
+        state="open",
+        attempts=0,
+        flow_run_id=None,
+        event_id=None,
+    )
+    after, instructions = _pursue(
+        history.model_copy(update={"episode": episode, "opened": opened, "announced_at": None}), event
+    )
     return after, (Instruction("open", f"version {version} drifted"), *instructions)
 
 
@@ -169,7 +190,9 @@ def _pursue(history: History, event: Observed) -> Step:
         return history, (Instruction("wait", f"flow run {episode and episode.flow_run_id} is retraining"),)
     if episode.attempts >= event.retraining.max_attempts:
         reason = f"{episode.attempts} retrainings ended without a newer version; a person must look, the next release goes on"
-        return _episode(history, state="given-up"), (Instruction("wait" if episode.state == "given-up" else "give-up", reason),)
+        return _episode(history, state="given-up"), (
+            Instruction("wait" if episode.state == "given-up" else "give-up", reason),
+        )
     if labels < needed:
         return history, (Instruction("wait", f"drift seen, waiting for labels: {labels} of {needed}"),)
     if history.announced_at and event.now < history.announced_at + GRACE:
@@ -186,7 +209,9 @@ def _claim_requested(history: History, event: ClaimRequested) -> Step:
         return history, (Instruction("refuse", f"{event.episode} is not an episode that is open"),)
     if episode.state == "claimed":
         mine = episode.flow_run_id == event.flow_run_id
-        return history, (Instruction("grant" if mine else "refuse", f"flow run {episode.flow_run_id} holds {episode.id}"),)
+        return history, (
+            Instruction("grant" if mine else "refuse", f"flow run {episode.flow_run_id} holds {episode.id}"),
+        )
     if episode.state != "open" or history.announced_at is None:
         return history, (Instruction("refuse", f"{episode.id} is {episode.state} and was not announced"),)
     history = _episode(history, state="claimed", flow_run_id=event.flow_run_id, attempts=episode.attempts + 1)
@@ -217,4 +242,6 @@ def _close(history: History, now: datetime, reason: str) -> Step:
 
 def _episode(history: History, **changes: object) -> History:
     """The history with a changed episode."""
-    return history.model_copy(update={"episode": history.episode and history.episode.model_copy(update=changes)})
+    return history.model_copy(
+        update={"episode": history.episode and history.episode.model_copy(update=changes)}
+    )

@@ -1,23 +1,29 @@
 """Whether another look at production could find anything that the last one did not: if not, no process needs to start for it.
 
-A look leaves `<home>/monitoring/<project>.json` where nothing is pending: no drift seen, so nothing waits for time to pass. It holds the
-digest of all that the look could see. As long as the digest stays, the next look would end as that one did.
+A look leaves `<home>/monitoring/<project>.json` where nothing is pending: no drift seen, so nothing waits for
+time to pass. It holds the digest of all that the look could see. As long as the digest stays, the next look
+would end as that one did.
 """
 
 import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
 
-from configs.project import Intake, Monitoring, Result
+from configs.intake import IntakeConfig
+from configs.monitoring import MonitoringConfig
+from configs.result import ResultConfig
 from infra.files import read_json, write_json
 from tasks.monitoring.episodes import History
 from tasks.records import DriftReport
 
 
-def sight(project: str, intake: Intake, result: Result, monitoring: Monitoring, home: Path) -> str:
+def sight(
+    project: str, intake: IntakeConfig, result: ResultConfig, monitoring: MonitoringConfig, home: Path
+) -> str:
     """Digest of what a look can see: the sections of the YAML, what serves, and the folders of the prediction log.
 
-    Files of the log appear by rename and never change, so a folder's time of change tells of every new prediction and label.
+    Files of the log appear by rename and never change, so a folder's time of change tells of every new
+    prediction and label.
     """
     parts = [section.model_dump_json() for section in (intake, result, monitoring)]
     manifest = home / "releases" / f"{project}.json"
@@ -31,12 +37,21 @@ def keep(report: DriftReport, history: History, home: Path) -> None:
     """Remembers a look after which nothing is pending; forgets the last one where something is."""
     path = home / "monitoring" / f"{report.project}.json"
     if history.current is None and history.streak <= 0:
-        write_json(path, {"seen": report.seen, "at": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC", "summary": report.summary})
+        write_json(
+            path,
+            {
+                "seen": report.seen,
+                "at": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
+                "summary": report.summary,
+            },
+        )
     else:
         path.unlink(missing_ok=True)
 
 
-def last_look(project: str, intake: Intake, result: Result, monitoring: Monitoring, home: Path) -> str | None:
+def last_look(
+    project: str, intake: IntakeConfig, result: ResultConfig, monitoring: MonitoringConfig, home: Path
+) -> str | None:
     """The last look's time and outcome, in a sentence, where another would end the same; None where it must be taken."""
     path = home / "monitoring" / f"{project}.json"
     if not path.is_file():

@@ -8,11 +8,20 @@ from prefect import runtime
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 
-from configs.project import Intake, Monitoring, Result, Retraining
+from configs.intake import IntakeConfig
+from configs.monitoring import MonitoringConfig, RetrainingConfig
+from configs.result import ResultConfig
 from infra.files import read_json
 from infra.settings import Settings
 from tasks.monitoring.episode_store import Ledger
-from tasks.monitoring.episodes import Announced, ClaimRequested, Instruction, Observed, Released, RetrainingEnded
+from tasks.monitoring.episodes import (
+    Announced,
+    ClaimRequested,
+    Instruction,
+    Observed,
+    Released,
+    RetrainingEnded,
+)
 from tasks.monitoring.skip_unchanged import keep, sight
 from tasks.pipeline.stage import announce, show, stage, table
 from tasks.records import Champion, DriftReport, Episode, Release
@@ -20,7 +29,13 @@ from tasks.records.events import DRIFT_DETECTED
 
 
 @stage(cached=False)
-def observe(project: str, champion: Champion | None, intake: Intake, result: Result, monitoring: Monitoring) -> DriftReport:
+def observe(
+    project: str,
+    champion: Champion | None,
+    intake: IntakeConfig,
+    result: ResultConfig,
+    monitoring: MonitoringConfig,
+) -> DriftReport:
     """A verdict on the newest predictions of the champion, or of the version that answers while its files are damaged."""
     from tasks.monitoring import drift
     from tasks.production.prediction_log import PredictionLog
@@ -46,16 +61,20 @@ def observe(project: str, champion: Champion | None, intake: Intake, result: Res
 
 
 @stage(cached=False)
-def decide(report: DriftReport, monitoring: Monitoring, retraining: Retraining) -> Episode | None:
+def decide(report: DriftReport, monitoring: MonitoringConfig, retraining: RetrainingConfig) -> Episode | None:
     """The episode that is not over, if there is one; sends the drift event when it is time to."""
     ledger = Ledger(Settings().database_url)
     held = ledger.history(report.project).current
     ended: tuple[Instruction, ...] = ()
     if held and held.state == "claimed" and held.flow_run_id and is_over(held.flow_run_id):
         _, ended = ledger.apply(report.project, RetrainingEnded(held.flow_run_id))
-    history, instructions = ledger.apply(report.project, Observed(report, datetime.now(UTC), monitoring, retraining))
+    history, instructions = ledger.apply(
+        report.project, Observed(report, datetime.now(UTC), monitoring, retraining)
+    )
     if history.current and any(instruction.kind == "announce" for instruction in instructions):
-        history, _ = ledger.apply(report.project, Announced(history.current.id, announce_drift(history.current, report)))
+        history, _ = ledger.apply(
+            report.project, Announced(history.current.id, announce_drift(history.current, report))
+        )
     keep(report, history, Settings().home)
     show(report.project, "drift episode", what_happens(history.current, (*ended, *instructions)))
     return history.current
@@ -81,7 +100,9 @@ def close(project: str, episode: str, release: Release) -> Episode | None:
     if served is not None:
         ledger.apply(project, Released(served, datetime.now(UTC)))
     found = ledger.episode(episode)
-    show(project, "drift episode", f"**{episode}** is {found.state if found else 'unknown'}: {release.reason}")
+    show(
+        project, "drift episode", f"**{episode}** is {found.state if found else 'unknown'}: {release.reason}"
+    )
     return found
 
 
@@ -114,7 +135,7 @@ def announce_drift(episode: Episode, report: DriftReport) -> str:
     return announce(DRIFT_DETECTED, episode.project, payload)
 
 
-def description(report: DriftReport, monitoring: Monitoring) -> str:
+def description(report: DriftReport, monitoring: MonitoringConfig) -> str:
     """A drift report for people: the verdict, then a table of descriptors, the farthest first."""
     if report.version is None:
         return "**insufficient**: no model serves yet."
@@ -125,9 +146,16 @@ def description(report: DriftReport, monitoring: Monitoring) -> str:
         return f"**insufficient**: {seen}; a verdict takes {monitoring.minimum} predictions."
     drifted, limit = sum(found.drifted for found in report.descriptors), f"{monitoring.drift_share:.0%}"
     verdict = f"**{report.verdict}**: {drifted} of {len(report.descriptors)} descriptors drifted ({report.share:.0%}, drift from {limit})"
-    nearest = {"feedback": "the newest late-labelled rows", "source": "a sample of the source's rows"}.get(report.reference, "nothing")
+    nearest = {"feedback": "the newest late-labelled rows", "source": "a sample of the source's rows"}.get(
+        report.reference, "nothing"
+    )
     rows = [
-        {"descriptor": found.name, "distance": found.distance, "threshold": monitoring.threshold, "drifted": "yes" if found.drifted else ""}
+        {
+            "descriptor": found.name,
+            "distance": found.distance,
+            "threshold": monitoring.threshold,
+            "drifted": "yes" if found.drifted else "",
+        }
         for found in sorted(report.descriptors, key=lambda found: -found.distance)
     ]
     return f"{verdict}, in {seen}, beside {nearest} that it was trained on.\n\n{table(rows)}"
@@ -135,6 +163,12 @@ def description(report: DriftReport, monitoring: Monitoring) -> str:
 
 def what_happens(episode: Episode | None, instructions: tuple[Instruction, ...]) -> str:
     """The episode's state and what follows, for people."""
-    state = f"**{episode.id}** is {episode.state}, {episode.attempts} retrainings so far" if episode else "**No drift episode**"
+    state = (
+        f"**{episode.id}** is {episode.state}, {episode.attempts} retrainings so far"
+        if episode
+        else "**No drift episode**"
+    )
     event = f", event `{episode.event_id}`" if episode and episode.event_id else ""
-    return f"{state}{event}\n\n" + "\n".join(f"- {instruction.kind}: {instruction.reason}" for instruction in instructions)
+    return f"{state}{event}\n\n" + "\n".join(
+        f"- {instruction.kind}: {instruction.reason}" for instruction in instructions
+    )

@@ -7,9 +7,22 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from configs.data import Column
+from configs.source import ColumnConfig
 
-LABELS = ("label", "target", "class", "y", "outcome", "result", "category", "diagnosis", "churn", "species", "price", "sentiment")
+LABELS = (
+    "label",
+    "target",
+    "class",
+    "y",
+    "outcome",
+    "result",
+    "category",
+    "diagnosis",
+    "churn",
+    "species",
+    "price",
+    "sentiment",
+)
 """What columns that are to be predicted are often called."""
 MOST_CLASSES = 20
 """Different whole numbers from which on a label counts as an amount."""
@@ -42,16 +55,24 @@ class Roles:
 
 
 def choose_label(columns: Sequence[str], key: Sequence[str]) -> str:
-    """The column whose name says so, else the last one that is no part of the key. Raises ValueError where there is none."""
+    """The column whose name says so, else the last one that is no part of the key.
+
+    Raises ValueError where there is none.
+    """
     others = [name for name in columns if name not in key]
     if len(others) < 2:
-        raise ValueError(f"the columns are {', '.join(columns)}: a project needs an input and a label; give --label")
+        raise ValueError(
+            f"the columns are {', '.join(columns)}: a project needs an input and a label; give --label"
+        )
     named = [name for name in others if name.casefold() in LABELS]
     return named[-1] if named else others[-1]
 
 
-def assign_roles(table: pa.Table, columns: dict[str, Column], key: Sequence[str], label: str) -> Roles:
-    """What every column is for. `table` has the contract's types. Raises ValueError for a label that cannot be one."""
+def assign_roles(table: pa.Table, columns: dict[str, ColumnConfig], key: Sequence[str], label: str) -> Roles:
+    """What every column is for.
+
+    `table` has the contract's types. Raises ValueError for a label that cannot be one.
+    """
     roles = Roles(label, classes_of(table[label], columns[label], label))
     for name, spec in columns.items():
         if name == label:
@@ -65,17 +86,24 @@ def assign_roles(table: pa.Table, columns: dict[str, Column], key: Sequence[str]
     return roles
 
 
-def classes_of(values: pa.ChunkedArray, spec: Column, label: str) -> tuple[str, ...] | None:
-    """The classes of a label in their order; None where it is an amount. Raises ValueError where it has one value, or far too many."""
+def classes_of(values: pa.ChunkedArray, spec: ColumnConfig, label: str) -> tuple[str, ...] | None:
+    """The classes of a label in their order; None where it is an amount.
+
+    Raises ValueError where it has one value, or far too many.
+    """
     distinct = pc.unique(values.drop_null())
     if len(distinct) < 2:
-        raise ValueError(f"column {label!r} has {len(distinct)} different values, so there is nothing to learn; give another --label")
+        raise ValueError(
+            f"column {label!r} has {len(distinct)} different values, so there is nothing to learn; give another --label"
+        )
     amount = spec.type == "number" or (spec.type == "integer" and len(distinct) > MOST_CLASSES)
     if amount:
         return None
     if spec.type == "timestamp" or len(distinct) > max(MOST_CLASSES, len(values) // 5):
         found = f"{len(distinct)} different values in {len(values)} rows"
-        raise ValueError(f"column {label!r} has {found}, so it is no label that a model could learn; give another --label")
+        raise ValueError(
+            f"column {label!r} has {found}, so it is no label that a model could learn; give another --label"
+        )
     return tuple(str(value) for value in sorted(distinct.to_pylist()))
 
 
@@ -89,7 +117,7 @@ def useless(values: pa.ChunkedArray) -> str:
     return ""
 
 
-def place(roles: Roles, name: str, values: pa.ChunkedArray, spec: Column) -> None:
+def place(roles: Roles, name: str, values: pa.ChunkedArray, spec: ColumnConfig) -> None:
     """Adds a column to the inputs it suits, or to those that are left out."""
     there = values.drop_null()
     distinct: int = pc.count_distinct(there).as_py()

@@ -8,17 +8,18 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from configs.data import Column
-from configs.project import ClassificationResult, RegressionResult, TabularIntake
-from tasks import intake as intakes
-from tasks import result as results
+from configs.intake import TabularIntakeConfig
+from configs.result import ClassificationResultConfig, RegressionResultConfig
+from configs.source import ColumnConfig
 from tasks.ingestion.parsing.contract import conform
 from tasks.ingestion.readers import LINE
 from tasks.ingestion.schema_inference.file_formats import first_rows
 from tasks.ingestion.schema_inference.images import holds_images, infer_images
 from tasks.ingestion.schema_inference.tables import ROWS, Inferred, flow, infer_files
 from tasks.ingestion.schema_inference.tables import to_yaml as source_yaml
+from tasks.intake import build_intake
 from tasks.onboarding.column_roles import Roles, assign_roles, choose_label
+from tasks.result import build_result
 from tasks.rows.leakage import leaks
 from tasks.validation.proposal.propose import propose
 from tasks.validation.proposal.report import to_yaml as rules_yaml
@@ -78,22 +79,28 @@ def leave_out_leaks(roles: Roles, rows: pa.Table) -> None:
     names = [*roles.numeric, *roles.categorical, *roles.dates]
     if not names:
         return
-    intake = intakes.build(TabularIntake(kind="tabular", numeric=tuple(roles.numeric), categorical=tuple(roles.categorical)))
+    intake = build_intake(
+        TabularIntakeConfig(
+            kind="tabular", numeric=tuple(roles.numeric), categorical=tuple(roles.categorical)
+        )
+    )
     if not intake.columns:
         return
     section = (
-        ClassificationResult(kind="classification", classes=roles.classes, label=roles.label)
+        ClassificationResultConfig(kind="classification", classes=roles.classes, label=roles.label)
         if roles.classes
-        else RegressionResult(kind="regression", label=roles.label)
+        else RegressionResultConfig(kind="regression", label=roles.label)
     )
     places = np.sort(np.random.default_rng(0).choice(len(rows), min(SAMPLE, len(rows)), replace=False))
     frame = rows.take(pa.array(places)).to_pandas().dropna(subset=[roles.label])
-    for leak in leaks(frame, intake, results.build(section)):
+    for leak in leaks(frame, intake, build_result(section)):
         for column in leak.inputs.split(" and "):
             for kind in (roles.numeric, roles.categorical):
                 if column in kind:
                     kind.remove(column)
-            roles.left_out[column] = "it tells the label by itself: put it back only if it is known before the label is"
+            roles.left_out[column] = (
+                "it tells the label by itself: put it back only if it is known before the label is"
+            )
 
 
 def lines(name: str, inferred: Inferred, roles: Roles, rows: pa.Table, guessed: bool) -> Iterator[str]:
@@ -132,7 +139,7 @@ def with_label_as_text(inferred: Inferred, roles: Roles) -> Inferred:
     columns = dict(inferred.source.columns)
     spec = columns[roles.label]
     if roles.classes and spec.type not in ("text", "integer"):
-        columns[roles.label] = Column(type="text", source=spec.source, missing=spec.missing)
+        columns[roles.label] = ColumnConfig(type="text", source=spec.source, missing=spec.missing)
     return Inferred(inferred.source.model_copy(update={"columns": columns}), inferred.rows, inferred.remarks)
 
 
@@ -143,7 +150,9 @@ def intake_lines(roles: Roles) -> Iterator[str]:
         left_out |= dict.fromkeys((*roles.numeric, *roles.categorical, *roles.dates), "the text is the input")
         yield f"intake: {{kind: text, column: {flow(roles.texts[0])}}}"
     else:
-        left_out |= dict.fromkeys(roles.texts, "prose is an input of its own: intake: {kind: text, column: ...}")
+        left_out |= dict.fromkeys(
+            roles.texts, "prose is an input of its own: intake: {kind: text, column: ...}"
+        )
         yield "intake:"
         yield "  kind: tabular"
         for kind in ("numeric", "categorical", "dates"):
@@ -173,7 +182,9 @@ def result_lines(roles: Roles, rows: pa.Table, guessed: bool) -> Iterator[str]:
 def rule_lines(roles: Roles, rows: pa.Table, key: tuple[str, ...]) -> Iterator[str]:
     """The rules that these rows keep."""
     try:
-        proposal = propose(rows.drop_columns([name for name in key if name in rows.column_names]), label=roles.label)
+        proposal = propose(
+            rows.drop_columns([name for name in key if name in rows.column_names]), label=roles.label
+        )
     except ValueError as error:  # too few rows
         yield f"# no rules are proposed: {error}"
         return

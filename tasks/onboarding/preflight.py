@@ -1,6 +1,7 @@
 """What a look at a source's first rows can tell before a run starts: columns, labels, values, images, the network.
 
-Everything here is found by the same code that a run uses, on about a thousand rows and in this process: nothing is kept.
+Everything here is found by the same code that a run uses, on about a thousand rows and in this process:
+nothing is kept.
 """
 
 from collections.abc import Iterator
@@ -9,13 +10,11 @@ import pandas as pd
 import torch
 
 from configs.project import Project
-from tasks import intake as intakes
-from tasks import result as results
 from tasks.ingestion.preview import Preview, preview
-from tasks.intake import Intake
+from tasks.intake import Intake, build_intake
 from tasks.model.model import Model
 from tasks.pipeline.findings import JudgedFinding, judge
-from tasks.result import Result
+from tasks.result import Result, build_result
 
 LOOKED_AT = 64
 """Rows that the network is tried on."""
@@ -26,11 +25,16 @@ class PreflightError(ValueError):
 
 
 def look_ahead(config: Project) -> tuple[JudgedFinding, ...]:
-    """What is odd about the first rows. Raises PreflightError naming file, key, value and fix of all that would stop a run."""
-    intake, result = intakes.build(config.intake), results.build(config.result)
+    """What is odd about the first rows.
+
+    Raises PreflightError naming file, key, value and fix of all that would stop a run.
+    """
+    intake, result = build_intake(config.intake), build_result(config.result)
     looks = list(preview(config.source, config.intake, config.result.label))
     judged = judge((finding for look in looks for finding in look.findings), config.checks)
-    problems = [f"{config.name}: {each.reason} (seen in the first rows)" for each in judged if each.action == "refuse"]
+    problems = [
+        f"{config.name}: {each.reason} (seen in the first rows)" for each in judged if each.action == "refuse"
+    ]
     for look in looks:
         problems += problems_of(look, config, intake, result)
     if problems:

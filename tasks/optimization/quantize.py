@@ -20,16 +20,29 @@ from tasks.rows.raw import feed
 
 log = logging.getLogger("gyre.optimization")
 
-OPERATORS = ["Conv", "Gemm", "MatMul", "Relu", "MaxPool", "AveragePool", "GlobalAveragePool", "Reshape", "Gather"]
-"""The weights (embeddings by Gather), and what lies between them: 8 bits stay 8 bits from layer to layer. Preprocessing and softmax stay
-float."""
+OPERATORS = [
+    "Conv",
+    "Gemm",
+    "MatMul",
+    "Relu",
+    "MaxPool",
+    "AveragePool",
+    "GlobalAveragePool",
+    "Reshape",
+    "Gather",
+]
+"""The weights (embeddings by Gather), and what lies between them: 8 bits stay 8 bits from layer to layer.
+Preprocessing and softmax stay float."""
 ROWS_A_BATCH = 32
 PARITY_ROWS = 256
 METHOD = "MinMax"
-"""On digits MinMax stays nearest to fp32; percentiles from 99.9 to 99.999 move the probabilities up to twice as far."""
+"""On digits MinMax stays nearest to fp32; percentiles from 99.9 to 99.999 move the probabilities up to twice
+as far."""
 
 
-def quantize(graph: Graph, dataset: DatasetVersion, intake: Intake, result: Result, calibration_rows: int, output: Path) -> Graph:
+def quantize(
+    graph: Graph, dataset: DatasetVersion, intake: Intake, result: Result, calibration_rows: int, output: Path
+) -> Graph:
     """The INT8 form of a graph (QDQ, a scale a channel) as `<output>/int8.onnx`; `parity` is its distance from the graph it came from.
 
     Equal inputs give equal bytes. Raises DigestError where graph or data set was changed.
@@ -47,10 +60,15 @@ def quantize(graph: Graph, dataset: DatasetVersion, intake: Intake, result: Resu
 
 
 def spread(dataset: DatasetVersion, intake: Intake, split: SplitName, count: int) -> Rows:
-    """`count` raw rows of a split, or all where there are fewer, spread evenly over it. Raises ValueError where there are none."""
+    """`count` raw rows of a split, or all where there are fewer, spread evenly over it.
+
+    Raises ValueError where there are none.
+    """
     frame = read(dataset, columns=list(intake.columns), split=split)
     if frame.empty:
-        raise ValueError(f"data set {dataset.tag} has no {split} rows, which quantization needs; change versioning.split")
+        raise ValueError(
+            f"data set {dataset.tag} has no {split} rows, which quantization needs; change versioning.split"
+        )
     return intake.rows(frame.iloc[np.linspace(0, len(frame) - 1, min(count, len(frame))).astype(int)])
 
 
@@ -81,7 +99,8 @@ def quantize_core(source: Path, target: Path, batches: list[dict[str, Any]]) -> 
     try:
         quant_pre_process(source, prepared)
     except Exception as error:
-        # ONNX Runtime's symbolic inference of shapes does not know every operator (ReduceMax is one); ONNX's own goes on without it.
+        # ONNX Runtime's symbolic inference of shapes does not know every operator (ReduceMax is one); ONNX's
+        # own goes on without it.
         log.info("shapes are inferred by ONNX alone: %s", error)
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
     quantize_static(
@@ -91,7 +110,8 @@ def quantize_core(source: Path, target: Path, batches: list[dict[str, Any]]) -> 
         quant_format=QuantFormat.QDQ,
         op_types_to_quantize=OPERATORS,
         per_channel=True,
-        # Eight bits of weight saturate on CPUs without VNNI, so the answers would depend on the machine; seven cost nothing on digits.
+        # Eight bits of weight saturate on CPUs without VNNI, so the answers would depend on the machine;
+        # seven cost nothing on digits.
         reduce_range=True,
         calibrate_method=CalibrationMethod[METHOD],
     )

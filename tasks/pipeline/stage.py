@@ -1,7 +1,8 @@
 """What every stage's Prefect task shares: its cache key, the folder of its outcome, and how it shows what it did.
 
-A stage's outcome is keyed by its inputs (records and sections of the YAML) and by the code that makes it. After a kill at any point the
-same run finds the outcomes that were finished and makes the rest again, into the same folders.
+A stage's outcome is keyed by its inputs (records and sections of the YAML) and by the code that makes it.
+After a kill at any point the same run finds the outcomes that were finished and makes the rest again, into
+the same folders.
 """
 
 import hashlib
@@ -38,12 +39,16 @@ R = TypeVar("R")
 
 
 REFUSED = "Refused"
-"""Name of the final state of a stage and of a flow run that a rule of the project's YAML ended. Its type is CANCELLED: what waits for a
-run to complete does not go on, and what raises the alarm for failed runs stays quiet; Prefect's event is `prefect.flow-run.Refused`."""
+"""Name of the final state of a stage and of a flow run that a rule of the project's YAML ended. Its type is
+CANCELLED: what waits for a run to complete does not go on, and what raises the alarm for failed runs stays
+quiet; Prefect's event is `prefect.flow-run.Refused`."""
 
 
 class StoppedError(RuntimeError):
-    """Rows, labels or a model do not pass a rule of the project's YAML: no fault, but a result. The run ends as refused."""
+    """Rows, labels or a model do not pass a rule of the project's YAML: no fault, but a result.
+
+    The run ends as refused.
+    """
 
     def __init__(self, refused: str, reasons: Sequence[str] = (), takes: str = "") -> None:
         """`refused`: what, and by what; `reasons`: each rule with its value and limit; `takes`: what it would take to pass."""
@@ -65,7 +70,10 @@ def refusal(stopped: StoppedError) -> Refusal:
 
 
 class Stage(Task[P, R]):
-    """A task that ends as refused where its function raises StoppedError: no traceback is logged. The flow gets the error."""
+    """A task that ends as refused where its function raises StoppedError: no traceback is logged.
+
+    The flow gets the error.
+    """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """As every task; with `return_state=True` the state of a refused stage is returned."""
@@ -84,13 +92,17 @@ def refusing(function: Callable[P, R]) -> Callable[P, R | State[None]]:
             return function(*args, **kwargs)
         except StoppedError as stopped:
             if transaction := get_transaction():
-                transaction.write_on_commit = False  # a refusal is no outcome to be reused: times and decisions may be others next time
+                transaction.write_on_commit = (
+                    False  # a refusal is no outcome to be reused: times and decisions may be others next time
+                )
             return refusal(stopped)
 
     return ended
 
 
-def stage(*, name: str | None = None, volatile: tuple[str, ...] = (), cached: bool = True) -> Callable[[Callable[P, R]], Task[P, R]]:
+def stage(
+    *, name: str | None = None, volatile: tuple[str, ...] = (), cached: bool = True
+) -> Callable[[Callable[P, R]], Task[P, R]]:
     """A Prefect task named as its function (or `name`), whose record is kept as JSON and reused while inputs and code are the same.
 
     `volatile` names parameters that do not change the outcome, such as the cluster it is computed on.
@@ -105,7 +117,9 @@ def stage(*, name: str | None = None, volatile: tuple[str, ...] = (), cached: bo
                 "persist_result": True,
             }
         ends: Any = refusing(function)
-        return Stage(ends, name=name or function.__name__.replace("_", "-"), result_serializer="json", **options)
+        return Stage(
+            ends, name=name or function.__name__.replace("_", "-"), result_serializer="json", **options
+        )
 
     return wrap
 
@@ -126,33 +140,52 @@ def asked(key: str) -> str:
 
 
 def outcome_folder(volatile: tuple[str, ...] = ()) -> Path:
-    """Where the running task keeps its files: `<home>/outcomes/<stage>-<digest>`. Call it with the task's own `volatile`."""
+    """Where the running task keeps its files: `<home>/outcomes/<stage>-<digest>`.
+
+    Call it with the task's own `volatile`.
+    """
     context = TaskRunContext.get()
     if context is None:
-        raise RuntimeError("outcome_folder() is for the inside of a Prefect task; a core is handed its folder")
+        raise RuntimeError(
+            "outcome_folder() is for the inside of a Prefect task; a core is handed its folder"
+        )
     return Settings().home / "outcomes" / outcome_key(context.task.fn, context.parameters, volatile)
 
 
 def name_run(name: str) -> None:
-    """Gives the flow run that this is part of another name: lists of runs say what came out. Outside of one there is nothing to name."""
+    """Gives the flow run that this is part of another name: lists of runs say what came out.
+
+    Outside of one there is nothing to name.
+    """
     if flow_run.id:
         with get_client(sync_client=True) as client:
             client.update_flow_run(UUID(flow_run.id), name=name)
 
 
 def announce(event: str, project: str, payload: dict[str, Any]) -> str:
-    """Sends one of tasks/records/events.py about a project; returns its id. Raises RuntimeError where no Prefect server is known."""
+    """Sends one of tasks/records/events.py about a project; returns its id.
+
+    Raises RuntimeError where no Prefect server is known.
+    """
     sent = emit_event(event, labels(project, Settings().credential), payload=payload)
     if sent is None:
-        raise RuntimeError(f"{project}: {event} was not sent: no Prefect server is known; is PREFECT_API_URL set?")
+        raise RuntimeError(
+            f"{project}: {event} was not sent: no Prefect server is known; is PREFECT_API_URL set?"
+        )
     return str(sent.id)
 
 
 def show(project: str, title: str, body: str, **links: str) -> None:
     """A Markdown artifact on the flow run's page, keyed by project and title; `links` become a line of links below the body."""
-    footer = "\n\n" + " · ".join(f"[{text.replace('_', ' ')}]({url})" for text, url in links.items()) if links else ""
+    footer = (
+        "\n\n" + " · ".join(f"[{text.replace('_', ' ')}]({url})" for text, url in links.items())
+        if links
+        else ""
+    )
     markdown = f"### {title}\n\n{body}{footer}"
-    create_markdown_artifact(key=artifact_key(project, title), markdown=markdown, description=f"{title} of {project}")
+    create_markdown_artifact(
+        key=artifact_key(project, title), markdown=markdown, description=f"{title} of {project}"
+    )
 
 
 def show_table(project: str, title: str, rows: list[dict[str, str]]) -> None:
@@ -169,6 +202,12 @@ def table(rows: list[dict[str, Any]]) -> str:
     """A Markdown table with the first row's keys as its head; floats to four digits."""
     if not rows:
         return "_none_"
-    cells = [[f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "\\|") for value in row.values()] for row in rows]
+    cells = [
+        [
+            f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "\\|")
+            for value in row.values()
+        ]
+        for row in rows
+    ]
     lines = [list(rows[0]), ["---"] * len(rows[0]), *cells]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,9 +1,10 @@
 """What production is compared with: what a model version was trained on, and its answers to rows that it did not learn from.
 
-Kept in the bundle as two small Parquet files of descriptors, so that a look at production reads neither the data set nor, where rows are
-images, a single pixel; and the same every time, because it belongs to the version. Rows of the source are a seeded sample, with every
-class in its share: rows come in any order, often a class after another. Late-labelled rows come in the order of their labels, so the
-newest of them are kept: they stand for the world as it was last seen.
+Kept in the bundle as two small Parquet files of descriptors, so that a look at production reads neither the
+data set nor, where rows are images, a single pixel; and the same every time, because it belongs to the
+version. Rows of the source are a seeded sample, with every class in its share: rows come in any order, often
+a class after another. Late-labelled rows come in the order of their labels, so the newest of them are kept:
+they stand for the world as it was last seen.
 """
 
 from pathlib import Path
@@ -39,7 +40,11 @@ def write(folder: Path, dataset: DatasetVersion, intake: "Intake", result: "Resu
     """Both files of a version, into its bundle. Raises DigestError where the data set was changed."""
     inputs, given = frames(dataset, intake, result, graph)
     for name, frame in ((INPUTS, inputs), (ANSWERS, given)):
-        pq.write_table(pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None), folder / name, compression="zstd")
+        pq.write_table(
+            pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None),
+            folder / name,
+            compression="zstd",
+        )
 
 
 def read(bundle: Path) -> tuple[pd.DataFrame, pd.DataFrame] | None:
@@ -50,19 +55,27 @@ def read(bundle: Path) -> tuple[pd.DataFrame, pd.DataFrame] | None:
     return inputs, given
 
 
-def frames(dataset: DatasetVersion, intake: "Intake", result: "Result", graph: Path | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+def frames(
+    dataset: DatasetVersion, intake: "Intake", result: "Result", graph: Path | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Descriptors of training rows, and of the graph's answers to the other splits' rows, each with its ORIGIN.
 
-    Answers to training rows are surer and more often right than production's can be. Without a graph, or without other rows, the labels
-    stand for them.
+    Answers to training rows are surer and more often right than production's can be. Without a graph, or
+    without other rows, the labels stand for them.
     """
     from tasks.model.onnx_session import answers, session
 
     folder = verified(dataset.uri, dataset.digest)
     labels, origins, splits = about_rows(folder, result)
     columns = [*intake.columns, result.label]
-    trained = {origin: chosen((splits == "train") & (origins == origin), origin, labels) for origin in (SOURCE, FEEDBACK)}
-    held_out = {origin: chosen((splits != "train") & (origins == origin), origin, labels) for origin in (SOURCE, FEEDBACK)}
+    trained = {
+        origin: chosen((splits == "train") & (origins == origin), origin, labels)
+        for origin in (SOURCE, FEEDBACK)
+    }
+    held_out = {
+        origin: chosen((splits != "train") & (origins == origin), origin, labels)
+        for origin in (SOURCE, FEEDBACK)
+    }
     inputs, given = [], []
     for origin in (SOURCE, FEEDBACK):
         rows = read_places(folder, columns, trained[origin])
@@ -70,7 +83,9 @@ def frames(dataset: DatasetVersion, intake: "Intake", result: "Result", graph: P
             inputs.append(intake.describe(intake.rows(rows)).assign(**{ORIGIN: origin}))
         others = read_places(folder, columns, held_out[origin])
         if graph and len(others):
-            given.append(described(result, answers(session(graph), intake.rows(others))).assign(**{ORIGIN: origin}))
+            given.append(
+                described(result, answers(session(graph), intake.rows(others))).assign(**{ORIGIN: origin})
+            )
         elif len(rows):
             given.append(labelled(result, rows[result.label]).assign(**{ORIGIN: origin}))
     return pd.concat(inputs, ignore_index=True), pd.concat(given, ignore_index=True)
@@ -104,7 +119,10 @@ def chosen(mine: npt.NDArray[np.bool_], origin: str, labels: Places) -> Places:
 
 
 def stratified(labels: Places) -> Places:
-    """Places in an order whose every beginning is a random sample with each label in about its share. Seeded."""
+    """Places in an order whose every beginning is a random sample with each label in about its share.
+
+    Seeded.
+    """
     draw = np.random.RandomState(SEED)  # its streams never change between versions
     shuffled = draw.permutation(len(labels))
     rank = np.empty(len(labels))

@@ -32,7 +32,10 @@ class InferenceError(httpx.HTTPError, ConnectionError):
 
 
 class InferenceClient:
-    """Speaks the Open Inference Protocol v2 about one model. Use it as a context manager; one thread a client."""
+    """Speaks the Open Inference Protocol v2 about one model.
+
+    Use it as a context manager; one thread a client.
+    """
 
     def __init__(self, url: str, project: str, patience_s: float = PATIENCE_S) -> None:
         self.url, self.project, self.patience_s = url, project, patience_s
@@ -45,14 +48,22 @@ class InferenceClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
         """Closes the connections."""
         self._http.close()
 
-    def infer(self, rows: npt.NDArray[Any], request_id: str | None = None, version: int | None = None, log: bool = True) -> dict[str, Any]:
+    def infer(
+        self,
+        rows: npt.NDArray[Any],
+        request_id: str | None = None,
+        version: int | None = None,
+        log: bool = True,
+    ) -> dict[str, Any]:
         """The server's response about raw rows, `answer` last among its outputs. Raises InferenceError.
 
         rows: a field an input (tasks/rows/raw.py), or the plain array [rows, ...] of a model with one input
@@ -64,13 +75,22 @@ class InferenceClient:
         body = {"id": request_id or uuid4().hex, "inputs": given, "parameters": {"log": log}}
         return self._ask("POST", f"{self._path(version)}/infer", body)
 
-    def answers(self, rows: npt.NDArray[Any], request_id: str | None = None, version: int | None = None, log: bool = True) -> list[str]:
+    def answers(
+        self,
+        rows: npt.NDArray[Any],
+        request_id: str | None = None,
+        version: int | None = None,
+        log: bool = True,
+    ) -> list[str]:
         """One readable answer a row. Raises InferenceError."""
         response = self.infer(rows, request_id, version, log)
         return next(output["data"] for output in response["outputs"] if output["name"] == "answer")
 
     def label(self, labels: Mapping[str, str | float]) -> None:
-        """Sends the truth of requests by id; it is on the server's disk when this returns. Raises InferenceError."""
+        """Sends the truth of requests by id; it is on the server's disk when this returns.
+
+        Raises InferenceError.
+        """
         told = [{"request_id": request_id, "label": label} for request_id, label in labels.items()]
         self._ask("POST", f"{self._path()}/labels", {"labels": told})
 
@@ -87,17 +107,26 @@ class InferenceClient:
         return self._ask("GET", "/v2", patience_s=0)
 
     def degraded(self) -> dict[str, str]:
-        """What does not serve as it was released, and what answers instead, by project. Raises InferenceError."""
+        """What does not serve as it was released, and what answers instead, by project.
+
+        Raises InferenceError.
+        """
         found: dict[str, str] = self._ask("GET", "/v2/health/ready", patience_s=0).get("degraded", {})
         return found
 
     def counts(self, version: int) -> tuple[int, int]:
-        """Requests that a version answered and failed to answer since it was loaded. Raises InferenceError."""
+        """Requests that a version answered and failed to answer since it was loaded.
+
+        Raises InferenceError.
+        """
         stats = self._ask("GET", f"{self._path(version)}/stats")["model_stats"][0]["inference_stats"]
         return stats["success"]["count"], stats["fail"]["count"]
 
     def ready(self, version: int | None = None) -> bool:
-        """Whether the model (in that version) can answer now. Raises InferenceError where the server is away or refuses the version."""
+        """Whether the model (in that version) can answer now.
+
+        Raises InferenceError where the server is away or refuses the version.
+        """
         try:
             self._ask("GET", f"{self._path(version)}/ready", patience_s=0)
         except InferenceError as error:
@@ -115,8 +144,13 @@ class InferenceClient:
             self._names[version] = self.metadata(version)["inputs"][0]["name"]
         return self._names[version]
 
-    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None, patience_s: float | None = None) -> dict[str, Any]:
-        """The JSON answer. An unreachable or busy server is asked again for a while; the same id twice counts once."""
+    def _ask(
+        self, method: str, path: str, body: dict[str, Any] | None = None, patience_s: float | None = None
+    ) -> dict[str, Any]:
+        """The JSON answer.
+
+        An unreachable or busy server is asked again for a while; the same id twice counts once.
+        """
         content = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY) if body is not None else None
         deadline = time.monotonic() + (self.patience_s if patience_s is None else patience_s)
         while True:
@@ -136,7 +170,12 @@ def tensor(name: str, values: npt.NDArray[Any]) -> dict[str, Any]:
     """An input as the protocol writes it."""
     text = values.dtype == object
     datatype, data = DATATYPES[TEXT if text else values.dtype.name], values.ravel()
-    return {"name": name, "shape": list(values.shape), "datatype": datatype, "data": data.tolist() if text else data}
+    return {
+        "name": name,
+        "shape": list(values.shape),
+        "datatype": datatype,
+        "data": data.tolist() if text else data,
+    }
 
 
 def value_of(response: httpx.Response) -> dict[str, Any]:
@@ -147,4 +186,6 @@ def value_of(response: httpx.Response) -> dict[str, Any]:
         value = {"error": response.text[:200]}
     if response.is_success:
         return value
-    raise InferenceError(f"{response.url}: {response.status_code}: {value.get('error', value)}", response.status_code)
+    raise InferenceError(
+        f"{response.url}: {response.status_code}: {value.get('error', value)}", response.status_code
+    )

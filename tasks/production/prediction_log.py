@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 _TIME = pa.timestamp("us")
 # Schemas only: to make a table of them, pyarrow imports pandas.
 SCHEMAS = {
-    "predictions": pa.schema({"request_id": pa.string(), "time": _TIME, "version": pa.int64(), "answer": pa.string()}),
+    "predictions": pa.schema(
+        {"request_id": pa.string(), "time": _TIME, "version": pa.int64(), "answer": pa.string()}
+    ),
     "labels": pa.schema({"request_id": pa.string(), "time": _TIME, "label": pa.string()}),
 }
 
@@ -135,7 +137,8 @@ def input_column(values: npt.NDArray[Any]) -> pa.Array:
 def logged_rows(frame: "pd.DataFrame", inputs: Sequence[TensorSpec]) -> tuple[Rows, npt.NDArray[np.bool_]]:
     """Raw rows of the log's lines, and which lines fit the inputs: a line of a model with other inputs may not, and is left blank.
 
-    A single value that was not logged, such as a column that an older model did not take, is missing: NaN or an empty text.
+    A single value that was not logged, such as a column that an older model did not take, is missing: NaN or
+    an empty text.
     """
     rows, fits = blank(inputs, len(frame)), np.ones(len(frame), bool)
     for spec in inputs:

@@ -1,7 +1,8 @@
 """What serves: one small file a project, `<home>/releases/<project>.json`, changed whole and by one writer at a time.
 
-Deployment writes it; the model server, monitoring and whoever asks "what serves?" read it. Every change is a pure transition of the
-manifest, and each transition made twice equals made once, so a deployment that was killed between two steps is simply run again.
+Deployment writes it; the model server, monitoring and whoever asks "what serves?" read it. Every change is a
+pure transition of the manifest, and each transition made twice equals made once, so a deployment that was
+killed between two steps is simply run again.
 """
 
 import fcntl
@@ -23,7 +24,8 @@ class Served(Stored):
     graph_digest: str
     dataset: DatasetVersion
     major: int = 1
-    """Grows where clients of the version before would be refused: by other names, dtypes or shapes of inputs."""
+    """Grows where clients of the version before would be refused: by other names, dtypes or shapes of inputs.
+    """
 
 
 class Canary(Served):
@@ -44,10 +46,11 @@ class Manifest(Record):
     previous: Served | None = None
     """The champion before, which a rollback brings back."""
     earlier: tuple[Served, ...] = ()
-    """Champions before `previous`, the newest first: what can answer while the files of the later ones are damaged."""
+    """Champions before `previous`, the newest first: what can answer while the files of the later ones are
+    damaged."""
     majors: tuple[Served, ...] = ()
-    """The last champion of each major version before the champion's, the newest first. They answer the clients that fit them, until a
-    person retires them."""
+    """The last champion of each major version before the champion's, the newest first. They answer the
+    clients that fit them, until a person retires them."""
     withdrawn: tuple[Served, ...] = ()
     """Versions that a person rolled back: no later run of the same graph may bring one back by itself."""
     released_at: str | None = None
@@ -73,8 +76,14 @@ def promote(manifest: Manifest, version: int) -> Manifest:
         return drop_canary(manifest, version)
     if manifest.canary is None or manifest.canary.version != version:
         found = f"version {manifest.canary.version}" if manifest.canary else "none"
-        raise ReleaseError(f"{manifest.project}: version {version} is not on trial (canary: {found}); deploy it again")
-    before = [each for each in (manifest.champion, manifest.previous, *manifest.earlier) if each and each.version != version]
+        raise ReleaseError(
+            f"{manifest.project}: version {version} is not on trial (canary: {found}); deploy it again"
+        )
+    before = [
+        each
+        for each in (manifest.champion, manifest.previous, *manifest.earlier)
+        if each and each.version != version
+    ]
     changed = {
         "champion": Served(**served(manifest.canary)),
         "canary": None,
@@ -94,16 +103,28 @@ def drop_canary(manifest: Manifest, version: int) -> Manifest:
 
 
 def rollback(manifest: Manifest) -> Manifest:
-    """The previous version as champion again and the champion as previous, so a rollback can be taken back. Ends a trial.
+    """The previous version as champion again and the champion as previous, so a rollback can be taken back.
+
+    Ends a trial.
 
     The version left is withdrawn, the one that serves again is not any more.
     """
     if manifest.previous is None:
-        serves = f"only version {manifest.champion.version} has served" if manifest.champion else "nothing serves"
+        serves = (
+            f"only version {manifest.champion.version} has served" if manifest.champion else "nothing serves"
+        )
         raise ReleaseError(f"{manifest.project}: there is no version to go back to, {serves}")
     back, left = manifest.previous, manifest.champion
-    withdrawn = tuple(each for each in manifest.withdrawn if each.graph_digest != back.graph_digest) + ((left,) if left else ())
-    changed = {"champion": back, "canary": None, "previous": left, "withdrawn": withdrawn, "released_at": now()}
+    withdrawn = tuple(each for each in manifest.withdrawn if each.graph_digest != back.graph_digest) + (
+        (left,) if left else ()
+    )
+    changed = {
+        "champion": back,
+        "canary": None,
+        "previous": left,
+        "withdrawn": withdrawn,
+        "released_at": now(),
+    }
     return manifest.model_copy(update=changed | {"majors": majors_before(back, manifest)})
 
 
@@ -121,7 +142,9 @@ def retire(manifest: Manifest, version: int) -> Manifest:
     kept = tuple(each for each in manifest.majors if each.version != version)
     if kept == manifest.majors:
         there = ", ".join(str(each.version) for each in manifest.majors) or "none"
-        raise ReleaseError(f"{manifest.project}: version {version} is no older major version that still serves; there are: {there}")
+        raise ReleaseError(
+            f"{manifest.project}: version {version} is no older major version that still serves; there are: {there}"
+        )
     return manifest.model_copy(update={"majors": kept})
 
 

@@ -1,8 +1,8 @@
 """What passes between stages: small frozen records of URIs and digests, never frames, tensors or open handles.
 
-A `uri` is an absolute path (or an fsspec URL); its `digest` (infra/files.py) is checked by whoever reads it. Open base.py
-first; data.py goes up to labelled rows, models.py up to the bundle, production.py from the release on. events.py names
-the Prefect events that Gyre sends.
+A `uri` is an absolute path (or an fsspec URL); its `digest` (infra/files.py) is checked by whoever reads it.
+Open base.py first; data.py goes up to labelled rows, models.py up to the bundle, production.py from the
+release on. events.py names the Prefect events that Gyre sends.
 """
 
 from tasks.records.base import Finding, Record, Stored

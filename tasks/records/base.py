@@ -17,7 +17,10 @@ class Stored(Record):
 
 
 class Finding(Record):
-    """Something that a stage dropped, guessed, converted, merged or did not compare: a fact. `checks` in the YAML say what it does."""
+    """Something that a stage dropped, guessed, converted, merged or did not compare: a fact.
+
+    `checks` in the YAML say what it does.
+    """
 
     stage: str
     """Such as `ingest`."""
@@ -30,7 +33,8 @@ class Finding(Record):
     total: int
     """Out of how many; at least 1."""
     told: str
-    """What was found, in words that follow the count: `rows repeat the key of a later row and were left out`."""
+    """What was found, in words that follow the count: `rows repeat the key of a later row and were left out`.
+    """
     examples: tuple[str, ...] = ()
     """A few of them, short."""
     advice: str = ""

@@ -17,9 +17,11 @@ class SourceSnapshot(Record):
     """Parquet of served rows whose truth arrived, frozen at this moment."""
     feedback_rows: int = 0
     content: tuple[str, ...] = ()
-    """The source's columns whose values are a row's content, by which rows are split; none: what the intake takes."""
+    """The source's columns whose values are a row's content, by which rows are split; none: what the intake
+    takes."""
     date_formats: dict[str, str] = {}
-    """How date columns are written, declared or found; one that is not named is in ISO 8601, or holds dates already."""
+    """How date columns are written, declared or found; one that is not named is in ISO 8601, or holds dates
+    already."""
     findings: tuple[Finding, ...] = ()
 
 
@@ -88,7 +90,8 @@ class ValidationReport(Stored):
     decided: int = 0
     """Rows that were released or fixed."""
     lapsed: int = 0
-    """Rows whose decision no longer holds: their content has changed, or the source does not have them any more."""
+    """Rows whose decision no longer holds: their content has changed, or the source does not have them any
+    more."""
     rules: tuple[RuleOutcome, ...]
     failures: tuple[str, ...]
     """Why the run must stop; empty when it may go on."""

@@ -59,7 +59,9 @@ class SearchReport(Record):
         if not self.best:
             return f"{self.trials} trials, none of which ended well"
         found = ", ".join(f"{name} {value:.4g}" for name, value in self.figures[0].items())
-        return f"{self.trials} trials; best {found} with " + " ".join(f"--set {key}={value}" for key, value in self.best[0].items())
+        return f"{self.trials} trials; best {found} with " + " ".join(
+            f"--set {key}={value}" for key, value in self.best[0].items()
+        )
 
 
 class Graph(Stored):
@@ -67,7 +69,8 @@ class Graph(Stored):
 
     name: Literal["fp32", "int8", "linear", "trees"]
     parity: float
-    """Largest difference from the answers of what it was made of on real rows: of a probability, or of a number in standard deviations."""
+    """Largest difference from the answers of what it was made of on real rows: of a probability, or of a
+    number in standard deviations."""
 
 
 def compared(low: float, high: float) -> str:
@@ -153,7 +156,9 @@ class Comparison(Record):
     @property
     def summary(self) -> str:
         """Who is better in a sentence: surely, where the interval says so."""
-        difference = f"{self.challenger_score - self.champion_score:+.4f} ({self.low:+.4f} to {self.high:+.4f})"
+        difference = (
+            f"{self.challenger_score - self.champion_score:+.4f} ({self.low:+.4f} to {self.high:+.4f})"
+        )
         return f"{compared(self.low, self.high)} champion v{self.champion_version}, {self.champion_score:.4f}: {difference}"
 
 
@@ -176,7 +181,8 @@ class SliceScore(Record):
     difference: float | None
     """Challenger minus champion on these rows."""
     difference_low: float | None
-    """Lower end of the interval of challenger minus champion; None for a found slice, and for one of too few rows."""
+    """Lower end of the interval of challenger minus champion; None for a found slice, and for one of too few
+    rows."""
     difference_high: float | None
 
 

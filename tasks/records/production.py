@@ -75,21 +75,25 @@ class DriftReport(Record):
     share: float
     """Share of the descriptors that drifted."""
     reference: str = ""
-    """What was compared with: `source` or `feedback` rows of training, whichever production lies nearer to."""
+    """What was compared with: `source` or `feedback` rows of training, whichever production lies nearer to.
+    """
     descriptors: tuple[DescriptorDrift, ...]
     newest: str
     """Time of the newest prediction compared, ISO 8601; empty when there is none."""
     report: str | None
     """Path of the HTML report under the home's `reports`."""
     seen: str = ""
-    """Digest of what the look could see when it began; while that is the same, another look would end the same."""
+    """Digest of what the look could see when it began; while that is the same, another look would end the
+    same."""
 
     @property
     def summary(self) -> str:
         """The verdict in a sentence."""
         if self.version is None:
             return "insufficient: no model serves yet"
-        seen = f"{self.rows} predictions of version {self.version}, {self.labels} late labels since its release"
+        seen = (
+            f"{self.rows} predictions of version {self.version}, {self.labels} late labels since its release"
+        )
         return f"{self.verdict}: {seen}, {self.share:.0%} of the descriptors drifted"
 
 

@@ -1,4 +1,7 @@
-"""What a model gives. Everything else is written against `Result` once and never asks what kind of answer it is."""
+"""What a model gives.
+
+Everything else is written against `Result` once and never asks what kind of answer it is.
+"""
 
 from typing import Any, Protocol
 
@@ -7,8 +10,12 @@ import numpy.typing as npt
 import pandas as pd
 from torch import Tensor, nn
 
-from configs.project import ClassificationResult, CustomResult, RegressionResult
-from configs.project import Result as Section
+from configs.result import (
+    ClassificationResultConfig,
+    CustomResultConfig,
+    RegressionResultConfig,
+    ResultConfig,
+)
 from infra.imports import resolve
 
 Answers = dict[str, npt.NDArray[Any]]
@@ -50,10 +57,16 @@ class Result(Protocol):
     """What the gate compares; larger is better."""
 
     def targets(self, labels: pd.Series) -> npt.NDArray[Any]:
-        """Truth as answers are compared with it, [rows]. Raises ValueError naming labels that are not allowed."""
+        """Truth as answers are compared with it, [rows].
+
+        Raises ValueError naming labels that are not allowed.
+        """
 
     def learned(self, frame: pd.DataFrame) -> npt.NDArray[Any]:
-        """Truth as the loss takes it, [rows, ...], from the columns `label` and `soft_label`. Raises ValueError as `targets` does."""
+        """Truth as the loss takes it, [rows, ...], from the columns `label` and `soft_label`.
+
+        Raises ValueError as `targets` does.
+        """
 
     def postprocessing(self) -> Postprocessing:
         """An unfitted module from network outputs to the graph's outputs, in the order of `names`."""
@@ -77,16 +90,16 @@ class Result(Protocol):
         """A PNG that shows where the answers are wrong."""
 
 
-def build(section: Section) -> Result:
+def build_result(section: ResultConfig) -> Result:
     """The result that a project's YAML names."""
     from tasks.result.classification import Classes
     from tasks.result.regression import Number
 
     match section:
-        case ClassificationResult():
+        case ClassificationResultConfig():
             return Classes(section)
-        case RegressionResult():
+        case RegressionResultConfig():
             return Number(section)
-        case CustomResult():
+        case CustomResultConfig():
             result: Result = resolve(section.kind)(label=section.label, **section.options)
             return result

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from configs.project import ClassificationResult
+from configs.result import ClassificationResultConfig
 from tasks.result import Answers, Postprocessing
 
 BINS = 10
@@ -30,12 +30,16 @@ class Choose(Postprocessing):
         """Where classes are balanced: each class weighs rows / (classes x its own rows), one without any row nothing."""
         if self.weight is not None:
             counts = np.bincount(targets, minlength=len(self.weight))
-            share = np.divide(len(targets), counts * (counts > 0).sum(), out=np.zeros(len(counts)), where=counts > 0)
+            share = np.divide(
+                len(targets), counts * (counts > 0).sum(), out=np.zeros(len(counts)), where=counts > 0
+            )
             self.weight.copy_(torch.from_numpy(share))
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Cross entropy, weighted where classes are balanced; targets are class indexes [batch] or probabilities [batch, classes]."""
-        losses = nn.functional.cross_entropy(outputs, targets, reduction="none", label_smoothing=self.smoothing)
+        losses = nn.functional.cross_entropy(
+            outputs, targets, reduction="none", label_smoothing=self.smoothing
+        )
         if self.weight is None:
             return losses
         return losses * (self.weight[targets] if targets.ndim == 1 else targets @ self.weight)
@@ -51,7 +55,7 @@ class Classes:
     names: tuple[str, ...] = ("class", "probability")
     metric = "accuracy"
 
-    def __init__(self, section: ClassificationResult) -> None:
+    def __init__(self, section: ClassificationResultConfig) -> None:
         self._classes = list(section.classes)
         self.classes: list[str] | None = self._classes
         self.label, self.soft_label = section.label, section.soft_label
@@ -108,7 +112,9 @@ class Classes:
             "log_loss": float(-np.log(np.clip(probability, 1e-12, 1)).mean()),
             "calibration_error": float((np.abs(sure - share) * rows).sum() / len(targets)),
         }
-        return found | (self._of_two(answers, targets) if self.outputs == 2 and len(np.unique(targets)) == 2 else {})
+        return found | (
+            self._of_two(answers, targets) if self.outputs == 2 and len(np.unique(targets)) == 2 else {}
+        )
 
     def _of_two(self, answers: Answers, targets: npt.NDArray[Any]) -> dict[str, float]:
         from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
@@ -132,7 +138,12 @@ class Classes:
 
     def describe(self, answers: Answers) -> pd.DataFrame:
         """The answered class and its probability."""
-        return pd.DataFrame({"answer": np.array(self._classes)[answers["class"]], "confidence": answers["probability"].max(axis=1)})
+        return pd.DataFrame(
+            {
+                "answer": np.array(self._classes)[answers["class"]],
+                "confidence": answers["probability"].max(axis=1),
+            }
+        )
 
     def readable(self, answers: Answers) -> pd.DataFrame:
         """The class by name, and its probability."""
@@ -147,15 +158,30 @@ class Classes:
         figure = Figure(figsize=(side + 4, max(side, 3.6)), layout="constrained")
         matrix, curve = figure.subplots(1, 2, width_ratios=(side, 4))
         ConfusionMatrixDisplay.from_predictions(
-            targets, answers["class"], labels=range(self.outputs), display_labels=self._classes, ax=matrix, colorbar=False, cmap="Blues"
+            targets,
+            answers["class"],
+            labels=range(self.outputs),
+            display_labels=self._classes,
+            ax=matrix,
+            colorbar=False,
+            cmap="Blues",
         )
         matrix.set(
-            xlabel="answer", ylabel="truth", title=f"accuracy {self.scores(answers, targets).mean():.3f} on {len(targets)} test rows"
+            xlabel="answer",
+            ylabel="truth",
+            title=f"accuracy {self.scores(answers, targets).mean():.3f} on {len(targets)} test rows",
         )
         sure, share, rows = reliability(answers["probability"].max(axis=1), answers["class"] == targets)
         curve.plot([0, 1], [0, 1], color="#777777", linewidth=1)
         curve.scatter(sure, share, s=15 + 300 * rows / rows.sum(), alpha=0.7)
-        curve.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="confidence", ylabel="share that is right", title="reliability", aspect="equal")
+        curve.set(
+            xlim=(0, 1.02),
+            ylim=(0, 1.02),
+            xlabel="confidence",
+            ylabel="share that is right",
+            title="reliability",
+            aspect="equal",
+        )
         image = io.BytesIO()
         figure.savefig(image, format="png", dpi=120)
         return image.getvalue()

@@ -19,6 +19,8 @@ def interval(values: npt.NDArray[np.float64]) -> tuple[float, float]:
     if len(distinct) <= FEW:
         means = draw.multinomial(len(values), counts / len(values), RESAMPLES) @ distinct / len(values)
     else:
-        means = np.array([values[draw.integers(0, len(values), len(values))].mean() for _ in range(RESAMPLES)])
+        means = np.array(
+            [values[draw.integers(0, len(values), len(values))].mean() for _ in range(RESAMPLES)]
+        )
     low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)

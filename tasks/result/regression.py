@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from configs.project import RegressionResult
+from configs.result import RegressionResultConfig
 from tasks.result import Answers, Postprocessing
 
 
@@ -60,12 +60,14 @@ class Number:
     soft_label: str | None = None
     outputs = 1
 
-    def __init__(self, section: RegressionResult) -> None:
+    def __init__(self, section: RegressionResultConfig) -> None:
         self.label, self.log = section.label, section.log
 
     def targets(self, labels: pd.Series) -> npt.NDArray[Any]:
         """Finite numbers, none under 0 where logarithms are learned."""
-        numbers = pd.to_numeric(labels, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
+        numbers = pd.to_numeric(labels, errors="coerce").to_numpy(
+            dtype=np.float64, na_value=np.nan, copy=True
+        )
         wrong = ~np.isfinite(numbers) | ((numbers < 0) & self.log)
         if wrong.any():
             strange = ", ".join(repr(value) for value in labels[wrong].unique()[:5].tolist())
@@ -92,7 +94,9 @@ class Number:
 
     def scores(self, answers: Answers, targets: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """1 - squared error / variance of the targets: the mean is R2, and a resampled difference that of the squared errors."""
-        given, wanted = (self._scaled(values) for values in (answers["prediction"].astype(np.float64), targets))
+        given, wanted = (
+            self._scaled(values) for values in (answers["prediction"].astype(np.float64), targets)
+        )
         # What overflows is no finite score, which whoever compares scores must see and tell.
         with np.errstate(over="ignore", invalid="ignore"):
             scores: npt.NDArray[np.float64] = 1 - (given - wanted) ** 2 / (wanted.var() or 1.0)
@@ -126,7 +130,11 @@ class Number:
         axes.plot([low, high], [low, high], color="#777777", linewidth=1)
         if self.log:
             axes.set(xscale="symlog", yscale="symlog")
-        axes.set(xlabel="truth", ylabel="answer", title=f"R2 {self.scores(answers, targets).mean():.3f} on {len(targets)} test rows")
+        axes.set(
+            xlabel="truth",
+            ylabel="answer",
+            title=f"R2 {self.scores(answers, targets).mean():.3f} on {len(targets)} test rows",
+        )
         image = io.BytesIO()
         figure.savefig(image, format="png", dpi=120)
         return image.getvalue()

@@ -1,7 +1,7 @@
 """What a source holds about a row, as a number: the same for ever, whatever a project's intake makes of the row.
 
-Splits and comparisons go by it. It is taken before anything is converted, so another image size, another kind of a column or a new one
-leaves it as it is; and rows that hold the same have the same.
+Splits and comparisons go by it. It is taken before anything is converted, so another image size, another kind
+of a column or a new one leaves it as it is; and rows that hold the same have the same.
 """
 
 import hashlib
@@ -42,8 +42,8 @@ def digests(columns: Sequence[pa.ChunkedArray]) -> pa.UInt64Array:
 def as_bytes(column: pa.ChunkedArray) -> pa.LargeBinaryArray:
     """A column's values as bytes [rows], nothing where one is missing.
 
-    Texts in small letters with single blanks, so that a copy that differs in these is a copy; a number is the same number as text, whole
-    or as a float.
+    Texts in small letters with single blanks, so that a copy that differs in these is a copy; a number is the
+    same number as text, whole or as a float.
     """
     values = column.combine_chunks()
     if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
@@ -54,11 +54,19 @@ def as_bytes(column: pa.ChunkedArray) -> pa.LargeBinaryArray:
         return written(values)
     if pa.types.is_float64(values.type) or (pa.types.is_integer(values.type) and exact(values)):
         return numbers_as_bytes(values.cast(pa.float64(), safe=False))
-    distinct = values.cast(pa.string()).dictionary_encode()  # to look at each value once is a third of the work
-    cleaned = pc.utf8_trim_whitespace(pc.replace_substring_regex(pc.utf8_lower(distinct.dictionary), r"\s+", " "))
-    numeric = pc.and_(pc.match_substring_regex(cleaned, NUMBER), pc.less_equal(pc.utf8_length(cleaned), LONGEST_NUMBER))
+    distinct = values.cast(
+        pa.string()
+    ).dictionary_encode()  # to look at each value once is a third of the work
+    cleaned = pc.utf8_trim_whitespace(
+        pc.replace_substring_regex(pc.utf8_lower(distinct.dictionary), r"\s+", " ")
+    )
+    numeric = pc.and_(
+        pc.match_substring_regex(cleaned, NUMBER), pc.less_equal(pc.utf8_length(cleaned), LONGEST_NUMBER)
+    )
     numbers = pc.cast(pc.if_else(numeric, cleaned, pa.scalar(None, pa.string())), pa.float64())
-    found = pc.if_else(pc.fill_null(numeric, False), numbers_as_bytes(numbers), cleaned.cast(pa.large_binary()))
+    found = pc.if_else(
+        pc.fill_null(numeric, False), numbers_as_bytes(numbers), cleaned.cast(pa.large_binary())
+    )
     return pc.fill_null(found.take(distinct.indices), b"")
 
 
@@ -70,7 +78,9 @@ def exact(whole: pa.Array) -> bool:
 
 def written(values: pa.Array) -> pa.LargeBinaryArray:
     """Values of a type that has no bytes of its own, as Python writes them."""
-    return pa.array([b"" if value is None else str(value).encode() for value in values.to_pylist()], pa.large_binary())
+    return pa.array(
+        [b"" if value is None else str(value).encode() for value in values.to_pylist()], pa.large_binary()
+    )
 
 
 def numbers_as_bytes(numbers: pa.DoubleArray) -> pa.LargeBinaryArray:
@@ -78,7 +88,9 @@ def numbers_as_bytes(numbers: pa.DoubleArray) -> pa.LargeBinaryArray:
     there = pc.fill_null(pc.invert(pc.is_nan(numbers)), False).to_numpy(zero_copy_only=False)
     ends = np.cumsum([0, *np.where(there, 8, 0)], dtype=np.int64)
     values = pc.fill_null(numbers, 0.0).to_numpy(zero_copy_only=False)[there] + 0.0  # -0.0 is 0.0
-    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(numbers), [None, pa.py_buffer(ends), pa.py_buffer(values.tobytes())])
+    return pa.LargeBinaryArray.from_buffers(
+        pa.large_binary(), len(numbers), [None, pa.py_buffer(ends), pa.py_buffer(values.tobytes())]
+    )
 
 
 def lists_as_bytes(values: pa.ListArray) -> pa.LargeBinaryArray:
@@ -87,8 +99,12 @@ def lists_as_bytes(values: pa.ListArray) -> pa.LargeBinaryArray:
     if not (pa.types.is_integer(items.type) or pa.types.is_floating(items.type)) or items.null_count:
         return written(values)
     numbers = items.to_numpy()
-    small = numbers.dtype.kind in "iu" and len(numbers) and numbers.min() >= 0 and numbers.max() <= MOST_OF_A_BYTE
+    small = (
+        numbers.dtype.kind in "iu" and len(numbers) and numbers.min() >= 0 and numbers.max() <= MOST_OF_A_BYTE
+    )
     kept = np.ascontiguousarray(numbers, np.uint8 if small else None)
     lengths = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False)
     ends = np.cumsum([0, *lengths], dtype=np.int64) * kept.itemsize
-    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(values), [None, pa.py_buffer(ends), pa.py_buffer(kept.tobytes())])
+    return pa.LargeBinaryArray.from_buffers(
+        pa.large_binary(), len(values), [None, pa.py_buffer(ends), pa.py_buffer(kept.tobytes())]
+    )

@@ -9,15 +9,25 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args
 
-from configs.data import Csv
+from configs.source import CsvConfig
 
 Format = Literal["csv", "json", "jsonl"]
-SUFFIXES: dict[str, Format] = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+SUFFIXES: dict[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+}
 DELIMITERS = (",", ";", "\t", "|")
 
 
-def read_records(content: bytes, name: str, form: Format | None, dialect: Csv, columns: Collection[str]) -> list[Any]:
-    """The records of a file's content: mappings of CSV's texts by column, or JSON values. Raises ValueError naming the place.
+def read_records(
+    content: bytes, name: str, form: Format | None, dialect: CsvConfig, columns: Collection[str]
+) -> list[Any]:
+    """The records of a file's content: mappings of CSV's texts by column, or JSON values.
+
+    Raises ValueError naming the place.
 
     name: how errors call the file; its suffix tells the format where `form` does not, and where there is none, the content
     dialect: the source's, as the training rows were read; another delimiter is taken where it gives more of the `columns`
@@ -25,7 +35,9 @@ def read_records(content: bytes, name: str, form: Format | None, dialect: Csv, c
     try:
         text = content.decode(dialect.encoding if form == "csv" else "utf-8").lstrip("\ufeff")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{name}: byte {error.start} is not {error.encoding}; save it as {error.encoding}") from None
+        raise ValueError(
+            f"{name}: byte {error.start} is not {error.encoding}; save it as {error.encoding}"
+        ) from None
     form = form or SUFFIXES.get(Path(name).suffix.lower()) or guess(text)
     match form:
         case "csv":
@@ -37,7 +49,9 @@ def read_records(content: bytes, name: str, form: Format | None, dialect: Csv, c
             lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
             records = [parsed_json(line, f"{name}, line {number}") for number, line in lines]
     if not records:
-        raise ValueError(f"{name}: holds no rows (read as {form}; --format takes {', '.join(get_args(Format))})")
+        raise ValueError(
+            f"{name}: holds no rows (read as {form}; --format takes {', '.join(get_args(Format))})"
+        )
     return records
 
 
@@ -65,7 +79,10 @@ def guess(text: str) -> Format:
 
 
 def parsed_json(text: str, where: str) -> Any:
-    """A JSON value. Raises ValueError for what is none, for numbers that JSON does not have and for keys that come twice."""
+    """A JSON value.
+
+    Raises ValueError for what is none, for numbers that JSON does not have and for keys that come twice.
+    """
 
     def refuse(constant: str) -> NoReturn:
         raise ValueError(f"{where}: {constant} is no JSON value; null stands for a missing one")
@@ -86,11 +103,16 @@ def parsed_json(text: str, where: str) -> Any:
         raise ValueError(f"{where}: lists or objects are too deep; want a list of rows") from None
 
 
-def csv_records(text: str, name: str, dialect: Csv, columns: Collection[str]) -> list[dict[str, str]]:
-    """Mappings of texts by column. Raises ValueError for a column that comes twice and a line with other columns than the header."""
+def csv_records(text: str, name: str, dialect: CsvConfig, columns: Collection[str]) -> list[dict[str, str]]:
+    """Mappings of texts by column.
+
+    Raises ValueError for a column that comes twice and a line with other columns than the header.
+    """
     delimiter = best_delimiter(text, dialect, columns)
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, quotechar=dialect.quote or None, quoting=quoting)
+    reader = csv.reader(
+        text.splitlines(keepends=True), delimiter=delimiter, quotechar=dialect.quote or None, quoting=quoting
+    )
     header: list[str] = []
     records = []
     for fields in reader:
@@ -104,12 +126,14 @@ def csv_records(text: str, name: str, dialect: Csv, columns: Collection[str]) ->
             if not unnamed:
                 continue
         if len(fields) != len(header):
-            raise ValueError(f"{name}, line {reader.line_num}: has {len(fields)} values; the header has {len(header)} columns")
+            raise ValueError(
+                f"{name}, line {reader.line_num}: has {len(fields)} values; the header has {len(header)} columns"
+            )
         records.append(dict(zip(header, fields, strict=True)))
     return records
 
 
-def best_delimiter(text: str, dialect: Csv, columns: Collection[str]) -> str:
+def best_delimiter(text: str, dialect: CsvConfig, columns: Collection[str]) -> str:
     """The delimiter that gives the most of the columns in the first line; the source's where they are even."""
     first = text.splitlines()[:1]
 
@@ -122,4 +146,6 @@ def best_delimiter(text: str, dialect: Csv, columns: Collection[str]) -> str:
 def check_header(header: list[str], name: str) -> None:
     """Raises ValueError for a column that comes twice: which one was meant is not known."""
     if twice := [column for number, column in enumerate(header) if column in header[:number]]:
-        raise ValueError(f"{name}: column {twice[0]!r} comes twice in the header; rename or remove one of them")
+        raise ValueError(
+            f"{name}: column {twice[0]!r} comes twice in the header; rename or remove one of them"
+        )

@@ -1,7 +1,7 @@
 """Columns that give the label away: a model that is too good to be true usually has the answer among its inputs.
 
-Each single-valued column is asked alone: what it says of the label is learned on half of the rows and tried on the other half. A value
-that the first half does not have says nothing, so an identifier is no leak.
+Each single-valued column is asked alone: what it says of the label is learned on half of the rows and tried
+on the other half. A value that the first half does not have says nothing, so an identifier is no leak.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,8 @@ KNOWN_SHARE = 0.5
 GIVES_AWAY = 0.98
 """Share of what a constant guess gets wrong that the input alone gets right."""
 NEARLY = 0.8
-"""Of a column that is no input: a slice by it is a slice by the label, on which a model is always weaker or stronger."""
+"""Of a column that is no input: a slice by it is a slice by the label, on which a model is always weaker or
+stronger."""
 LEAVES = 32
 Half = npt.NDArray[np.bool_]
 
@@ -38,7 +39,10 @@ class Leak:
 
 
 def leaks(frame: pd.DataFrame, intake: Intake, result: Result) -> Iterator[Leak]:
-    """The leaking inputs of labelled rows. Nothing is told of inputs with more than one value a row, such as images."""
+    """The leaking inputs of labelled rows.
+
+    Nothing is told of inputs with more than one value a row, such as images.
+    """
     scalars = [spec for spec in intake.inputs if not spec.shape]
     targets = result.targets(frame[result.label])
     if not scalars or len(frame) < FEWEST_ROWS or len(np.unique(targets)) < 2:
@@ -84,7 +88,9 @@ def gain_alone(values: npt.NDArray[Any], targets: npt.NDArray[Any], first: Half,
     return ask(values, targets, first, classes)
 
 
-def lookup_gain(values: npt.NDArray[np.object_], targets: npt.NDArray[np.float64], first: Half, classes: bool) -> float:
+def lookup_gain(
+    values: npt.NDArray[np.object_], targets: npt.NDArray[np.float64], first: Half, classes: bool
+) -> float:
     """Of a text: each value answers what it answered in the first half."""
     learned = pd.Series(targets[first]).groupby(pd.Series(values[first], dtype=object))
     answers = learned.agg(most_frequent) if classes else learned.mean()
@@ -95,13 +101,17 @@ def lookup_gain(values: npt.NDArray[np.object_], targets: npt.NDArray[np.float64
     return gain_of(found[known].to_numpy(), targets[~first][known], targets[first], classes)
 
 
-def tree_gain(values: npt.NDArray[np.float64], targets: npt.NDArray[np.float64], first: Half, classes: bool) -> float:
+def tree_gain(
+    values: npt.NDArray[np.float64], targets: npt.NDArray[np.float64], first: Half, classes: bool
+) -> float:
     """Of a number: a decision tree of few leaves; a missing value is a value too."""
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
     kind = DecisionTreeClassifier if classes else DecisionTreeRegressor
     column = np.column_stack([np.nan_to_num(values.astype(np.float64), posinf=0, neginf=0), np.isnan(values)])
-    tree = kind(max_leaf_nodes=LEAVES if classes else None, min_samples_leaf=3, random_state=0).fit(column[first], targets[first])
+    tree = kind(max_leaf_nodes=LEAVES if classes else None, min_samples_leaf=3, random_state=0).fit(
+        column[first], targets[first]
+    )
     return gain_of(tree.predict(column[~first]), targets[~first], targets[first], classes)
 
 
@@ -113,12 +123,20 @@ def sum_gain(rows: Rows, names: list[str], targets: npt.NDArray[np.float64], fir
     return gain_of(matrix[~first] @ weights, targets[~first], targets[first], classes=False)
 
 
-def gain_of(answers: npt.NDArray[np.float64], targets: npt.NDArray[np.float64], learned: npt.NDArray[np.float64], classes: bool) -> float:
+def gain_of(
+    answers: npt.NDArray[np.float64],
+    targets: npt.NDArray[np.float64],
+    learned: npt.NDArray[np.float64],
+    classes: bool,
+) -> float:
     """Share of the error of a constant guess, learned elsewhere, that the answers take away."""
     if classes:
         error, guess = float((answers != targets).mean()), float((targets != most_frequent(learned)).mean())
     else:
-        error, guess = float(((answers - targets) ** 2).mean()), float(((targets - learned.mean()) ** 2).mean())
+        error, guess = (
+            float(((answers - targets) ** 2).mean()),
+            float(((targets - learned.mean()) ** 2).mean()),
+        )
     return 1 - error / guess if guess else 0.0
 
 

@@ -5,8 +5,8 @@ until labeling where the source has annotators alone), `origin` (the file, table
 `origin_line` (its line or number there, from 1) and `origin_content` (a digest of what is there: tasks/rows/content_hash.py); from versioning on
 `split` (`train`, `validation`, `test`).
 
-A stage hands part for part on, row group for row group: memory is bounded by a row group whatever the number of rows, and a part whose
-rows did not change keeps its bytes, which is what versions share.
+A stage hands part for part on, row group for row group: memory is bounded by a row group whatever the number
+of rows, and a part whose rows did not change keeps its bytes, which is what versions share.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -37,7 +37,10 @@ PARTS_AT_ONCE = 2
 
 
 def read(rows: Stored, columns: list[str] | None = None, split: SplitName | None = None) -> pd.DataFrame:
-    """The rows of a stored folder in their order, or of one split of it. Raises DigestError where the folder was changed."""
+    """The rows of a stored folder in their order, or of one split of it.
+
+    Raises DigestError where the folder was changed.
+    """
     folder = verified(rows.uri, rows.digest)
     filters = [("split", "=", split)] if split else None
     parts = [pq.read_table(path, columns=columns, filters=filters) for path in part_paths(folder)]
@@ -45,16 +48,22 @@ def read(rows: Stored, columns: list[str] | None = None, split: SplitName | None
     return frame.reset_index(drop=True)
 
 
-def sample(rows: Stored, most: int, split: SplitName | None = None, columns: list[str] | None = None) -> pd.DataFrame:
+def sample(
+    rows: Stored, most: int, split: SplitName | None = None, columns: list[str] | None = None
+) -> pd.DataFrame:
     """At most so many rows of a stored folder, or of one split of it, drawn by a fixed seed evenly over all, in their order.
 
-    Memory is bounded by a row group and the rows that are taken. Raises DigestError where the folder was changed.
+    Memory is bounded by a row group and the rows that are taken. Raises DigestError where the folder was
+    changed.
     """
     paths = part_paths(verified(rows.uri, rows.digest))
     wanted = list(dict.fromkeys([*columns, "split"])) if columns and split else columns
     counts = [pq.read_metadata(path).num_rows for path in paths]
     if split:
-        counts = [pc.sum(pc.equal(pq.read_table(path, columns=["split"])["split"], split)).as_py() or 0 for path in paths]
+        counts = [
+            pc.sum(pc.equal(pq.read_table(path, columns=["split"])["split"], split)).as_py() or 0
+            for path in paths
+        ]
     total = sum(counts)
     places = np.sort(np.random.default_rng(SEED).choice(total, min(most, total), replace=False))
     taken, before = [], 0
@@ -72,7 +81,9 @@ def read_places(folder: Path, columns: list[str], places: npt.NDArray[np.intp]) 
     wanted, start, found = np.sort(places), 0, []
     for path in part_paths(folder):
         for table in tables(path, columns):
-            mine = wanted[np.searchsorted(wanted, start) : np.searchsorted(wanted, start + len(table))] - start
+            mine = (
+                wanted[np.searchsorted(wanted, start) : np.searchsorted(wanted, start + len(table))] - start
+            )
             start += len(table)
             if len(mine):
                 found.append(table.select(columns).take(pa.array(mine)))
@@ -88,11 +99,18 @@ def part_paths(folder: Path) -> list[Path]:
 
 
 def schema_of(folder: Path) -> pa.Schema:
-    """The columns of all parts together. Raises ValueError where a column is text in one and a number in another."""
+    """The columns of all parts together.
+
+    Raises ValueError where a column is text in one and a number in another.
+    """
     try:
-        return pa.unify_schemas([pq.read_schema(path) for path in part_paths(folder)], promote_options="permissive")
+        return pa.unify_schemas(
+            [pq.read_schema(path) for path in part_paths(folder)], promote_options="permissive"
+        )
     except pa.ArrowTypeError as error:
-        raise ValueError(f"parts differ in the type of a column; give it one type in the source: {error}") from None
+        raise ValueError(
+            f"parts differ in the type of a column; give it one type in the source: {error}"
+        ) from None
 
 
 def tables(path: Path, columns: list[str] | None = None) -> Iterator[pa.Table]:
@@ -115,7 +133,9 @@ def write_part(rows: pd.DataFrame | pa.Table, folder: Path, number: int) -> None
 
 
 def write_tables(pieces: Iterable[pa.Table], path: Path) -> int:
-    """Tables one after the other in a part, whole or not at all; returns the rows. Without a table there is no part.
+    """Tables one after the other in a part, whole or not at all; returns the rows.
+
+    Without a table there is no part.
 
     The schema is the first piece's; the others are cast to it (ValueError where a column does not fit).
     """
@@ -151,10 +171,17 @@ def part_writer(path: Path) -> Iterator[Callable[[pa.Table], None]]:
 
 def encodings(schema: pa.Schema) -> dict[str, Any]:
     """Parquet's encoding of each column: a dictionary helps neither names that differ in every row nor what is measured, as times are."""
-    measured = {field.name for field in schema if pa.types.is_floating(field.type) or pa.types.is_timestamp(field.type)}
+    measured = {
+        field.name
+        for field in schema
+        if pa.types.is_floating(field.type) or pa.types.is_timestamp(field.type)
+    }
     plain = {"id", "origin_line", "origin_content", *measured}
     lines = {"origin_line": "DELTA_BINARY_PACKED"} if "origin_line" in schema.names else {}
-    return {"use_dictionary": [name for name in schema.names if name not in plain], "column_encoding": lines or None}
+    return {
+        "use_dictionary": [name for name in schema.names if name not in plain],
+        "column_encoding": lines or None,
+    }
 
 
 def bare(table: pa.Table) -> pa.Table:
@@ -174,7 +201,9 @@ def cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
     try:
         return table.select(schema.names).cast(schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, KeyError) as error:
-        raise ValueError(f"rows differ in their columns: {error}; the first have {schema.to_string(truncate_metadata=True)}") from None
+        raise ValueError(
+            f"rows differ in their columns: {error}; the first have {schema.to_string(truncate_metadata=True)}"
+        ) from None
 
 
 def group_size(table: pa.Table) -> int:
@@ -185,8 +214,8 @@ def group_size(table: pa.Table) -> int:
 def rewrite(rows: Stored, folder: Path, change: Callable[[pa.Table], pa.Table]) -> int:
     """A stored folder's parts through `change`, a row group at a time, into a folder that exists; returns the rows.
 
-    PARTS_AT_ONCE threads call `change`. A part keeps its name, also where it loses all its rows. Raises DigestError where the rows were
-    changed.
+    PARTS_AT_ONCE threads call `change`. A part keeps its name, also where it loses all its rows. Raises
+    DigestError where the rows were changed.
     """
     paths = part_paths(verified(rows.uri, rows.digest))
     with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:

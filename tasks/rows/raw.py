@@ -11,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 Rows = npt.NDArray[Any]
-"""Raw rows [rows], a field an input; `rows["image"]` is the plain array [rows, *shape]. Texts are object fields of str."""
+"""Raw rows [rows], a field an input; `rows["image"]` is the plain array [rows, *shape]. Texts are object
+fields of str."""
 TEXT = "str"
 MAX_TEXT = 20_000
-"""Characters of one text: a graph pads every text of a call to the longest, so one endless text would cost as much as its whole batch."""
+"""Characters of one text: a graph pads every text of a call to the longest, so one endless text would cost as
+much as its whole batch."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,9 @@ class TensorSpec:
 
 def row_dtype(inputs: Sequence[TensorSpec]) -> np.dtype[Any]:
     """The structured dtype of rows of these inputs."""
-    return np.dtype([(spec.name, object if spec.dtype == TEXT else spec.dtype, spec.shape) for spec in inputs])
+    return np.dtype(
+        [(spec.name, object if spec.dtype == TEXT else spec.dtype, spec.shape) for spec in inputs]
+    )
 
 
 def rows_from(inputs: Sequence[TensorSpec], columns: Mapping[str, Any]) -> Rows:
@@ -43,7 +47,13 @@ def rows_from(inputs: Sequence[TensorSpec], columns: Mapping[str, Any]) -> Rows:
 
 def blank(inputs: Sequence[TensorSpec], count: int) -> Rows:
     """Rows of zeros and empty texts."""
-    return rows_from(inputs, {spec.name: np.full((count, *spec.shape), "" if spec.dtype == TEXT else 0, object) for spec in inputs})
+    return rows_from(
+        inputs,
+        {
+            spec.name: np.full((count, *spec.shape), "" if spec.dtype == TEXT else 0, object)
+            for spec in inputs
+        },
+    )
 
 
 def feed(rows: Rows) -> dict[str, npt.NDArray[Any]]:

@@ -1,7 +1,7 @@
 """Timestamps from texts and numbers by a format, strictly: years have four digits, and 31 February is no day.
 
-C's strptime, which Arrow's own is, takes 1/1/11 for the year 11 and 31 February for 3 March; so a format becomes a pattern, whose groups
-are put together as ISO 8601, which Arrow checks.
+C's strptime, which Arrow's own is, takes 1/1/11 for the year 11 and 31 February for 3 March; so a format
+becomes a pattern, whose groups are put together as ISO 8601, which Arrow checks.
 """
 
 import re
@@ -27,7 +27,16 @@ GROUPS = {
     "a": r"[A-Za-z]+\.?",
     "%": "%",
 }
-SAME = {"B": "%b", "A": "%a", "F": "%Y-%m-%d", "T": "%H:%M:%S", "D": "%m/%d/%y", "R": "%H:%M", "e": "%d", "h": "%b"}
+SAME = {
+    "B": "%b",
+    "A": "%a",
+    "F": "%Y-%m-%d",
+    "T": "%H:%M:%S",
+    "D": "%m/%d/%y",
+    "R": "%H:%M",
+    "e": "%d",
+    "h": "%b",
+}
 ISO = (
     r"^(?P<Y>\d{4})-(?P<m>\d{2})-(?P<d>\d{2})"
     r"(?:[T ](?P<H>\d{2}):(?P<M>\d{2})(?::(?P<S>\d{2})(?:[.,](?P<f>\d{1,9}))?)?(?: ?(?P<z>Z|UTC|GMT|[+-]\d{2}:?\d{2}))?)?$"
@@ -40,7 +49,8 @@ MONTHS = pa.array(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep"
 PIVOT = 69
 """Two-digit years from here on are of the last century, as in POSIX."""
 UNITS = {"seconds": 1.0, "milliseconds": 1e-3, "microseconds": 1e-6, "nanoseconds": 1e-9, "excel": 86400.0}
-"""Formats of numbers: what stands for one of them, in seconds. All count from 1970, `excel` in days from the end of 1899."""
+"""Formats of numbers: what stands for one of them, in seconds. All count from 1970, `excel` in days from the
+end of 1899."""
 EXCEL_EPOCH_S = -25569 * 86400.0
 LATEST_S = 253402300800.0
 """The year 10000; a moment further away than this on either side of 1970 is none."""
@@ -48,7 +58,9 @@ NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$"
 
 
 def read(values: pa.ChunkedArray, form: str | None) -> pa.ChunkedArray | None:
-    """timestamp[us] in UTC of texts, numbers, dates or timestamps; null where one is none. None for a column of any other type.
+    """timestamp[us] in UTC of texts, numbers, dates or timestamps; null where one is none.
+
+    None for a column of any other type.
 
     form: of texts a strptime format, none being ISO 8601; of numbers and digits one of UNITS, none being seconds. Raises ValueError.
     """
@@ -85,7 +97,10 @@ def counted(numbers: pa.ChunkedArray, unit: str) -> pa.ChunkedArray:
 
 
 def parsed(texts: pa.ChunkedArray, form: str | None) -> pa.ChunkedArray:
-    """timestamp[us] in UTC of texts in a strptime format, or ISO 8601; null where one is not in it or no day. Raises ValueError."""
+    """timestamp[us] in UTC of texts in a strptime format, or ISO 8601; null where one is not in it or no day.
+
+    Raises ValueError.
+    """
     if form is None:
         try:
             return texts.cast(MOMENT)
@@ -96,11 +111,16 @@ def parsed(texts: pa.ChunkedArray, form: str | None) -> pa.ChunkedArray:
 
 @cache
 def pattern(form: str) -> str:
-    """A strptime format as a regular expression with a group a field. Raises ValueError for a field that is not known."""
+    """A strptime format as a regular expression with a group a field.
+
+    Raises ValueError for a field that is not known.
+    """
     form = re.sub(r"%([BAFTDReh])", lambda found: SAME[found[1]], form)
     parts = re.split(r"%(.)", form)
     if unknown := [field for field in parts[1::2] if field not in GROUPS]:
-        raise ValueError(f"format {form!r}: %{unknown[0]} is not known; known are {', '.join(f'%{field}' for field in [*GROUPS, *SAME])}")
+        raise ValueError(
+            f"format {form!r}: %{unknown[0]} is not known; known are {', '.join(f'%{field}' for field in [*GROUPS, *SAME])}"
+        )
     made = "".join(GROUPS[part] if number % 2 else re.escape(part) for number, part in enumerate(parts))
     # Digits that touch have fixed widths, or 202011 could be 1 January as %Y%m%d.
     for field in "mdHIMS":
@@ -192,7 +212,8 @@ def shifted(moments: pa.Array, zone: pa.Array) -> pa.Array:
     digits = pc.replace_substring(zone, ":", "")
     offset = pc.if_else(pc.match_substring_regex(digits, r"^[+-]\d{4}$"), digits, pa.scalar("+0000"))
     minutes = pc.add(
-        pc.multiply(pc.utf8_slice_codeunits(offset, 1, 3).cast(pa.int64()), 60), pc.utf8_slice_codeunits(offset, 3, 5).cast(pa.int64())
+        pc.multiply(pc.utf8_slice_codeunits(offset, 1, 3).cast(pa.int64()), 60),
+        pc.utf8_slice_codeunits(offset, 3, 5).cast(pa.int64()),
     )
     minutes = pc.if_else(pc.starts_with(offset, "-"), pc.negate(minutes), minutes)
     return pc.subtract(moments, pc.multiply(minutes, 60_000_000).cast(pa.duration("us")))

@@ -1,8 +1,9 @@
 """Records of a person's file as raw rows of a model: the columns it takes, each value in the type that training rows have.
 
-Nothing is guessed. A value that can be read in one way alone (`3.0` where training rows have the category `3`) is read so and said; any
-other that does not fit is refused with its row and column. What an ordinary value means is read here; for any other Arrow is imported,
-which brings pandas and so takes longer than the question to the model.
+Nothing is guessed. A value that can be read in one way alone (`3.0` where training rows have the category
+`3`) is read so and said; any other that does not fit is refused with its row and column. What an ordinary
+value means is read here; for any other Arrow is imported, which brings pandas and so takes longer than the
+question to the model.
 """
 
 import math
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from configs.data import Column
+from configs.source import ColumnConfig
 from tasks.production.protocol_dtypes import DATATYPES
 from tasks.rows.raw import TEXT, Rows, TensorSpec, rows_from
 
@@ -30,7 +31,7 @@ class InputColumn:
     """One input of a model, and how its values are read."""
 
     spec: TensorSpec
-    contract: Column | None = None
+    contract: ColumnConfig | None = None
     """What the YAML's `source.columns` says of it."""
     categories: tuple[str, ...] | None = None
     """Texts that training rows have; None where any text is read."""
@@ -68,7 +69,11 @@ class InputColumn:
             return f"a date {form}in ISO 8601 such as 2026-01-31T12:00"
         if self.spec.dtype == TEXT:
             kind = self.contract.type if self.contract else "text"
-            return "a text" if kind in ("text", "any") else f"a text of type {kind}, as source.columns.{self.name} says"
+            return (
+                "a text"
+                if kind in ("text", "any")
+                else f"a text of type {kind}, as source.columns.{self.name} says"
+            )
         return f"a number such as {self.example:g}, without separators or units"
 
 
@@ -80,8 +85,12 @@ class Reading:
     problems: list[str] = field(default_factory=list)
 
 
-def raw_rows(records: Sequence[Any], name: str, columns: Sequence[InputColumn], allow_missing: bool) -> tuple[Rows, list[str]]:
-    """Raw rows and notices. Raises ValueError naming the file, each column that no row has, and each value that cannot be read.
+def raw_rows(
+    records: Sequence[Any], name: str, columns: Sequence[InputColumn], allow_missing: bool
+) -> tuple[Rows, list[str]]:
+    """Raw rows and notices.
+
+    Raises ValueError naming the file, each column that no row has, and each value that cannot be read.
 
     allow_missing: whether a column that no row has counts as missing in all of them
     """
@@ -95,7 +104,9 @@ def raw_rows(records: Sequence[Any], name: str, columns: Sequence[InputColumn], 
         raise ValueError("\n".join(cut(reading.problems)))
     for number in range(len(mappings)):
         if all(is_missing(values[column.name][number]) for column in columns):
-            raise ValueError(f"{name}, row {number}: has no value in any column that the model takes; {want_columns(columns)}")
+            raise ValueError(
+                f"{name}, row {number}: has no value in any column that the model takes; {want_columns(columns)}"
+            )
     specs = [column.spec for column in columns]
     return rows_from(specs, {spec.name: as_array(values[spec.name], spec) for spec in specs}), reading.notices
 
@@ -119,20 +130,31 @@ def want_columns(columns: Sequence[InputColumn]) -> str:
 
 
 def chosen_cells(
-    mappings: Sequence[Mapping[str, Any]], name: str, columns: Sequence[InputColumn], allow_missing: bool, reading: Reading
+    mappings: Sequence[Mapping[str, Any]],
+    name: str,
+    columns: Sequence[InputColumn],
+    allow_missing: bool,
+    reading: Reading,
 ) -> dict[str, list[Any]]:
-    """The cells of each input, row by row; None where a row has none. Says what the rows lack, and what they have too much."""
+    """The cells of each input, row by row; None where a row has none.
+
+    Says what the rows lack, and what they have too much.
+    """
     there: dict[str, None] = {key: None for mapping in mappings for key in mapping}
     cells, used, lacking = {}, set(), []
     for column in columns:
         found = [each for each in column.names if each in there]
         used.update(found)
-        cells[column.name] = [next((mapping[each] for each in found if each in mapping), None) for mapping in mappings]
+        cells[column.name] = [
+            next((mapping[each] for each in found if each in mapping), None) for mapping in mappings
+        ]
         if not found:
             lacking.append(column.name)
     others = [key for key in there if key not in used]
     hints = similar(lacking, others)
-    named = [f"{missed!r}" + (f" ({hints[missed]!r} looks like it)" if hints[missed] else "") for missed in lacking]
+    named = [
+        f"{missed!r}" + (f" ({hints[missed]!r} looks like it)" if hints[missed] else "") for missed in lacking
+    ]
     if named and not allow_missing:
         raise ValueError(
             f"{name}: no column {', '.join(named)}; {want_columns(columns)}. Rename the columns, or answer without them: --allow-missing"
@@ -140,7 +162,9 @@ def chosen_cells(
     if named:
         reading.notices.append(f"no column {', '.join(named)}: missing in every row, as --allow-missing says")
     if others:
-        reading.notices.append(f"passed over, since the model does not take them: {', '.join(cut([repr(key) for key in others]))}")
+        reading.notices.append(
+            f"passed over, since the model does not take them: {', '.join(cut([repr(key) for key in others]))}"
+        )
     return cells
 
 
@@ -167,13 +191,17 @@ def typed(cells: list[Any], column: InputColumn, name: str, reading: Reading) ->
         except ValueError:
             made.append(None)
             found = str(cell)[:60] if not isinstance(cell, str) else repr(cell[:60])
-            reading.problems.append(f"{name}, row {row}: {column.name} is {found}; want {column.wanted}, or nothing")
+            reading.problems.append(
+                f"{name}, row {row}: {column.name} is {found}; want {column.wanted}, or nothing"
+            )
         if isinstance(made[-1], str) and isinstance(cell, str) and made[-1] != cell:
             changed.append((row, cell, made[-1]))
     if changed:
         row, cell, value_text = changed[0]
         count = "row" if len(changed) == 1 else f"{len(changed)} rows, the first is row"
-        reading.notices.append(f"{column.name}, {count} {row}: {cell!r} is read as {value_text!r}, as training rows have it")
+        reading.notices.append(
+            f"{column.name}, {count} {row}: {cell!r} is read as {value_text!r}, as training rows have it"
+        )
     return made
 
 
@@ -184,7 +212,7 @@ class _Unreadable:
 UNREADABLE = _Unreadable()
 
 
-def contracted(cell: Any, contract: Column) -> Any:
+def contracted(cell: Any, contract: ColumnConfig) -> Any:
     """A cell as the source's contract types it, None where it stands for no value; UNREADABLE where it does not fit."""
     if isinstance(cell, str):
         text = cell.strip()
@@ -197,7 +225,7 @@ def contracted(cell: Any, contract: Column) -> Any:
     return cell if cell is None else converted(cell, contract)
 
 
-def converted(cell: Any, contract: Column) -> Any:
+def converted(cell: Any, contract: ColumnConfig) -> Any:
     """As ingestion converts the source's values."""
     import pyarrow as pa
 
@@ -245,7 +273,10 @@ def number(value: Any, dtype: str) -> float:
 
 
 def seconds(value: Any, form: str | None) -> float:
-    """Seconds since 1970 of a moment in the training rows' format, or in ISO 8601, which is never mistaken. Raises ValueError."""
+    """Seconds since 1970 of a moment in the training rows' format, or in ISO 8601, which is never mistaken.
+
+    Raises ValueError.
+    """
     if isinstance(value, datetime):
         return value.replace(tzinfo=value.tzinfo or UTC).timestamp()
     if isinstance(value, bool):
@@ -311,7 +342,9 @@ def cut(texts: list[str]) -> list[str]:
 
 
 def input_columns(
-    described: Sequence[Mapping[str, Any]], contract: Mapping[str, Column], dates: Mapping[str, str | None]
+    described: Sequence[Mapping[str, Any]],
+    contract: Mapping[str, ColumnConfig],
+    dates: Mapping[str, str | None],
 ) -> list[InputColumn]:
     """The model's inputs as the server describes them (its `columns`), with what the YAML says of them.
 
@@ -324,5 +357,9 @@ def input_columns(
         spec = TensorSpec(name, dtypes[each["datatype"]], tuple(each["shape"][1:]))
         told = each.get("parameters", {}).get("date_format")
         categories = tuple(each["categories"]) if each["categories"] is not None else None
-        made.append(InputColumn(spec, contract.get(name), categories, each["usual"], name in dates, told or dates.get(name)))
+        made.append(
+            InputColumn(
+                spec, contract.get(name), categories, each["usual"], name in dates, told or dates.get(name)
+            )
+        )
     return made

@@ -1,6 +1,7 @@
 """What is known of data set versions: read from the data repo's git alone, by whichever stage asks.
 
-A version is a tag `<project>/v<N>`; what it knows is `<project>.json` in its commit (tasks/versioning/facts.py writes it).
+A version is a tag `<project>/v<N>`; what it knows is `<project>.json` in its commit
+(tasks/versioning/facts.py writes it).
 """
 
 import json
@@ -45,7 +46,9 @@ class Versions:
             check=False,
         )
         if done.returncode:
-            raise RuntimeError(f"git {' '.join(arguments)} in {self.root}: {done.stderr.strip() or done.stdout.strip()}")
+            raise RuntimeError(
+                f"git {' '.join(arguments)} in {self.root}: {done.stderr.strip() or done.stdout.strip()}"
+            )
         return done.stdout.strip()
 
     def numbers(self, project: str) -> list[int]:
@@ -70,7 +73,9 @@ class Versions:
 
     def facts(self, project: str, version: int) -> dict[str, Any]:
         """What a version knows. Raises ValueError naming those that there are."""
-        found: dict[str, Any] = json.loads(self.git("show", f"{self.tag_of(project, version)}:{project}.json"))
+        found: dict[str, Any] = json.loads(
+            self.git("show", f"{self.tag_of(project, version)}:{project}.json")
+        )
         return found
 
     def findings(self, project: str, version: int) -> list[Finding]:
@@ -85,7 +90,9 @@ class Versions:
     def tag_of(self, project: str, version: int) -> str:
         """`<project>/v<N>`. Raises ValueError where there is no such version."""
         if version not in (known := self.numbers(project)):
-            raise ValueError(f"{project}: no version {version}; there are {', '.join(map(str, known)) or 'none'}")
+            raise ValueError(
+                f"{project}: no version {version}; there are {', '.join(map(str, known)) or 'none'}"
+            )
         return f"{project}/v{version}"
 
     def versions(self, project: str) -> dict[int, str]:
@@ -94,23 +101,39 @@ class Versions:
 
     def names(self, project: str) -> dict[str, int]:
         """Names that people gave to versions (see `Repository.tag`)."""
-        lines = self.git("tag", "--list", f"{project}/*", "--format=%(refname:strip=2) %(objectname)").splitlines()
+        lines = self.git(
+            "tag", "--list", f"{project}/*", "--format=%(refname:strip=2) %(objectname)"
+        ).splitlines()
         commits = {tag.partition("/")[2]: commit for tag, commit in map(str.split, lines)}
-        numbers = {commit: int(found[1]) for tag, commit in commits.items() if (found := NUMBERED.fullmatch(tag))}
-        return {tag: numbers[commit] for tag, commit in commits.items() if not NUMBERED.fullmatch(tag) and commit in numbers}
+        numbers = {
+            commit: int(found[1]) for tag, commit in commits.items() if (found := NUMBERED.fullmatch(tag))
+        }
+        return {
+            tag: numbers[commit]
+            for tag, commit in commits.items()
+            if not NUMBERED.fullmatch(tag) and commit in numbers
+        }
 
     def described(self, project: str) -> list[dict[str, Any]]:
         """Each version, oldest first: its tag, names, commit, time, rows and rows a split."""
         facts, names = self.all_facts(project), self.names(project)
         wanted = "--format=%(refname:strip=2) %(objectname:short) %(creatordate:iso-strict)"
-        commits = {tag: rest for tag, *rest in map(str.split, self.git("tag", "--list", f"{project}/v*", wanted).splitlines())}
+        commits = {
+            tag: rest
+            for tag, *rest in map(str.split, self.git("tag", "--list", f"{project}/v*", wanted).splitlines())
+        }
         lines = []
         for version, known in facts.items():
             commit, when = commits[f"{project}/v{version}"]
             named = ", ".join(name for name, number in names.items() if number == version)
             head = {"version": f"{project}/v{version}", "names": named, "commit": commit, "made": when}
             lines.append(
-                head | {"rows": known["rows"], **known["splits"], "quarantined": known.get("validation", {}).get("quarantined", "")}
+                head
+                | {
+                    "rows": known["rows"],
+                    **known["splits"],
+                    "quarantined": known.get("validation", {}).get("quarantined", ""),
+                }
             )
         return lines
 
@@ -129,12 +152,18 @@ class Versions:
         )
 
 
-def last_version(project: str, other_than: str | None = None, home: Path | None = None) -> DatasetVersion | None:
+def last_version(
+    project: str, other_than: str | None = None, home: Path | None = None
+) -> DatasetVersion | None:
     """The newest version made from other raw rows than those with the digest `other_than`; None where there is none.
 
     home: the installation's; by default the one of the settings
     """
     home = home or Settings().home
     known = Versions(home / "data")
-    others = [number for number, facts in known.all_facts(project).items() if other_than is None or facts.get("raw") != other_than]
+    others = [
+        number
+        for number, facts in known.all_facts(project).items()
+        if other_than is None or facts.get("raw") != other_than
+    ]
     return known.record(project, others[-1], home / "datasets") if others else None

@@ -14,7 +14,8 @@ from tasks.serving.application import Application
 GRACE_S = 8
 """How long a stop waits for requests that are being answered."""
 IDLE_S = 75
-"""Longer than clients keep an idle connection, so that the server never closes one that a request is just being sent on."""
+"""Longer than clients keep an idle connection, so that the server never closes one that a request is just
+being sent on."""
 
 
 def main() -> None:

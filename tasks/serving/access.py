@@ -1,9 +1,9 @@
 """Who may ask the model server what.
 
-With the installation's credential: everything. Without: a model may be described and asked, so that clients of the
-protocol work as they are, but such requests stay out of the prediction log, or anybody on the machine could drift the
-model and have it retrained; nobody tells labels. GYRE_ANONYMOUS makes this less (`refuse`) or more (`log`). No web page
-may ask anything (infra/guard.py).
+With the installation's credential: everything. Without: a model may be described and asked, so that clients
+of the protocol work as they are, but such requests stay out of the prediction log, or anybody on the machine
+could drift the model and have it retrained; nobody tells labels. GYRE_ANONYMOUS makes this less (`refuse`) or
+more (`log`). No web page may ask anything (infra/guard.py).
 """
 
 import logging

@@ -1,4 +1,7 @@
-"""The ASGI application: paths to answers. Open Inference Protocol v2, and `POST /v2/models/<model>/labels` for late labels."""
+"""The ASGI application: paths to answers.
+
+Open Inference Protocol v2, and `POST /v2/models/<model>/labels` for late labels.
+"""
 
 import asyncio
 import logging
@@ -20,7 +23,17 @@ from tasks.serving.journal import GroupCommit, Journal, Label, Prediction
 from tasks.serving.known import KnownRequests
 from tasks.serving.model import Model
 from tasks.serving.notices import NOTHING_KNOWN, notices
-from tasks.serving.protocol import Request, check_outputs, infinite, json_object, metadata, parse, response, rows_of, short
+from tasks.serving.protocol import (
+    Request,
+    check_outputs,
+    infinite,
+    json_object,
+    metadata,
+    parse,
+    response,
+    rows_of,
+    short,
+)
 from tasks.serving.refusal import Refusal
 from tasks.serving.routing import Route, Table, Watch
 
@@ -41,7 +54,10 @@ LINE_BYTES = 200
 
 
 class Application:
-    """One model server. `home` is the installation's; it reads releases/ and bundles/ there and writes predictions/."""
+    """One model server.
+
+    `home` is the installation's; it reads releases/ and bundles/ there and writes predictions/.
+    """
 
     def __init__(self, home: Path, logs_anonymous: bool = False) -> None:
         """Requests without the installation's credential are answered, and logged only where `logs_anonymous`."""
@@ -55,8 +71,12 @@ class Application:
         self._watch = Watch(Releases(home / "releases"), self._graphs)
         journal = Journal(home / "predictions")
         self._known = KnownRequests(home / "predictions")
-        self._predictions = GroupCommit(journal.write_predictions, self._disk, wait_s=0.5, full=4 * MEGABYTE, limit=64 * MEGABYTE)
-        self._labels = GroupCommit(journal.write_labels, self._disk, wait_s=0.05, full=MEGABYTE, limit=2 * BODY_LIMIT)
+        self._predictions = GroupCommit(
+            journal.write_predictions, self._disk, wait_s=0.5, full=4 * MEGABYTE, limit=64 * MEGABYTE
+        )
+        self._labels = GroupCommit(
+            journal.write_labels, self._disk, wait_s=0.05, full=MEGABYTE, limit=2 * BODY_LIMIT
+        )
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """One HTTP request, or the server's whole life."""
@@ -92,7 +112,9 @@ class Application:
 
     async def _refresh(self) -> None:
         try:
-            self.table = await asyncio.get_running_loop().run_in_executor(self._loader, self._watch.refreshed, self.table)
+            self.table = await asyncio.get_running_loop().run_in_executor(
+                self._loader, self._watch.refreshed, self.table
+            )
         except Exception:
             # The watch must outlive whatever it meets; the next look is in POLL_S.
             log.exception("the release manifests could not be followed")
@@ -123,28 +145,46 @@ class Application:
                 return self._about_model(project, rest)
             case ("GET", ["v2", *rest]):
                 return self._about_server(rest)
-        raise Refusal(404, f"there is no {scope['method']} {scope['path']}; want such as POST /v2/models/<model>/infer")
+        raise Refusal(
+            404, f"there is no {scope['method']} {scope['path']}; want such as POST /v2/models/<model>/infer"
+        )
 
     async def _infer(self, project: str, version: str | None, body: bytes, trusted: bool) -> dict[str, Any]:
         """An inference, logged as production traffic unless the request says otherwise or comes from nobody we know."""
         route, request = self._route(project), parse(body)
         role, model = route.choose(request.id) if version is None else route.version(project, version)
-        role, model, rows, moved = fitting(request, role, model, route.others(model) if version is None else [])
+        role, model, rows, moved = fitting(
+            request, role, model, route.others(model) if version is None else []
+        )
         outputs = await model.answer(rows)
         answers = model.signature.texts(next(iter(outputs.values())))
         known = trusted or self._logs_anonymous
-        told = [*moved, *request.notices, *notices(rows, model.signature.inputs, model.signature.trained), *infinite(outputs)]
+        told = [
+            *moved,
+            *request.notices,
+            *notices(rows, model.signature.inputs, model.signature.trained),
+            *infinite(outputs),
+        ]
         if request.log and known:
-            told += self._remember(Prediction(project, request.row_ids(len(rows)), utc_now(), model.served.version, role, rows, answers))
+            told += self._remember(
+                Prediction(
+                    project, request.row_ids(len(rows)), utc_now(), model.served.version, role, rows, answers
+                )
+            )
         elif request.log:
             told.append(self._anonymous.notice(project))
         parameters: dict[str, Any] = {"notices": told} if told else {}
         if role == "fallback":
-            parameters["degraded"] = f"the released version cannot be loaded; version {model.served.version} answers in its place"
+            parameters["degraded"] = (
+                f"the released version cannot be loaded; version {model.served.version} answers in its place"
+            )
         return response(project, model.served.version, request, outputs, answers, parameters)
 
     def _remember(self, prediction: Prediction) -> list[str]:
-        """Queues a prediction for the log. Answering matters more: what a stuck disk cannot take is dropped, and that is the notice."""
+        """Queues a prediction for the log.
+
+        Answering matters more: what a stuck disk cannot take is dropped, and that is the notice.
+        """
         try:
             self._predictions.add([prediction], weight(prediction.rows) + LINE_BYTES * len(prediction.ids))
         except BufferError as error:
@@ -158,14 +198,21 @@ class Application:
         signature, value = self._route(project).any(project).signature, json_object(body)
         told, now = value.get("labels", [value]), utc_now()
         if not isinstance(told, list) or not told:
-            raise Refusal(400, f'labels is {short(told)}; want a list such as [{{"request_id": "...", "label": "..."}}]')
-        pairs = [label_of(each, f"labels[{number}]", signature.classes is None) for number, each in enumerate(told)]
+            raise Refusal(
+                400, f'labels is {short(told)}; want a list such as [{{"request_id": "...", "label": "..."}}]'
+            )
+        pairs = [
+            label_of(each, f"labels[{number}]", signature.classes is None) for number, each in enumerate(told)
+        ]
         truth: dict[str, str] = {}
         for number, (request_id, label) in enumerate(pairs):
             if wanted := signature.refuses(label):
                 raise Refusal(400, f"labels[{number}].label is {short(label)}; want {wanted}")
             if truth.setdefault(request_id, label) != label:
-                raise Refusal(400, f"labels[{number}]: request {short(request_id)} has label {short(truth[request_id])} in the same list")
+                raise Refusal(
+                    400,
+                    f"labels[{number}]: request {short(request_id)} has label {short(truth[request_id])} in the same list",
+                )
         unchecked = await self._unchecked(project, [request_id for request_id, _ in pairs])
         labels = [Label(project, request_id, now, label) for request_id, label in pairs]
         try:
@@ -176,17 +223,24 @@ class Application:
         return {"accepted": len(labels)} | ({"unchecked": unchecked} if unchecked else {})
 
     async def _unchecked(self, project: str, ids: list[str]) -> int:
-        """How many ids could not be looked for in time. Refuses (404) ids of rows that were never logged: their labels would be lost."""
+        """How many ids could not be looked for in time.
+
+        Refuses (404) ids of rows that were never logged: their labels would be lost.
+        """
         left = [each for each in ids if each not in self._known.among(project, ids)]
         if not left:
             return 0
         parts = [f"{each}#0" for each in left]
         near = self._known.among(project, parts)
-        sought = await asyncio.get_running_loop().run_in_executor(self._lookups, self._known.sought, project, [*left, *parts])
+        sought = await asyncio.get_running_loop().run_in_executor(
+            self._lookups, self._known.sought, project, [*left, *parts]
+        )
         unknown = [each for each in left if each not in sought.found]
         if unknown and not sought.complete:
             log.warning(
-                "%s: %d labels are taken without having found their rows: the log is too long to look through", project, len(unknown)
+                "%s: %d labels are taken without having found their rows: the log is too long to look through",
+                project,
+                len(unknown),
             )
             return len(unknown)
         if unknown:
@@ -197,7 +251,10 @@ class Application:
                 if several
                 else "want the id of an answer, sent with log: true"
             )
-            raise Refusal(404, f"labels[{number}].request_id {short(first)} is of no logged row ({len(unknown)} of {len(ids)} are): {hint}")
+            raise Refusal(
+                404,
+                f"labels[{number}].request_id {short(first)} is of no logged row ({len(unknown)} of {len(ids)} are): {hint}",
+            )
         return 0
 
     def _about_server(self, rest: list[str]) -> dict[str, Any]:
@@ -207,7 +264,11 @@ class Application:
         """
         match rest:
             case []:
-                return {"name": "gyre", "version": installed("gyre"), "extensions": ["answer", "labels", "statistics"]}
+                return {
+                    "name": "gyre",
+                    "version": installed("gyre"),
+                    "extensions": ["answer", "labels", "statistics"],
+                }
             case ["health", "live"]:
                 return {"live": True}
             case ["health", "ready"]:
@@ -216,7 +277,10 @@ class Application:
                         raise Refusal(503, f"{project}: {'; '.join(route.refused.values())}")
                 damaged = {project: route.damage for project, route in self.table.items() if route.damage}
                 return {"ready": True} | ({"degraded": damaged} if damaged else {})
-        raise Refusal(404, f"there is no /v2/{'/'.join(rest)}; want /v2, /v2/health/live, /v2/health/ready or /v2/models/<model>")
+        raise Refusal(
+            404,
+            f"there is no /v2/{'/'.join(rest)}; want /v2, /v2/health/live, /v2/health/ready or /v2/models/<model>",
+        )
 
     def _about_model(self, project: str, rest: list[str]) -> dict[str, Any]:
         """Metadata, columns, readiness or statistics of a model or of one version."""
@@ -248,13 +312,19 @@ def about_version(project: str, route: Route, model: Model, rest: list[str]) -> 
             return {"name": project, "version": str(model.served.version), "ready": True}
         case ["stats"]:
             return {"model_stats": [statistics(project, model)]}
-    raise Refusal(404, f"model {project!r} has no {'/'.join(rest)}; want ready, columns, stats, versions/<version>, infer or labels")
+    raise Refusal(
+        404,
+        f"model {project!r} has no {'/'.join(rest)}; want ready, columns, stats, versions/<version>, infer or labels",
+    )
 
 
-def fitting(request: Request, role: str, model: Model, others: list[tuple[str, Model]]) -> tuple[str, Model, Rows, list[str]]:
+def fitting(
+    request: Request, role: str, model: Model, others: list[tuple[str, Model]]
+) -> tuple[str, Model, Rows, list[str]]:
     """Role, model, rows and notices of the version that was chosen, or where a request does not fit it, of the first other that it fits.
 
-    Raises the first version's Refusal where it fits none: that is the version whose inputs a new client should send.
+    Raises the first version's Refusal where it fits none: that is the version whose inputs a new client
+    should send.
     """
     try:
         return role, model, accepted(request, model), []
@@ -279,7 +349,9 @@ def about(project: str, route: Route, model: Model) -> dict[str, Any]:
         "name": project,
         "versions": [str(each.served.version) for each in route.models.values()],
         "platform": "onnxruntime_onnx",
-        "inputs": [metadata(each, model.signature.date_formats.get(each.name)) for each in model.signature.inputs],
+        "inputs": [
+            metadata(each, model.signature.date_formats.get(each.name)) for each in model.signature.inputs
+        ],
         "outputs": [metadata(output) for output in model.signature.outputs],
         "parameters": {role: str(each.served.version) for role, each in route.models.items()}
         | {"canary_share": route.share}
@@ -305,13 +377,19 @@ def statistics(project: str, model: Model) -> dict[str, Any]:
 
 
 def label_of(value: Any, where: str, numeric: bool) -> tuple[str, str]:
-    """Request id and label, as text, of one late label. Where answers are numbers (`numeric`), a label may be a JSON number too."""
+    """Request id and label, as text, of one late label.
+
+    Where answers are numbers (`numeric`), a label may be a JSON number too.
+    """
     fields = value if isinstance(value, dict) else {}
     if numeric and type(fields.get("label")) in (int, float):
         fields = fields | {"label": repr(fields["label"])}
     for name in ("request_id", "label"):
         if not isinstance(fields.get(name), str) or not fields[name]:
-            raise Refusal(400, f'{where}.{name} is {short(fields.get(name))}; want a text, such as {{"request_id": "...", "label": "..."}}')
+            raise Refusal(
+                400,
+                f'{where}.{name} is {short(fields.get(name))}; want a text, such as {{"request_id": "...", "label": "..."}}',
+            )
     return fields["request_id"], fields["label"]
 
 
@@ -321,7 +399,10 @@ async def body_of(scope: Message, receive: Receive) -> bytes:
     parts, size, more = [], int(length), True
     while more:
         if size > BODY_LIMIT:
-            raise Refusal(413, f"the body has {size} bytes or more; want at most {BODY_LIMIT}, so send fewer rows a request")
+            raise Refusal(
+                413,
+                f"the body has {size} bytes or more; want at most {BODY_LIMIT}, so send fewer rows a request",
+            )
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Refusal(400, "the client left before its body was complete")

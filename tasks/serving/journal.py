@@ -41,7 +41,10 @@ class GroupCommit(Generic[T]):
     _running: "set[asyncio.Task[None]]" = field(default_factory=set)
 
     def add(self, items: list[T], size: int) -> "asyncio.Future[None]":
-        """A future that is done when the items are durable, or has the reason why they are not. Raises BufferError over the limit."""
+        """A future that is done when the items are durable, or has the reason why they are not.
+
+        Raises BufferError over the limit.
+        """
         if self.waiting_bytes + size > self.limit:
             raise BufferError(f"{self.waiting_bytes} bytes wait for the disk")
         self.waiting_bytes += size
@@ -118,12 +121,16 @@ class Journal:
     def write_predictions(self, predictions: list[Prediction]) -> None:
         """One file for each project, day and kind of rows among them."""
         for group in grouped(predictions, lambda each: (each.project, each.time.date(), each.rows.dtype)):
-            PredictionLog(self.folder / group[0].project).append_predictions(prediction_table(group), day(group[0].time), file_name())
+            PredictionLog(self.folder / group[0].project).append_predictions(
+                prediction_table(group), day(group[0].time), file_name()
+            )
 
     def write_labels(self, labels: list[Label]) -> None:
         """One file for each project and day among them."""
         for group in grouped(labels, lambda each: (each.project, each.time.date())):
-            PredictionLog(self.folder / group[0].project).append_labels(label_table(group), day(group[0].time), file_name())
+            PredictionLog(self.folder / group[0].project).append_labels(
+                label_table(group), day(group[0].time), file_name()
+            )
 
 
 def grouped(items: list[T], key: Callable[[T], object]) -> list[list[T]]:
@@ -145,7 +152,10 @@ def prediction_table(predictions: list[Prediction]) -> pa.Table:
     return pa.table(
         {
             "request_id": [name for each in predictions for name in each.ids],
-            "time": pa.array(np.repeat([np.datetime64(each.time, "us") for each in predictions], counts), pa.timestamp("us")),
+            "time": pa.array(
+                np.repeat([np.datetime64(each.time, "us") for each in predictions], counts),
+                pa.timestamp("us"),
+            ),
             "version": pa.array(np.repeat([each.version for each in predictions], counts), pa.int64()),
             "role": [each.role for each in predictions for _ in each.ids],
             **input_columns(np.concatenate([each.rows for each in predictions])),

@@ -36,13 +36,16 @@ class Signature:
     classes: tuple[str, ...] | None
     """Texts of the first output's integers; None where it is a number."""
     date_formats: dict[str, str] = field(default_factory=dict)
-    """How the training rows' source wrote its dates, by input: a client with texts reads them alike, the graph takes seconds."""
+    """How the training rows' source wrote its dates, by input: a client with texts reads them alike, the
+    graph takes seconds."""
     trained: Mapping[str, TrainingValues] = field(default_factory=dict)
     """What training rows had, by input."""
 
     def texts(self, answers: Values) -> list[str]:
         """The first output in words."""
-        return [self.classes[index] for index in answers] if self.classes else [str(value) for value in answers]
+        return (
+            [self.classes[index] for index in answers] if self.classes else [str(value) for value in answers]
+        )
 
     def refuses(self, label: str) -> str | None:
         """What a label must be, where this one is not."""
@@ -70,7 +73,10 @@ class Model:
     _draining: "asyncio.Task[None] | None" = None
 
     async def answer(self, rows: Rows) -> Outputs:
-        """The graph's outputs for raw rows, computed together with whoever else waits. Raises Refusal (503) when too many do."""
+        """The graph's outputs for raw rows, computed together with whoever else waits.
+
+        Raises Refusal (503) when too many do.
+        """
         if self._rows_waiting and self._rows_waiting + len(rows) > ROWS_WAITING:
             raise Refusal(503, f"{self._rows_waiting} rows wait already; try again in a second")
         loop = asyncio.get_running_loop()
@@ -122,7 +128,9 @@ class Model:
     async def _run(self, requests: list[Rows]) -> list[Outputs]:
         """The outputs of each request, from one call of the graph."""
         rows = requests[0] if len(requests) == 1 else np.concatenate(requests)
-        values = await asyncio.get_running_loop().run_in_executor(self.executor, self.session.run, None, feed(rows))
+        values = await asyncio.get_running_loop().run_in_executor(
+            self.executor, self.session.run, None, feed(rows)
+        )
         outputs = dict(zip((output.name for output in self.signature.outputs), values, strict=True))
         if len(requests) == 1:
             return [outputs]
@@ -144,12 +152,17 @@ def _fail(future: "asyncio.Future[Outputs]", error: Exception) -> None:
 
 
 def load(project: str, served: Served, executor: Executor) -> Model:
-    """A version from its bundle, warmed. Raises DigestError for a changed bundle, ValueError where it is not what its signature says."""
+    """A version from its bundle, warmed.
+
+    Raises DigestError for a changed bundle, ValueError where it is not what its signature says.
+    """
     folder = verified(served.uri, served.digest)
     facts = read_json(folder / "signature.json")
     graph = folder / "model.onnx"
     if facts["project"] != project or facts["graph_digest"] != digest(graph):
-        raise ValueError(f"{folder}: signature.json is of another graph (project {facts['project']!r}); have the bundle made again")
+        raise ValueError(
+            f"{folder}: signature.json is of another graph (project {facts['project']!r}); have the bundle made again"
+        )
     session = open_session(graph)
     taken = tuple(TensorSpec(each["name"], each["dtype"], tuple(each["shape"])) for each in facts["inputs"])
     found = tuple(tensor(value) for value in session.get_inputs())
@@ -160,7 +173,9 @@ def load(project: str, served: Served, executor: Executor) -> Model:
     trained = training_values(facts.get("training_values", {}))
     signature = Signature(taken, given, classes, facts.get("date_formats", {}), trained)
     if [output.name for output in signature.outputs] != facts["outputs"]:
-        raise ValueError(f"{graph}: gives {[output.name for output in signature.outputs]}; signature.json says {facts['outputs']}")
+        raise ValueError(
+            f"{graph}: gives {[output.name for output in signature.outputs]}; signature.json says {facts['outputs']}"
+        )
     for rows in (1, ROWS_A_BATCH):
         session.run(None, feed(blank(taken, rows)))
     return Model(served, signature, session, executor)
@@ -176,9 +191,14 @@ def open_session(graph: Path) -> Any:
 
 
 def tensor(value: Any) -> TensorSpec:
-    """An input or output as ONNX Runtime describes it. Raises ValueError for a type that JSON rows cannot have."""
+    """An input or output as ONNX Runtime describes it.
+
+    Raises ValueError for a type that JSON rows cannot have.
+    """
     dtype = value.type.removeprefix("tensor(").removesuffix(")")
     dtype = {"float": "float32", "double": "float64", "string": "str"}.get(dtype, dtype)
     if dtype not in DATATYPES:
         raise ValueError(f"{value.name!r} is {value.type}; the server speaks {', '.join(DATATYPES)}")
-    return TensorSpec(value.name, dtype, tuple(size if isinstance(size, int) else -1 for size in value.shape[1:]))
+    return TensorSpec(
+        value.name, dtype, tuple(size if isinstance(size, int) else -1 for size in value.shape[1:])
+    )

@@ -1,6 +1,7 @@
 """What an answer says about the rows it was asked about: values that are missing, and categories that training rows did not have.
 
-A graph answers them all the same, so without a word nobody would know that a misspelled value was taken for none.
+A graph answers them all the same, so without a word nobody would know that a misspelled value was taken for
+none.
 """
 
 import math
@@ -38,7 +39,9 @@ NOTHING_KNOWN = TrainingValues()
 def training_values(facts: Mapping[str, Mapping[str, Any]]) -> dict[str, TrainingValues]:
     """By input, from the bundle's signature.json."""
     return {
-        name: TrainingValues(frozenset(each["categories"]) if "categories" in each else None, each.get("usual"))
+        name: TrainingValues(
+            frozenset(each["categories"]) if "categories" in each else None, each.get("usual")
+        )
         for name, each in facts.items()
     }
 
@@ -56,9 +59,16 @@ def notices(rows: Rows, inputs: Sequence[TensorSpec], trained: Mapping[str, Trai
         told += [*missing_notice(name, missing, known), *unseen_notice(name, rows[name], known)]
     if len(found) > MOST:
         told.append(f"{len(found) - MOST} more inputs have missing or unseen values")
-    empty = np.logical_and.reduce([missing for _, missing, _ in found]) if len(found) == len(inputs) else np.zeros(len(rows), bool)
+    empty = (
+        np.logical_and.reduce([missing for _, missing, _ in found])
+        if len(found) == len(inputs)
+        else np.zeros(len(rows), bool)
+    )
     if empty.any():
-        told.insert(0, f"{counted(empty)} no value in any input: the answer is what the model says of a row that it knows nothing of")
+        told.insert(
+            0,
+            f"{counted(empty)} no value in any input: the answer is what the model says of a row that it knows nothing of",
+        )
     return told
 
 
@@ -77,7 +87,9 @@ def missing_values(values: Values, spec: TensorSpec, known: TrainingValues) -> n
 def missing_notice(name: str, missing: npt.NDArray[np.bool_], known: TrainingValues) -> Iterator[str]:
     """How many values are missing, and what stands for them."""
     if missing.any():
-        stand_in = f"; the training rows' median {known.usual} stands for it" if known.usual is not None else ""
+        stand_in = (
+            f"; the training rows' median {known.usual} stands for it" if known.usual is not None else ""
+        )
         yield f"input {name!r}: {counted(missing)} no value{stand_in}"
 
 
@@ -100,7 +112,9 @@ def unseen_notice(name: str, values: Values, known: TrainingValues) -> Iterator[
 def counted(which: npt.NDArray[np.bool_]) -> str:
     """How many rows, and the first of them, before a verb's object."""
     count, first = int(which.sum()), int(which.argmax())
-    return f"row {first} has" if count == 1 else f"{count} of {len(which)} rows (the first is row {first}) have"
+    return (
+        f"row {first} has" if count == 1 else f"{count} of {len(which)} rows (the first is row {first}) have"
+    )
 
 
 def nearest(text: str, categories: frozenset[str]) -> str | None:

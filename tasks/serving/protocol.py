@@ -1,4 +1,7 @@
-"""Open Inference Protocol v2, JSON: requests to arrays and back. Pure; refuses what is not as the model wants it."""
+"""Open Inference Protocol v2, JSON: requests to arrays and back.
+
+Pure; refuses what is not as the model wants it.
+"""
 
 import math
 from collections.abc import Iterable
@@ -25,14 +28,21 @@ MAX_CHARACTERS = 4_000_000
 """Rows of a request times its longest text, since a graph pads every text to the longest."""
 SHOWN = 60
 """Characters of a value in an error's text."""
-ALLOWED: dict[str, set[type]] = {"b": {bool}, "i": {int}, "u": {int}, "f": {int, float, type(None)}, "U": {str, type(None)}}
+ALLOWED: dict[str, set[type]] = {
+    "b": {bool},
+    "i": {int},
+    "u": {int},
+    "f": {int, float, type(None)},
+    "U": {str, type(None)},
+}
 """Types of JSON values by numpy's kind."""
 KEYS = ("id", "parameters", "inputs", "outputs")
 """Of a request."""
 ANSWER = "answer"
 """The output that every model has beside its graph's."""
 PARAMETERS = ("log", "binary_data_output")
-"""Of a request, those that mean something here; all answers are JSON, whatever `binary_data_output` asks for."""
+"""Of a request, those that mean something here; all answers are JSON, whatever `binary_data_output` asks for.
+"""
 
 
 def metadata(spec: TensorSpec, date_format: str | None = None) -> dict[str, Any]:
@@ -69,7 +79,9 @@ def json_object(body: bytes) -> dict[str, Any]:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        near = f"; there stands {short(error.doc[error.pos : error.pos + 20])}" if error.doc[error.pos :] else ""
+        near = (
+            f"; there stands {short(error.doc[error.pos : error.pos + 20])}" if error.doc[error.pos :] else ""
+        )
         raise Refusal(400, f"the body is not JSON: {error}{near}") from None
     if not isinstance(value, dict):
         raise Refusal(400, f"the body is {short(value)}; want a JSON object")
@@ -89,7 +101,9 @@ def parse(body: bytes) -> Request:
         parameters = {}
     log = parameters.get("log", True) if isinstance(parameters, dict) else None
     if not isinstance(log, bool):
-        raise Refusal(400, f"parameters is {short(parameters)}; want an object, in which log is true or false")
+        raise Refusal(
+            400, f"parameters is {short(parameters)}; want an object, in which log is true or false"
+        )
     notices = [*unknown(value, KEYS, "the request's"), *unknown(parameters, PARAMETERS, "parameters'")]
     return Request(request_id, log, value.get("inputs"), wanted_outputs(value.get("outputs")), tuple(notices))
 
@@ -102,14 +116,18 @@ def unknown(given: Iterable[str], known: tuple[str, ...], whose: str) -> list[st
     close = get_close_matches(keys[0][:SHOWN], known, 1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
-    return [f"{whose} key {short(keys[0])}{hint}{more} has no meaning here and is passed over; known: {', '.join(known)}"]
+    return [
+        f"{whose} key {short(keys[0])}{hint}{more} has no meaning here and is passed over; known: {', '.join(known)}"
+    ]
 
 
 def wanted_outputs(value: Any) -> list[str] | None:
     """Names of the outputs that a client asks for; None for all."""
     if value is None or value == []:
         return None
-    if not isinstance(value, list) or not all(isinstance(output, dict) and isinstance(output.get("name"), str) for output in value):
+    if not isinstance(value, list) or not all(
+        isinstance(output, dict) and isinstance(output.get("name"), str) for output in value
+    ):
         raise Refusal(400, f'outputs is {short(value)}; want a list such as [{{"name": "answer"}}]')
     names = [output["name"] for output in value]
     if len(set(names)) < len(names):
@@ -132,7 +150,10 @@ def rows_of(given: Any, wanted: tuple[TensorSpec, ...]) -> Rows:
     first, rows = wanted[0].name, len(columns[wanted[0].name])
     for spec in wanted:
         if len(columns[spec.name]) != rows:
-            raise Refusal(400, f"input {spec.name!r}: has {len(columns[spec.name])} rows; want {rows}, as many as input {first!r}")
+            raise Refusal(
+                400,
+                f"input {spec.name!r}: has {len(columns[spec.name])} rows; want {rows}, as many as input {first!r}",
+            )
     return rows_from(wanted, columns)
 
 
@@ -146,7 +167,10 @@ def by_name(given: Any, wanted: tuple[TensorSpec, ...]) -> dict[str, dict[str, A
     for number, tensor in enumerate(given):
         name = tensor.get("name") if isinstance(tensor, dict) else tensor
         if not isinstance(tensor, dict) or name not in names:
-            raise Refusal(400, f"inputs[{number}].name is {short(name)}; want {' or '.join(map(repr, names[:20]))}{nearest(name, names)}")
+            raise Refusal(
+                400,
+                f"inputs[{number}].name is {short(name)}; want {' or '.join(map(repr, names[:20]))}{nearest(name, names)}",
+            )
         if name in tensors:
             raise Refusal(400, f"inputs[{number}].name is {name!r} for the second time; want {many}")
         tensors[name] = tensor
@@ -157,7 +181,11 @@ def by_name(given: Any, wanted: tuple[TensorSpec, ...]) -> dict[str, dict[str, A
 
 def nearest(name: Any, names: list[str]) -> str:
     """A question about the name that was meant, where one is close."""
-    close = get_close_matches(name[:SHOWN].lower(), {each.lower(): each for each in names}, 1) if isinstance(name, str) else []
+    close = (
+        get_close_matches(name[:SHOWN].lower(), {each.lower(): each for each in names}, 1)
+        if isinstance(name, str)
+        else []
+    )
     return f"; did you mean {next(each for each in names if each.lower() == close[0])!r}?" if close else ""
 
 
@@ -167,7 +195,11 @@ def values_of(tensor: dict[str, Any], wanted: TensorSpec) -> Values:
     if tensor.get("datatype") != datatype:
         raise Refusal(400, f"{where}: datatype is {short(tensor.get('datatype'))}; want {datatype!r}")
     shape: Any = tensor.get("shape")
-    if not is_shape(shape) or tuple(shape[1:]) not in (wanted.shape, wanted.shape or (1,)) or not 1 <= shape[0] <= MAX_ROWS:
+    if (
+        not is_shape(shape)
+        or tuple(shape[1:]) not in (wanted.shape, wanted.shape or (1,))
+        or not 1 <= shape[0] <= MAX_ROWS
+    ):
         sizes = ", ".join(map(str, (f"1 to {MAX_ROWS}", *wanted.shape)))
         raise Refusal(400, f"{where}: shape is {short(shape)}; want [{sizes}]")
     values = array(tensor.get("data"), shape, wanted.dtype, where)
@@ -182,7 +214,8 @@ def is_shape(value: Any) -> bool:
 def array(data: Any, shape: list[int], dtype: str, where: str) -> Values:
     """A JSON list, flat or nested exactly as `shape`, as a flat array of `dtype`.
 
-    Null is NaN where numbers have one, and a missing text is empty. Refuses whatever else would have to be moved, cut or guessed.
+    Null is NaN where numbers have one, and a missing text is empty. Refuses whatever else would have to be
+    moved, cut or guessed.
     """
     if not isinstance(data, list):
         raise Refusal(400, f"{where}: data is {short(data)}; want a list of {wanted_values(dtype)}")
@@ -191,7 +224,11 @@ def array(data: Any, shape: list[int], dtype: str, where: str) -> Values:
     made = converted(values, dtype)
     if made is None:
         position = next((position for position, value in enumerate(values) if not fits(value, dtype)), None)
-        found = "data is empty" if position is None else f"{place(position, shape, nested)} is {short(values[position])}"
+        found = (
+            "data is empty"
+            if position is None
+            else f"{place(position, shape, nested)} is {short(values[position])}"
+        )
         raise Refusal(400, f"{where}: {found}; want {wanted_values(dtype)}")
     if len(values) != (count := math.prod(shape)):
         raise Refusal(400, f"{where}: data has {len(values)} values; shape {shape} wants {count}")
@@ -201,14 +238,23 @@ def array(data: Any, shape: list[int], dtype: str, where: str) -> Values:
 
 
 def flattened(data: list[Any], shape: list[int], where: str) -> list[Any]:
-    """The values of nested lists. Refuses lists whose lengths are not those of the shape at every level: rows would shift."""
+    """The values of nested lists.
+
+    Refuses lists whose lengths are not those of the shape at every level: rows would shift.
+    """
     parts, wanted = [data], f"shape {shape} wants"
     for level, size in enumerate(shape):
         for number, part in enumerate(parts):
             if type(part) is not list:
-                raise Refusal(400, f"{where}: {path(number, shape[:level])} is {short(part)}; {wanted} a list of {size} there")
+                raise Refusal(
+                    400,
+                    f"{where}: {path(number, shape[:level])} is {short(part)}; {wanted} a list of {size} there",
+                )
             if len(part) != size:
-                raise Refusal(400, f"{where}: {path(number, shape[:level])} has {len(part)} values; {wanted} {size} there")
+                raise Refusal(
+                    400,
+                    f"{where}: {path(number, shape[:level])} has {len(part)} values; {wanted} {size} there",
+                )
         parts = list(chain.from_iterable(parts))
     return parts
 
@@ -247,10 +293,16 @@ def check_sizes(texts: list[str | None], shape: list[int], nested: bool, where: 
     longest = max(len(value or "") for value in texts)
     if longest > MAX_TEXT:
         position = next(position for position, value in enumerate(texts) if len(value or "") == longest)
-        raise Refusal(400, f"{where}: {place(position, shape, nested)} has {longest} characters; want at most {MAX_TEXT}")
+        raise Refusal(
+            400,
+            f"{where}: {place(position, shape, nested)} has {longest} characters; want at most {MAX_TEXT}",
+        )
     if longest * len(texts) > MAX_CHARACTERS:
         most = MAX_CHARACTERS // longest
-        raise Refusal(400, f"{where}: {len(texts)} texts of up to {longest} characters; want at most {most} such texts a request")
+        raise Refusal(
+            400,
+            f"{where}: {len(texts)} texts of up to {longest} characters; want at most {most} such texts a request",
+        )
 
 
 def fits(value: Any, dtype: str) -> bool:
@@ -278,11 +330,21 @@ def wanted_values(dtype: str) -> str:
 
 
 def response(
-    project: str, version: int, request: Request, outputs: dict[str, Values], answers: list[str], parameters: dict[str, Any]
+    project: str,
+    version: int,
+    request: Request,
+    outputs: dict[str, Values],
+    answers: list[str],
+    parameters: dict[str, Any],
 ) -> dict[str, Any]:
     """The answer to a request: the graph's outputs, and what the first one means in words as `answer`; `parameters` where there are any."""
     made = [
-        {"name": name, "shape": list(values.shape), "datatype": DATATYPES[values.dtype.name], "data": np.ascontiguousarray(values).ravel()}
+        {
+            "name": name,
+            "shape": list(values.shape),
+            "datatype": DATATYPES[values.dtype.name],
+            "data": np.ascontiguousarray(values).ravel(),
+        }
         for name, values in outputs.items()
     ]
     made.append({"name": ANSWER, "shape": [len(answers)], "datatype": "BYTES", "data": answers})

@@ -20,7 +20,10 @@ RETRY_S = 5.0
 
 @dataclass(frozen=True)
 class Route:
-    """The loaded versions of one project. Never changed: a request that chose its model keeps it, whatever is swapped meanwhile."""
+    """The loaded versions of one project.
+
+    Never changed: a request that chose its model keeps it, whatever is swapped meanwhile.
+    """
 
     champion: Model | None = None
     fallback: Model | None = None
@@ -38,19 +41,29 @@ class Route:
     @property
     def models(self) -> dict[str, Model]:
         """Loaded versions by role."""
-        roles = {"champion": self.champion, "fallback": self.fallback, "canary": self.canary, "previous": self.previous}
+        roles = {
+            "champion": self.champion,
+            "fallback": self.fallback,
+            "canary": self.canary,
+            "previous": self.previous,
+        }
         roles |= {f"major-{model.served.major}": model for model in self.majors}
         return {role: model for role, model in roles.items() if model is not None}
 
     def choose(self, request_id: str) -> tuple[str, Model]:
-        """Role and model for a request: the same id always meets the same one while the share stays. Refuses (503) where none serves."""
+        """Role and model for a request: the same id always meets the same one while the share stays.
+
+        Refuses (503) where none serves.
+        """
         if self.canary and fraction(request_id) < self.share:
             return "canary", self.canary
         if self.champion:
             return "champion", self.champion
         if self.fallback:
             return "fallback", self.fallback
-        raise Refusal(503, f"no version serves yet; {'; '.join(self.refused.values()) or 'none was promoted'}")
+        raise Refusal(
+            503, f"no version serves yet; {'; '.join(self.refused.values()) or 'none was promoted'}"
+        )
 
     def others(self, chosen: Model) -> list[tuple[str, Model]]:
         """Who may answer a request that does not fit what was chosen for it: the champion, then older majors; each with other inputs."""
@@ -59,16 +72,29 @@ class Route:
             ("fallback", self.fallback),
             *((f"major-{model.served.major}", model) for model in self.majors),
         ]
-        return [(role, model) for role, model in roles if model and model.signature.inputs != chosen.signature.inputs]
+        return [
+            (role, model)
+            for role, model in roles
+            if model and model.signature.inputs != chosen.signature.inputs
+        ]
 
     def any(self, project: str) -> Model:
-        """The champion or what answers in its place, or before there is one, what is on trial. Refuses (503) where nothing is loaded."""
+        """The champion or what answers in its place, or before there is one, what is on trial.
+
+        Refuses (503) where nothing is loaded.
+        """
         if not self.models:
-            raise Refusal(503, f"model {project!r}: nothing is loaded; {'; '.join(self.refused.values()) or 'none was released'}")
+            raise Refusal(
+                503,
+                f"model {project!r}: nothing is loaded; {'; '.join(self.refused.values()) or 'none was released'}",
+            )
         return next(iter(self.models.values()))
 
     def version(self, project: str, wanted: str) -> tuple[str, Model]:
-        """Role and model of an explicit version. Refuses (404, or 503 with the reason where its bundle was refused)."""
+        """Role and model of an explicit version.
+
+        Refuses (404, or 503 with the reason where its bundle was refused).
+        """
         for role, model in self.models.items():
             if str(model.served.version) == wanted:
                 return role, model
@@ -100,13 +126,19 @@ class Watch:
         """The routing table as the manifests are now; the same object while they are unchanged."""
         seen = {path.stem: stamp(path) for path in sorted(self.releases.folder.glob("*.json"))}
         retry = time.monotonic() > self._retry_at
-        changed = [project for project in seen if seen[project] != self._seen.get(project) or (retry and needs_retry(table, project))]
+        changed = [
+            project
+            for project in seen
+            if seen[project] != self._seen.get(project) or (retry and needs_retry(table, project))
+        ]
         if not changed and seen.keys() == self._seen.keys():
             return table
         fresh = {project: table[project] for project in seen if project in table}
         fresh |= {project: self._route(project, table.get(project, Route())) for project in changed}
         self._seen = seen
-        self._retry_at = time.monotonic() + RETRY_S if any(route.refused for route in fresh.values()) else float("inf")
+        self._retry_at = (
+            time.monotonic() + RETRY_S if any(route.refused for route in fresh.values()) else float("inf")
+        )
         return fresh
 
     def _route(self, project: str, old: Route) -> Route:
@@ -118,9 +150,15 @@ class Watch:
             return replace(old, refused={0: f"release manifest: {error}"})
         refused: dict[int, str] = {}
         champion = self._model(project, manifest.champion, old, refused)
-        fallback = self._fallback(project, manifest, old, refused) if manifest.champion and champion is None else None
+        fallback = (
+            self._fallback(project, manifest, old, refused)
+            if manifest.champion and champion is None
+            else None
+        )
         canary = self._model(project, manifest.canary, old, refused)
-        majors = tuple(model for each in manifest.majors if (model := self._model(project, each, old, refused)))
+        majors = tuple(
+            model for each in manifest.majors if (model := self._model(project, each, old, refused))
+        )
         previous = loaded(manifest.previous, old)
         route = Route(
             champion,
@@ -138,14 +176,18 @@ class Watch:
             log.error("%s: %s", project, route.damage)
         return route
 
-    def _fallback(self, project: str, manifest: Manifest, old: Route, refused: dict[int, str]) -> Model | None:
+    def _fallback(
+        self, project: str, manifest: Manifest, old: Route, refused: dict[int, str]
+    ) -> Model | None:
         """The newest whole version before the champion; where there is none, what is loaded goes on."""
         for version in fallbacks(manifest):
             if model := self._model(project, version, old, refused):
                 return model
         return old.champion or old.fallback
 
-    def _model(self, project: str, wanted: Served | None, old: Route, refused: dict[int, str]) -> Model | None:
+    def _model(
+        self, project: str, wanted: Served | None, old: Route, refused: dict[int, str]
+    ) -> Model | None:
         """The loaded model of a version, loaded now if need be; None, with the reason in `refused`, where its bundle is not good."""
         if wanted is None or (model := loaded(wanted, old)):
             return model if wanted else None
@@ -170,16 +212,28 @@ def share(manifest: Manifest) -> float:
     return manifest.canary.share if isinstance(manifest.canary, Canary) else 0.0
 
 
-def damage(manifest: Manifest, champion: Model | None, fallback: Model | None, canary: Model | None, refused: Mapping[int, str]) -> str:
+def damage(
+    manifest: Manifest,
+    champion: Model | None,
+    fallback: Model | None,
+    canary: Model | None,
+    refused: Mapping[int, str],
+) -> str:
     """What does not serve as the manifest says, which version answers instead, and why; empty where all does."""
     told = []
     if manifest.champion and champion is None:
-        instead = f"version {fallback.served.version} answers in its place" if fallback else "nothing answers in its place"
+        instead = (
+            f"version {fallback.served.version} answers in its place"
+            if fallback
+            else "nothing answers in its place"
+        )
         version = manifest.champion.version
         told.append(f"version {version} cannot be loaded, {instead}: {refused[version]}")
     if manifest.canary and canary is None:
         version = manifest.canary.version
-        told.append(f"version {version} cannot be loaded and gets no request of its trial: {refused[version]}")
+        told.append(
+            f"version {version} cannot be loaded and gets no request of its trial: {refused[version]}"
+        )
     told += [
         f"version {each.version} cannot be loaded, and clients of major version {each.major} are refused"
         for each in manifest.majors
@@ -205,4 +259,6 @@ def stamp(path: Path) -> Stamp:
 def describe(route: Route) -> str:
     """A route for the log."""
     roles = [f"{role} {model.served.version}" for role, model in route.models.items()]
-    return ", ".join(roles) + (f" at {route.share:.0%}" if route.canary else "") if roles else "nothing serves"
+    return (
+        ", ".join(roles) + (f" at {route.share:.0%}" if route.canary else "") if roles else "nothing serves"
+    )

@@ -1,6 +1,7 @@
 """Batch normalisation over the rows of all ranks, so that N ranks compute what one process would at the same global batch.
 
-Torch's and Horovod's own layers of this kind run on a GPU alone; this one needs no more than a sum over the ranks.
+Torch's and Horovod's own layers of this kind run on a GPU alone; this one needs no more than a sum over the
+ranks.
 """
 
 from collections.abc import Callable
@@ -21,7 +22,10 @@ class Batch:
 
 
 class Sum(torch.autograd.Function):
-    """The sum of all ranks' tensors. As each rank's result holds each rank's tensor, gradients are summed alike."""
+    """The sum of all ranks' tensors.
+
+    As each rank's result holds each rank's tensor, gradients are summed alike.
+    """
 
     @staticmethod
     def forward(context: Any, tensor: Tensor, total: Callable[[Tensor], Tensor]) -> Tensor:
@@ -39,7 +43,9 @@ class BatchNorm(_BatchNorm):
     """A layer of torch's, with its parameters and statistics, that sees the rows of all ranks while it trains."""
 
     def __init__(self, layer: _BatchNorm, strategy: Strategy, batch: Batch) -> None:
-        super().__init__(layer.num_features, layer.eps, layer.momentum, layer.affine, layer.track_running_stats)
+        super().__init__(
+            layer.num_features, layer.eps, layer.momentum, layer.affine, layer.track_running_stats
+        )
         self.load_state_dict(layer.state_dict())
         self.total, self.batch = strategy.sum, batch
         # timm's layers go on with these.
@@ -53,9 +59,12 @@ class BatchNorm(_BatchNorm):
     def normal(self, rows: Tensor) -> Tensor:
         """The rows normalised."""
         if not self.training:
-            # Without running statistics by those of this batch, as torch does: ranks may have different numbers of batches to validate.
+            # Without running statistics by those of this batch, as torch does: ranks may have different
+            # numbers of batches to validate.
             own = self.running_mean is None
-            return nn.functional.batch_norm(rows, self.running_mean, self.running_var, self.weight, self.bias, training=own, eps=self.eps)
+            return nn.functional.batch_norm(
+                rows, self.running_mean, self.running_var, self.weight, self.bias, training=own, eps=self.eps
+            )
         mean, variance, count = self.moments(rows)
         self.remember(mean.detach(), variance.detach(), count)
         shape = (1, -1, *(1,) * (rows.dim() - 2))
@@ -66,7 +75,8 @@ class BatchNorm(_BatchNorm):
         """Mean and variance [channels] over all ranks' rows, and how many values each is of; in one sum."""
         variance, mean = torch.var_mean(rows.float(), [0, *range(2, rows.dim())], correction=0)
         count: float = rows.numel() // rows.shape[1] if self.batch.counts else 0
-        # Float64, for the mean square of all minus the square of the mean is a small difference of large numbers.
+        # Float64, for the mean square of all minus the square of the mean is a small difference of large
+        # numbers.
         mean, variance = mean.double(), variance.double()
         mine = torch.cat([count * mean, count * (variance + mean**2), mean.new_tensor([count])])
         summed: Tensor = Sum.apply(mine, self.total)  # type: ignore[no-untyped-call]
@@ -86,7 +96,9 @@ class BatchNorm(_BatchNorm):
 
 
 def synchronize(network: nn.Module, strategy: Strategy) -> Batch:
-    """Replaces the network's batch normalisation, in place; names in its state stay. What it returns says whether rows count.
+    """Replaces the network's batch normalisation, in place; names in its state stay.
+
+    What it returns says whether rows count.
 
     Raises ValueError for a layer that does something else besides.
     """
@@ -98,5 +110,9 @@ def synchronize(network: nn.Module, strategy: Strategy) -> Batch:
                     raise ValueError(
                         f"training.network: {type(layer).__name__} normalises in a way of its own; take strategy single for it"
                     )
-                setattr(parent, name, BatchNorm(layer, strategy, batch).to(next(layer.buffers(), torch.empty(0)).device))
+                setattr(
+                    parent,
+                    name,
+                    BatchNorm(layer, strategy, batch).to(next(layer.buffers(), torch.empty(0)).device),
+                )
     return batch

@@ -9,10 +9,9 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-import tasks.intake
-import tasks.result
 from infra.files import verified
-from tasks.intake import Rows
+from tasks.intake import Rows, build_intake
+from tasks.result import build_result
 from tasks.rows.parts import schema_of
 from tasks.training import warm_start
 from tasks.training.evaluate import ROWS_A_BATCH
@@ -20,7 +19,8 @@ from tasks.training.loader import Loader
 from tasks.training.plan import Plan
 
 FITTED_ROWS = 200_000
-"""Training rows that encoders, preprocessing and vocabularies are fitted on, all of them where there are fewer."""
+"""Training rows that encoders, preprocessing and vocabularies are fitted on, all of them where there are
+fewer."""
 
 
 class Lessons:
@@ -28,7 +28,7 @@ class Lessons:
 
     def __init__(self, plan: Plan) -> None:
         self.plan, self.training = plan, plan.training
-        self.intake, self.result = tasks.intake.build(plan.intake), tasks.result.build(plan.result)
+        self.intake, self.result = build_intake(plan.intake), build_result(plan.result)
         self.encoder = self.intake.encoder()
         self.mean_weight = 1.0
         folder = verified(plan.dataset.uri, plan.dataset.digest)
@@ -36,7 +36,9 @@ class Lessons:
         columns = list(dict.fromkeys(name for name in named if name))
         if missing := set(columns) - set(names := schema_of(folder).names):
             raise ValueError(f"{plan.dataset.tag} has no column {min(missing)!r}; it has {', '.join(names)}")
-        self.loader = Loader(folder, "train", columns, self.lesson, self.training.batch_size, self.training.seed)
+        self.loader = Loader(
+            folder, "train", columns, self.lesson, self.training.batch_size, self.training.seed
+        )
         self.held_out = Loader(folder, "validation", columns, self.question, ROWS_A_BATCH, 0)
 
     def fit(self) -> tuple[Rows, npt.NDArray[Any]]:
@@ -72,5 +74,7 @@ class Lessons:
         weights = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
         if (wrong := ~(weights >= 0) | np.isinf(weights)).any():
             strange = frame[column][wrong].tolist()[0]
-            raise ValueError(f"training.sample_weight: column {column!r} holds {strange!r}; want finite numbers from 0 on")
+            raise ValueError(
+                f"training.sample_weight: column {column!r} holds {strange!r}; want finite numbers from 0 on"
+            )
         return weights

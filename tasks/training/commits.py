@@ -1,6 +1,7 @@
 """Where a training stands, so that it can go on after a kill: safetensors and JSON, whole or not at all, known by their digests.
 
-A commit is a folder `step-<steps done>-<digest>`. Its content is checked when it is read; a damaged one is passed over for the one before.
+A commit is a folder `step-<steps done>-<digest>`. Its content is checked when it is read; a damaged one is
+passed over for the one before.
 """
 
 import json
@@ -45,12 +46,20 @@ class Commits:
     folder: Path
     keep: int = 2
 
-    def save(self, step: int, tensors: dict[str, Tensor], facts: dict[str, Any], score: float = -math.inf) -> Path:
+    def save(
+        self, step: int, tensors: dict[str, Tensor], facts: dict[str, Any], score: float = -math.inf
+    ) -> Path:
         """Writes a commit and removes those that are not needed any more. `score`: the larger the better."""
         unnamed = self.folder / f".step-{step}"
         with whole_folder(unnamed) as partial:
-            save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, partial / "state.safetensors")
-            write_json(partial / "state.json", {"step": step, "score": None if math.isinf(score) else score, "facts": facts})
+            save_file(
+                {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()},
+                partial / "state.safetensors",
+            )
+            write_json(
+                partial / "state.json",
+                {"step": step, "score": None if math.isinf(score) else score, "facts": facts},
+            )
         path = self.folder / f"step-{step:012d}-{digest(unnamed)[:16]}"
         if path.exists():
             shutil.rmtree(unnamed)
@@ -108,13 +117,18 @@ def score_of(path: Path) -> float:
 
 
 def optimizer_state(optimizer: Optimizer) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
-    """An optimizer's tensors by name, and its parameter groups as JSON values. Raises TypeError for a state that is no tensor."""
+    """An optimizer's tensors by name, and its parameter groups as JSON values.
+
+    Raises TypeError for a state that is no tensor.
+    """
     state = optimizer.state_dict()
     tensors = {}
     for number, values in state["state"].items():
         for name, value in values.items():
             if not isinstance(value, Tensor):
-                raise TypeError(f"the optimizer's state {name!r} is {type(value).__name__}; commits keep tensors alone")
+                raise TypeError(
+                    f"the optimizer's state {name!r} is {type(value).__name__}; commits keep tensors alone"
+                )
             tensors[f"{STATE}{number}.{name}"] = value
     return tensors, state["param_groups"]
 
@@ -130,4 +144,8 @@ def restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor], groups: 
         optimizer.load_state_dict({"state": state, "param_groups": groups})
         for parameter, values in optimizer.state.items():
             # In memory as the parameter, or a fused step would pair the numbers wrongly.
-            values |= {name: torch.empty_like(parameter).copy_(value) for name, value in values.items() if value.shape == parameter.shape}
+            values |= {
+                name: torch.empty_like(parameter).copy_(value)
+                for name, value in values.items()
+                if value.shape == parameter.shape
+            }

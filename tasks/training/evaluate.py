@@ -4,11 +4,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import tasks.intake
-import tasks.result
+from tasks.intake import build_intake
 from tasks.model.model import Model, load
 from tasks.records import Stored
-from tasks.result import Answers, Result
+from tasks.result import Answers, Result, build_result
 from tasks.result.confidence_interval import interval
 from tasks.rows import parts
 from tasks.training.loader import Loader
@@ -21,10 +20,12 @@ ROWS_A_BATCH = 1024
 
 def evaluate(plan: Plan, checkpoint: Stored) -> tuple[dict[str, float], bytes]:
     """All metrics of the result on the test split, its own first and last with its 95 % interval, and its picture (PNG)."""
-    intake, result = tasks.intake.build(plan.intake), tasks.result.build(plan.result)
+    intake, result = build_intake(plan.intake), build_result(plan.result)
     frame = parts.read(plan.dataset, [*intake.columns, result.label], "test")
     if frame.empty:
-        raise ValueError(f"{plan.dataset.tag}: no rows in the test split; leave more rows to it in versioning.split")
+        raise ValueError(
+            f"{plan.dataset.tag}: no rows in the test split; leave more rows to it in versioning.split"
+        )
     targets = result.targets(frame[result.label])
     model = load(checkpoint, intake, result, plan.training)
     given = answers(model, result, torch.from_numpy(model.encoder.encode(intake.rows(frame))))
@@ -37,7 +38,10 @@ def answers(model: Model, result: Result, rows: Tensor) -> Answers:
     """The answers of a model in evaluation mode to encoded rows, by name."""
     with torch.inference_mode():
         batches = [model(batch) for batch in rows.split(ROWS_A_BATCH)]
-    return {name: torch.cat(parts).numpy() for name, parts in zip(result.names, zip(*batches, strict=True), strict=True)}
+    return {
+        name: torch.cat(parts).numpy()
+        for name, parts in zip(result.names, zip(*batches, strict=True), strict=True)
+    }
 
 
 def validate(model: Model, result: Result, held_out: Loader, strategy: Strategy) -> dict[str, float]:
@@ -54,7 +58,9 @@ def validate(model: Model, result: Result, held_out: Loader, strategy: Strategy)
     if strategy.sharded:
         for _ in range(len(given), max(held_out.batches_of_all(rank, place[1]) for rank in range(place[1]))):
             answers(model, result, rows.to(strategy.device))
-    columns = {name: torch.from_numpy(np.concatenate([each[name] for each in given])) for name in result.names}
+    columns = {
+        name: torch.from_numpy(np.concatenate([each[name] for each in given])) for name in result.names
+    }
     gather = strategy.gather if shared else Tensor.cpu
     merged = {name: gather(values).numpy() for name, values in columns.items()}
     scores = result.scores(merged, gather(torch.cat(wanted)).numpy())

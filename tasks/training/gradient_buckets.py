@@ -1,6 +1,7 @@
 """Gradients in few large tensors, each averaged over Horovod's ranks as soon as the backward pass has filled it.
 
-Horovod's own optimizer wrapper handles every parameter by itself: one name to agree on and one sum for each, or copies through a buffer.
+Horovod's own optimizer wrapper handles every parameter by itself: one name to agree on and one sum for each,
+or copies through a buffer.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 FIRST_BYTES, BUCKET_BYTES = 2**20, 24 * 2**20
-"""Of the first bucket, whose sum begins early in the backward pass, and of each that follows: what a sum costs by itself is little then."""
+"""Of the first bucket, whose sum begins early in the backward pass, and of each that follows: what a sum
+costs by itself is little then."""
 
 
 class Bucket:
@@ -19,7 +21,9 @@ class Bucket:
     def __init__(self, parameters: Sequence[nn.Parameter], name: str, buckets: "Buckets") -> None:
         self.name, self.buckets = name, buckets
         first = parameters[0]
-        self.flat = torch.empty(sum(each.numel() for each in parameters), dtype=first.dtype, device=first.device)
+        self.flat = torch.empty(
+            sum(each.numel() for each in parameters), dtype=first.dtype, device=first.device
+        )
         self.places: dict[nn.Parameter, Tensor] = {}
         """Each parameter's gradient within `flat`, in the parameter's order in memory."""
         self.missing = 0
@@ -99,7 +103,9 @@ def grouped(model: nn.Module) -> list[list[nn.Parameter]]:
     groups: list[list[nn.Parameter]] = []
     kind, size = None, 0
     for parameter in reversed([each for each in model.parameters() if each.requires_grad]):
-        if kind != (parameter.dtype, parameter.device) or size >= (BUCKET_BYTES if groups[1:] else FIRST_BYTES):
+        if kind != (parameter.dtype, parameter.device) or size >= (
+            BUCKET_BYTES if groups[1:] else FIRST_BYTES
+        ):
             groups.append([])
             kind, size = (parameter.dtype, parameter.device), 0
         groups[-1].append(parameter)

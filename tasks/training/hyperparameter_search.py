@@ -1,6 +1,7 @@
 """The search for better hyperparameters, by Optuna: trials side by side, kept as they end, so that a killed search goes on.
 
-A trial that was running when the search was killed is tried again with the same values; none that has ended is.
+A trial that was running when the search was killed is tried again with the same values; none that has ended
+is.
 """
 
 import itertools
@@ -17,10 +18,14 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from configs.search import Parameter, Search
+from configs.search import ParameterConfig, SearchConfig
 
 log = logging.getLogger("gyre.search")
-DIRECTIONS: dict[str, Literal["maximize", "minimize"]] = {"score": "maximize", "seconds": "minimize", "parameters": "minimize"}
+DIRECTIONS: dict[str, Literal["maximize", "minimize"]] = {
+    "score": "maximize",
+    "seconds": "minimize",
+    "parameters": "minimize",
+}
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 AGAIN = "again"
 """Key of a trial's attributes: the trial whose values it repeats."""
@@ -36,7 +41,8 @@ class PrunedError(Exception):
 Report = Callable[[int, float], None]
 """Takes an epoch and its score; raises PrunedError."""
 Evaluate = Callable[[dict[str, Any], int, Report], dict[str, float]]
-"""Trains with some values: (values by dotted key, number of the trial, report) -> the measured objectives by name."""
+"""Trains with some values: (values by dotted key, number of the trial, report) -> the measured objectives by
+name."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +57,12 @@ class Found:
     """Every trial: number, state, values, objectives, seconds."""
 
 
-def search(name: str, storage: str, section: Search, evaluate: Evaluate, slots: int) -> Found:
+def search(name: str, storage: str, section: SearchConfig, evaluate: Evaluate, slots: int) -> Found:
     """Tries until the budget is spent, `slots` trials at a time; `storage` is SQLAlchemy's URL of the kept trials.
 
-    A trial that raises counts as failed and says why in the log; the search goes on, unless all of the first STARTUP_TRIALS fail:
-    then the last error is raised. Raises ValueError where the kept search of that name looked for something else.
+    A trial that raises counts as failed and says why in the log; the search goes on, unless all of the first
+    STARTUP_TRIALS fail: then the last error is raised. Raises ValueError where the kept search of that name
+    looked for something else.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = opened(name, storage, section)
@@ -69,35 +76,39 @@ def search(name: str, storage: str, section: Search, evaluate: Evaluate, slots: 
     return found(study, section)
 
 
-def opened(name: str, storage: str, section: Search) -> optuna.Study:
+def opened(name: str, storage: str, section: SearchConfig) -> optuna.Study:
     """The study of that name, made where there is none. Raises ValueError where its objectives are others."""
     directions = [DIRECTIONS[objective] for objective in section.objectives]
     options: dict[str, Any] = {"sampler": sampler(section), "pruner": pruner(section), "load_if_exists": True}
     study = optuna.create_study(storage=storage, study_name=name, directions=directions, **options)
     kept = study.user_attrs.setdefault("objectives", list(section.objectives))
     if kept != list(section.objectives):
-        raise ValueError(f"search {name!r} was for {', '.join(kept)}, not for {', '.join(section.objectives)}; give it another name")
+        raise ValueError(
+            f"search {name!r} was for {', '.join(kept)}, not for {', '.join(section.objectives)}; give it another name"
+        )
     study.set_user_attr("objectives", list(section.objectives))
     return study
 
 
-def sampler(section: Search) -> optuna.samplers.BaseSampler:
+def sampler(section: SearchConfig) -> optuna.samplers.BaseSampler:
     """Optuna's sampler of the section's name; a grid's values are queued, so its own draws nothing."""
     match section.sampler:
         case "random" | "grid":
             return optuna.samplers.RandomSampler(seed=section.seed)
         case _:
-            return optuna.samplers.TPESampler(seed=section.seed, multivariate=True, n_startup_trials=min(10, section.trials // 2))
+            return optuna.samplers.TPESampler(
+                seed=section.seed, multivariate=True, n_startup_trials=min(10, section.trials // 2)
+            )
 
 
-def pruner(section: Search) -> optuna.pruners.BasePruner:
+def pruner(section: SearchConfig) -> optuna.pruners.BasePruner:
     """The median of the trials before; none with several objectives, for which Optuna has no pruning."""
     if section.pruning and len(section.objectives) == 1:
         return optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=WARM_UP_EPOCHS)
     return optuna.pruners.NopPruner()
 
 
-def grid_of(parameter: Parameter) -> list[Any]:
+def grid_of(parameter: ParameterConfig) -> list[Any]:
     """Every value of a parameter in a grid; choices by their place."""
     if parameter.choices:
         return list(range(len(parameter.choices)))
@@ -106,7 +117,7 @@ def grid_of(parameter: Parameter) -> list[Any]:
     return [int(value) if whole(parameter) else float(value) for value in values]
 
 
-def queued_grid(study: optuna.Study, section: Search) -> int:
+def queued_grid(study: optuna.Study, section: SearchConfig) -> int:
     """Queues every combination that was not tried yet; returns how many there are.
 
     Optuna's own GridSampler stops the study itself, which only its own loop allows.
@@ -117,12 +128,16 @@ def queued_grid(study: optuna.Study, section: Search) -> int:
     return len(combinations)
 
 
-def whole(parameter: Parameter) -> bool:
+def whole(parameter: ParameterConfig) -> bool:
     """Whether a range is of whole numbers."""
-    return parameter.step is not None and float(parameter.step).is_integer() and float(parameter.low or 0).is_integer()
+    return (
+        parameter.step is not None
+        and float(parameter.step).is_integer()
+        and float(parameter.low or 0).is_integer()
+    )
 
 
-def suggested(trial: Trial, key: str, parameter: Parameter) -> Any:
+def suggested(trial: Trial, key: str, parameter: ParameterConfig) -> Any:
     """A value for a key; choices are drawn by place, since Optuna keeps plain values alone."""
     if parameter.choices:
         return parameter.choices[trial.suggest_categorical(key, list(range(len(parameter.choices))))]
@@ -146,7 +161,7 @@ class Workers:
     """Threads that take trials from one study until its budget is spent."""
 
     study: optuna.Study
-    section: Search
+    section: SearchConfig
     evaluate: Evaluate
     most: int
     deadline: float
@@ -171,10 +186,16 @@ class Workers:
         with self.lock:
             started = self.study.get_trials(deepcopy=False, states=(*ENDED, TrialState.RUNNING))
             failed = self.study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
-            if len(started) >= self.most or len(failed) >= self.most + STARTUP_TRIALS or time.monotonic() > self.deadline:
+            if (
+                len(started) >= self.most
+                or len(failed) >= self.most + STARTUP_TRIALS
+                or time.monotonic() > self.deadline
+            ):
                 return None
             trial = self.study.ask()
-            values = {key: suggested(trial, key, parameter) for key, parameter in self.section.parameters.items()}
+            values = {
+                key: suggested(trial, key, parameter) for key, parameter in self.section.parameters.items()
+            }
             trial.set_user_attr("values", values)
             return trial
 
@@ -193,7 +214,7 @@ class Workers:
         self.study.tell(trial, [measured[objective] for objective in self.section.objectives])
 
 
-def found(study: optuna.Study, section: Search) -> Found:
+def found(study: optuna.Study, section: SearchConfig) -> Found:
     """Where a study stands."""
     completed = study.get_trials(states=(TrialState.COMPLETE,))
     best = study.best_trials if completed else []
@@ -206,19 +227,25 @@ def found(study: optuna.Study, section: Search) -> Found:
     )
 
 
-def objectives(trial: FrozenTrial, section: Search) -> dict[str, float]:
+def objectives(trial: FrozenTrial, section: SearchConfig) -> dict[str, float]:
     """A trial's measured objectives by name; none before it has ended."""
     return dict(zip(section.objectives, trial.values or (), strict=False))
 
 
-def line(trial: FrozenTrial, section: Search) -> dict[str, Any]:
+def line(trial: FrozenTrial, section: SearchConfig) -> dict[str, Any]:
     """A trial for a table."""
     seconds = trial.duration.total_seconds() if trial.duration else 0.0
     state = trial.state.name.lower()
-    return {"trial": trial.number, "state": state, **trial.user_attrs.get("values", {}), **objectives(trial, section), "took_s": seconds}
+    return {
+        "trial": trial.number,
+        "state": state,
+        **trial.user_attrs.get("values", {}),
+        **objectives(trial, section),
+        "took_s": seconds,
+    }
 
 
-def picture(study: optuna.Study, section: Search) -> bytes:
+def picture(study: optuna.Study, section: SearchConfig) -> bytes:
     """A PNG: how the best score grew, and each parameter against the first objective."""
     import io
 
@@ -233,12 +260,23 @@ def picture(study: optuna.Study, section: Search) -> bytes:
     panels = list(figure.subplots(lines, columns, squeeze=False).ravel())
     better = max if section.objectives[0] == "score" else min
     panels[0].plot([trial.number for trial in completed], scores, "o", alpha=0.5)
-    panels[0].step([trial.number for trial in completed], list(itertools.accumulate(scores, better)), where="post")
+    panels[0].step(
+        [trial.number for trial in completed], list(itertools.accumulate(scores, better)), where="post"
+    )
     panels[0].set(title="best so far", xlabel="trial", ylabel=section.objectives[0])
     for name, axes in zip(names, panels[1:], strict=False):
         values = [trial.user_attrs["values"][name] for trial in completed]
-        axes.plot([value if isinstance(value, (int, float)) else str(value) for value in values], scores, "o", alpha=0.6)
-        axes.set(title=name, ylabel=section.objectives[0], xscale="log" if section.parameters[name].log else "linear")
+        axes.plot(
+            [value if isinstance(value, (int, float)) else str(value) for value in values],
+            scores,
+            "o",
+            alpha=0.6,
+        )
+        axes.set(
+            title=name,
+            ylabel=section.objectives[0],
+            xscale="log" if section.parameters[name].log else "linear",
+        )
     for axes in panels[1 + len(names) :]:
         axes.axis("off")
     image = io.BytesIO()

@@ -1,8 +1,8 @@
 """Training rows, streamed from Parquet: every rank its share of every global batch, in an order that no number of ranks changes.
 
-An epoch's order is drawn from (seed, epoch): row groups are shuffled and read in windows, and rows are shuffled within a window. Up to two
-windows are in memory, whatever the data set's size; one that fits into a window is read once and shuffled as a whole. Decoding runs ahead
-of the training in a thread.
+An epoch's order is drawn from (seed, epoch): row groups are shuffled and read in windows, and rows are
+shuffled within a window. Up to two windows are in memory, whatever the data set's size; one that fits into a
+window is read once and shuffled as a whole. Decoding runs ahead of the training in a thread.
 """
 
 import queue
@@ -42,7 +42,8 @@ class Share:
     """One rank's part of a global batch."""
 
     rows: Decoded
-    """Decoded; one row that counts nothing where the share is empty, since every rank takes part in the averaging."""
+    """Decoded; one row that counts nothing where the share is empty, since every rank takes part in the
+    averaging."""
     number: int
     """Of the batch in its epoch, from 0."""
     size: int
@@ -84,7 +85,9 @@ class Loader:
     ) -> None:
         self.split, self.columns, self.decode = split, columns, decode
         self.batch_size, self.seed, self.window_bytes = batch_size, seed, window_bytes
-        self.groups = [group for path in part_paths(folder) for group in groups_of(path, split, columns) if group.rows]
+        self.groups = [
+            group for path in part_paths(folder) for group in groups_of(path, split, columns) if group.rows
+        ]
         self.rows = sum(group.rows for group in self.groups)
         self.steps = -(-self.rows // batch_size)
         """Batches of an epoch; the last one is smaller where the rows do not divide."""
@@ -92,7 +95,10 @@ class Loader:
         """All row groups as they were read, where they fit into a window."""
 
     def epoch(self, number: int, rank: int, ranks: int, first: int = 0) -> Generator[Share]:
-        """The rank's shares of an epoch's batches from batch `first` on. Close it (or run it to its end) to end its thread."""
+        """The rank's shares of an epoch's batches from batch `first` on.
+
+        Close it (or run it to its end) to end its thread.
+        """
         return ahead(self.shares(number, rank, ranks, first), AHEAD)
 
     def shares(self, epoch: int, rank: int, ranks: int, first: int) -> Iterator[Share]:
@@ -127,7 +133,11 @@ class Loader:
                 while batch < self.steps and batch * self.batch_size < end:
                     start, stop = self.bounds(batch, rank, ranks)
                     if start < end and stop > begin:
-                        pieces.append(table.take(pa.array(rows[order[max(start, begin) - begin : min(stop, end) - begin]])))
+                        pieces.append(
+                            table.take(
+                                pa.array(rows[order[max(start, begin) - begin : min(stop, end) - begin]])
+                            )
+                        )
                     if stop > end:
                         break
                     if pieces:
@@ -163,7 +173,9 @@ class Loader:
 
     def window(self, groups: list[Group]) -> Window:
         """Some row groups, read."""
-        table = pa.concat_tables([read_group(group, self.columns) for group in groups], promote_options="permissive")
+        table = pa.concat_tables(
+            [read_group(group, self.columns) for group in groups], promote_options="permissive"
+        )
         return table, np.flatnonzero(pc.equal(table["split"], self.split))
 
     def rows_of(self, group: Group) -> pa.Table:
@@ -181,7 +193,10 @@ class Loader:
         """The rank's share of all rows in the order of the data, `batch_size` at most at a time: every row on one rank."""
         for group, start, end in self.pieces_of_all(rank, ranks):
             table = self.rows_of(group).slice(start, end - start)
-            yield from (self.decode(table.slice(begin, self.batch_size)) for begin in range(0, len(table), self.batch_size))
+            yield from (
+                self.decode(table.slice(begin, self.batch_size))
+                for begin in range(0, len(table), self.batch_size)
+            )
 
     def batches_of_all(self, rank: int, ranks: int) -> int:
         """How many batches `share_of_all` gives."""
@@ -204,7 +219,9 @@ def groups_of(path: Path, split: SplitName, columns: list[str]) -> Iterator[Grou
         places = [place for place in range(file.metadata.num_columns) if root(file, place) in columns]
         for number in range(file.num_row_groups):
             labels = file.read_row_group(number, columns=["split"])["split"]
-            size = sum(file.metadata.row_group(number).column(place).total_uncompressed_size for place in places)
+            size = sum(
+                file.metadata.row_group(number).column(place).total_uncompressed_size for place in places
+            )
             yield Group(path, number, pc.sum(pc.equal(labels, split)).as_py() or 0, size)
 
 
@@ -220,7 +237,10 @@ def read_group(group: Group, columns: list[str]) -> pa.Table:
 
 
 def ahead(items: Iterator[T], most: int) -> Generator[T]:
-    """The items, made by a thread of their own up to `most` in advance. What it raises is raised here; closing ends it."""
+    """The items, made by a thread of their own up to `most` in advance.
+
+    What it raises is raised here; closing ends it.
+    """
     ready: queue.Queue[tuple[str, Any]] = queue.Queue(most)
     over = threading.Event()
 

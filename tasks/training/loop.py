@@ -1,7 +1,8 @@
 """The training loop of one rank. N ranks compute what one process would at the same global batch.
 
-Order, augmentation and dropout are drawn from (seed, epoch, batch), so a training that was killed goes on from its last commit as if
-nothing had happened. A rank's loss counts by the size of its share of the global batch, so the last, smaller batch is exact as well.
+Order, augmentation and dropout are drawn from (seed, epoch, batch), so a training that was killed goes on
+from its last commit as if nothing had happened. A rank's loss counts by the size of its share of the global
+batch, so the last, smaller batch is exact as well.
 """
 
 import math
@@ -34,7 +35,8 @@ ROWS_SEEN = 400_000
 LEAST_PATIENCE = 8
 """Epochs: a learning rate that still rises may bring nothing for a few of them."""
 PACED_STEPS = 20
-"""By which a training with a budget of minutes tells its pace; the first ones are slower, so the budget is kept rather than filled."""
+"""By which a training with a budget of minutes tells its pace; the first ones are slower, so the budget is
+kept rather than filled."""
 TRAINING_SHARE = 0.9
 """Of a budget of minutes; the rest is validation and commits."""
 PROGRESS_S = 2.0
@@ -59,13 +61,13 @@ def be_deterministic() -> None:
 def fit(plan: Plan, strategy: Strategy, send: Send) -> dict[str, Any]:
     """Trains, from the last commit where there is one; rank 0 says how it goes and saves the checkpoint.
 
-    That is the weights of the epoch that did best on the validation split (of equal ones the last), or those of the end where there is no
-    such split. Returned is the digest of the weights that this rank ended with.
+    That is the weights of the epoch that did best on the validation split (of equal ones the last), or those
+    of the end where there is no such split. Returned is the digest of the weights that this rank ended with.
 
-    After each epoch a message has epoch, epochs, loss (mean of the epoch, or of what was left of it when the training went on),
-    samples_per_s (of all ranks) and, with a validation split, the result's metric. Within an epoch, every PROGRESS_S, it has progress
-    (share of the training), loss (rank 0's, of the epoch so far), samples_per_s and seconds_left. Every rank also tells its usage
-    (usage.py).
+    After each epoch a message has epoch, epochs, loss (mean of the epoch, or of what was left of it when the
+    training went on), samples_per_s (of all ranks) and, with a validation split, the result's metric. Within
+    an epoch, every PROGRESS_S, it has progress (share of the training), loss (rank 0's, of the epoch so far),
+    samples_per_s and seconds_left. Every rank also tells its usage (usage.py).
     """
     fitting = Fitting(plan, strategy, send)
     fitting.resume()
@@ -77,7 +79,10 @@ def fit(plan: Plan, strategy: Strategy, send: Send) -> dict[str, Any]:
         tensors = fitting.saving.best() or tensors
         save(encoder, tensors, plan.checkpoint, facts(plan, weights_digest(encoder, tensors)))
         fitting.saving.commits.remove()
-    return {"weights": ended, "parameters": sum(parameter.numel() for parameter in fitting.model.parameters())}
+    return {
+        "weights": ended,
+        "parameters": sum(parameter.numel() for parameter in fitting.model.parameters()),
+    }
 
 
 def facts(plan: Plan, weights: str) -> dict[str, object]:
@@ -147,19 +152,28 @@ class Fitting:
                 self.tell(time.perf_counter() - started, self.step - first, rows, summed)
                 if self.step >= self.steps:
                     break
-        # What a layer of the user's own remembers follows each rank's own rows; all go on with that of rank 0.
+        # What a layer of the user's own remembers follows each rank's own rows; all go on with that of rank
+        # 0.
         self.strategy.align(dict(self.model.named_buffers()))
         mean = float(self.strategy.sum(summed / self.strategy.size)) / rows
         seconds = time.perf_counter() - started
         score = validate(self.model, self.result, self.lessons.held_out, self.strategy)
-        message = {"epoch": number + 1, "epochs": self.epochs, "loss": mean, "samples_per_s": rows / seconds, **score}
+        message = {
+            "epoch": number + 1,
+            "epochs": self.epochs,
+            "loss": mean,
+            "samples_per_s": rows / seconds,
+            **score,
+        }
         self.history.append(message)
         self.send(message)
         self.commit(message.get(self.result.metric, -math.inf))
 
     def keep_to_budget(self, step_s: float) -> None:
         """Plans as many steps of this duration, in seconds, as `training.minutes` has room for; all ranks plan the same."""
-        mean_s = float(self.strategy.sum(torch.tensor(step_s, device=self.strategy.device))) / self.strategy.size
+        mean_s = (
+            float(self.strategy.sum(torch.tensor(step_s, device=self.strategy.device))) / self.strategy.size
+        )
         room = int(TRAINING_SHARE * 60 * (self.training.minutes or math.inf) / mean_s)
         self.steps = max(self.step, min(self.steps, room))
         self.epochs = math.ceil(self.steps / self.loader.steps)
@@ -167,7 +181,10 @@ class Fitting:
 
     def batch(self, share: Share, epoch: int) -> Tensor:
         """One optimizer step; the share's mean loss, weighed so that the mean over ranks is the mean loss of the global batch."""
-        draws = np.random.SeedSequence((self.training.seed, epoch, share.number)).generate_state(1, np.uint64)[0] >> 1
+        draws = (
+            np.random.SeedSequence((self.training.seed, epoch, share.number)).generate_state(1, np.uint64)[0]
+            >> 1
+        )
         rows, targets, weights = self.augmented(share, int(draws))
         # Layers that draw while they train, such as dropout, draw something else on each rank.
         torch.manual_seed(int(draws) + self.strategy.rank)
@@ -177,7 +194,9 @@ class Fitting:
         for number, (mine, part) in enumerate(pieces(len(rows), self.training.accumulate), start=1):
             self.rows.counts = whole * part > 0
             with self.strategy.piece(self.forward, last=number == self.training.accumulate):
-                with torch.autocast(self.strategy.device.type, torch.bfloat16, enabled=self.training.precision == "bfloat16"):
+                with torch.autocast(
+                    self.strategy.device.type, torch.bfloat16, enabled=self.training.precision == "bfloat16"
+                ):
                     outputs = self.forward(rows[mine])
                 losses = self.model.postprocessing.loss(outputs.float(), targets[mine]) * weights[mine]
                 loss = losses.mean() * (whole * part)
@@ -198,7 +217,10 @@ class Fitting:
         return rows.to(device), targets.to(device), weights.to(device)
 
     def tell(self, seconds: float, steps: int, rows: int, summed: Tensor) -> None:
-        """Every PROGRESS_S how far it is, every `commit_seconds` a commit. The rest: what was done of the epoch, in how long."""
+        """Every PROGRESS_S how far it is, every `commit_seconds` a commit.
+
+        The rest: what was done of the epoch, in how long.
+        """
         self.usage.tell(self.step)
         now = time.monotonic()
         if now - self.told > PROGRESS_S:

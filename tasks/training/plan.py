@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from configs.project import Intake, Result, Training
+from configs.intake import IntakeConfig
+from configs.result import ResultConfig
+from configs.training import TrainingConfig
 from tasks.records import DatasetVersion, Record, Stored
 
 
@@ -10,9 +12,9 @@ class Plan(Record):
     """The inputs of one training; equal plans end in equal checkpoints, byte for byte."""
 
     dataset: DatasetVersion
-    intake: Intake
-    result: Result
-    training: Training
+    intake: IntakeConfig
+    result: ResultConfig
+    training: TrainingConfig
     start: Stored | None = None
     """Checkpoint of the model that `training.start` names."""
     folder: Path

@@ -27,11 +27,15 @@ def curves(history: History) -> bytes:
     measured = [name for name in history[0] if name not in NOT_MEASURED]
     figure = Figure(figsize=(4.5 * len(measured), 3), layout="constrained")
     for panel, name in zip(figure.subplots(1, len(measured), squeeze=False)[0], measured, strict=True):
-        panel.plot([message["epoch"] for message in history], [message[name] for message in history], marker=".")
+        panel.plot(
+            [message["epoch"] for message in history], [message[name] for message in history], marker="."
+        )
         if name != "loss":
             kept = max(history, key=lambda message: (message[name], message["epoch"]))
             panel.plot(kept["epoch"], kept[name], marker="o", markerfacecolor="none", markersize=10)
-        panel.set(xlabel="epoch", title="training loss" if name == "loss" else f"validation {name} (ring: kept)")
+        panel.set(
+            xlabel="epoch", title="training loss" if name == "loss" else f"validation {name} (ring: kept)"
+        )
         panel.grid(alpha=0.3)
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=120)

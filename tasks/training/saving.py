@@ -10,7 +10,15 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from tasks.model.model import Model
-from tasks.training.commits import NAME_BYTES, STATE, Commit, Commits, optimizer_state, read, restore_optimizer
+from tasks.training.commits import (
+    NAME_BYTES,
+    STATE,
+    Commit,
+    Commits,
+    optimizer_state,
+    read,
+    restore_optimizer,
+)
 from tasks.training.optimizer import MOMENTS
 from tasks.training.strategy import Strategy
 
@@ -39,12 +47,19 @@ class Saving:
 
     def restore(self, commit: Commit) -> None:
         """Model and optimizer as the commit has them."""
-        like: dict[str, Tensor] = {f"{STATE}{number}.{key}": each for number, each in enumerate(self.model.parameters()) for key in MOMENTS}
+        like: dict[str, Tensor] = {
+            f"{STATE}{number}.{key}": each
+            for number, each in enumerate(self.model.parameters())
+            for key in MOMENTS
+        }
         restore_optimizer(self.optimizer, self.strategy.parts(commit.tensors, like), commit.facts["groups"])
         self.model.load_state_dict(self.strategy.parts(model_of(commit), self.model.state_dict()))
 
     def best(self) -> dict[str, Tensor] | None:
-        """The model's tensors in the commit of the best score, where one has a score. Rank 0 alone asks: it removes the commits then."""
+        """The model's tensors in the commit of the best score, where one has a score.
+
+        Rank 0 alone asks: it removes the commits then.
+        """
         commit = self.commits.best()
         return model_of(commit) if commit else None
 
@@ -70,5 +85,7 @@ def named(path: Path) -> Commit:
     """The commit of a folder. Raises ValueError where it is not there or damaged."""
     commit = read(path) if path.is_dir() else None
     if commit is None:
-        raise ValueError(f"{path}: no commit of a training, or a damaged one; all workers need the storage that rank 0 writes it to")
+        raise ValueError(
+            f"{path}: no commit of a training, or a damaged one; all workers need the storage that rank 0 writes it to"
+        )
     return commit

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from configs.project import Training
+from configs.training import TrainingConfig
 from tasks.training.gradient_buckets import Buckets
 
 
@@ -23,7 +23,7 @@ class Strategy(Protocol):
     def align(self, tensors: dict[str, Tensor]) -> None:
         """Gives every rank the tensors of rank 0, in place."""
 
-    def averaging(self, model: nn.Module, training: Training) -> None:
+    def averaging(self, model: nn.Module, training: TrainingConfig) -> None:
         """Has gradients averaged over the ranks from now on."""
 
     def zero(self, optimizer: Optimizer) -> None:
@@ -77,7 +77,7 @@ class Single:
     def align(self, tensors: dict[str, Tensor]) -> None:
         """Nothing: there is nobody else."""
 
-    def averaging(self, model: nn.Module, training: Training) -> None:
+    def averaging(self, model: nn.Module, training: TrainingConfig) -> None:
         """Nothing."""
 
     def zero(self, optimizer: Optimizer) -> None:
@@ -133,7 +133,7 @@ class Horovod(Single):
             for name, tensor in tensors.items():
                 tensor.copy_(whole[name])
 
-    def averaging(self, model: nn.Module, training: Training) -> None:
+    def averaging(self, model: nn.Module, training: TrainingConfig) -> None:
         """Gradients go into buckets."""
         self.buckets = Buckets(model, self.hvd, halved=training.compression == "fp16")
 
@@ -213,7 +213,9 @@ class Ddp(Distributed):
 
     def piece(self, forward: Any, last: bool) -> AbstractContextManager[object]:
         """Averages after the last piece alone."""
-        quiet: AbstractContextManager[object] = nullcontext() if last or not hasattr(forward, "no_sync") else forward.no_sync()
+        quiet: AbstractContextManager[object] = (
+            nullcontext() if last or not hasattr(forward, "no_sync") else forward.no_sync()
+        )
         return quiet
 
 
@@ -245,7 +247,10 @@ class Fsdp(Distributed):
 
     def whole(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """Gathered on the CPU, one after the other, so that the device never holds them all."""
-        return {name: tensor.full_tensor().cpu() if hasattr(tensor, "full_tensor") else tensor for name, tensor in tensors.items()}
+        return {
+            name: tensor.full_tensor().cpu() if hasattr(tensor, "full_tensor") else tensor
+            for name, tensor in tensors.items()
+        }
 
     def parts(self, tensors: dict[str, Tensor], like: dict[str, Tensor]) -> dict[str, Tensor]:
         """Cut as the parameters are."""
@@ -259,7 +264,7 @@ class Fsdp(Distributed):
         return {name: part(tensor, like.get(name)) for name, tensor in tensors.items()}
 
 
-def of(training: Training) -> Strategy:
+def of(training: TrainingConfig) -> Strategy:
     """The strategy that the YAML names, on a rank that is connected."""
     kinds: dict[str, type[Single]] = {"single": Single, "horovod": Horovod, "ddp": Ddp, "fsdp": Fsdp}
     return kinds[training.strategy]()
@@ -267,7 +272,11 @@ def of(training: Training) -> Strategy:
 
 def device() -> torch.device:
     """The GPU that the rank was given (infra/ranks/joining.py) where there is one, else the CPU."""
-    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+    return (
+        torch.device("cuda", torch.cuda.current_device())
+        if torch.cuda.is_available()
+        else torch.device("cpu")
+    )
 
 
 def clipped(model: nn.Module, clip: float | None) -> None:

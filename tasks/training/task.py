@@ -7,8 +7,11 @@ from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
-from configs.project import Cluster, Intake, Result, Training
-from configs.search import Search
+from configs.cluster import ClusterConfig
+from configs.intake import IntakeConfig
+from configs.result import ResultConfig
+from configs.search import SearchConfig
+from configs.training import TrainingConfig
 from infra.cluster import open_cluster
 from infra.files import whole_file
 from infra.settings import Settings
@@ -20,7 +23,12 @@ from tasks.training.tracking import Tracker
 
 @stage(volatile=("cluster",))
 def train(
-    dataset: DatasetVersion, intake: Intake, result: Result, training: Training, start: Stored | None, cluster: Cluster
+    dataset: DatasetVersion,
+    intake: IntakeConfig,
+    result: ResultConfig,
+    training: TrainingConfig,
+    start: Stored | None,
+    cluster: ClusterConfig,
 ) -> TrainedModel:
     """A network trained on Horovod ranks, one a Dask worker, and evaluated on the test split."""
     from tasks.training.train import train_network
@@ -29,7 +37,9 @@ def train(
     plan = Plan(dataset=dataset, intake=intake, result=result, training=training, start=start, folder=folder)
     pictures = settings.folder("reports", dataset.project, "training", folder.name)
     key = f"{dataset.project}-epochs".replace("_", "-")
-    progress: Any = create_progress_artifact(0.0, key=key, description=f"{dataset.tag} on {training.ranks} ranks")
+    progress: Any = create_progress_artifact(
+        0.0, key=key, description=f"{dataset.tag} on {training.ranks} ranks"
+    )
     with Tracker(settings.tracking_uri, settings.folder("mlflow", "artifacts"), plan, folder.name) as tracker:
         model = train_network(plan, cluster, tracker, pictures, lambda *how: advance(progress, *how))
     urls = [settings.report_url(pictures / name) for name in ("curves.png", "errors.png")]
@@ -44,18 +54,36 @@ def advance(progress: UUID, share: float, words: str) -> None:
 
 
 @stage(cached=False)
-def tune(dataset: DatasetVersion, intake: Intake, result: Result, training: Training, search: Search, cluster: Cluster) -> SearchReport:
-    """Better values of the keys that `search` names. Trials are kept as they end: the same search again goes on where it stood."""
+def tune(
+    dataset: DatasetVersion,
+    intake: IntakeConfig,
+    result: ResultConfig,
+    training: TrainingConfig,
+    search: SearchConfig,
+    cluster: ClusterConfig,
+) -> SearchReport:
+    """Better values of the keys that `search` names.
+
+    Trials are kept as they end: the same search again goes on where it stood.
+    """
     from tasks.training import hyperparameter_search as core
     from tasks.training.tune import Trials
 
     settings = Settings()
     study = study_name(dataset, intake, result, training, search)
-    plan = Plan(dataset=dataset, intake=intake, result=result, training=training, folder=settings.folder("searches", study))
+    plan = Plan(
+        dataset=dataset,
+        intake=intake,
+        result=result,
+        training=training,
+        folder=settings.folder("searches", study),
+    )
     storage = f"sqlite:///{settings.folder('searches') / 'searches.db'}"
 
     def tracker(trial: Plan, number: int) -> Tracker:
-        return Tracker(settings.tracking_uri, settings.folder("mlflow", "artifacts"), trial, f"{study} trial {number}")
+        return Tracker(
+            settings.tracking_uri, settings.folder("mlflow", "artifacts"), trial, f"{study} trial {number}"
+        )
 
     with open_cluster(cluster) as client:
         trials = Trials(client, plan, search, tracker)
@@ -64,13 +92,28 @@ def tune(dataset: DatasetVersion, intake: Intake, result: Result, training: Trai
     with whole_file(picture) as temporary:
         temporary.write_bytes(core.picture(core.opened(study, storage, search), search))
     report = SearchReport(
-        project=dataset.project, study=study, dataset=dataset, best=found.best, figures=found.figures, trials=len(found.trials)
+        project=dataset.project,
+        study=study,
+        dataset=dataset,
+        best=found.best,
+        figures=found.figures,
+        trials=len(found.trials),
     )
-    show(dataset.project, "Search", f"{searched(report, found.trials)}\n\n![The search]({settings.report_url(picture)})")
+    show(
+        dataset.project,
+        "Search",
+        f"{searched(report, found.trials)}\n\n![The search]({settings.report_url(picture)})",
+    )
     return report
 
 
-def study_name(dataset: DatasetVersion, intake: Intake, result: Result, training: Training, search: Search) -> str:
+def study_name(
+    dataset: DatasetVersion,
+    intake: IntakeConfig,
+    result: ResultConfig,
+    training: TrainingConfig,
+    search: SearchConfig,
+) -> str:
     """The same for the same question: rows, network, keys and objectives; its budget is not part of it."""
     question = [dataset.digest, intake.model_dump(), result.model_dump(), training.model_dump()]
     question.append(search.model_dump(exclude={"trials", "minutes", "ranks"}))
@@ -79,7 +122,10 @@ def study_name(dataset: DatasetVersion, intake: Intake, result: Result, training
 
 def searched(report: SearchReport, trials: tuple[dict[str, Any], ...]) -> str:
     """The best values as they are used, and the trials, for people."""
-    lines = [f"gyre run {report.project} " + " ".join(f"--set {key}={value}" for key, value in best.items()) for best in report.best]
+    lines = [
+        f"gyre run {report.project} " + " ".join(f"--set {key}={value}" for key, value in best.items())
+        for best in report.best
+    ]
     used = "\n".join(lines) or "no trial ended well"
     names = list(dict.fromkeys(name for trial in trials for name in trial))
     return f"```\n{used}\n```\n\n{table([{name: trial.get(name, '') for name in names} for trial in trials])}"

@@ -45,7 +45,9 @@ class Tracker:
 
     def usage(self, values: dict[str, float], rank: int, step: int) -> None:
         """What a rank and its host used, where MLflow's pages show system metrics."""
-        self._write(log_metrics, {f"system/rank_{rank}/{name}": value for name, value in values.items()}, step)
+        self._write(
+            log_metrics, {f"system/rank_{rank}/{name}": value for name, value in values.items()}, step
+        )
 
     def metrics(self, values: dict[str, float]) -> None:
         """The final metrics, as test_<name>."""
@@ -61,7 +63,9 @@ class Tracker:
     def __enter__(self) -> "Tracker":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._write(end, "FAILED" if kind else "FINISHED")
         self._thread.shutdown()
         problems = [problem for future in self._written if (problem := future.exception())]
@@ -72,19 +76,34 @@ class Tracker:
 
 
 def start(uri: str, artifacts: Path, plan: Plan, outcome: str) -> tuple[Any, Any]:
-    """A client and a new run in the project's experiment. A run of the same outcome that a killed process left behind is ended first."""
+    """A client and a new run in the project's experiment.
+
+    A run of the same outcome that a killed process left behind is ended first.
+    """
     from mlflow.entities import Param, RunTag
     from mlflow.tracking import MlflowClient
 
     Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     client = MlflowClient(uri)
     found = client.get_experiment_by_name(plan.dataset.project)
-    experiment = found.experiment_id if found else client.create_experiment(plan.dataset.project, artifacts.as_uri())
-    for stale in client.search_runs([experiment], f"tags.`{OUTCOME}` = '{outcome}' and attributes.status = 'RUNNING'"):
+    experiment = (
+        found.experiment_id if found else client.create_experiment(plan.dataset.project, artifacts.as_uri())
+    )
+    for stale in client.search_runs(
+        [experiment], f"tags.`{OUTCOME}` = '{outcome}' and attributes.status = 'RUNNING'"
+    ):
         client.set_terminated(stale.info.run_id, "KILLED")
-    run = client.create_run(experiment, tags={OUTCOME: outcome, "mlflow.source.name": "gyre"}, run_name=f"{plan.dataset.tag} training")
+    run = client.create_run(
+        experiment,
+        tags={OUTCOME: outcome, "mlflow.source.name": "gyre"},
+        run_name=f"{plan.dataset.tag} training",
+    )
     tags = [RunTag("mlflow.source.git.commit", commit)] if (commit := code_version()) else []
-    client.log_batch(run.info.run_id, params=[Param(name, str(value)) for name, value in parameters(plan).items()], tags=tags)
+    client.log_batch(
+        run.info.run_id,
+        params=[Param(name, str(value)) for name, value in parameters(plan).items()],
+        tags=tags,
+    )
     client.log_inputs(run.info.run_id, [read_by(plan.dataset)])
     return client, run
 
@@ -102,7 +121,12 @@ def read_by(dataset: DatasetVersion) -> Any:
 
 def parameters(plan: Plan) -> dict[str, Any]:
     """What the run was made from."""
-    facts = {"tag": plan.dataset.tag, "commit": plan.dataset.commit, "digest": plan.dataset.digest, "rows": plan.dataset.rows}
+    facts = {
+        "tag": plan.dataset.tag,
+        "commit": plan.dataset.commit,
+        "digest": plan.dataset.digest,
+        "rows": plan.dataset.rows,
+    }
     return plan.training.model_dump() | {f"dataset_{name}": value for name, value in facts.items()}
 
 
@@ -111,7 +135,9 @@ def code_version() -> str | None:
     checkout = Path(__file__).parents[2]
     if not (checkout / ".git").exists():
         return None
-    asked = subprocess.run(["git", "-C", str(checkout), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    asked = subprocess.run(
+        ["git", "-C", str(checkout), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )
     return asked.stdout.strip() or None
 
 
@@ -120,7 +146,9 @@ def log_metrics(client: Any, run: Any, values: dict[str, float], step: int) -> N
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
-    client.log_batch(run.info.run_id, metrics=[Metric(name, value, now, step) for name, value in values.items()])
+    client.log_batch(
+        run.info.run_id, metrics=[Metric(name, value, now, step) for name, value in values.items()]
+    )
 
 
 def keep(client: Any, run: Any, path: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from configs.project import Cluster
+from configs.cluster import ClusterConfig
 from infra.cluster import open_cluster
 from infra.files import whole_file
 from infra.ranks.joining import Strategy as Joined
@@ -33,7 +33,9 @@ class DivergedError(RuntimeError):
     """The ranks ended with different weights, so no checkpoint speaks for them all."""
 
 
-def train_network(plan: Plan, cluster: Cluster, tracker: Tracker, pictures: Path, on_progress: OnProgress) -> TrainedModel:
+def train_network(
+    plan: Plan, cluster: ClusterConfig, tracker: Tracker, pictures: Path, on_progress: OnProgress
+) -> TrainedModel:
     """The trained and evaluated model; writes curves.png and errors.png (where answers are wrong) to the folder `pictures`."""
     history: History = []
 
@@ -61,7 +63,13 @@ def train_network(plan: Plan, cluster: Cluster, tracker: Tracker, pictures: Path
             temporary.write_bytes(picture)
         tracker.keep(pictures / name)
     tracker.keep(plan.checkpoint)
-    return TrainedModel(**dict(checkpoint), dataset=plan.dataset, run_id=tracker.run_id, ranks=plan.training.ranks, metrics=metrics)
+    return TrainedModel(
+        **dict(checkpoint),
+        dataset=plan.dataset,
+        run_id=tracker.run_id,
+        ranks=plan.training.ranks,
+        metrics=metrics,
+    )
 
 
 def train_on_ranks(client: Any, plan: Plan, on_message: OnMessage) -> Stored:
@@ -77,7 +85,10 @@ def train_on_ranks(client: Any, plan: Plan, on_message: OnMessage) -> Stored:
 
 
 def run(client: Any, plan: Plan, on_message: OnMessage) -> list[dict[str, Any]]:
-    """What each rank of a training returned (tasks/training/loop.py: fit). Raises what run_on_ranks raises."""
+    """What each rank of a training returned (tasks/training/loop.py: fit).
+
+    Raises what run_on_ranks raises.
+    """
     section = plan.training
     arguments, joined = plan.model_dump(mode="json"), JOINED[section.strategy]
     return run_on_ranks(

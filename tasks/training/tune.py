@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from configs.search import Search
+from configs.search import SearchConfig
 from tasks.training.hyperparameter_search import Report
 from tasks.training.plan import Plan
 from tasks.training.tracking import Tracker
@@ -22,7 +22,7 @@ class Trials:
 
     client: Any
     plan: Plan
-    section: Search
+    section: SearchConfig
     tracker: Callable[[Plan, int], Tracker]
     """Makes the MLflow run of a trial, by its plan and number."""
     slots: int = 0
@@ -32,11 +32,15 @@ class Trials:
         """Raises ValueError where the cluster is too small, nothing is to be tried, or there are no rows to score on."""
         workers, ranks = len(self.client.ncores()), self.section.ranks
         if not self.section.parameters:
-            raise ValueError("search.parameters is empty; name keys with their values, such as training.epochs: {choices: [5, 10]}")
+            raise ValueError(
+                "search.parameters is empty; name keys with their values, such as training.epochs: {choices: [5, 10]}"
+            )
         if workers < ranks:
             raise ValueError(f"search.ranks {ranks} needs as many Dask workers; the cluster has {workers}")
         if not self.plan.dataset.splits.get("validation"):
-            raise ValueError(f"{self.plan.dataset.tag} has no validation split to score trials on; raise versioning.split.validation")
+            raise ValueError(
+                f"{self.plan.dataset.tag} has no validation split to score trials on; raise versioning.split.validation"
+            )
         self.slots = workers // ranks
 
     def evaluate(self, values: dict[str, Any], number: int, report: Report) -> dict[str, float]:
@@ -54,10 +58,17 @@ class Trials:
                 ended = run(self.client, plan, message)
         finally:
             shutil.rmtree(plan.folder, ignore_errors=True)
-        return {"score": max(scores), "seconds": time.monotonic() - started, "parameters": float(ended[0]["parameters"])}
+        return {
+            "score": max(scores),
+            "seconds": time.monotonic() - started,
+            "parameters": float(ended[0]["parameters"]),
+        }
 
     def planned(self, values: dict[str, Any], number: int) -> Plan:
-        """The plan with these values, in a folder of its own. Raises ValueError naming a key or value that does not fit."""
+        """The plan with these values, in a folder of its own.
+
+        Raises ValueError naming a key or value that does not fit.
+        """
         fixed = {"ranks": self.section.ranks, "min_ranks": None, "max_ranks": None}
         training = self.plan.training.model_copy(update=fixed)
         tree = self.plan.model_copy(update={"training": training}).model_dump()
@@ -71,7 +82,9 @@ class Trials:
             return Plan.model_validate(tree | {"folder": Path(self.plan.folder) / f"trial-{number}"})
         except ValidationError as error:
             problem = error.errors()[0]
-            raise ValueError(f"search.parameters.{'.'.join(map(str, problem['loc']))}: {problem['input']!r}: {problem['msg']}") from None
+            raise ValueError(
+                f"search.parameters.{'.'.join(map(str, problem['loc']))}: {problem['input']!r}: {problem['msg']}"
+            ) from None
 
 
 def score_of(message: dict[str, Any]) -> float:

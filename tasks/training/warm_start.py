@@ -8,10 +8,9 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-import tasks.intake
-from configs.project import Intake
+from configs.intake import IntakeConfig
 from infra.files import read_json, verified
-from tasks.intake import TensorSpec
+from tasks.intake import TensorSpec, build_intake
 from tasks.model.model import Model
 from tasks.training.plan import Plan
 
@@ -23,10 +22,14 @@ NETWORK = "network."
 def encoder_state(plan: Plan) -> dict[str, Any]:
     """How the model that the plan starts from encodes rows. Raises ValueError where it takes others."""
     folder = checkpoint(plan)
-    mine = tasks.intake.build(plan.intake).inputs
-    theirs = tasks.intake.build(TypeAdapter(Intake).validate_python(read_json(folder / "checkpoint.json")["intake"])).inputs
+    mine = build_intake(plan.intake).inputs
+    theirs = build_intake(
+        TypeAdapter(IntakeConfig).validate_python(read_json(folder / "checkpoint.json")["intake"])
+    ).inputs
     if mine != theirs:
-        raise ValueError(f"training.start {plan.training.start}: it takes {described(theirs)}, this project's rows are {described(mine)}")
+        raise ValueError(
+            f"training.start {plan.training.start}: it takes {described(theirs)}, this project's rows are {described(mine)}"
+        )
     state: dict[str, Any] = read_json(folder / "encoder.json")
     return state
 
@@ -37,23 +40,36 @@ def described(inputs: tuple[TensorSpec, ...]) -> str:
 
 
 def take_over(model: Model, plan: Plan) -> frozenset[str]:
-    """Copies the layers that are kept into the model; returns the names of their tensors. Raises ValueError where there are none."""
+    """Copies the layers that are kept into the model; returns the names of their tensors.
+
+    Raises ValueError where there are none.
+    """
     folder = checkpoint(plan)
     there, mine = load_file(folder / "model.safetensors"), model.state_dict()
     same_answers = read_json(folder / "checkpoint.json")["result"] == plan.result.model_dump(mode="json")
     left = frozenset() if same_answers else last_layer(model.network)
     seen = {name: tensor for name, tensor in there.items() if name.startswith(SEEN)}
-    network = {name: tensor for name, tensor in there.items() if name.startswith(NETWORK) and name not in left}
-    kept = {name: tensor for name, tensor in network.items() if name in mine and mine[name].shape == tensor.shape}
+    network = {
+        name: tensor for name, tensor in there.items() if name.startswith(NETWORK) and name not in left
+    }
+    kept = {
+        name: tensor for name, tensor in network.items() if name in mine and mine[name].shape == tensor.shape
+    }
     if not kept:
-        raise ValueError(f"training.start {plan.training.start}: its network has no layer in common with this project's; is it another?")
+        raise ValueError(
+            f"training.start {plan.training.start}: its network has no layer in common with this project's; is it another?"
+        )
     model.load_state_dict(mine | seen | kept)
     return frozenset(kept)
 
 
 def last_layer(network: nn.Module) -> frozenset[str]:
     """Names, in the model, of the tensors of the network's last layer that has any: where classes are told apart."""
-    layers = [name for name, layer in network.named_modules() if next(layer.parameters(recurse=False), None) is not None]
+    layers = [
+        name
+        for name, layer in network.named_modules()
+        if next(layer.parameters(recurse=False), None) is not None
+    ]
     last = network.get_submodule(layers[-1])
     prefix = f"{NETWORK}{layers[-1]}." if layers[-1] else NETWORK
     return frozenset(prefix + name for name, _ in last.named_parameters(recurse=False))
@@ -68,7 +84,9 @@ def rest(model: Model, kept: frozenset[str]) -> None:
         if name in kept:
             parameter.requires_grad_(False)
     if kept and not any(parameter.requires_grad for parameter in model.parameters()):
-        raise ValueError("training.trunk_rate is 0 and training.start has the same answers, so no layer is left to train; raise it")
+        raise ValueError(
+            "training.trunk_rate is 0 and training.start has the same answers, so no layer is left to train; raise it"
+        )
     for name, layer in model.named_modules():
         if isinstance(layer, _BatchNorm) and f"{name}.running_mean" in kept:
             layer.eval()

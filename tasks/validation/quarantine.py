@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic_core import to_json
 
-from configs.data import Validation
+from configs.validation import ValidationConfig
 from infra.files import read_json, whole_file, write_json
 from tasks.records import Precedents, RawRows, Stored, ValidationReport
 from tasks.validation.checks.engine import text
@@ -25,7 +25,14 @@ from tasks.validation.checks.suite import title
 from tasks.validation.review.decisions import DecidedRow, DecisionLog
 from tasks.validation.review.row_content import contents
 
-NOTHING: dict[str, Any] = {"rows": 0, "quarantined": 0, "quarantine": None, "limits": {}, "raw": "", "report": ""}
+NOTHING: dict[str, Any] = {
+    "rows": 0,
+    "quarantined": 0,
+    "quarantine": None,
+    "limits": {},
+    "raw": "",
+    "report": "",
+}
 
 
 @dataclass(frozen=True)
@@ -45,19 +52,27 @@ class Quarantine:
         path = self.folder / "latest.json"
         return NOTHING | (read_json(self.folder / read_json(path)["about"]) if path.is_file() else {})
 
-    def reuse(self, rows: RawRows, validation: Validation, before: Precedents) -> None:
+    def reuse(self, rows: RawRows, validation: ValidationConfig, before: Precedents) -> None:
         """Makes a validation of these inputs the newest one, where there was one: its outcome is reused."""
         if (self.folder / about(rows, validation, before)).is_file():
             write_json(self.folder / "latest.json", {"about": about(rows, validation, before)})
 
-    def keep(self, report: ValidationReport, rows: RawRows, validation: Validation, before: Precedents) -> ValidationReport:
+    def keep(
+        self, report: ValidationReport, rows: RawRows, validation: ValidationConfig, before: Precedents
+    ) -> ValidationReport:
         """Keeps what a validation set aside for good; the report then names the kept files."""
         self.folder.mkdir(parents=True, exist_ok=True)
         quarantine, decisions = self.kept(report.quarantine), self.kept(report.decisions)
         limits: dict[str, list[dict[str, Any]]] = {}
         for expectation in validation.expectations:
             limits.setdefault(title(expectation), []).append(expectation.kwargs)
-        told = {"rows": rows.rows, "quarantined": report.quarantined, "limits": limits, "raw": rows.digest, "report": report.report}
+        told = {
+            "rows": rows.rows,
+            "quarantined": report.quarantined,
+            "limits": limits,
+            "raw": rows.digest,
+            "report": report.report,
+        }
         told |= {"quarantine": Path(quarantine.uri).name if quarantine else None}
         write_json(self.folder / about(rows, validation, before), told)
         self.reuse(rows, validation, before)
@@ -80,17 +95,22 @@ class Quarantine:
     def counts(self, column: str) -> list[tuple[str, int]]:
         """Rows set aside by `reason` or `origin`, most first."""
         asked = "unnest(reasons)" if column == "reason" else column
-        found = self.asked(f"SELECT {asked} AS name, count(*) AS rows FROM kept GROUP BY 1 ORDER BY 2 DESC, 1")  # noqa: S608
+        found = self.asked(
+            f"SELECT {asked} AS name, count(*) AS rows FROM kept GROUP BY 1 ORDER BY 2 DESC, 1"
+        )
         return [(name, rows) for name, rows in found]
 
     def ids(self, reason: str) -> list[str]:
         """Ids of the rows that break a rule."""
-        return [str(row[0]) for row in self.asked("SELECT id FROM kept WHERE list_contains(reasons, $1) ORDER BY id", reason)]
+        return [
+            str(row[0])
+            for row in self.asked("SELECT id FROM kept WHERE list_contains(reasons, $1) ORDER BY id", reason)
+        ]
 
     def lines(self, most: int, reason: str | None = None) -> list[dict[str, Any]]:
         """The first rows: id, origin, origin_line, reasons."""
         where = "WHERE list_contains(reasons, $1)" if reason else ""
-        asked = f"SELECT id, origin, origin_line, reasons FROM kept {where} ORDER BY origin, origin_line, id LIMIT {most}"  # noqa: S608
+        asked = f"SELECT id, origin, origin_line, reasons FROM kept {where} ORDER BY origin, origin_line, id LIMIT {most}"
         found = self.asked(asked, *([reason] if reason else []))
         return [dict(zip(("id", "origin", "origin_line", "reasons"), row, strict=True)) for row in found]
 
@@ -100,7 +120,7 @@ class Quarantine:
             return []
         names = pq.read_schema(path).names
         places = [name if name in names else f"NULL::{kind} AS {name}" for name, kind in PLACES.items()]
-        view = f"WITH kept AS (SELECT id::VARCHAR AS id, {', '.join(places)}, reasons FROM read_parquet({text(str(path))}))"  # noqa: S608
+        view = f"WITH kept AS (SELECT id::VARCHAR AS id, {', '.join(places)}, reasons FROM read_parquet({text(str(path))}))"
         with duckdb.connect() as connection:
             return connection.execute(f"{view} {query}", list(values)).fetchall()
 
@@ -110,30 +130,39 @@ class Quarantine:
         return path if path and path.is_file() else None
 
     def reason(self, asked: str) -> str:
-        """The rule that is meant by its name or a part of it. Raises ValueError naming those that rows break."""
+        """The rule that is meant by its name or a part of it.
+
+        Raises ValueError naming those that rows break.
+        """
         there = [name for name, _ in self.counts("reason")]
         found = [name for name in there if name == asked] or [name for name in there if asked in name]
         if len(found) != 1:
             names = "; ".join(found or there) or "none, the quarantine is empty"
-            raise ValueError(f"{asked!r}: {'no rule' if not found else 'more than one rule'} is called so; rows break {names}")
+            raise ValueError(
+                f"{asked!r}: {'no rule' if not found else 'more than one rule'} is called so; rows break {names}"
+            )
         return found[0]
 
     def find(self, ids: Sequence[str]) -> dict[str, pa.Table]:
         """A row as the source has it, a table each, by id: from the newest quarantine, else the one in which it was decided on."""
-        seen = {row.id: decision.seen for decision in self.log.all() for row in decision.rows if decision.seen}
+        seen = {
+            row.id: decision.seen for decision in self.log.all() for row in decision.rows if decision.seen
+        }
         files = {self.latest["quarantine"], *(seen[row] for row in ids if row in seen)}
         found: dict[str, pa.Table] = {}
         for name in sorted(files - {None, ""}, key=lambda name: name == self.latest["quarantine"]):
             if path := self.file(name):
                 table = pq.read_table(path, filters=[("id", "in", list(ids))])
-                found |= {str(table["id"][number].as_py()): table.slice(number, 1) for number in range(len(table))}
+                found |= {
+                    str(table["id"][number].as_py()): table.slice(number, 1) for number in range(len(table))
+                }
         return found
 
 
 PLACES = {"origin": "VARCHAR", "origin_line": "BIGINT"}
 
 
-def about(rows: RawRows, validation: Validation, before: Precedents) -> str:
+def about(rows: RawRows, validation: ValidationConfig, before: Precedents) -> str:
     """Name of the file about the validation of these inputs."""
     inputs = to_json([rows.digest, validation.model_dump(mode="json"), before.model_dump(mode="json")])
     return f"about-{hashlib.sha256(inputs).hexdigest()[:24]}.json"
@@ -141,5 +170,11 @@ def about(rows: RawRows, validation: Validation, before: Precedents) -> str:
 
 def decided(row: pa.Table, **more: Any) -> DecidedRow:
     """A quarantined row as a decision names it."""
-    [values] = row.select([name for name in ("id", "origin", "origin_line", "reasons") if name in row.column_names]).to_pylist()
-    return DecidedRow(content=contents(row)[0], **(values | {"id": str(values["id"]), "reasons": tuple(values["reasons"])}), **more)
+    [values] = row.select(
+        [name for name in ("id", "origin", "origin_line", "reasons") if name in row.column_names]
+    ).to_pylist()
+    return DecidedRow(
+        content=contents(row)[0],
+        **(values | {"id": str(values["id"]), "reasons": tuple(values["reasons"])}),
+        **more,
+    )

@@ -4,8 +4,9 @@ import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from configs.data import AgainstLast, Validation
-from configs.project import Labeling, Result
+from configs.labeling import LabelingConfig
+from configs.result import ResultConfig
+from configs.validation import ValidationConfig, VersionComparisonConfig
 from infra.files import read_json, verified
 from infra.settings import Settings
 from tasks.pipeline.stage import StoppedError, announce, outcome_folder, show, stage, table
@@ -20,7 +21,9 @@ SHOWN = 20
 
 
 @stage(cached=False)
-def precedents(project: str, rows: RawRows, validation: Validation, labeling: Labeling, result: Result) -> Precedents:
+def precedents(
+    project: str, rows: RawRows, validation: ValidationConfig, labeling: LabelingConfig, result: ResultConfig
+) -> Precedents:
     """The decisions in force and the version to compare with; while they are the same, the validation is reused."""
     from tasks.rows.parts import part_paths
     from tasks.validation.checks import version_comparison
@@ -28,10 +31,16 @@ def precedents(project: str, rows: RawRows, validation: Validation, labeling: La
 
     folder = quarantine_of(project).folder
     standings = decisions.in_force(quarantine_of(project).log.all())
-    last = last_version(project, rows.digest) if validation.against_last != AgainstLast() else None
-    stale = version_comparison.too_old(part_paths(Path(rows.uri)), validation.against_last.freshness, dt.datetime.now(dt.UTC))
+    last = (
+        last_version(project, rows.digest) if validation.against_last != VersionComparisonConfig() else None
+    )
+    stale = version_comparison.too_old(
+        part_paths(Path(rows.uri)), validation.against_last.freshness, dt.datetime.now(dt.UTC)
+    )
     frozen = decisions.frozen(standings, folder / "in-force")
-    found = Precedents(decisions=frozen, last=last, stale=stale, unlabelled=result.label if labeling.annotators else "")
+    found = Precedents(
+        decisions=frozen, last=last, stale=stale, unlabelled=result.label if labeling.annotators else ""
+    )
     quarantine_of(project).reuse(rows, validation, found)
     compared = f"Compared with {last.tag}." if last else "Compared with no other version."
     show(project, "precedents", f"{len(standings)} decisions about rows are in force. {compared}")
@@ -39,16 +48,30 @@ def precedents(project: str, rows: RawRows, validation: Validation, labeling: La
 
 
 @stage()
-def validate(project: str, rows: RawRows, validation: Validation, before: Precedents) -> ValidationReport:
+def validate(
+    project: str, rows: RawRows, validation: ValidationConfig, before: Precedents
+) -> ValidationReport:
     """The rows that pass the project's rules; the others are in quarantine, with their reasons."""
     from tasks.validation import validate as core
 
     settings, folder = Settings(), outcome_folder()
-    report = core.validate(rows, validation, folder, settings.folder("reports", project, "validation", folder.name), before, settings.home)
+    report = core.validate(
+        rows,
+        validation,
+        folder,
+        settings.folder("reports", project, "validation", folder.name),
+        before,
+        settings.home,
+    )
     report = quarantine_of(project).keep(report, rows, validation, before)
     show(project, "validation", description(report), Data_Docs=settings.report_url(Path(report.report)))
     if report.failures:
-        facts = {"project": project, "rows": report.rows, "quarantined": report.quarantined, "reasons": list(report.failures)}
+        facts = {
+            "project": project,
+            "rows": report.rows,
+            "quarantined": report.quarantined,
+            "reasons": list(report.failures),
+        }
         announce(DATA_REJECTED, project, facts | {"report": report.report})
         raise StoppedError("validation refuses the rows", report.failures, takes(project, report.quarantined))
     return report
@@ -56,7 +79,11 @@ def validate(project: str, rows: RawRows, validation: Validation, before: Preced
 
 def takes(project: str, quarantined: int) -> str:
     """What people can do about rows that are refused."""
-    decide = f"a decision about the rows that `gyre data quarantine list {project}` shows, or " if quarantined else ""
+    decide = (
+        f"a decision about the rows that `gyre data quarantine list {project}` shows, or "
+        if quarantined
+        else ""
+    )
     return f"{decide}a source that keeps the rules, or others under `validation` in the YAML"
 
 
@@ -71,12 +98,24 @@ def description(report: ValidationReport) -> str:
     """A report for people: why it stopped, the rules, the decisions, and the first rows in quarantine."""
     stopped = [f"- **stopped**: {failure}" for failure in report.failures]
     rules = [
-        {"rule": f"`{rule.rule}`", "severity": rule.severity, "holds": "yes" if rule.success else "**no**", "found": rule.observed}
+        {
+            "rule": f"`{rule.rule}`",
+            "severity": rule.severity,
+            "holds": "yes" if rule.success else "**no**",
+            "found": rule.observed,
+        }
         for rule in report.rules
     ]
-    parts = ["\n".join(stopped), table(rules), f"{report.rows} rows go on, {report.quarantined} are quarantined."]
+    parts = [
+        "\n".join(stopped),
+        table(rules),
+        f"{report.rows} rows go on, {report.quarantined} are quarantined.",
+    ]
     if report.decisions:
-        parts += [f"{report.decided} rows were decided on, {report.lapsed} decisions no longer hold.", table(decided(report.decisions))]
+        parts += [
+            f"{report.decided} rows were decided on, {report.lapsed} decisions no longer hold.",
+            table(decided(report.decisions)),
+        ]
     if report.quarantine:
         parts.append(table(quarantined(report.quarantine)))
     return "\n\n".join(part for part in parts if part)
@@ -86,7 +125,12 @@ def decided(stored: Stored) -> list[dict[str, object]]:
     """The first decided rows, with what became of them."""
     rows = read_json(verified(stored.uri, stored.digest))[:SHOWN]
     return [
-        {"decided row": row["row"], "now": row["became"], "by": row["decisions"][-1]["who"], "why": row["decisions"][-1]["why"]}
+        {
+            "decided row": row["row"],
+            "now": row["became"],
+            "by": row["decisions"][-1]["who"],
+            "why": row["decisions"][-1]["why"],
+        }
         for row in rows
     ]
 
@@ -95,5 +139,9 @@ def quarantined(quarantine: Stored) -> list[dict[str, object]]:
     """The first rows in quarantine, with their reasons."""
     import pyarrow.parquet as pq
 
-    rows = pq.read_table(verified(quarantine.uri, quarantine.digest), columns=["id", "reasons"]).slice(0, SHOWN).to_pylist()
+    rows = (
+        pq.read_table(verified(quarantine.uri, quarantine.digest), columns=["id", "reasons"])
+        .slice(0, SHOWN)
+        .to_pylist()
+    )
     return [{"quarantined row": row["id"], "breaks": ", ".join(row["reasons"])} for row in rows]

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from configs.data import Validation
+from configs.validation import ValidationConfig
 from infra.files import shared, verified, whole_file, whole_folder, write_json
 from tasks.records import Precedents, RawRows, RuleOutcome, ValidationReport
 from tasks.rows.parts import part_paths, part_writer, schema_of, stored, tables, write_tables
@@ -22,15 +22,21 @@ LOGGER = logging.getLogger("gyre.validation")
 
 
 def validate(
-    rows: RawRows, validation: Validation, output: Path, report_folder: Path, before: Precedents | None = None, home: Path | None = None
+    rows: RawRows,
+    validation: ValidationConfig,
+    output: Path,
+    report_folder: Path,
+    before: Precedents | None = None,
+    home: Path | None = None,
 ) -> ValidationReport:
     """Checks the rows; writes `output`/rows (accepted), `output`/quarantine.parquet (where rows are set aside) and Data Docs.
 
-    A rule of severity `quarantine` sets aside the rows that break it; `fail` stops the run, and so does a rule that cannot be checked
-    or that has no rows to set aside; `warn` only reports. What people decided about rows (`before`) is laid over them first: a fixed
-    row is checked with its new values, a released one passes, and `output`/decisions.json says what became of each. The rows that pass
-    are compared with the last version, whose facts are in the data repo of `home`.
-    Raises ValueError for an expectation that Great Expectations does not take.
+    A rule of severity `quarantine` sets aside the rows that break it; `fail` stops the run, and so does a
+    rule that cannot be checked or that has no rows to set aside; `warn` only reports. What people decided
+    about rows (`before`) is laid over them first: a fixed row is checked with its new values, a released one
+    passes, and `output`/decisions.json says what became of each. The rows that pass are compared with the
+    last version, whose facts are in the data repo of `home`. Raises ValueError for an expectation that Great
+    Expectations does not take.
     """
     before = before or Precedents()
     expectations = suite.build(validation)
@@ -45,7 +51,9 @@ def validate(
     quarantined, decided = written(source, reasons, amendments, output)
     across = version_comparison.compared(part_paths(output / "rows"), validation.against_last, before, home)
     page = documented(suite.page(result), across, report_folder / "index.html")
-    LOGGER.info("%d rows checked against %d rules, %d quarantined", rows.rows, len(rules) + len(across), quarantined)
+    LOGGER.info(
+        "%d rows checked against %d rules, %d quarantined", rows.rows, len(rules) + len(across), quarantined
+    )
     rules += [Checked(outcome, None, raised=False) for outcome in across]
     return ValidationReport(
         **stored(output / "rows").model_dump(),
@@ -61,16 +69,22 @@ def validate(
     )
 
 
-def written(source: Path, reasons: pa.Table, amendments: Amendments, output: Path) -> tuple[int, list[dict[str, Any]]]:
+def written(
+    source: Path, reasons: pa.Table, amendments: Amendments, output: Path
+) -> tuple[int, list[dict[str, Any]]]:
     """Writes the stage's folder; returns the rows set aside and what became of each decided row."""
     with whole_folder(output) as folder:
-        return separate(source, reasons, folder, amendments), tell(amendments, reasons, folder / "decisions.json")
+        return separate(source, reasons, folder, amendments), tell(
+            amendments, reasons, folder / "decisions.json"
+        )
 
 
 def documented(page: str, across: list[RuleOutcome], path: Path) -> Path:
     """Writes Data Docs' page, with the rules across versions below Great Expectations' own."""
     with whole_file(path) as temporary:
-        temporary.write_text(page.replace("</body>", f"{version_comparison.section(across)}</body>"), encoding="utf-8")
+        temporary.write_text(
+            page.replace("</body>", f"{version_comparison.section(across)}</body>"), encoding="utf-8"
+        )
     return path
 
 
@@ -85,7 +99,9 @@ def quarantine_reasons(rules: list[Checked], rows: engine.Rows) -> pa.Table:
     for checked in rules:
         if checked.outcome.severity == "quarantine" and checked.query:
             found = rows.keys(checked.query)
-            pieces.append(found.append_column("reasons", pa.array([checked.outcome.rule] * len(found), pa.string())))
+            pieces.append(
+                found.append_column("reasons", pa.array([checked.outcome.rule] * len(found), pa.string()))
+            )
     if not pieces:
         return pa.table({"id": pa.array([], pa.string()), "reasons": pa.array([], pa.list_(pa.string()))})
     grouped = pa.concat_tables(pieces).group_by("id", use_threads=False).aggregate([("reasons", "list")])
@@ -99,7 +115,12 @@ def tell(amendments: Amendments, reasons: pa.Table, path: Path) -> list[dict[str
     outcomes = amendments.outcomes({row["id"]: row["reasons"] for row in broken})
     for row in outcomes:
         if not row["holds"]:
-            LOGGER.warning("row %s: decision %s no longer holds: %s", row["row"], row["decisions"][-1]["number"], row["became"])
+            LOGGER.warning(
+                "row %s: decision %s no longer holds: %s",
+                row["row"],
+                row["decisions"][-1]["number"],
+                row["became"],
+            )
     if outcomes:
         write_json(path, outcomes)
     return outcomes
@@ -114,18 +135,28 @@ def separate(source: Path, reasons: pa.Table, folder: Path, amendments: Amendmen
     reasons = reasons.filter(pc.invert(pc.is_in(reasons["id"], amendments.released)))
     keys = reasons["id"].combine_chunks()
     with part_writer(folder / "quarantine.parquet") as add:
-        counts = [separate_part(path, keys, reasons, folder / "rows", add, amendments) for path in part_paths(source)]
+        counts = [
+            separate_part(path, keys, reasons, folder / "rows", add, amendments)
+            for path in part_paths(source)
+        ]
     if not sum(counts):
         (folder / "quarantine.parquet").unlink(missing_ok=True)
     return sum(counts)
 
 
 def separate_part(
-    path: Path, keys: pa.Array, reasons: pa.Table, folder: Path, add: Callable[[pa.Table], None], amendments: Amendments
+    path: Path,
+    keys: pa.Array,
+    reasons: pa.Table,
+    folder: Path,
+    add: Callable[[pa.Table], None],
+    amendments: Amendments,
 ) -> int:
     """One part's accepted rows into `folder`, the others as the source has them to `add`; returns how many those are."""
     aside, fixed = 0, path.name in amendments.changed
-    if not fixed and not any(pc.any(pc.is_in(table["id"].cast(pa.string()), keys)).as_py() for table in tables(path, ["id"])):
+    if not fixed and not any(
+        pc.any(pc.is_in(table["id"].cast(pa.string()), keys)).as_py() for table in tables(path, ["id"])
+    ):
         shared(path, folder / path.name)
         return 0
 
@@ -135,7 +166,9 @@ def separate_part(
             places = pc.index_in(table["id"].cast(pa.string()), keys)
             broken = pc.is_valid(places)
             if count := pc.sum(broken).as_py():
-                add(table.filter(broken).append_column("reasons", reasons["reasons"].take(places.drop_null())))
+                add(
+                    table.filter(broken).append_column("reasons", reasons["reasons"].take(places.drop_null()))
+                )
                 aside += count
             yield (amendments.fixed(table) if fixed else table).filter(pc.invert(broken))
 
@@ -143,7 +176,9 @@ def separate_part(
     return aside
 
 
-def failures(rules: list[Checked], quarantined: int, rows: int, validation: Validation, columns: list[str]) -> Iterator[str]:
+def failures(
+    rules: list[Checked], quarantined: int, rows: int, validation: ValidationConfig, columns: list[str]
+) -> Iterator[str]:
     """Why the run must stop."""
     for checked in rules:
         rule, severity = checked.outcome.rule, checked.outcome.severity

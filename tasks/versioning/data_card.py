@@ -24,13 +24,18 @@ SPLITS = ("train", "validation", "test")
 SHOWN_CHARACTERS = 80
 
 
-def card(project: str, version: int, known: Versions, intake: Intake, label: str, datasets: Path, folder: Path) -> Path:
+def card(
+    project: str, version: int, known: Versions, intake: Intake, label: str, datasets: Path, folder: Path
+) -> Path:
     """The card of any version; see `write_card`. Raises ValueError where there is no such version."""
     return write_card(known.record(project, version, datasets), known, intake, label, folder)
 
 
 def write_card(version: DatasetVersion, known: Versions, intake: Intake, label: str, folder: Path) -> Path:
-    """`<folder>/v<N>.html`: one file with all it needs. Samples are left out where the version's rows are not laid out any more."""
+    """`<folder>/v<N>.html`: one file with all it needs.
+
+    Samples are left out where the version's rows are not laid out any more.
+    """
     from jinja2 import Environment
 
     everything = known.all_facts(version.project)
@@ -62,7 +67,11 @@ def summary(facts: dict[str, Any]) -> str:
     splits = ", ".join(f"{facts['splits'][split]:,} {split}" for split in SPLITS)
     quarantined = facts.get("validation", {}).get("quarantined", 0)
     text = f"{facts['rows']:,} rows: {splits}; split by {facts['split']['by']}. {quarantined:,} rows are in quarantine."
-    return text + (f" {facts['leaks']:,} rows of validation and test are copies of training rows." if facts["leaks"] else "")
+    return text + (
+        f" {facts['leaks']:,} rows of validation and test are copies of training rows."
+        if facts["leaks"]
+        else ""
+    )
 
 
 def lineage(version: DatasetVersion, facts: dict[str, Any]) -> dict[str, str]:
@@ -76,9 +85,13 @@ def lineage(version: DatasetVersion, facts: dict[str, Any]) -> dict[str, str]:
         "source": f"{source['rows']:,} rows, fingerprint {source['fingerprint'][:12]}" if source else "",
         "files": ", ".join(f"{value} (about {rows / facts['sampled']:,.0f} rows)" for value, rows in files),
         "late labels": f"{facts['feedback_rows']:,} rows" if facts.get("feedback_rows") else "",
-        "labels": f"agreement {labeling['agreement']:.1%}, {labeling['suspected']} suspected errors" if labeling else "",
+        "labels": f"agreement {labeling['agreement']:.1%}, {labeling['suspected']} suspected errors"
+        if labeling
+        else "",
         "decisions": decided(facts.get("validation", {}).get("decisions") or {}),
-        "code": " ".join(filter(None, (f"Gyre {code.get('gyre', '')}" if code else "", (code.get("commit") or "")[:12]))),
+        "code": " ".join(
+            filter(None, (f"Gyre {code.get('gyre', '')}" if code else "", (code.get("commit") or "")[:12]))
+        ),
         "config": ", ".join(f"{name} {digest[:8]}" for name, digest in facts.get("config", {}).items()),
     }
     return {name: value for name, value in lines.items() if value}
@@ -100,7 +113,9 @@ def column(name: str, found: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": name,
         "type": found["type"].lower(),
-        "missing": f"{found['missing'] / max(1, found['missing'] + found['count']):.1%}" if found["missing"] else "",
+        "missing": f"{found['missing'] / max(1, found['missing'] + found['count']):.1%}"
+        if found["missing"]
+        else "",
         "distinct": f"{found['distinct']:,}",
         "range": f"{text(found['min'])} … {text(found['max'])}" if found["count"] else "no value",
         "mean": f"{text(found['mean'])} ± {text(found['std'])}" if found.get("mean") is not None else "",
@@ -114,10 +129,20 @@ def balance(labels: dict[str, dict[str, int]]) -> list[dict[str, Any]]:
     """Of each class by split its rows, their share, and the length of its bar; the classes in order of their names."""
     names = sorted({name for counts in labels.values() for name in counts})
     totals = {split: sum(counts.values()) for split, counts in labels.items()}
-    shares = {split: {name: labels[split].get(name, 0) / totals[split] for name in names} for split in SPLITS if split in labels}
+    shares = {
+        split: {name: labels[split].get(name, 0) / totals[split] for name in names}
+        for split in SPLITS
+        if split in labels
+    }
     widest = max((share for each in shares.values() for share in each.values()), default=1.0)
     return [
-        {"name": name, "splits": [(split, labels[split].get(name, 0), each[name], each[name] / widest) for split, each in shares.items()]}
+        {
+            "name": name,
+            "splits": [
+                (split, labels[split].get(name, 0), each[name], each[name] / widest)
+                for split, each in shares.items()
+            ],
+        }
         for name in names
     ]
 
@@ -141,7 +166,9 @@ def sampled(folder: Path, label: str) -> pd.DataFrame:
         return pd.DataFrame()
     schema = schema_of(folder)
     first = label if label in schema.names else schema.names[0]
-    values = pd.concat([pq.read_table(path, columns=[first]).to_pandas()[first] for path in parts], ignore_index=True)
+    values = pd.concat(
+        [pq.read_table(path, columns=[first]).to_pandas()[first] for path in parts], ignore_index=True
+    )
     counts = values.value_counts()
     if label not in schema.names or len(counts) > SAMPLES:
         return read_places(folder, schema.names, spread(np.arange(len(values)), SAMPLES))
@@ -152,7 +179,11 @@ def sampled(folder: Path, label: str) -> pd.DataFrame:
 
 def spread(places: npt.NDArray[np.intp], count: int) -> npt.NDArray[np.intp]:
     """So many of the places, evenly over all."""
-    return places[np.unique(np.linspace(0, len(places) - 1, min(count, len(places))).astype(int))] if len(places) else places
+    return (
+        places[np.unique(np.linspace(0, len(places) - 1, min(count, len(places))).astype(int))]
+        if len(places)
+        else places
+    )
 
 
 def picture(samples: pd.DataFrame, intake: Intake, label: str) -> str:
@@ -166,7 +197,10 @@ def picture(samples: pd.DataFrame, intake: Intake, label: str) -> str:
 def table(samples: pd.DataFrame, columns: dict[str, Any]) -> list[dict[str, str]]:
     """A few rows, without what is no single value."""
     shown = [name for name in samples if name in columns or name == "id"][:MOST_COLUMNS]
-    return [{str(name): text(value) for name, value in row.items()} for row in samples.head(ROWS_OF_A_TABLE)[shown].to_dict("records")]
+    return [
+        {str(name): text(value) for name, value in row.items()}
+        for row in samples.head(ROWS_OF_A_TABLE)[shown].to_dict("records")
+    ]
 
 
 def text(value: Any) -> str:

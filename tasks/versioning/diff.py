@@ -40,10 +40,14 @@ def difference(before: Path, now: Path, label: str) -> Difference:
     with duckdb.connect(config={"memory_limit": MEMORY}) as connection:
         for name, folder in (("before", before), ("now", now)):
             files = f"{folder}/part-*.parquet".replace("'", "''")
-            connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{files}', union_by_name = true)")
+            connection.execute(
+                f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{files}', union_by_name = true)"
+            )
         content = "hash(ROW({}))".format(", ".join(f'"{name}"' for name in both))
         for name in ("before", "now"):
-            connection.execute(f"CREATE TEMP TABLE {name}_rows AS SELECT id, {content} AS content FROM {name}")
+            connection.execute(
+                f"CREATE TEMP TABLE {name}_rows AS SELECT id, {content} AS content FROM {name}"
+            )
         added, removed, changed = connection.execute(
             """SELECT count(*) FILTER (b.id IS NULL), count(*) FILTER (n.id IS NULL), count(*) FILTER (b.content <> n.content)
             FROM before_rows b FULL JOIN now_rows n USING (id)"""
@@ -55,10 +59,22 @@ def difference(before: Path, now: Path, label: str) -> Difference:
                 f"""SELECT b.{column}, n.{column}, count(*) FROM before b JOIN now n USING (id)
                 WHERE b.{column} IS DISTINCT FROM n.{column} GROUP BY ALL ORDER BY 3 DESC, 1, 2 LIMIT {MOST_CHANGES}"""
             ).fetchall()
-        plain = [field.name for field in schema_of(now) if field.name in both and not str(field.type).startswith(("list", "large_list"))]
+        plain = [
+            field.name
+            for field in schema_of(now)
+            if field.name in both and not str(field.type).startswith(("list", "large_list"))
+        ]
         statistics = [line(connection, name) for name in plain]
     changes = tuple((str(was), str(now_is), int(rows)) for was, now_is, rows in labels)
-    return Difference(added, removed, changed, tuple(sorted(new - old)), tuple(sorted(old - new)), changes, tuple(statistics))
+    return Difference(
+        added,
+        removed,
+        changed,
+        tuple(sorted(new - old)),
+        tuple(sorted(old - new)),
+        changes,
+        tuple(statistics),
+    )
 
 
 def line(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, object]:

@@ -26,7 +26,9 @@ def origin(
     home: Path,
     projects: Path,
 ) -> dict[str, Any]:
-    """JSON for `make_version`. Sections of the YAML are known by their digests alone: their options may hold secrets.
+    """JSON for `make_version`.
+
+    Sections of the YAML are known by their digests alone: their options may hold secrets.
 
     home: files are named relative to it
     projects: folder of the project's YAML, whose git commit is noted where it is in one
@@ -34,18 +36,27 @@ def origin(
     return {
         "raw": rows.digest,
         "content": list(rows.content),
-        "source": {"fingerprint": snapshot.fingerprint, "slices": list(snapshot.slices[:MOST_SLICES]), "rows": rows.rows},
+        "source": {
+            "fingerprint": snapshot.fingerprint,
+            "slices": list(snapshot.slices[:MOST_SLICES]),
+            "rows": rows.rows,
+        },
         "feedback_rows": rows.feedback_rows,
         "validation": {
             "rules": [rule.model_dump(mode="json") for rule in report.rules],
             "quarantined": report.quarantined,
             "quarantine": relative(report.quarantine, home),
             "report": os.path.relpath(report.report, home),
-            "decisions": (relative(report.decisions, home) or {}) | {"rows": report.decided, "lapsed": report.lapsed},
+            "decisions": (relative(report.decisions, home) or {})
+            | {"rows": report.decided, "lapsed": report.lapsed},
         },
-        "labeling": labels.model_dump(mode="json", include={"agreement", "annotators", "relabelled", "suspected"})
+        "labeling": labels.model_dump(
+            mode="json", include={"agreement", "annotators", "relabelled", "suspected"}
+        )
         | {"suspects": relative(labels.suspects, home)},
-        "findings": [each.model_dump(mode="json") for each in (*rows.findings, *report.findings, *labels.findings)],
+        "findings": [
+            each.model_dump(mode="json") for each in (*rows.findings, *report.findings, *labels.findings)
+        ],
         "config": {name: digest_of(section) for name, section in sections.items()},
         "code": {"gyre": installed(), "commit": commit_of(projects)},
     }

@@ -22,7 +22,8 @@ log = logging.getLogger("gyre.versioning")
 WAIT_S = 1800.0
 """How long a writer waits for another one: as long as a large version may take to be pushed."""
 GIT_GRACE_S = 10.0
-"""A git command of a writer that was killed ends by itself within this time; a lock file older than that has nobody behind it."""
+"""A git command of a writer that was killed ends by itself within this time; a lock file older than that has
+nobody behind it."""
 LEFT = re.compile(r"\.[\w.-]+\.[a-z0-9_]{8}")
 """Temporary names (infra/files.py) that a killed writer leaves behind."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -30,7 +31,10 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 @dataclass(frozen=True)
 class Repository(Versions):
-    """The data repo, to write. A version is a tag `<project>/v<N>`, made last: what has a tag is complete, here and in the remote."""
+    """The data repo, to write.
+
+    A version is a tag `<project>/v<N>`, made last: what has a tag is complete, here and in the remote.
+    """
 
     remote: str
     """Where DVC pushes to: a folder or URL."""
@@ -39,7 +43,9 @@ class Repository(Versions):
 
     @contextmanager
     def opened(self, wait_s: float = WAIT_S, elsewhere: Mapping[str, str] | None = None) -> Iterator[Any]:
-        """A dvc.repo.Repo, made first where there is none; other writers wait until it is closed. Raises TimeoutError.
+        """A dvc.repo.Repo, made first where there is none; other writers wait until it is closed.
+
+        Raises TimeoutError.
 
         elsewhere: settings of a remote named `elsewhere`, which are kept nowhere
         """
@@ -56,7 +62,9 @@ class Repository(Versions):
             if not (self.root / ".dvc" / "config").is_file():
                 Repo.init(str(self.root), force=True).close()
             self.configure()
-            with Repo(str(self.root), config={"remote": {"elsewhere": dict(elsewhere)}} if elsewhere else None) as repo:
+            with Repo(
+                str(self.root), config={"remote": {"elsewhere": dict(elsewhere)}} if elsewhere else None
+            ) as repo:
                 yield repo
 
     def wait(self, lock: IO[str], wait_s: float) -> None:
@@ -70,7 +78,9 @@ class Repository(Versions):
                 lock.seek(0)
                 holder = lock.read().strip() or "another process"
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{self.root}: {holder} has been writing for {wait_s:g} s; wait for it or end it, then run again")
+                raise TimeoutError(
+                    f"{self.root}: {holder} has been writing for {wait_s:g} s; wait for it or end it, then run again"
+                )
             if not told:
                 log.warning("%s: %s is writing; waiting up to %g s", self.root, holder, wait_s)
                 told = True
@@ -102,7 +112,14 @@ class Repository(Versions):
 
     def commit(self, project: str, message: str) -> None:
         """Commits a project's files and DVC's own; nothing where nothing changed (a run before was killed after its commit)."""
-        files = (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", f"{project}.dvc", f"{project}.json")
+        files = (
+            ".dvc/config",
+            ".dvc/.gitignore",
+            ".dvcignore",
+            ".gitignore",
+            f"{project}.dvc",
+            f"{project}.json",
+        )
         self.git("add", "--", *(name for name in files if (self.root / name).exists()))
         if self.git("diff", "--cached", "--name-only"):
             self.git("commit", "--quiet", "--message", message)
@@ -113,7 +130,9 @@ class Repository(Versions):
         Raises ValueError for a name that is taken by another version or is none.
         """
         if not NAME.fullmatch(name) or NUMBERED.fullmatch(name):
-            raise ValueError(f"{name!r} is no name for a version; want letters, digits, dots and dashes, and not a number such as v3")
+            raise ValueError(
+                f"{name!r} is no name for a version; want letters, digits, dots and dashes, and not a number such as v3"
+            )
         tag, given = self.tag_of(project, version), self.names(project)
         if given.get(name, version) != version:
             raise ValueError(f"{project}/{name} is version {given[name]} already; choose another name")
@@ -122,10 +141,15 @@ class Repository(Versions):
         return f"{project}/{name}"
 
     def parts(self, tag: str, project: str) -> dict[str, str]:
-        """DVC's names (md5) of a version's parts, by their file names. Raises ValueError where the cache lacks the list of them."""
+        """DVC's names (md5) of a version's parts, by their file names.
+
+        Raises ValueError where the cache lacks the list of them.
+        """
         listed = self.cached(self.listing(tag, project))
         if not listed.is_file():
-            raise ValueError(f"{tag}: its list of parts is not in {listed.parents[3]}; `gyre data pull {project}` fetches it")
+            raise ValueError(
+                f"{tag}: its list of parts is not in {listed.parents[3]}; `gyre data pull {project}` fetches it"
+            )
         return {part["relpath"]: part["md5"] for part in json.loads(listed.read_text(encoding="utf-8"))}
 
     def listing(self, tag: str, project: str) -> str:
@@ -143,7 +167,10 @@ class Repository(Versions):
         return self.root / ".dvc" / "cache" / "files" / "md5" / name[:2] / name[2:]
 
     def checkout(self, project: str, version: int, folder: Path) -> None:
-        """A version's parts in a new folder. Raises ValueError where there is no such version, FileExistsError where the folder is."""
+        """A version's parts in a new folder.
+
+        Raises ValueError where there is no such version, FileExistsError where the folder is.
+        """
         from dvc.repo import Repo
 
         tag = self.tag_of(project, version)

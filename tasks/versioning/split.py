@@ -1,7 +1,8 @@
 """Which split a row belongs to: by hashes of what the source holds about it, or by time.
 
-By content, a row's side follows from its `origin_content` alone (tasks/rows/content_hash.py): from the source's values, not from what an intake made
-of them, nor from its key, its label, its place or its neighbours. So
+By content, a row's side follows from its `origin_content` alone (tasks/rows/content_hash.py): from the
+source's values, not from what an intake made of them, nor from its key, its label, its place or its
+neighbours. So
 
 - another image size, another kind of column or preprocessing moves no row;
 - an input more or less moves none either, because the columns that are a row's content are those of the first version
@@ -9,8 +10,8 @@ of them, nor from its key, its label, its place or its neighbours. So
 - copies are on one side, whatever their keys;
 - a row that comes back with a corrected label stays, and so does a late-labelled request: its content is what was served.
 
-A row whose content changes in the source is another row. Where a column that was content is gone, all rows are split anew, which is a
-finding of ingestion.
+A row whose content changes in the source is another row. Where a column that was content is gone, all rows
+are split anew, which is a finding of ingestion.
 """
 
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from configs.data import Split
+from configs.versioning import SplitConfig
 from tasks.rows import content_hash
 from tasks.rows.parts import part_paths
 
@@ -34,7 +35,7 @@ NAMES = ("train", "validation", "test")
 class Splitter:
     """Writes the split into rows, and counts them."""
 
-    split: Split
+    split: SplitConfig
     moments: tuple[Any, Any] | None = None
     """By time: the first moment of validation and of test."""
     counts: list[Places] = field(default_factory=list)
@@ -57,14 +58,20 @@ class Splitter:
     def by_time(self, table: pa.Table, moments: tuple[Any, Any]) -> Places:
         """Places in NAMES [rows]: the oldest train, the newest test; rows of one moment stay together."""
         column = table[self.split.column]
-        first, second = (pc.greater_equal(column, pa.scalar(moment, column.type)).to_numpy() for moment in moments)
+        first, second = (
+            pc.greater_equal(column, pa.scalar(moment, column.type)).to_numpy() for moment in moments
+        )
         places: Places = first.astype(np.intp) + second
         return places
 
     def checked(self) -> dict[str, int]:
         """Rows a split. Raises ValueError naming one that is empty although it has a share."""
         found = {name: sum(int(counts[place]) for counts in self.counts) for place, name in enumerate(NAMES)}
-        shares = {"train": self.split.train, "validation": self.split.validation, "test": 1 - self.split.train - self.split.validation}
+        shares = {
+            "train": self.split.train,
+            "validation": self.split.validation,
+            "test": 1 - self.split.train - self.split.validation,
+        }
         if empty := [name for name in NAMES if shares[name] > 0 and not found[name]]:
             rows, share = sum(found.values()), shares[empty[0]]
             raise ValueError(
@@ -73,19 +80,23 @@ class Splitter:
         return found
 
 
-def splitter(folder: Path, split: Split) -> Splitter:
+def splitter(folder: Path, split: SplitConfig) -> Splitter:
     """Of the rows in a folder of parts. Raises ValueError naming a column that is missing or empty."""
     if split.by != "time":
         return Splitter(split)
     import duckdb
 
     shares = [split.train, split.train + split.validation]
-    asked = f'SELECT quantile_disc("{split.column}", {shares}), count(*) - count("{split.column}") FROM read_parquet(?)'  # noqa: S608
+    asked = f'SELECT quantile_disc("{split.column}", {shares}), count(*) - count("{split.column}") FROM read_parquet(?)'
     try:
         with duckdb.connect() as connection:
-            moments, missing = connection.execute(asked, [[str(path) for path in part_paths(folder)]]).fetchall()[0]
+            moments, missing = connection.execute(
+                asked, [[str(path) for path in part_paths(folder)]]
+            ).fetchall()[0]
     except duckdb.BinderException as error:
         raise ValueError(f"versioning.split.column: {error}") from None
     if missing:
-        raise ValueError(f"versioning.split.column: {missing} rows have no {split.column!r}; a row without a time belongs to no split")
+        raise ValueError(
+            f"versioning.split.column: {missing} rows have no {split.column!r}; a row without a time belongs to no split"
+        )
     return Splitter(split, (moments[0], moments[1]))

@@ -13,7 +13,8 @@ from tasks.rows.histogram import cell
 
 MEMORY = "1GB"
 SAMPLE_ROWS = 200_000
-"""Quantiles, histograms and the most frequent values are those of about so many rows, chosen by a hash of their ids."""
+"""Quantiles, histograms and the most frequent values are those of about so many rows, chosen by a hash of
+their ids."""
 BINS = 20
 TOP = 10
 SHOWN_CHARACTERS = 60
@@ -33,9 +34,16 @@ def statistics(parts: Sequence[Path], label: str) -> dict[str, Any]:
         step = max(1, math.ceil(total / SAMPLE_ROWS))
         names = [name for name, kind in schema.items() if name not in NAMES_OF_ROWS and plain(kind)]
         chosen = ", ".join(map(quoted, names))
-        connection.execute(f"CREATE TEMP TABLE sample AS SELECT {chosen} FROM rows WHERE hash(id) % {step} = 0")
+        connection.execute(
+            f"CREATE TEMP TABLE sample AS SELECT {chosen} FROM rows WHERE hash(id) % {step} = 0"
+        )
         columns = {name: column(connection, name, schema[name]) for name in names}
-        return {"schema": schema, "columns": columns, "labels": balance(connection, label, schema), "sampled": 1 / step}
+        return {
+            "schema": schema,
+            "columns": columns,
+            "labels": balance(connection, label, schema),
+            "sampled": 1 / step,
+        }
 
 
 @contextmanager
@@ -53,8 +61,17 @@ def column(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> dict[
     number = f"{asked}::DOUBLE" if numeric(kind) else f"epoch({asked}::TIMESTAMP)" if temporal(kind) else None
     counted = f"count({asked}), count(*) - count({asked}), approx_count_distinct({asked}), min({asked})::VARCHAR, max({asked})::VARCHAR"
     moments = f", avg({number}), stddev_pop({number})" if number and numeric(kind) else ", NULL, NULL"
-    count, missing, distinct, least, most, mean, spread = connection.execute(f"SELECT {counted}{moments} FROM rows").fetchall()[0]
-    found = {"type": kind, "count": count, "missing": missing, "distinct": min(distinct, count), "min": cut(least), "max": cut(most)}
+    count, missing, distinct, least, most, mean, spread = connection.execute(
+        f"SELECT {counted}{moments} FROM rows"
+    ).fetchall()[0]
+    found = {
+        "type": kind,
+        "count": count,
+        "missing": missing,
+        "distinct": min(distinct, count),
+        "min": cut(least),
+        "max": cut(most),
+    }
     if number is None:
         return found | {"top": top(connection, asked)}
     if numeric(kind):
@@ -63,9 +80,14 @@ def column(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> dict[
 
 
 def drawn(connection: duckdb.DuckDBPyConnection, number: str) -> dict[str, Any]:
-    """Of the sample: quantiles, a histogram (BINS even bins), and cells (tasks/rows/histogram.py). Nothing where no value is finite."""
+    """Of the sample: quantiles, a histogram (BINS even bins), and cells (tasks/rows/histogram.py).
+
+    Nothing where no value is finite.
+    """
     finite = f"SELECT {number} AS value FROM sample WHERE isfinite({number})"
-    found, low, high = connection.execute(f"SELECT quantile_disc(value, {[*SHARES]}), min(value), max(value) FROM ({finite})").fetchall()[0]
+    found, low, high = connection.execute(
+        f"SELECT quantile_disc(value, {[*SHARES]}), min(value), max(value) FROM ({finite})"
+    ).fetchall()[0]
     if low is None:
         return {}
     quantiles = dict(zip(SHARES, map(rounded, found), strict=True))
@@ -75,7 +97,11 @@ def drawn(connection: duckdb.DuckDBPyConnection, number: str) -> dict[str, Any]:
     cells = counted(connection, cell("value", edges), finite)
     return {
         "quantiles": {str(share): quantiles[share] for share in QUANTILES},
-        "histogram": {"low": rounded(low), "high": rounded(high), "rows": [bins.get(place, 0) for place in range(BINS)]},
+        "histogram": {
+            "low": rounded(low),
+            "high": rounded(high),
+            "rows": [bins.get(place, 0) for place in range(BINS)],
+        },
         "cells": {"edges": edges, "rows": [cells.get(place, 0) for place in range(len(edges) + 1)]},
     }
 
@@ -88,10 +114,15 @@ def counted(connection: duckdb.DuckDBPyConnection, place: str, values: str) -> d
 def top(connection: duckdb.DuckDBPyConnection, asked: str) -> list[list[Any]]:
     """The most frequent values and their rows in the sample; of texts that never repeat there are none."""
     counted = f"SELECT {asked}::VARCHAR, count(*) FROM sample WHERE {asked} IS NOT NULL GROUP BY 1 HAVING count(*) > 1"
-    return [[cut(value), rows] for value, rows in connection.execute(f"{counted} ORDER BY 2 DESC, 1 LIMIT {TOP}").fetchall()]
+    return [
+        [cut(value), rows]
+        for value, rows in connection.execute(f"{counted} ORDER BY 2 DESC, 1 LIMIT {TOP}").fetchall()
+    ]
 
 
-def balance(connection: duckdb.DuckDBPyConnection, label: str, schema: dict[str, str]) -> dict[str, dict[str, int]]:
+def balance(
+    connection: duckdb.DuckDBPyConnection, label: str, schema: dict[str, str]
+) -> dict[str, dict[str, int]]:
     """Rows of each class by split; nothing for a label that is a number."""
     if label not in schema or schema[label].startswith(("DOUBLE", "FLOAT", "DECIMAL")):
         return {}
@@ -110,10 +141,14 @@ def leaks(parts: Sequence[Path], columns: Sequence[str]) -> int:
     with rows_of(parts) as connection:
         kinds = {str(name): str(kind) for name, kind, *_ in connection.execute("DESCRIBE rows").fetchall()}
         values = [
-            f"trim(regexp_replace(lower({quoted(name)}), '\\s+', ' ', 'g'))" if kinds[name] == "VARCHAR" else quoted(name)
+            f"trim(regexp_replace(lower({quoted(name)}), '\\s+', ' ', 'g'))"
+            if kinds[name] == "VARCHAR"
+            else quoted(name)
             for name in columns
         ]
-        connection.execute(f"CREATE TEMP TABLE inputs AS SELECT split = 'train' AS trains, hash({', '.join(values)}) AS input FROM rows")
+        connection.execute(
+            f"CREATE TEMP TABLE inputs AS SELECT split = 'train' AS trains, hash({', '.join(values)}) AS input FROM rows"
+        )
         asked = "SELECT count(*) FROM inputs WHERE NOT trains AND input IN (SELECT input FROM inputs WHERE trains)"
         return int(connection.execute(asked).fetchall()[0][0])
 
@@ -139,7 +174,10 @@ def plain(kind: str) -> bool:
 
 
 def rounded(value: Any) -> float | None:
-    """Six digits: what is left is the same whatever the order in which rows were added up. None for what is not finite."""
+    """Six digits: what is left is the same whatever the order in which rows were added up.
+
+    None for what is not finite.
+    """
     number = None if value is None else float(value)
     return float(f"{number:.6g}") if number is not None and math.isfinite(number) else None
 

@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
-from configs.data import Source, Validation, Versioning
-from configs.project import Intake, Labeling, Result
+from configs.intake import IntakeConfig
+from configs.labeling import LabelingConfig
+from configs.result import ResultConfig
+from configs.source import SourceConfig
+from configs.validation import ValidationConfig
+from configs.versioning import VersioningConfig
 from infra.settings import Settings
 from tasks.pipeline.stage import show, stage, table
 from tasks.records import DatasetVersion, LabelReport, RawRows, SourceSnapshot, ValidationReport
@@ -16,21 +20,21 @@ def version(
     rows: RawRows,
     report: ValidationReport,
     labels: LabelReport,
-    source: Source,
-    validation: Validation,
-    labeling: Labeling,
-    intake: Intake,
-    result: Result,
-    versioning: Versioning,
+    source: SourceConfig,
+    validation: ValidationConfig,
+    labeling: LabelingConfig,
+    intake: IntakeConfig,
+    result: ResultConfig,
+    versioning: VersioningConfig,
 ) -> DatasetVersion:
     """The labelled rows as a version that `git` and `dvc pull` can fetch, and what is known of them."""
-    from tasks.intake import build
+    from tasks.intake import build_intake
     from tasks.versioning.data_card import write_card
     from tasks.versioning.diff import difference
     from tasks.versioning.provenance import origin
     from tasks.versioning.version import make_version
 
-    settings, project, taken = Settings(), snapshot.project, build(intake)
+    settings, project, taken = Settings(), snapshot.project, build_intake(intake)
     sections = {
         "source": source,
         "validation": validation,
@@ -41,11 +45,28 @@ def version(
     }
     known = origin(snapshot, rows, report, labels, sections, settings.home, settings.projects)
     repository = repository_of(versioning, settings)
-    made = make_version(project, labels, taken.columns, versioning, repository, settings.home / "datasets", result.label, known)
+    made = make_version(
+        project,
+        labels,
+        taken.columns,
+        versioning,
+        repository,
+        settings.home / "datasets",
+        result.label,
+        known,
+    )
     made = made.model_copy(update={"date_formats": rows.date_formats})
     before = settings.home / "datasets" / project / f"v{made.version - 1}"
-    against = difference(before, Path(made.uri), result.label).summary if before.is_dir() else "the first version"
-    facts = {"version": made.tag, "commit": made.commit[:12], "rows": made.rows, **made.splits, "against the one before": against}
+    against = (
+        difference(before, Path(made.uri), result.label).summary if before.is_dir() else "the first version"
+    )
+    facts = {
+        "version": made.tag,
+        "commit": made.commit[:12],
+        "rows": made.rows,
+        **made.splits,
+        "against the one before": against,
+    }
     fetch = f"git clone {repository.root} rows && cd rows\ngit checkout {made.tag}\ndvc pull {project}"
     card = write_card(made, repository, taken, result.label, settings.folder("reports", project, "data"))
     body = f"{table([facts])}\n\nWithout Gyre:\n\n```\n{fetch}\n```"
@@ -53,6 +74,8 @@ def version(
     return made
 
 
-def repository_of(versioning: Versioning, settings: Settings) -> Repository:
+def repository_of(versioning: VersioningConfig, settings: Settings) -> Repository:
     """The installation's data repo, with the project's remote."""
-    return Repository(settings.home / "data", versioning.remote or str(settings.folder("remote")), versioning.remote_options)
+    return Repository(
+        settings.home / "data", versioning.remote or str(settings.folder("remote")), versioning.remote_options
+    )

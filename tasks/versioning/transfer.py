@@ -15,13 +15,25 @@ ELSEWHERE = "elsewhere"
 """DVC's name, in one process, of a remote that is not the repository's own."""
 
 
-def push(repository: Repository, project: str, url: str | None = None, options: Mapping[str, str] = NOTHING) -> int:
+def push(
+    repository: Repository, project: str, url: str | None = None, options: Mapping[str, str] = NOTHING
+) -> int:
     """Every version's files to the remote, or to `url`; returns how many were not there."""
     with repository.opened(elsewhere=remote(repository, url, options)) as repo:
-        return int(repo.push(targets=[f"{project}.dvc"], revs=tags(repository, project), remote=ELSEWHERE, workspace=False))
+        return int(
+            repo.push(
+                targets=[f"{project}.dvc"], revs=tags(repository, project), remote=ELSEWHERE, workspace=False
+            )
+        )
 
 
-def pull(repository: Repository, project: str, datasets: Path, url: str | None = None, options: Mapping[str, str] = NOTHING) -> int:
+def pull(
+    repository: Repository,
+    project: str,
+    datasets: Path,
+    url: str | None = None,
+    options: Mapping[str, str] = NOTHING,
+) -> int:
     """Every version's files from the remote, or from `url`, laid out in `datasets`; returns how many files were fetched.
 
     Raises ValueError naming the first version of which the remote lacks files.
@@ -32,7 +44,9 @@ def pull(repository: Repository, project: str, datasets: Path, url: str | None =
         fetched, revisions = 0, tags(repository, project)
         # What is missing is told below, by version.
         with suppress(DownloadError):
-            fetched = int(repo.fetch(targets=[f"{project}.dvc"], revs=revisions, remote=ELSEWHERE, workspace=False))
+            fetched = int(
+                repo.fetch(targets=[f"{project}.dvc"], revs=revisions, remote=ELSEWHERE, workspace=False)
+            )
         for version, content in repository.versions(project).items():
             target, tag = datasets / project / f"v{version}", f"{project}/v{version}"
             if lacking := repository.lacking(tag, project):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from configs.data import Versioning
+from configs.versioning import VersioningConfig
 from infra.disk_guard import room
 from infra.files import digest, whole_folder, write_json
 from tasks.records import DatasetVersion, LabelReport
@@ -24,7 +24,7 @@ def make_version(
     project: str,
     labels: LabelReport,
     columns: tuple[str, ...],
-    versioning: Versioning,
+    versioning: VersioningConfig,
     repository: Repository,
     datasets: Path,
     label: str = "label",
@@ -40,21 +40,31 @@ def make_version(
     where there is no room, TimeoutError where another writer does not end.
     """
     put = splitter(Path(labels.uri), versioning.split)
-    with repository.opened() as repo, room(lambda: takes(labels), repository.root, datasets, repository.remote):
+    with (
+        repository.opened() as repo,
+        room(lambda: takes(labels), repository.root, datasets, repository.remote),
+    ):
         folder = repository.root / project
         with whole_folder(folder) as partial:
             rows = rewrite(labels, partial, put)
             splits = put.checked()
         content = digest(folder)
         versions = repository.versions(project)
-        number = next((known for known, found in versions.items() if found == content), max(versions, default=0) + 1)
+        number = next(
+            (known for known, found in versions.items() if found == content), max(versions, default=0) + 1
+        )
         tag = f"{project}/v{number}"
         repo.add(str(folder))
         repo.checkout(targets=[f"{folder}.dvc"], relink=True, force=True)
         repo.push(targets=[f"{folder}.dvc"])
         laid_out = lay_out(folder, datasets / project / f"v{number}", content)
         if number not in versions:
-            found = {"digest": content, "rows": rows, "splits": splits, **described(folder, columns, label, versioning, project)}
+            found = {
+                "digest": content,
+                "rows": rows,
+                "splits": splits,
+                **described(folder, columns, label, versioning, project),
+            }
             parent = f"{project}/v{max(versions)}" if versions else None
             write_json(repository.root / f"{project}.json", found | {"parent": parent} | dict(origin or {}))
             repository.commit(project, f"{project} v{number}: {rows} rows")
@@ -62,16 +72,29 @@ def make_version(
         commit = repository.git("rev-list", "-n", "1", tag)
     log.info("%s: %d rows, commit %s", tag, rows, commit[:12])
     return DatasetVersion(
-        uri=str(laid_out), digest=content, project=project, version=number, tag=tag, commit=commit, rows=rows, splits=splits
+        uri=str(laid_out),
+        digest=content,
+        project=project,
+        version=number,
+        tag=tag,
+        commit=commit,
+        rows=rows,
+        splits=splits,
     )
 
 
-def described(folder: Path, columns: tuple[str, ...], label: str, versioning: Versioning, project: str) -> dict[str, Any]:
+def described(
+    folder: Path, columns: tuple[str, ...], label: str, versioning: VersioningConfig, project: str
+) -> dict[str, Any]:
     """What is found in the rows: schema, statistics, labels a split, and copies of training rows in the other splits."""
     parts, split = part_paths(folder), versioning.split
     copies = leaks(parts, columns)
     if copies:
-        log.warning("%s: %d rows of validation and test have the input of a training row, so scores are flattered", project, copies)
+        log.warning(
+            "%s: %d rows of validation and test have the input of a training row, so scores are flattered",
+            project,
+            copies,
+        )
     return {**statistics(parts, label), "leaks": copies, "split": split.model_dump(mode="json")}
 
 

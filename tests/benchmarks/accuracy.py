@@ -2,8 +2,9 @@
 
 python tests/benchmarks/accuracy.py [name ...]      mnist, cifar10, adult, banking77, bike_r2; by default all
 
-Held out: the last 10,000 images of MNIST and CIFAR-10, the files that Adult and Banking77 are tested with, a shuffled fifth of bike
-sharing. Minutes are those of training and evaluation. Data sets are read from $GYRE_DATA, or ../shared/data beside the checkout.
+Held out: the last 10,000 images of MNIST and CIFAR-10, the files that Adult and Banking77 are tested with, a
+shuffled fifth of bike sharing. Minutes are those of training and evaluation. Data sets are read from
+$GYRE_DATA, or ../shared/data beside the checkout.
 """
 
 import io
@@ -22,8 +23,11 @@ import pandas as pd
 import torch
 from PIL import Image
 
+from configs.cluster import ClusterConfig
+from configs.intake import ImageIntakeConfig, TextIntakeConfig
 from configs.load import load
-from configs.project import ClassificationResult, Cluster, ImageIntake, TextIntake, Training
+from configs.result import ClassificationResultConfig
+from configs.training import TrainingConfig
 from infra.cluster import open_cluster
 from tasks.records import DatasetVersion
 from tasks.rows.parts import stored, write
@@ -44,7 +48,9 @@ def images(path, mode):
     """Names and pixels of an archive's images, in the order of their names."""
     with tarfile.open(path) as archive:
         found = {
-            member.name: np.asarray(Image.open(io.BytesIO(archive.extractfile(member).read())).convert(mode)).reshape(-1)
+            member.name: np.asarray(
+                Image.open(io.BytesIO(archive.extractfile(member).read())).convert(mode)
+            ).reshape(-1)
             for member in archive
             if member.name.endswith((".png", ".jpg"))
         }
@@ -58,33 +64,50 @@ def last_held_out(frame):
 def mnist():
     found = images(DATA / "mnist" / "train.tar.gz", "L")
     frame = pd.DataFrame({"image": list(found.values()), "label": [Path(name).parent.name for name in found]})
-    result = ClassificationResult(kind="classification", classes=tuple("0123456789"))
-    return last_held_out(frame), ImageIntake(kind="image", height=28, width=28), result
+    result = ClassificationResultConfig(kind="classification", classes=tuple("0123456789"))
+    return last_held_out(frame), ImageIntakeConfig(kind="image", height=28, width=28), result
 
 
 def cifar10():
     found = images(DATA / "cifar10" / "train.tar.gz", "RGB")
     labels = pd.read_csv(DATA / "cifar10" / "labels.csv", index_col="file")["clean_label"].astype(str)
     frame = pd.DataFrame({"image": list(found.values()), "label": labels.loc[list(found)].to_list()})
-    result = ClassificationResult(kind="classification", classes=tuple("0123456789"))
-    return last_held_out(frame), ImageIntake(kind="image", height=32, width=32, channels=3), result
+    result = ClassificationResultConfig(kind="classification", classes=tuple("0123456789"))
+    return last_held_out(frame), ImageIntakeConfig(kind="image", height=32, width=32, channels=3), result
 
 
 def adult():
     project = load("adult")
-    columns = ["age", "workclass", "fnlwgt", "education", "education_num", "marital_status", "occupation", "relationship", "race", "sex"]
+    columns = [
+        "age",
+        "workclass",
+        "fnlwgt",
+        "education",
+        "education_num",
+        "marital_status",
+        "occupation",
+        "relationship",
+        "race",
+        "sex",
+    ]
     columns += ["capital_gain", "capital_loss", "hours_per_week", "native_country", "income"]
     options = {"names": columns, "skipinitialspace": True, "na_values": "?"}
-    parts = [pd.read_csv(DATA / "tabular" / f"adult-{split}.csv", **options).assign(split=split) for split in ("train", "test")]
+    parts = [
+        pd.read_csv(DATA / "tabular" / f"adult-{split}.csv", **options).assign(split=split)
+        for split in ("train", "test")
+    ]
     frame = pd.concat(parts, ignore_index=True)
     return frame.assign(income=frame["income"].str.rstrip(".")), project.intake, project.result
 
 
 def banking77():
-    parts = [pd.read_csv(DATA / "text" / f"banking77_{split}.csv").assign(split=split) for split in ("train", "test")]
+    parts = [
+        pd.read_csv(DATA / "text" / f"banking77_{split}.csv").assign(split=split)
+        for split in ("train", "test")
+    ]
     frame = pd.concat(parts, ignore_index=True).rename(columns={"category": "label"})
-    result = ClassificationResult(kind="classification", classes=tuple(sorted(frame["label"].unique())))
-    return frame, TextIntake(kind="text"), result
+    result = ClassificationResultConfig(kind="classification", classes=tuple(sorted(frame["label"].unique())))
+    return frame, TextIntakeConfig(kind="text"), result
 
 
 def bike_r2():
@@ -106,7 +129,13 @@ def version(name, frame, folder):
     write((rows[start : start + 10_000] for start in range(0, len(rows), 10_000)), folder)
     splits = split.value_counts().to_dict()
     return DatasetVersion(
-        **stored(folder).model_dump(), project=name, version=1, tag=f"{name}/v1", commit="none", rows=len(rows), splits=splits
+        **stored(folder).model_dump(),
+        project=name,
+        version=1,
+        tag=f"{name}/v1",
+        commit="none",
+        rows=len(rows),
+        splits=splits,
     )
 
 
@@ -114,12 +143,15 @@ def measure(name, read, client, folder):
     """The result's own metric on the held-out rows, and minutes."""
     frame, intake, result = read()
     rows = version(name, frame, folder / "rows")
-    plan = Plan(dataset=rows, intake=intake, result=result, training=Training(), folder=folder)
+    plan = Plan(dataset=rows, intake=intake, result=result, training=TrainingConfig(), folder=folder)
     say(f"{name}: {rows.splits}")
     started = time.perf_counter()
     train_on_ranks(client, plan, lambda message: say(name, message) if "epoch" in message else None)
     metrics = evaluate(plan, stored(plan.checkpoint))[0]
-    found = {"value": round(next(iter(metrics.values())), 4), "minutes": round((time.perf_counter() - started) / 60, 2)}
+    found = {
+        "value": round(next(iter(metrics.values())), 4),
+        "minutes": round((time.perf_counter() - started) / 60, 2),
+    }
     say(name, found)
     return found
 
@@ -128,7 +160,10 @@ def main():
     torch.set_num_threads(1)
     read = {"mnist": mnist, "cifar10": cifar10, "adult": adult, "banking77": banking77, "bike_r2": bike_r2}
     results = {}
-    with tempfile.TemporaryDirectory(prefix="gyre-bench-") as folder, open_cluster(Cluster(workers=2)) as client:
+    with (
+        tempfile.TemporaryDirectory(prefix="gyre-bench-") as folder,
+        open_cluster(ClusterConfig(workers=2)) as client,
+    ):
         for name in sys.argv[1:] or read:
             (Path(folder) / name).mkdir()
             results[name] = measure(name, read[name], client, Path(folder) / name)

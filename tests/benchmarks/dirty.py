@@ -1,10 +1,11 @@
 """Errors found in dirty tables by rules that were proposed from clean rows, and from the dirty rows themselves: `make bench-dirty`.
 
-hospital and beers come with the truth of every cell. Rules are learned from one half of the clean rows and run on the other half of
-the dirty ones: halves by row, and by key, so that no key of the rows that are judged was there to learn from. Then they are learned
-from the dirty table alone. A cell is wrong where dirty and clean differ, and flagged where a rule that sets rows aside is about its
-column and names its row. In tables of other kinds errors are planted, with a seed: what share of them is found, and how many good
-rows are flagged.
+hospital and beers come with the truth of every cell. Rules are learned from one half of the clean rows and
+run on the other half of the dirty ones: halves by row, and by key, so that no key of the rows that are judged
+was there to learn from. Then they are learned from the dirty table alone. A cell is wrong where dirty and
+clean differ, and flagged where a rule that sets rows aside is about its column and names its row. In tables
+of other kinds errors are planted, with a seed: what share of them is found, and how many good rows are
+flagged.
 """
 
 import argparse
@@ -23,7 +24,7 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).parent))
 from errors import halves, plant
 
-from configs.data import Expectation, Validation
+from configs.validation import ExpectationConfig, ValidationConfig
 from tasks.rows.parts import part_paths, schema_of, write
 from tasks.validation.checks import engine, suite
 from tasks.validation.proposal.propose import propose
@@ -31,7 +32,18 @@ from tasks.validation.proposal.propose import propose
 DATA = Path(os.environ.get("GYRE_DATA", Path(__file__).parents[3] / "shared/data"))
 KEYS = {"hospital": ("ProviderNumber", "MeasureCode"), "beers": ("brewery_id",)}
 """Columns by whose values the tables with known errors are halved."""
-ADULT = ["age", "workclass", "fnlwgt", "education", "education_num", "marital_status", "occupation", "relationship", "race", "sex"]
+ADULT = [
+    "age",
+    "workclass",
+    "fnlwgt",
+    "education",
+    "education_num",
+    "marital_status",
+    "occupation",
+    "relationship",
+    "race",
+    "sex",
+]
 ADULT += ["gain", "loss", "hours", "country", "income"]
 ROWS, SHARE, SEED = 6000, 0.05, 5
 """Rows of a table with planted errors, the share of them with one, and the seed."""
@@ -40,7 +52,9 @@ ROWS, SHARE, SEED = 6000, 0.05, 5
 def main() -> None:
     """Prints one JSON object: by table, how the rules were learned, and the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--verbose", action="store_true", help="say what each rule flags wrongly, and what is not found")
+    parser.add_argument(
+        "--verbose", action="store_true", help="say what each rule flags wrongly, and what is not found"
+    )
     parser.add_argument("tables", nargs="*", help="by default all")
     arguments = parser.parse_args()
     found: dict[str, Any] = {}
@@ -56,14 +70,19 @@ def measured(name: str, verbose: bool = False) -> dict[str, dict[str, float]]:
     ways = {"by rows": halves(len(clean)), **{f"by {key}": by_key(clean[key]) for key in KEYS[name]}}
     found = {}
     for way, half in ways.items():
-        found[way] = figures([judged(clean[part], dirty[~part], clean[~part], verbose) for part in (half, ~half)])
+        found[way] = figures(
+            [judged(clean[part], dirty[~part], clean[~part], verbose) for part in (half, ~half)]
+        )
     found["from dirty rows alone"] = figures([judged(dirty, dirty, clean, verbose)])
     return found
 
 
 def tables(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The dirty table and the clean one, all cells texts."""
-    dirty, clean = (pd.read_csv(DATA / "tabular" / name / f"{which}.csv", dtype=str, keep_default_na=False) for which in ("dirty", "clean"))
+    dirty, clean = (
+        pd.read_csv(DATA / "tabular" / name / f"{which}.csv", dtype=str, keep_default_na=False)
+        for which in ("dirty", "clean")
+    )
     dirty.columns = clean.columns
     return dirty, clean
 
@@ -73,12 +92,17 @@ def by_key(values: pd.Series) -> np.ndarray:
     return values.map(lambda value: zlib.crc32(str(value).encode()) % 2 == 0).to_numpy(dtype=bool)
 
 
-def judged(good: pd.DataFrame, given: pd.DataFrame, truth: pd.DataFrame, verbose: bool) -> tuple[np.ndarray, np.ndarray]:
+def judged(
+    good: pd.DataFrame, given: pd.DataFrame, truth: pd.DataFrame, verbose: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """Which cells [rows, columns] are flagged by rules learned from some rows, and which are wrong."""
     given, truth = given.reset_index(drop=True), truth.reset_index(drop=True)
     rules = propose(good.replace("", None).reset_index(drop=True)).expectations
     say(f"  {len(rules)} rules from {len(good)} rows")
-    flagged, wrong = flags(rules, given.replace("", None), truth if verbose else None), (given != truth).to_numpy()
+    flagged, wrong = (
+        flags(rules, given.replace("", None), truth if verbose else None),
+        (given != truth).to_numpy(),
+    )
     if verbose:
         for number, column in enumerate(given):
             f, w = flagged[:, number], wrong[:, number]
@@ -92,7 +116,10 @@ def figures(tried: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
     found = {f"cells_{name}": value for name, value in scores(flagged, wrong).items()}
     found |= {f"rows_{name}": value for name, value in scores(flagged.any(axis=1), wrong.any(axis=1)).items()}
     good = ~wrong.any(axis=1)
-    return found | {"good_rows": int(good.sum()), "good_rows_flagged": int((flagged.any(axis=1) & good).sum())}
+    return found | {
+        "good_rows": int(good.sum()),
+        "good_rows_flagged": int((flagged.any(axis=1) & good).sum()),
+    }
 
 
 def scores(flagged: np.ndarray, wrong: np.ndarray) -> dict[str, float]:
@@ -134,7 +161,9 @@ def table(name: str) -> pd.DataFrame:
     """ROWS rows of a table, spread evenly, in their order."""
     tabular = DATA / "tabular"
     if name == "adult":
-        found = pd.read_csv(tabular / "adult-train.csv", names=ADULT, skipinitialspace=True, keep_default_na=False)
+        found = pd.read_csv(
+            tabular / "adult-train.csv", names=ADULT, skipinitialspace=True, keep_default_na=False
+        )
     elif name == "telco":
         found = pd.read_csv(tabular / "Telco-Customer-Churn.csv", na_values=[" "])
     elif name == "taxis":
@@ -145,7 +174,10 @@ def table(name: str) -> pd.DataFrame:
 
 
 def flags(
-    rules: tuple[Expectation, ...], frame: pd.DataFrame, truth: pd.DataFrame | None, severities: tuple[str, ...] = ("quarantine",)
+    rules: tuple[ExpectationConfig, ...],
+    frame: pd.DataFrame,
+    truth: pd.DataFrame | None,
+    severities: tuple[str, ...] = ("quarantine",),
 ) -> np.ndarray:
     """Which cells [rows, columns] the rules about single rows name; of a rule about two columns the second one's.
 
@@ -160,18 +192,26 @@ def flags(
         if truth is not None:
             false = [place for place in places if truth[column][place] == frame[column][place]]
             if false:
-                say(f"    {rule.type} {rule.kwargs!s:.200}: {len(false)} false, such as {[frame[column][p] for p in false[:5]]}")
+                say(
+                    f"    {rule.type} {rule.kwargs!s:.200}: {len(false)} false, such as {[frame[column][p] for p in false[:5]]}"
+                )
     return flagged
 
 
-def broken(rules: tuple[Expectation, ...], frame: pd.DataFrame) -> Iterator[tuple[Expectation, list[int]]]:
+def broken(
+    rules: tuple[ExpectationConfig, ...], frame: pd.DataFrame
+) -> Iterator[tuple[ExpectationConfig, list[int]]]:
     """The rules and the numbers of the rows that break them, as the validation stage finds them."""
     with TemporaryDirectory() as folder:
-        numbered = frame.drop(columns="id", errors="ignore").assign(id=[str(number) for number in range(len(frame))])
+        numbered = frame.drop(columns="id", errors="ignore").assign(
+            id=[str(number) for number in range(len(frame))]
+        )
         # Rules about the tables' own `id` would speak of these numbers.
-        rules = tuple(rule for rule in rules if "id" not in (rule.kwargs.get("column"), rule.kwargs.get("column_B")))
+        rules = tuple(
+            rule for rule in rules if "id" not in (rule.kwargs.get("column"), rule.kwargs.get("column_B"))
+        )
         write([numbered], Path(folder))
-        validation = Validation(expectations=rules)
+        validation = ValidationConfig(expectations=rules)
         with engine.opened(part_paths(Path(folder)), list(schema_of(Path(folder)))) as rows:
             outcomes = suite.checked(suite.run(suite.build(validation), rows), validation)
             if raised := [each.outcome for each in outcomes if each.raised]:

@@ -17,17 +17,32 @@ def plant(clean: pd.DataFrame, rows: float, seed: int) -> tuple[pd.DataFrame, di
     """A copy of a table (columns of text and of numbers) with one error in a share of its rows, and the rows of each kind of error."""
     chance = random.Random(seed)  # noqa: S311
     dirty = clean.copy()
-    texts = [name for name in clean if not pd.api.types.is_numeric_dtype(clean[name]) and clean[name].nunique() > 1]
-    numbers = [name for name in clean if pd.api.types.is_numeric_dtype(clean[name]) and clean[name].nunique() > 1]
+    texts = [
+        name for name in clean if not pd.api.types.is_numeric_dtype(clean[name]) and clean[name].nunique() > 1
+    ]
+    numbers = [
+        name for name in clean if pd.api.types.is_numeric_dtype(clean[name]) and clean[name].nunique() > 1
+    ]
     dirty = dirty.astype(dict.fromkeys(numbers, float))
-    dates = [name for name in texts if clean[name].dropna().map(lambda value: bool(DATE.fullmatch(value))).all()]
+    dates = [
+        name for name in texts if clean[name].dropna().map(lambda value: bool(DATE.fullmatch(value))).all()
+    ]
     texts = [name for name in texts if name not in dates]
     planted: dict[str, Callable[[int], bool]] = {
-        "typo": lambda row: bool(texts) and put(dirty, row, chance.choice(texts), lambda value: typo(value, chance)),
-        "marker": lambda row: bool(texts) and put(dirty, row, chance.choice(texts), lambda _: chance.choice(MARKERS)),
+        "typo": lambda row: (
+            bool(texts) and put(dirty, row, chance.choice(texts), lambda value: typo(value, chance))
+        ),
+        "marker": lambda row: (
+            bool(texts) and put(dirty, row, chance.choice(texts), lambda _: chance.choice(MARKERS))
+        ),
         "swapped texts": lambda row: len(texts) > 1 and swap(dirty, row, *chance.sample(texts, 2)),
-        "unit": lambda row: bool(numbers) and put(dirty, row, chance.choice(numbers), lambda value: value * chance.choice(UNITS)),
-        "sentinel": lambda row: bool(numbers) and put(dirty, row, chance.choice(numbers), lambda _: chance.choice(SENTINELS)),
+        "unit": lambda row: (
+            bool(numbers)
+            and put(dirty, row, chance.choice(numbers), lambda value: value * chance.choice(UNITS))
+        ),
+        "sentinel": lambda row: (
+            bool(numbers) and put(dirty, row, chance.choice(numbers), lambda _: chance.choice(SENTINELS))
+        ),
         "swapped numbers": lambda row: len(numbers) > 1 and swap(dirty, row, *chance.sample(numbers, 2)),
         "swapped date": lambda row: bool(dates) and put(dirty, row, chance.choice(dates), day_and_month),
     }
@@ -35,7 +50,8 @@ def plant(clean: pd.DataFrame, rows: float, seed: int) -> tuple[pd.DataFrame, di
     for row in sorted(chance.sample(range(len(clean)), round(rows * len(clean)))):
         kinds = list(planted)
         chance.shuffle(kinds)
-        # Kinds that change nothing in this row, such as day and month that are the same, give way to the next.
+        # Kinds that change nothing in this row, such as day and month that are the same, give way to the
+        # next.
         kind = next((kind for kind in kinds if planted[kind](row)), None)
         if kind is not None:
             found[kind].append(row)

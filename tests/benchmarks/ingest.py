@@ -2,10 +2,11 @@
 
 .venv/bin/python tests/benchmarks/ingest.py [rows ...]
 
-Gyre looks at the source, reads it by two Dask workers under a contract, adds id and provenance, looks for repeated keys, splits the rows,
-commits them with DVC, pushes them to a folder and describes them. All of that is timed, not the start of the cluster; labels are those of
-the column. The last line is a JSON object: gyre_rows_per_s and duckdb_rows_per_s (at the largest size), ratio, peak_mib (rows: MiB, the
-peaks of all processes added up).
+Gyre looks at the source, reads it by two Dask workers under a contract, adds id and provenance, looks for
+repeated keys, splits the rows, commits them with DVC, pushes them to a folder and describes them. All of that
+is timed, not the start of the cluster; labels are those of the column. The last line is a JSON object:
+gyre_rows_per_s and duckdb_rows_per_s (at the largest size), ratio, peak_mib (rows: MiB, the peaks of all
+processes added up).
 """
 
 import json
@@ -38,7 +39,9 @@ COLUMNS = {
 
 def generate(path, rows):
     """A CSV of ten columns: texts, whole numbers, numbers, truth values, moments; one value in fifty is missing."""
-    texts = "list_extract(['Bern', 'Genoa', 'Lyon', 'Porto', 'Ghent', 'Turku'], (hash(i + 7) % 6 + 1)::INTEGER)"
+    texts = (
+        "list_extract(['Bern', 'Genoa', 'Lyon', 'Porto', 'Ghent', 'Turku'], (hash(i + 7) % 6 + 1)::INTEGER)"
+    )
     query = f"""COPY (SELECT
         'c' || lpad(i::VARCHAR, 9, '0') AS code,
         (hash(i) % 80 + 18)::INTEGER AS age,
@@ -56,8 +59,11 @@ def generate(path, rows):
 
 def gyre(path, folder):
     """Seconds from the file to its version, and the added peak memory of all processes in MiB; in this process, which is a child."""
-    from configs.data import Column, Source, Versioning
-    from configs.project import ClassificationResult, Cluster, TabularIntake
+    from configs.cluster import ClusterConfig
+    from configs.intake import TabularIntakeConfig
+    from configs.result import ClassificationResultConfig
+    from configs.source import ColumnConfig, SourceConfig
+    from configs.versioning import VersioningConfig
     from infra.cluster import open_cluster
     from tasks.ingestion.ingest import ingest, snapshot
     from tasks.production.prediction_log import PredictionLog
@@ -65,25 +71,46 @@ def gyre(path, folder):
     from tasks.versioning.repository import Repository
     from tasks.versioning.version import make_version
 
-    source = Source(reader="csv", path=str(path), key="code", columns={name: Column(type=kind) for name, kind in COLUMNS.items()})
-    intake = TabularIntake(kind="tabular", numeric=("age", "visits", "height", "weight", "income"), categorical=("city",))
-    result = ClassificationResult(kind="classification", classes=("no", "yes"), label="kind")
+    source = SourceConfig(
+        reader="csv",
+        path=str(path),
+        key="code",
+        columns={name: ColumnConfig(type=kind) for name, kind in COLUMNS.items()},
+    )
+    intake = TabularIntakeConfig(
+        kind="tabular", numeric=("age", "visits", "height", "weight", "income"), categorical=("city",)
+    )
+    result = ClassificationResultConfig(kind="classification", classes=("no", "yes"), label="kind")
     repository = Repository(folder / "data", str(folder / "remote"))
-    with open_cluster(Cluster(workers=2)) as client:
+    with open_cluster(ClusterConfig(workers=2)) as client:
         times = [time.perf_counter()]
         log, kept = PredictionLog(folder / "log"), folder / "slices"
         found = snapshot("bench", source, intake, result, log, folder / "outcomes", kept)
         times.append(time.perf_counter())
         rows = ingest(found, source, intake, result, client, folder / "outcomes" / "rows", kept).rows
         times.append(time.perf_counter())
-        as_given = {"agreement": 1.0, "annotators": (), "relabelled": 0, "suspects": None, "suspected": 0, "failures": ()}
+        as_given = {
+            "agreement": 1.0,
+            "annotators": (),
+            "relabelled": 0,
+            "suspects": None,
+            "suspected": 0,
+            "failures": (),
+        }
         labels = LabelReport(uri=rows.uri, digest=rows.digest, rows=rows.rows, **as_given)
         inputs = (*intake.numeric, *intake.categorical)
-        made = make_version("bench", labels, inputs, Versioning(), repository, folder / "datasets", result.label)
+        made = make_version(
+            "bench", labels, inputs, VersioningConfig(), repository, folder / "datasets", result.label
+        )
         times.append(time.perf_counter())
         peaks = [*client.run(peak).values(), peak()]
     steps = {name: later - sooner for name, sooner, later in zip(STEPS, times, times[1:], strict=False)}
-    sys.stdout.write(json.dumps({"seconds": times[-1] - times[0], "steps": steps, "rows": made.rows, "mib": round(sum(peaks))}) + "\n")
+    sys.stdout.write(
+        json.dumps(
+            {"seconds": times[-1] - times[0], "steps": steps, "rows": made.rows, "mib": round(sum(peaks))}
+        )
+        + "\n"
+    )
 
 
 def peak():
@@ -97,7 +124,9 @@ def copied(path, folder):
     """Seconds of DuckDB's COPY of the same file, its own types, two threads."""
     connection = duckdb.connect(config={"threads": 2})
     started = time.perf_counter()
-    connection.execute(f"COPY (SELECT * FROM read_csv('{path}')) TO '{folder / 'duckdb.parquet'}' (FORMAT parquet, COMPRESSION zstd)")
+    connection.execute(
+        f"COPY (SELECT * FROM read_csv('{path}')) TO '{folder / 'duckdb.parquet'}' (FORMAT parquet, COMPRESSION zstd)"
+    )
     sys.stdout.write(json.dumps({"seconds": time.perf_counter() - started}) + "\n")
 
 
@@ -106,7 +135,9 @@ def child(what, path):
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         command = [sys.executable, str(Path(__file__).resolve()), what, str(path), folder]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
-        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment, cwd=ROOT, timeout=1800)
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, check=True, env=environment, cwd=ROOT, timeout=1800
+        )
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -123,7 +154,9 @@ def measured(rows, folder):
         ducks.append(theirs["seconds"])
         peaks.append(mine["mib"])
         steps = ", ".join(f"{name} {seconds:.2f}" for name, seconds in mine["steps"].items())
-        sys.stderr.write(f"  gyre {mine['seconds']:.2f} s ({steps}), DuckDB {theirs['seconds']:.2f} s, {mine['mib']} MiB\n")
+        sys.stderr.write(
+            f"  gyre {mine['seconds']:.2f} s ({steps}), DuckDB {theirs['seconds']:.2f} s, {mine['mib']} MiB\n"
+        )
     path.unlink()
     return min(gyres), min(ducks), max(peaks)
 
@@ -134,7 +167,11 @@ def main(sizes):
     with tempfile.TemporaryDirectory(prefix="gyre-bench-") as folder:
         for rows in sizes:
             mine, theirs, peaks[rows] = measured(rows, Path(folder))
-    facts = {"gyre_rows_per_s": round(rows / mine), "duckdb_rows_per_s": round(rows / theirs), "ratio": round(theirs / mine, 3)}
+    facts = {
+        "gyre_rows_per_s": round(rows / mine),
+        "duckdb_rows_per_s": round(rows / theirs),
+        "ratio": round(theirs / mine, 3),
+    }
     sys.stdout.write(json.dumps(facts | {"peak_mib": peaks}) + "\n")
 
 

@@ -2,8 +2,8 @@
 
 .venv/bin/python tests/benchmarks/serve.py
 
-The load comes from the same machine. The last line is a JSON object: rps_1, rps_16, rps_64 (requests a second), p99_ms_64 (milliseconds),
-start_s (until ready, with one model), rss_mb (after the load).
+The load comes from the same machine. The last line is a JSON object: rps_1, rps_16, rps_64 (requests a
+second), p99_ms_64 (milliseconds), start_s (until ready, with one model), rss_mb (after the load).
 """
 
 import asyncio
@@ -37,7 +37,10 @@ def network():
     """[rows, 28, 28, 1] uint8 -> class and probability: one convolution of 16 filters, one linear layer."""
     draw = np.random.default_rng(7)
     sizes = {"filters": (16, 1, 3, 3), "weights": (16 * 14 * 14, 10)}
-    constants = [numpy_helper.from_array(draw.normal(0, 0.05, size).astype(np.float32), name) for name, size in sizes.items()]
+    constants = [
+        numpy_helper.from_array(draw.normal(0, 0.05, size).astype(np.float32), name)
+        for name, size in sizes.items()
+    ]
     constants.append(numpy_helper.from_array(np.array([0, 1, 28, 28]), "shape"))
     nodes = [
         helper.make_node("Cast", ["image"], ["floats"], to=TensorProto.FLOAT),
@@ -72,8 +75,12 @@ def release(home):
         "graph_digest": digest(folder / "model.onnx"),
     }
     write_json(folder / "signature.json", facts)
-    dataset = DatasetVersion(uri="", digest="", project=PROJECT, version=1, tag="", commit="", rows=0, splits={})
-    served = Served(uri=str(folder), digest=digest(folder), version=1, graph_digest=facts["graph_digest"], dataset=dataset)
+    dataset = DatasetVersion(
+        uri="", digest="", project=PROJECT, version=1, tag="", commit="", rows=0, splits={}
+    )
+    served = Served(
+        uri=str(folder), digest=digest(folder), version=1, graph_digest=facts["graph_digest"], dataset=dataset
+    )
     releases = Releases(home / "releases")
     releases.change(PROJECT, lambda manifest: stage_canary(manifest, served, 0.0))
     releases.change(PROJECT, lambda manifest: promote(manifest, 1))
@@ -82,9 +89,20 @@ def release(home):
 def request(credential):
     """One HTTP request as bytes, that of a known client."""
     data = np.random.default_rng(7).integers(0, 256, 784).tolist()
-    body = json.dumps({"inputs": [{"name": "image", "shape": [1, 28, 28, 1], "datatype": "UINT8", "data": data}]}).encode()
-    fields = {"host": "127.0.0.1", "content-type": "application/json", "content-length": len(body)} | credential.headers
-    lines = [f"POST /v2/models/{PROJECT}/infer HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
+    body = json.dumps(
+        {"inputs": [{"name": "image", "shape": [1, 28, 28, 1], "datatype": "UINT8", "data": data}]}
+    ).encode()
+    fields = {
+        "host": "127.0.0.1",
+        "content-type": "application/json",
+        "content-length": len(body),
+    } | credential.headers
+    lines = [
+        f"POST /v2/models/{PROJECT}/infer HTTP/1.1",
+        *(f"{name}: {value}" for name, value in fields.items()),
+        "",
+        "",
+    ]
     return "\r\n".join(lines).encode() + body
 
 
@@ -108,14 +126,22 @@ async def load(settings, connections):
     """Seconds of each request over so many connections."""
     until, asked = time.perf_counter() + WARM_UP_S + SECONDS, request(settings.credential)
     return [
-        each for times in await asyncio.gather(*(ask_on(settings.server_port, until, asked) for _ in range(connections))) for each in times
+        each
+        for times in await asyncio.gather(
+            *(ask_on(settings.server_port, until, asked) for _ in range(connections))
+        )
+        for each in times
     ]
 
 
 def start(settings):
     """The server's process, and the seconds until it is ready."""
     began = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "tasks.serving"], env=os.environ | settings.environment(), stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tasks.serving"],
+        env=os.environ | settings.environment(),
+        stderr=subprocess.DEVNULL,
+    )
     while True:
         try:
             if httpx.get(f"{settings.server_url}/v2/models/{PROJECT}/ready").is_success:

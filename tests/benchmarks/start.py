@@ -2,9 +2,10 @@
 
 .venv/bin/python tests/benchmarks/start.py
 
-A new home on free ports, with the bundled projects. The last line is a JSON object: first_s and next_s (seconds of `gyre up --detach`, in a
-new home and again after `gyre down`), down_s, then of the idle installation: processes, pss_mb (memory; what is shared is divided among
-those that share it), cores (busy on average), and services (the same by service).
+A new home on free ports, with the bundled projects. The last line is a JSON object: first_s and next_s
+(seconds of `gyre up --detach`, in a new home and again after `gyre down`), down_s, then of the idle
+installation: processes, pss_mb (memory; what is shared is divided among those that share it), cores (busy on
+average), and services (the same by service).
 """
 
 import json
@@ -40,7 +41,9 @@ def main() -> None:
             before = cpu_seconds(home)
             time.sleep(IDLE_S)
             after = cpu_seconds(home)
-            told = {"first_s": first, "next_s": again, "down_s": down} | idle(environment, home, before, after)
+            told = {"first_s": first, "next_s": again, "down_s": down} | idle(
+                environment, home, before, after
+            )
         finally:
             seconds(environment, "down")
     print(json.dumps(told))
@@ -64,7 +67,9 @@ def seconds(environment: dict[str, str], *arguments: str) -> float:
 
 def wait_for_all(environment: dict[str, str]) -> None:
     """Until every service is healthy, those too that `up` does not wait for."""
-    while subprocess.run([GYRE, "status"], env=environment, stdout=subprocess.DEVNULL, check=False).returncode:
+    while subprocess.run(
+        [GYRE, "status"], env=environment, stdout=subprocess.DEVNULL, check=False
+    ).returncode:
         time.sleep(1)
 
 
@@ -73,7 +78,9 @@ def cpu_seconds(home: Path) -> dict[int, float]:
     return {process.pid: sum(process.cpu_times()[:4]) for process in belonging(home)}
 
 
-def idle(environment: dict[str, str], home: Path, before: dict[int, float], after: dict[int, float]) -> dict[str, object]:
+def idle(
+    environment: dict[str, str], home: Path, before: dict[int, float], after: dict[int, float]
+) -> dict[str, object]:
     """Processes, memory and busy cores, in all and by service."""
     told = subprocess.run([GYRE, "status", "--json"], env=environment, capture_output=True, check=True).stdout
     names = {service["pid"]: service["name"] for service in json.loads(told)}
@@ -87,9 +94,12 @@ def idle(environment: dict[str, str], home: Path, before: dict[int, float], afte
         sums["pss_mb"] += process.memory_full_info().pss / 1e6
         sums["cores"] += (after.get(process.pid, 0.0) - before.get(process.pid, 0.0)) / IDLE_S
     rounded = {
-        name: {"processes": s["processes"], "pss_mb": round(s["pss_mb"]), "cores": round(s["cores"], 4)} for name, s in services.items()
+        name: {"processes": s["processes"], "pss_mb": round(s["pss_mb"]), "cores": round(s["cores"], 4)}
+        for name, s in services.items()
     }
-    totals = {key: round(sum(s[key] for s in services.values()), 3) for key in ("processes", "pss_mb", "cores")}
+    totals = {
+        key: round(sum(s[key] for s in services.values()), 3) for key in ("processes", "pss_mb", "cores")
+    }
     return totals | {"services": rounded}
 
 

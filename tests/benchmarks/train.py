@@ -2,7 +2,8 @@
 
 python tests/benchmarks/train.py [pairs]      what `make bench-train` runs
 
-Two ranks of one thread, batch 128 a rank; the samples/s of the second epoch, so imports and first allocations do not count.
+Two ranks of one thread, batch 128 a rank; the samples/s of the second epoch, so imports and first allocations
+do not count.
 """
 
 import json
@@ -21,7 +22,10 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from configs.project import ClassificationResult, Cluster, ImageIntake, Training
+from configs.cluster import ClusterConfig
+from configs.intake import ImageIntakeConfig
+from configs.result import ClassificationResultConfig
+from configs.training import TrainingConfig
 from infra.cluster import open_cluster
 from infra.ranks.forkserver import ALLOCATOR
 from infra.ranks.run import run_on_ranks
@@ -43,19 +47,30 @@ def generate(folder):
     """Random images in one Parquet part."""
     draw = np.random.default_rng(0)
     images = draw.integers(0, 256, (ROWS, 784), dtype=np.uint8)
-    values = pa.ListArray.from_arrays(pa.array(np.arange(0, ROWS * 784 + 1, 784, dtype=np.int32)), pa.array(images.ravel()))
+    values = pa.ListArray.from_arrays(
+        pa.array(np.arange(0, ROWS * 784 + 1, 784, dtype=np.int32)), pa.array(images.ravel())
+    )
     labels = draw.integers(0, 10, ROWS).astype(str)
     write_part(pa.table({"image": values, "label": labels, "split": ["train"] * ROWS}), folder, 0)
 
 
 def plan(data, folder, ranks):
     """A training of two epochs."""
-    facts = {"project": "bench", "version": 1, "tag": "bench/v1", "commit": "none", "rows": ROWS, "splits": {"train": ROWS}}
-    training = Training(network="cnn:Cnn", ranks=ranks, epochs=2, batch_size=BATCH * ranks, commit_seconds=1e6)
+    facts = {
+        "project": "bench",
+        "version": 1,
+        "tag": "bench/v1",
+        "commit": "none",
+        "rows": ROWS,
+        "splits": {"train": ROWS},
+    }
+    training = TrainingConfig(
+        network="cnn:Cnn", ranks=ranks, epochs=2, batch_size=BATCH * ranks, commit_seconds=1e6
+    )
     return Plan(
         dataset=DatasetVersion(**stored(data).model_dump(), **facts),
-        intake=ImageIntake(kind="image", height=28, width=28, shift=0),
-        result=ClassificationResult(kind="classification", classes=tuple("0123456789")),
+        intake=ImageIntakeConfig(kind="image", height=28, width=28, shift=0),
+        result=ClassificationResultConfig(kind="classification", classes=tuple("0123456789")),
         training=training,
         folder=folder,
     )
@@ -79,7 +94,9 @@ def alone(kind, path):
 def horovod(client, made):
     """Samples/s of two ranks on Dask."""
     found = []
-    run_on_ranks(client, "tasks.training.loop:on_rank", made.model_dump(mode="json"), 2, TIMEOUT_S, found.append)
+    run_on_ranks(
+        client, "tasks.training.loop:on_rank", made.model_dump(mode="json"), 2, TIMEOUT_S, found.append
+    )
     return [message["samples_per_s"] for message in found if "epoch" in message][-1]
 
 
@@ -88,7 +105,8 @@ def processes(*commands):
     # The ranks' settings: what is compared is how they meet, not how they allocate.
     environment = {**os.environ, **ALLOCATOR}
     running = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) for command in commands
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+        for command in commands
     ]
     total = 0.0
     for process in running:
@@ -112,7 +130,10 @@ def loaders(made):
 
         def __init__(self):
             frame = lessons.loader.sample(ROWS).to_pandas()
-            self.images, self.labels = np.stack(frame["image"].to_list()).reshape(-1, 28, 28, 1), frame["label"].astype(int).to_numpy()
+            self.images, self.labels = (
+                np.stack(frame["image"].to_list()).reshape(-1, 28, 28, 1),
+                frame["label"].astype(int).to_numpy(),
+            )
 
         def __len__(self):
             return len(self.images)
@@ -121,13 +142,18 @@ def loaders(made):
             return torch.from_numpy(self.images[place]), int(self.labels[place])
 
     started = time.perf_counter()
-    seen = sum(len(labels) for _, labels in torch.utils.data.DataLoader(Rows(), batch_size=BATCH, shuffle=True))
+    seen = sum(
+        len(labels) for _, labels in torch.utils.data.DataLoader(Rows(), batch_size=BATCH, shuffle=True)
+    )
     return mine, seen / (time.perf_counter() - started)
 
 
 def main(pairs):
     """Alternates the three, and prints medians of ratios within a round."""
-    with tempfile.TemporaryDirectory(prefix="gyre-bench-") as scratch, open_cluster(Cluster(workers=2)) as client:
+    with (
+        tempfile.TemporaryDirectory(prefix="gyre-bench-") as scratch,
+        open_cluster(ClusterConfig(workers=2)) as client,
+    ):
         base = Path(scratch)
         (base / "rows").mkdir()
         generate(base / "rows")
@@ -148,12 +174,17 @@ def main(pairs):
             over_ddp.append(mine / theirs)
             over_ceiling.append(mine / ceiling)
             singles.append(ceiling / 2)
-            print(f"  Horovod {mine:.0f}, DDP {theirs:.0f}, two alone {ceiling:.0f} samples/s", file=sys.stderr)
+            print(
+                f"  Horovod {mine:.0f}, DDP {theirs:.0f}, two alone {ceiling:.0f} samples/s", file=sys.stderr
+            )
         torch.set_num_threads(1)
         loader, torchs = loaders(plan(base / "rows", base / "loader", 1))
     facts = {"horovod_over_ddp": over_ddp, "horovod_over_ceiling": over_ceiling}
     facts = {name: round(statistics.median(values), 3) for name, values in facts.items()}
-    facts |= {"loader_over_need": round(loader / statistics.median(singles), 1), "loader_over_torch": round(loader / torchs, 2)}
+    facts |= {
+        "loader_over_need": round(loader / statistics.median(singles), 1),
+        "loader_over_torch": round(loader / torchs, 2),
+    }
     print(json.dumps(facts | {"pairs": pairs}))
 
 

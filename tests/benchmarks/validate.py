@@ -15,7 +15,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from configs.data import Expectation, Validation
+from configs.validation import ExpectationConfig, ValidationConfig
 from tasks.rows.parts import ROWS_A_PART, part_paths, schema_of, write_part
 
 ROWS = 10_000_000
@@ -36,7 +36,9 @@ RULES = [
     ("column_values_to_be_unique", {"column": "id"}),
     ("column_values_to_match_regex", {"column": "code", "regex": "^k[0-9]+$"}),
 ]
-SUITE = Validation(expectations=tuple(Expectation(type=f"expect_{name}", kwargs=kwargs) for name, kwargs in RULES))
+SUITE = ValidationConfig(
+    expectations=tuple(ExpectationConfig(type=f"expect_{name}", kwargs=kwargs) for name, kwargs in RULES)
+)
 QUERY = """
 SELECT count(*) FILTER (id IS NULL), count(*) FILTER (NOT (age >= 0 AND age <= 99)), count(*) FILTER (kind NOT IN ('x', 'y', 'z')),
     avg(size), stddev_samp(size), quantile_disc(share, [0.25, 0.5, 0.75]), count(*), count(id) - count(DISTINCT id),
@@ -51,7 +53,10 @@ def generate(folder: Path, rows: int, bad: int = 0) -> None:
     for number, first in enumerate(range(0, rows, ROWS_A_PART)):
         count = min(ROWS_A_PART, rows - first)
         ids, age = np.arange(first, first + count), draw.integers(0, 100, count)
-        kind, code = draw.choice(["x", "y", "z"], count), np.char.add("k", draw.integers(0, 10**6, count).astype(str))
+        kind, code = (
+            draw.choice(["x", "y", "z"], count),
+            np.char.add("k", draw.integers(0, 10**6, count).astype(str)),
+        )
         if number == 0 and bad:
             ids[:bad] = ids[bad : 2 * bad]
             age[bad : 2 * bad], kind[2 * bad : 3 * bad], code[3 * bad : 4 * bad] = 200, "w", "q"
@@ -108,14 +113,27 @@ def counts(results: list[dict[str, object]]) -> list[list[object]]:
     for found in results:
         observed = found["result"].get("observed_value")
         lines.append(
-            [found["success"], found["result"].get("unexpected_count"), f"{observed:.9g}" if isinstance(observed, float) else observed]
+            [
+                found["success"],
+                found["result"].get("unexpected_count"),
+                f"{observed:.9g}" if isinstance(observed, float) else observed,
+            ]
         )
     return lines
 
 
 def peak() -> int:
     """MiB this process held at most, by /proc: what getrusage says is inherited from the parent."""
-    return int(next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")).split()[1]) // 1024
+    return (
+        int(
+            next(
+                line
+                for line in Path("/proc/self/status").read_text().splitlines()
+                if line.startswith("VmHWM")
+            ).split()[1]
+        )
+        // 1024
+    )
 
 
 def measured(what: str, folder: Path) -> dict[str, object]:
@@ -135,20 +153,34 @@ def main(rows: int) -> None:
             folder.mkdir()
             generate(folder, count, bad)
         equal = measured("ours", small)["counts"] == measured("on_pandas", small)["counts"]
-        print(f"equal to Great Expectations on pandas, {CHECKED_ROWS:,} rows with bad ones: {equal}", file=sys.stderr)
+        print(
+            f"equal to Great Expectations on pandas, {CHECKED_ROWS:,} rows with bad ones: {equal}",
+            file=sys.stderr,
+        )
         mine, duck = [], []
         for _ in range(ROUNDS):
             mine.append(measured("ours", large))
             duck.append(measured("theirs", large))
-            print(f"  {mine[-1]['seconds']:.2f} s beside {duck[-1]['seconds']:.2f} s, {mine[-1]['mib']} MiB", file=sys.stderr)
+            print(
+                f"  {mine[-1]['seconds']:.2f} s beside {duck[-1]['seconds']:.2f} s, {mine[-1]['mib']} MiB",
+                file=sys.stderr,
+            )
     gyre, theirs_s = (statistics.median(each["seconds"] for each in found) for found in (mine, duck))
     facts = {"rows": rows, "gyre_seconds": round(gyre, 2), "duckdb_seconds": round(theirs_s, 2)}
-    facts |= {"ratio": round(statistics.median(m["seconds"] / d["seconds"] for m, d in zip(mine, duck, strict=True)), 2)}
+    facts |= {
+        "ratio": round(
+            statistics.median(m["seconds"] / d["seconds"] for m, d in zip(mine, duck, strict=True)), 2
+        )
+    }
     print(json.dumps(facts | {"peak_mib": max(each["mib"] for each in mine), "equal_to_gx": equal}))
 
 
 if __name__ == "__main__":
     if len(sys.argv) > 2:
-        print(json.dumps({"ours": ours, "theirs": theirs, "on_pandas": on_pandas}[sys.argv[1]](Path(sys.argv[2]))))
+        print(
+            json.dumps(
+                {"ours": ours, "theirs": theirs, "on_pandas": on_pandas}[sys.argv[1]](Path(sys.argv[2]))
+            )
+        )
     else:
         main(int(float(sys.argv[1])) if len(sys.argv) > 1 else ROWS)

@@ -14,7 +14,10 @@ import psutil
 import pytest
 from sklearn.datasets import load_digits
 
-from configs.project import ClassificationResult, Cluster, ImageIntake, Training
+from configs.cluster import ClusterConfig
+from configs.intake import ImageIntakeConfig
+from configs.result import ClassificationResultConfig
+from configs.training import TrainingConfig
 from infra.cluster import open_cluster
 from infra.files import digest
 from tasks.records import DatasetVersion
@@ -32,21 +35,35 @@ def dataset(tmp_path_factory):
     split = [name for name, rows in ROWS.items() for _ in range(rows)]
     pixels = np.minimum(bunch.images[: len(split)] * 16, 255).astype(np.uint8).reshape(len(split), -1)
     labels = bunch.target[: len(split)].astype(str)
-    write([pd.DataFrame({"id": map(str, range(len(split))), "image": list(pixels), "label": labels, "split": split})], folder)
-    facts = {"project": "digits", "version": 1, "tag": "digits/v1", "commit": "c", "rows": len(split), "splits": ROWS}
+    write(
+        [
+            pd.DataFrame(
+                {"id": map(str, range(len(split))), "image": list(pixels), "label": labels, "split": split}
+            )
+        ],
+        folder,
+    )
+    facts = {
+        "project": "digits",
+        "version": 1,
+        "tag": "digits/v1",
+        "commit": "c",
+        "rows": len(split),
+        "splits": ROWS,
+    }
     return DatasetVersion(**stored(folder).model_dump(), **facts)
 
 
 @pytest.fixture(scope="module")
 def client():
-    with open_cluster(Cluster(workers=2)) as client:
+    with open_cluster(ClusterConfig(workers=2)) as client:
         yield client
 
 
 def plan(dataset, folder, **training):
-    section = Training(epochs=4 * KILLS, batch_size=64, commit_seconds=0.2, **training)
-    intake = ImageIntake(kind="image", height=8, width=8)
-    result = ClassificationResult(kind="classification", classes=tuple("0123456789"))
+    section = TrainingConfig(epochs=4 * KILLS, batch_size=64, commit_seconds=0.2, **training)
+    intake = ImageIntakeConfig(kind="image", height=8, width=8)
+    result = ClassificationResultConfig(kind="classification", classes=tuple("0123456789"))
     return Plan(dataset=dataset, intake=intake, result=result, training=section, folder=folder)
 
 
@@ -70,7 +87,11 @@ class Chaos:
 
     def on_message(self, message):
         self.told.append(message)
-        if "committed" in message and len(self.kills) < KILLS and (self.timer is None or not self.timer.is_alive()):
+        if (
+            "committed" in message
+            and len(self.kills) < KILLS
+            and (self.timer is None or not self.timer.is_alive())
+        ):
             self.timer = threading.Timer(self.draw.uniform(0, 0.4), self.kill)
             self.timer.start()
 
@@ -100,11 +121,17 @@ def accuracy(told):
 
 
 def test_kills_at_random_change_not_one_byte_of_the_model(client, dataset, tmp_path):
-    undisturbed, shaken = plan(dataset, tmp_path / "undisturbed"), plan(dataset, tmp_path / "shaken", min_ranks=2)
+    undisturbed, shaken = (
+        plan(dataset, tmp_path / "undisturbed"),
+        plan(dataset, tmp_path / "shaken", min_ranks=2),
+    )
     train_on_ranks(client, undisturbed, lambda _: None)
     shake(client, shaken)
-    # Order, draws and sums belong to a row's place in its epoch: a row seen twice, or not at all, would show in every weight.
-    assert digest(undisturbed.checkpoint / "model.safetensors") == digest(shaken.checkpoint / "model.safetensors")
+    # Order, draws and sums belong to a row's place in its epoch: a row seen twice, or not at all, would show
+    # in every weight.
+    assert digest(undisturbed.checkpoint / "model.safetensors") == digest(
+        shaken.checkpoint / "model.safetensors"
+    )
     assert not Path(shaken.folder / "commits").exists()
 
 

@@ -36,7 +36,9 @@ def test_every_invalid_file_has_a_text_and_every_text_a_file():
 
 def test_a_change_from_the_command_line_is_checked_as_the_file_is():
     assert load("digits", {"training.epochs": "3", "schedule.nightly": "0 4 * * *"}).training.epochs == 3
-    with pytest.raises(ConfigError, match=r"training\.epochs: 0 is not allowed; Input should be greater than or equal to 1"):
+    with pytest.raises(
+        ConfigError, match=r"training\.epochs: 0 is not allowed; Input should be greater than or equal to 1"
+    ):
         load("digits", {"training.epochs": "0"})
     with pytest.raises(ConfigError, match=r"--set name\.first: 'name' holds 'digits', not a section"):
         load("digits", {"name.first": "x"})
@@ -44,7 +46,10 @@ def test_a_change_from_the_command_line_is_checked_as_the_file_is():
 
 def test_an_unknown_project_is_told_with_the_known_ones():
     assert "digits" in names()
-    with pytest.raises(ConfigError, match=r"digit\.yaml: no such project file\. Known projects in .*configs: adult, bike_sharing, digits"):
+    with pytest.raises(
+        ConfigError,
+        match=r"digit\.yaml: no such project file\. Known projects in .*configs: adult, bike_sharing, digits",
+    ):
         load("digit")
 
 
@@ -66,15 +71,26 @@ def test_numbers_and_dates_are_taken_as_they_were_written_where_a_text_is_wanted
 def test_a_value_from_the_command_line_is_taken_as_it_was_written_too():
     changes = {"result.classes": "[0, 007, 2]", "result.label": "1_0", "training.compile": "yes"}
     project = load(HERE / "valid" / "numbers_as_texts.yaml", changes)
-    assert (project.result.classes, project.result.label, project.training.compile) == (("0", "007", "2"), "1_0", True)
-    with pytest.raises(ConfigError, match=r'--set result\.classes: 0: YAML reads an unquoted `No` as false: quote it, "No"'):
+    assert (project.result.classes, project.result.label, project.training.compile) == (
+        ("0", "007", "2"),
+        "1_0",
+        True,
+    )
+    with pytest.raises(
+        ConfigError, match=r'--set result\.classes: 0: YAML reads an unquoted `No` as false: quote it, "No"'
+    ):
         load(HERE / "valid" / "numbers_as_texts.yaml", {"result.classes": "[No, Yes]"})
-    with pytest.raises(ConfigError, match=r"training\.epochs: YAML reads an unquoted 1:30 as 90: quote it where a text is meant"):
+    with pytest.raises(
+        ConfigError,
+        match=r"training\.epochs: YAML reads an unquoted 1:30 as 90: quote it where a text is meant",
+    ):
         load(HERE / "valid" / "numbers_as_texts.yaml", {"training.epochs": "1:30"})
 
 
 def test_an_anchor_and_a_merge_are_no_repeated_keys(tmp_path):
     text = (HERE / "valid" / "smallest.yaml").read_text()
-    (tmp_path / "merged.yaml").write_text(text + "gate: &gate {min_score: 0.5}\ntraining: {<<: {epochs: 3, seed: 1}, epochs: 4}\n")
+    (tmp_path / "merged.yaml").write_text(
+        text + "gate: &gate {min_score: 0.5}\ntraining: {<<: {epochs: 3, seed: 1}, epochs: 4}\n"
+    )
     project = load(tmp_path / "merged.yaml")
     assert (project.training.epochs, project.training.seed, project.gate.min_score) == (4, 1, 0.5)

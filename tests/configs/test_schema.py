@@ -44,23 +44,46 @@ def test_a_file_that_loads_keeps_the_schema(path):
 @pytest.mark.parametrize(
     ("added", "told"),
     [
-        ("training: {epochz: 3}", "training: Additional properties are not allowed ('epochz' was unexpected)"),
+        (
+            "training: {epochz: 3}",
+            "training: Additional properties are not allowed ('epochz' was unexpected)",
+        ),
         ("trianing: {epochs: 3}", ": Additional properties are not allowed ('trianing' was unexpected)"),
         ("training: {epochs: many}", "training.epochs: 'many' is not valid under any of the given schemas"),
         ("training: {seed: 1.5}", "training.seed: 1.5 is not of type 'integer'"),
         ("training: {warmup: 2}", "training.warmup: 2 is greater than the maximum of 1"),
-        ("training: {schedule: cosin}", "training.schedule: 'cosin' is not one of ['cosine', 'linear', 'constant']"),
-        ("training: {network: resnet}", "training.network: 'resnet' is not valid under any of the given schemas"),
-        ("checks: {repeated_keys: forbid}", "checks.repeated_keys: 'forbid' is not valid under any of the given schemas"),
-        ("checks: {repeated_keys: 1.5}", "checks.repeated_keys: 1.5 is not valid under any of the given schemas"),
+        (
+            "training: {schedule: cosin}",
+            "training.schedule: 'cosin' is not one of ['cosine', 'linear', 'constant']",
+        ),
+        (
+            "training: {network: resnet}",
+            "training.network: 'resnet' is not valid under any of the given schemas",
+        ),
+        (
+            "checks: {repeated_keys: forbid}",
+            "checks.repeated_keys: 'forbid' is not valid under any of the given schemas",
+        ),
+        (
+            "checks: {repeated_keys: 1.5}",
+            "checks.repeated_keys: 1.5 is not valid under any of the given schemas",
+        ),
         ("labeling: {annotators: [true]}", "labeling.annotators.0: True is not of type 'string', 'number'"),
         ("cluster: {kind: lokal}", "cluster.kind: 'lokal' is not valid under any of the given schemas"),
-        ("search: {parameters: {gate.min_score: {low: 0, high: 1}}}", "search.parameters: 'gate.min_score' does not match"),
-        ("evaluation: {slices: [{colum: sex}]}", "evaluation.slices.0: {'colum': 'sex'} is not valid under any of the given schemas"),
+        (
+            "search: {parameters: {gate.min_score: {low: 0, high: 1}}}",
+            "search.parameters: 'gate.min_score' does not match",
+        ),
+        (
+            "evaluation: {slices: [{colum: sex}]}",
+            "evaluation.slices.0: {'colum': 'sex'} is not valid under any of the given schemas",
+        ),
     ],
 )
 def test_what_was_mistyped_is_marked_where_it_stands(added, told):
-    assert [problem for problem in problems(f"{SMALLEST}\n{added}\n") if problem.startswith(told)], problems(f"{SMALLEST}\n{added}\n")
+    assert [problem for problem in problems(f"{SMALLEST}\n{added}\n") if problem.startswith(told)], problems(
+        f"{SMALLEST}\n{added}\n"
+    )
 
 
 def test_a_key_of_another_kind_is_marked_as_the_meant_kind_has_it():
@@ -68,7 +91,9 @@ def test_a_key_of_another_kind_is_marked_as_the_meant_kind_has_it():
     assert text != SMALLEST
     told = problems(text)
     assert "intake: 'height' is a required property" in told
-    assert [line for line in told if line.startswith("intake: Additional properties are not allowed ('numeric'")]
+    assert [
+        line for line in told if line.startswith("intake: Additional properties are not allowed ('numeric'")
+    ]
 
 
 def test_every_key_of_every_section_says_its_default_or_is_required_and_takes_no_other():

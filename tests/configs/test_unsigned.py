@@ -10,7 +10,14 @@ from configs.project import Project
 from configs.section import Section
 from configs.unsigned import check_unsigned, is_harmless
 
-HOSTILE = ["subprocess:check_call", "/etc/passwd", "../evil.yaml", "read_csv('/etc/passwd')", "digits/2", "expect_x"]
+HOSTILE = [
+    "subprocess:check_call",
+    "/etc/passwd",
+    "../evil.yaml",
+    "read_csv('/etc/passwd')",
+    "digits/2",
+    "expect_x",
+]
 """Texts that name code, files, tables, models."""
 
 
@@ -47,38 +54,82 @@ def accepts(field: Any, value: Any) -> bool:
 
 def test_no_key_that_takes_a_text_is_open_without_a_signature():
     assert len(KEYS) > 150
-    shapes = [value for text in HOSTILE for value in (text, [text], {"any": text}, {"any": {"choices": [text]}})]
+    shapes = [
+        value for text in HOSTILE for value in (text, [text], {"any": text}, {"any": {"choices": [text]}})
+    ]
     open_to_text = [
-        key for key, fields in KEYS.items() if is_harmless(key) and any(accepts(field, shape) for field in fields for shape in shapes)
+        key
+        for key, fields in KEYS.items()
+        if is_harmless(key) and any(accepts(field, shape) for field in fields for shape in shapes)
     ]
     assert open_to_text == []
 
 
 def test_what_names_code_files_or_tables_needs_a_signature():
-    for key in ("source.reader", "source.path", "source.options", "source.options.x", "source.append", "source.join", "training.network"):
+    for key in (
+        "source.reader",
+        "source.path",
+        "source.options",
+        "source.options.x",
+        "source.append",
+        "source.join",
+        "training.network",
+    ):
         assert not is_harmless(key), key
-    for key in ("training.resume", "training.network_options.x", "intake.kind", "intake.options.x", "cluster.kind", "cluster.options"):
+    for key in (
+        "training.resume",
+        "training.network_options.x",
+        "intake.kind",
+        "intake.options.x",
+        "cluster.kind",
+        "cluster.options",
+    ):
         assert not is_harmless(key), key
-    for key in ("evaluation.slices", "validation.expectations", "search.parameters", "source", "training", "name", "no.such.key", ""):
+    for key in (
+        "evaluation.slices",
+        "validation.expectations",
+        "search.parameters",
+        "source",
+        "training",
+        "name",
+        "no.such.key",
+        "",
+    ):
         assert not is_harmless(key), key
 
 
 def test_numbers_switches_and_choices_are_open():
-    for key in ("training.epochs", "training.schedule", "training.compile", "gate.min_score", "gate", "intake.height", "cluster.workers"):
+    for key in (
+        "training.epochs",
+        "training.schedule",
+        "training.compile",
+        "gate.min_score",
+        "gate",
+        "intake.height",
+        "cluster.workers",
+    ):
         assert is_harmless(key), key
     assert sum(map(is_harmless, KEYS)) > 60
     check_unsigned("digits", {"training.epochs": "3", "gate.prefer": "size"}, BUNDLED, "")
     assert load("digits", {"training.epochs": "3", "gate.prefer": "size"}).training.epochs == 3
 
 
-@pytest.mark.parametrize("project", ["/srv/evil.yaml", "../configs/digits", "evil.yaml", "./digits", "digits.yaml", "", "nobody"])
+@pytest.mark.parametrize(
+    "project", ["/srv/evil.yaml", "../configs/digits", "evil.yaml", "./digits", "digits.yaml", "", "nobody"]
+)
 def test_a_project_is_one_of_the_folder_by_name(project):
-    with pytest.raises(ConfigError, match=r"takes a project of .*configs by name \(adult, .*digits.*\); start it with gyre run"):
+    with pytest.raises(
+        ConfigError,
+        match=r"takes a project of .*configs by name \(adult, .*digits.*\); start it with gyre run",
+    ):
         check_unsigned(project, {}, BUNDLED, "start it with gyre run")
 
 
 def test_the_error_names_the_key_and_says_how_to_do_it():
     with pytest.raises(
-        ConfigError, match=r"overrides: 'source.reader' can name code or files; .* only numbers, switches and choices; do X"
+        ConfigError,
+        match=r"overrides: 'source.reader' can name code or files; .* only numbers, switches and choices; do X",
     ):
-        check_unsigned("digits", {"training.epochs": "3", "source.reader": "subprocess:check_call"}, BUNDLED, "do X")
+        check_unsigned(
+            "digits", {"training.epochs": "3", "source.reader": "subprocess:check_call"}, BUNDLED, "do X"
+        )

@@ -51,7 +51,9 @@ def verbs(group, before=""):
 
 def test_verbs_and_options_are_these():
     found = verbs(typer.main.get_command(app))
-    assert {name: {opt for p in command.params for opt in p.opts if opt != "--help"} for name, command in found} == SURFACE
+    assert {
+        name: {opt for p in command.params for opt in p.opts if opt != "--help"} for name, command in found
+    } == SURFACE
 
 
 def test_every_verb_teaches_in_its_help():
@@ -60,4 +62,7 @@ def test_every_verb_teaches_in_its_help():
 
 
 def test_overrides_are_pairs():
-    assert overrides(["training.epochs=3", "source.path=a=b"]) == {"training.epochs": "3", "source.path": "a=b"}
+    assert overrides(["training.epochs=3", "source.path=a=b"]) == {
+        "training.epochs": "3",
+        "source.path": "a=b",
+    }

@@ -66,7 +66,12 @@ def state_of(run_id):
 
 
 def environment(tmp_path, port):
-    own = {"GYRE_HOME": str(tmp_path / "home"), "GYRE_PREFECT_PORT": str(port), "TERM": "xterm", "COLUMNS": "200"}
+    own = {
+        "GYRE_HOME": str(tmp_path / "home"),
+        "GYRE_PREFECT_PORT": str(port),
+        "TERM": "xterm",
+        "COLUMNS": "200",
+    }
     return {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")} | own
 
 
@@ -81,7 +86,9 @@ class Followed:
         else:
             self.reading, inner = os.pipe()
             kinds = {"stdin": subprocess.DEVNULL, "stdout": inner, "stderr": inner}
-        self.process = subprocess.Popen([GYRE, "follow", *arguments], env=environment, start_new_session=True, **kinds)
+        self.process = subprocess.Popen(
+            [GYRE, "follow", *arguments], env=environment, start_new_session=True, **kinds
+        )
         os.close(inner)
 
     def until(self, text):
@@ -205,7 +212,13 @@ def test_enter_goes_on_watching_to_the_end(run, followed):
 
 def test_a_refused_run_has_an_exit_code_of_its_own_and_is_told_calmly(run, followed):
     made = run()
-    set_state(made.id, Cancelled(name="Refused", message="the gate refuses the model:\n- fp32: score 0.8 is under gate.min_score 0.9"))
+    set_state(
+        made.id,
+        Cancelled(
+            name="Refused",
+            message="the gate refuses the model:\n- fp32: score 0.8 is under gate.min_score 0.9",
+        ),
+    )
     view = followed(str(made.id), terminal=False)
     assert view.process.wait(DEADLINE_S) == 3
     text = view.until("- fp32: score 0.8 is under gate.min_score 0.9")
@@ -274,7 +287,10 @@ def test_runs_are_found_by_the_beginning_of_their_id_and_by_their_project(run):
     assert find(str(first.id)[:13]).id == first.id
     assert find(str(first.id)).id == first.id
     assert find("sms_spam").id == second.id
-    with pytest.raises(RunError, match="'adult': no such run among the newest 200, and no project that has one; `gyre runs` lists them"):
+    with pytest.raises(
+        RunError,
+        match="'adult': no such run among the newest 200, and no project that has one; `gyre runs` lists them",
+    ):
         find("adult")
 
 
@@ -294,7 +310,12 @@ def test_cancelling_what_is_over_leaves_it_as_it_ended(run):
 
 
 def test_where_the_time_went_is_told_longest_first():
-    stages = [{"stage": name, "seconds": seconds, "reused": False} for name, seconds in (("ingest", 2.0), ("train", 61.2), ("compile", 14))]
+    stages = [
+        {"stage": name, "seconds": seconds, "reused": False}
+        for name, seconds in (("ingest", 2.0), ("train", 61.2), ("compile", 14))
+    ]
     stages += [{"stage": "version", "seconds": 0.0, "reused": True}]
-    assert where_time_went(stages) == "77.2 s in stages: train 61.2, compile 14.0, ingest 2.0; 1 stages reused"
+    assert (
+        where_time_went(stages) == "77.2 s in stages: train 61.2, compile 14.0, ingest 2.0; 1 stages reused"
+    )
     assert where_time_went(stages[-1:]) == "No stage ran; 1 stages reused"

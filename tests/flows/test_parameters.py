@@ -31,7 +31,10 @@ def test_what_the_command_signed_is_done(settings, project):
 
 def test_what_nobody_signed_names_no_code_and_no_file(settings, project):
     for path in (project, "../riders"):
-        with pytest.raises(ConfigError, match=r"takes a project of .* by name .*start it with `gyre run PROJECT --set KEY=VALUE`"):
+        with pytest.raises(
+            ConfigError,
+            match=r"takes a project of .* by name .*start it with `gyre run PROJECT --set KEY=VALUE`",
+        ):
             requested("cycle", path, None, None)
     with pytest.raises(ConfigError, match=r"'source.reader' can name code or files.*`gyre drift PROJECT"):
         requested("drift", "digits", {"source.reader": "subprocess:check_call"}, None)
@@ -49,6 +52,8 @@ def test_a_signature_is_for_its_flow_its_parameters_and_its_installation(setting
         ("cycle", signed("cycle", project, {}, settings.model_copy(update={"home": tmp_path / "other"}))),
     ]
     for flow, parameters in wrong:
-        with pytest.raises(ConfigError, match="made for other parameters than these, or by another installation"):
+        with pytest.raises(
+            ConfigError, match="made for other parameters than these, or by another installation"
+        ):
             requested(flow, **parameters)
     assert not [folder for folder in sys.path if folder.endswith("elsewhere")]

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from configs.data import Source, Versioning
 from configs.load import load
+from configs.source import SourceConfig
+from configs.versioning import VersioningConfig
 from flows.cli import app
 from infra.settings import Settings
 from tasks.lineage import lineage
@@ -56,12 +57,23 @@ class Installation:
         output = home / "outcomes" / str(self.made)
         report = validate(rows, self.config.validation, output, home / "reports", before, home)
         report = kept.keep(report, rows, self.config.validation, before)
-        nothing = {"agreement": 1.0, "annotators": (), "relabelled": 0, "suspects": None, "suspected": 0, "failures": ()}
+        nothing = {
+            "agreement": 1.0,
+            "annotators": (),
+            "relabelled": 0,
+            "suspects": None,
+            "suspected": 0,
+            "failures": (),
+        }
         labels = LabelReport(uri=report.uri, digest=report.digest, rows=report.rows, **nothing)
-        sections = {"source": Source(reader="csv", path="rows.csv")}
-        known = origin(SourceSnapshot(project="riders", fingerprint="f" * 64), rows, report, labels, sections, home, home)
+        sections = {"source": SourceConfig(reader="csv", path="rows.csv")}
+        known = origin(
+            SourceSnapshot(project="riders", fingerprint="f" * 64), rows, report, labels, sections, home, home
+        )
         repository = Repository(home / "data", str(home / "remote"))
-        return make_version("riders", labels, ("age",), Versioning(), repository, home / "datasets", "label", known)
+        return make_version(
+            "riders", labels, ("age",), VersioningConfig(), repository, home / "datasets", "label", known
+        )
 
     def gyre(self, *words):
         done = CliRunner().invoke(app, ["data", "quarantine", words[0], str(self.yaml), *words[1:]])
@@ -83,7 +95,9 @@ def test_a_decision_is_listed_applied_told_by_the_version_and_undone(installatio
         ("r59", "rows.csv", 61, [RULE]),
     ]
     assert "2 of 60 rows are in quarantine, 0 decisions are in force." in installation.gyre("list")
-    assert "decision 1: fix of 1 row" in installation.gyre("fix", "r58", "--set", "age=35", "--why", "a digit too many")
+    assert "decision 1: fix of 1 row" in installation.gyre(
+        "fix", "r58", "--set", "age=35", "--why", "a digit too many"
+    )
     assert "decision 2: release of 1 row" in installation.gyre("release", "r59", "--why", "she is 101")
 
     second = installation.version()
@@ -123,5 +137,8 @@ def test_what_cannot_be_decided_is_said(installation):
         installation.gyre("fix", "r58", "--set", "age=old", "--why", "x")
     with pytest.raises(ValueError, match=r"--set 'age': want column=value, such as age=35"):
         installation.gyre("fix", "r58", "--set", "age", "--why", "x")
-    with pytest.raises(ValueError, match=r"row 'nobody' is not in quarantine; `gyre data quarantine list riders` names the rows that are"):
+    with pytest.raises(
+        ValueError,
+        match=r"row 'nobody' is not in quarantine; `gyre data quarantine list riders` names the rows that are",
+    ):
         installation.gyre("show", "nobody")

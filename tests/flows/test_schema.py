@@ -15,7 +15,9 @@ GYRE = [sys.executable, "-c", "from flows.cli import main; main()"]
 @pytest.fixture
 def gyre(settings, tmp_path):
     """Runs the command in the test's folder."""
-    return lambda *arguments: subprocess.run([*GYRE, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    return lambda *arguments: (
+        subprocess.run([*GYRE, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    )
 
 
 def test_a_drafted_project_names_a_schema_that_is_there_and_that_it_keeps(gyre, tmp_path):

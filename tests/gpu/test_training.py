@@ -1,4 +1,7 @@
-"""Training on NVIDIA GPUs: `.venv/bin/pytest tests/gpu -rP` there, which also tells samples/s. All the rest is tested without."""
+"""Training on NVIDIA GPUs: `.venv/bin/pytest tests/gpu -rP` there, which also tells samples/s.
+
+All the rest is tested without.
+"""
 
 import pytest
 import torch
@@ -10,7 +13,8 @@ from tests.tasks.training.conftest import client, dataset, digits, own_networks,
 __all__ = ["client", "dataset", "digits", "own_networks", "plan"]
 GPUS = torch.cuda.device_count()
 pytestmark = pytest.mark.skipif(
-    not GPUS, reason="needs an NVIDIA GPU, and torch and Horovod built for it (GYRE_ACCELERATOR=cuda make setup)"
+    not GPUS,
+    reason="needs an NVIDIA GPU, and torch and Horovod built for it (GYRE_ACCELERATOR=cuda make setup)",
 )
 
 
@@ -24,7 +28,10 @@ def trained(client, plan, digits):
         train_on_ranks(client, made, told.append)
         epochs = [message for message in told if "epoch" in message]
         print(f"{name}: accuracy {epochs[-1]['accuracy']:.3f}, {epochs[-1]['samples_per_s']:.0f} samples/s")
-        assert max(message["usage"]["process_gpu_memory_megabytes"] for message in told if "usage" in message) > 0
+        assert (
+            max(message["usage"]["process_gpu_memory_megabytes"] for message in told if "usage" in message)
+            > 0
+        )
         return load_file(made.checkpoint / "model.safetensors"), epochs
 
     return train

@@ -4,7 +4,7 @@ import urllib.request
 
 import pytest
 
-from configs.project import Cluster
+from configs.cluster import ClusterConfig
 from infra import cluster
 from infra.cluster import open_cluster
 
@@ -16,7 +16,7 @@ def test_nobody_else_commands_a_local_cluster_or_sees_its_pages():
         async with Client(address, asynchronous=True, timeout=20, set_as_default=False, **options):
             pass
 
-    with open_cluster(Cluster(workers=1)) as client:
+    with open_cluster(ClusterConfig(workers=1)) as client:
         assert client.submit(sum, [1, 2]).result(timeout=60) == 3
         address = client.scheduler.address
         assert address.startswith("tls://127.0.0.1:")
@@ -35,6 +35,9 @@ def test_workers_that_do_not_come_are_counted_and_the_cluster_is_named(monkeypat
 
     with LocalCluster(n_workers=1, processes=False, dashboard_address="127.0.0.1:0") as running:
         monkeypatch.setattr(cluster, "WORKERS_TIMEOUT_S", 3)
-        wanted = Cluster(kind="address", address=running.scheduler_address, workers=2)
-        with pytest.raises(TimeoutError, match=r"1 of 2 Dask workers came within 3 s .*cluster.workers=1"), open_cluster(wanted):
+        wanted = ClusterConfig(kind="address", address=running.scheduler_address, workers=2)
+        with (
+            pytest.raises(TimeoutError, match=r"1 of 2 Dask workers came within 3 s .*cluster.workers=1"),
+            open_cluster(wanted),
+        ):
             pass

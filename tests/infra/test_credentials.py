@@ -59,7 +59,11 @@ def test_a_signature_holds_for_one_value_one_purpose_and_one_installation(tmp_pa
 
 def test_no_process_shows_the_credential_in_its_command_line_and_all_know_it(settings):
     environment = settings.environment()
-    assert environment["PREFECT_API_AUTH_STRING"] == environment["PREFECT_SERVER_API_AUTH_STRING"] == settings.credential.pair
+    assert (
+        environment["PREFECT_API_AUTH_STRING"]
+        == environment["PREFECT_SERVER_API_AUTH_STRING"]
+        == settings.credential.pair
+    )
     assert environment["PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED"] == "true"
     assert settings.credential.password not in settings.model_dump_json()
     code = "from infra.settings import Settings; print(Settings().credential.pair)"

@@ -26,7 +26,10 @@ def test_a_section_has_a_page_with_every_key_its_default_and_an_example(tmp_path
         for field in schema["$defs"].get(key.capitalize(), {}).get("properties", {}):
             assert f"### `{field}`" in page, (key, field)
     training = (tmp_path / "yaml" / "training.md").read_text()
-    assert "### `warmup` { #warmup }\n\nnumber, at least 0, at most 1 · default: `0.3`\n\nShare of all steps" in training
+    assert (
+        "### `warmup` { #warmup }\n\nnumber, at least 0, at most 1 · default: `0.3`\n\nShare of all steps"
+        in training
+    )
     assert "timm:\\<model\\>" in training
 
 
@@ -43,9 +46,14 @@ def test_what_markdown_would_take_for_a_tag_is_said():
 
 
 def test_the_site_has_a_page_a_package_and_fetches_nothing_from_elsewhere(build):
-    pages = {page.relative_to(build / "site").as_posix(): page.read_text() for page in (build / "site").rglob("*.html")}
+    pages = {
+        page.relative_to(build / "site").as_posix(): page.read_text()
+        for page in (build / "site").rglob("*.html")
+    }
     assert {"index.html", "yaml/training.html", "packages/configs.html"} <= pages.keys()
     assert len([name for name in pages if name.startswith("packages/")]) == len(list(packages())) + 1
     for name, text in pages.items():
-        assert not re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="https?://(?!localhost)[^"]+"', text), name
+        assert not re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="https?://(?!localhost)[^"]+"', text), (
+            name
+        )
     assert "Project" in pages["packages/configs.html"]

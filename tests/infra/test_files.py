@@ -1,6 +1,15 @@
 import pytest
 
-from infra.files import DigestError, close_to_others, digest, read_json, verified, whole_file, whole_folder, write_json
+from infra.files import (
+    DigestError,
+    close_to_others,
+    digest,
+    read_json,
+    verified,
+    whole_file,
+    whole_folder,
+    write_json,
+)
 
 
 def test_a_file_is_replaced_whole(tmp_path):
@@ -70,7 +79,10 @@ def test_a_changed_file_is_refused_by_name(tmp_path):
     expected = digest(path)
     assert verified(path, expected) == path
     path.write_text("other rows")
-    with pytest.raises(DigestError, match=rf"rows\.parquet: digest {digest(path)[:12]} instead of {expected[:12]}; restore it"):
+    with pytest.raises(
+        DigestError,
+        match=rf"rows\.parquet: digest {digest(path)[:12]} instead of {expected[:12]}; restore it",
+    ):
         verified(path, expected)
 
 

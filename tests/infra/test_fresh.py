@@ -35,13 +35,18 @@ def test_a_command_that_the_readme_does_not_have_is_refused():
 
 
 def test_where_a_root_cannot_be_made_it_is_skipped_with_the_reason(tmp_path):
-    done = subprocess.run(COMMAND, cwd=ROOT, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        COMMAND, cwd=ROOT, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0
     assert done.stdout.startswith("make fresh is skipped: it needs ")
 
 
 def test_folders_that_pip_was_told_of_are_found_whatever_their_spelling(tmp_path):
-    settings = {"find-links": f"{tmp_path} /nowhere", "extra-index-url": f"file://{tmp_path}/simple https://index.example/simple"}
+    settings = {
+        "find-links": f"{tmp_path} /nowhere",
+        "extra-index-url": f"file://{tmp_path}/simple https://index.example/simple",
+    }
     assert fresh.local_places(settings) == [tmp_path]
 
 
@@ -70,7 +75,11 @@ def run_that_hangs(tmp_path):
     for name in set(fresh.TOOLS) - {"debootstrap"}:
         (tmp_path / "bin" / name).symlink_to(shutil.which(name))
     (tmp_path / "place").mkdir()
-    environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "TMPDIR": str(tmp_path / "place")}
+    environment = {
+        **os.environ,
+        "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+        "TMPDIR": str(tmp_path / "place"),
+    }
     with subprocess.Popen(COMMAND, cwd=ROOT, env=environment, stdout=subprocess.PIPE) as process:
         wait_until(lambda: processes_of(marker))
         yield process, tmp_path / "place", marker, environment

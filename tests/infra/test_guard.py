@@ -17,7 +17,9 @@ async def application(scope, receive, send):
     await send({"type": "http.response.body", "body": json.dumps(scope[TRUSTED]).encode()})
 
 
-GUARD = Guard(application, ["gyre.example"], CREDENTIAL, is_open=lambda method, path: (method, path) == ("GET", "/open"))
+GUARD = Guard(
+    application, ["gyre.example"], CREDENTIAL, is_open=lambda method, path: (method, path) == ("GET", "/open")
+)
 
 
 def ask(path="/", method="GET", kind="http", **headers):
@@ -52,19 +54,27 @@ def test_what_is_open_is_told_apart_from_what_is_trusted():
     assert ask("/open", method="POST")[0] == 401
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:4200", "127.0.0.1", "localhost:80", "[::1]:4200", "LOCALHOST", "gyre.example"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:4200", "127.0.0.1", "localhost:80", "[::1]:4200", "LOCALHOST", "gyre.example"]
+)
 def test_names_of_ours_are_answered_through_any_port(host):
     assert ask(host=host, **AUTHORIZED)[0] == 200
 
 
-@pytest.mark.parametrize("host", ["evil.test", "evil.test:4200", "127.0.0.1.evil.test", "127.0.0.1@evil.test", "", "gyre.example.evil"])
+@pytest.mark.parametrize(
+    "host",
+    ["evil.test", "evil.test:4200", "127.0.0.1.evil.test", "127.0.0.1@evil.test", "", "gyre.example.evil"],
+)
 def test_a_name_that_was_made_to_point_here_is_refused_even_with_the_credential(host):
     status, body = ask("/open", host=host, **AUTHORIZED)
     assert status == 421
     assert "GYRE_ALLOWED_HOSTS" in body["error"]
 
 
-@pytest.mark.parametrize("origin", ["http://evil.test", "http://127.0.0.1:9999", "null", "http://localhost:4200", "http://127.0.0.1"])
+@pytest.mark.parametrize(
+    "origin",
+    ["http://evil.test", "http://127.0.0.1:9999", "null", "http://localhost:4200", "http://127.0.0.1"],
+)
 def test_a_page_of_another_origin_is_refused_even_with_the_credential(origin):
     assert ask("/open", origin=origin, **AUTHORIZED)[0] == 403
     assert ask("/open", kind="websocket", origin=origin, **AUTHORIZED)[0] == 1008

@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from infra.installer import SetupError, advice, asked_indexes, mask_credentials, pip_settings, run_told, uv_environment
+from infra.installer import (
+    SetupError,
+    advice,
+    asked_indexes,
+    mask_credentials,
+    pip_settings,
+    run_told,
+    uv_environment,
+)
 
 UV = str(Path(sys.executable).with_name("uv"))
 
@@ -40,8 +48,13 @@ def publish(folder, version):
     with zipfile.ZipFile(page / name, "w") as wheel:
         wheel.writestr("moored.py", f"version = {version!r}\n")
         wheel.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: moored\nVersion: {version}\n")
-        wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        wheel.writestr(f"{about}/RECORD", f"moored.py,,\n{about}/METADATA,,\n{about}/WHEEL,,\n{about}/RECORD,,\n")
+        wheel.writestr(
+            f"{about}/WHEEL",
+            "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        )
+        wheel.writestr(
+            f"{about}/RECORD", f"moored.py,,\n{about}/METADATA,,\n{about}/WHEEL,,\n{about}/RECORD,,\n"
+        )
     (page / "index.html").write_text(f'<a href="{name}">{name}</a>')
 
 
@@ -61,7 +74,17 @@ def indexes(tmp_path):
 
 
 def install(requirement, target, environment):
-    command = [UV, "pip", "install", "--no-cache", "--python", sys.executable, "--target", str(target), requirement]
+    command = [
+        UV,
+        "pip",
+        "install",
+        "--no-cache",
+        "--python",
+        sys.executable,
+        "--target",
+        str(target),
+        requirement,
+    ]
     run_told(command, environment=environment)
 
 
@@ -78,7 +101,9 @@ def test_of_several_indexes_the_best_version_is_taken_as_pip_does(place, indexes
     assert (tmp_path / "target" / "moored.py").read_text() == "version = '2.0'\n"
 
 
-def test_a_version_that_no_index_has_is_told_with_every_index_and_no_password(indexes, tmp_path, monkeypatch, capsys):
+def test_a_version_that_no_index_has_is_told_with_every_index_and_no_password(
+    indexes, tmp_path, monkeypatch, capsys
+):
     main, extra = indexes
     monkeypatch.setenv("PIP_INDEX_URL", main)
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", extra)
@@ -87,7 +112,10 @@ def test_a_version_that_no_index_has_is_told_with_every_index_and_no_password(in
         install("moored>=3", tmp_path / "target", uv_environment(pip_settings(sys.executable)))
     said = str(caught.value)
     hidden = [address.replace("reader:secret", "***") for address in indexes]
-    assert f"Asked were: {hidden[0]}, {hidden[1]}, the files of {tmp_path}. An index of your own must have" in said
+    assert (
+        f"Asked were: {hidden[0]}, {hidden[1]}, the files of {tmp_path}. An index of your own must have"
+        in said
+    )
     assert "secret" not in said + capsys.readouterr().out
 
 

@@ -43,7 +43,9 @@ def test_a_named_python_that_is_not_supported_is_told_with_what_to_do(old_python
     monkeypatch.setenv("GYRE_PYTHON", sys.executable)
     with pytest.raises(SetupError) as caught:
         interpreter.supported_python()
-    assert f"Gyre needs Python 3.96, 3.97 or 3.98; GYRE_PYTHON={sys.executable} is not one" in str(caught.value)
+    assert f"Gyre needs Python 3.96, 3.97 or 3.98; GYRE_PYTHON={sys.executable} is not one" in str(
+        caught.value
+    )
 
 
 def test_where_no_python_fits_and_none_can_be_fetched_every_way_out_is_told(tmp_path, monkeypatch):

@@ -24,15 +24,26 @@ def test_a_wait_in_which_nothing_moves_ends_and_says_what_it_waited_for():
 def test_a_wait_lasts_as_long_as_something_moves():
     begun = time.monotonic()
     late = 3 * QUIET_S
-    assert wait_for(lambda: time.monotonic() - begun > late, "the page", moves=time.monotonic, quiet_s=QUIET_S)
+    assert wait_for(
+        lambda: time.monotonic() - begun > late, "the page", moves=time.monotonic, quiet_s=QUIET_S
+    )
 
 
-def test_a_log_that_grows_and_a_child_that_works_are_progress_and_a_process_that_sleeps_is_none(tmp_path, monkeypatch):
+def test_a_log_that_grows_and_a_child_that_works_are_progress_and_a_process_that_sleeps_is_none(
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr(progress, "STEP_S", 0.2)
     log = tmp_path / "service.log"
     log.write_text("starting\n")
-    busy = [sys.executable, "-c", "import subprocess, sys; subprocess.run([sys.executable, '-c', 'while True: pass'])"]
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as sleeper, subprocess.Popen(busy) as parent:
+    busy = [
+        sys.executable,
+        "-c",
+        "import subprocess, sys; subprocess.run([sys.executable, '-c', 'while True: pass'])",
+    ]
+    with (
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as sleeper,
+        subprocess.Popen(busy) as parent,
+    ):
         try:
             sleeping, working = psutil.Process(sleeper.pid), psutil.Process(parent.pid)
             before = work([sleeping], log)

@@ -37,7 +37,9 @@ def page(port, **changes):
     """A real little web server as a service."""
     url = f"http://127.0.0.1:{port}"
     command = (PYTHON, "-m", "http.server", str(port), "--bind", "127.0.0.1")
-    service = Service("page", "test page", command, partial(answers, url), url, port, "GYRE_TEST_PORT", stop_s=2)
+    service = Service(
+        "page", "test page", command, partial(answers, url), url, port, "GYRE_TEST_PORT", stop_s=2
+    )
     return replace(service, **changes)
 
 
@@ -79,7 +81,9 @@ def test_up_returns_when_ready_and_down_leaves_no_process(stopped, free_port):
     assert any(line.strip().startswith("test page is ready") for line in said)
     down(stopped, table)
     assert belonging(stopped.home) == []
-    assert [(each.state, each.healthy, each.pid) for each in status(stopped, table)] == [("stopped", False, None)]
+    assert [(each.state, each.healthy, each.pid) for each in status(stopped, table)] == [
+        ("stopped", False, None)
+    ]
 
 
 def test_up_twice_keeps_what_runs(stopped, free_port):
@@ -108,14 +112,19 @@ def test_a_taken_port_is_named_with_its_variable_and_holder(settings, free_port)
     port = free_port()
     with socket.create_server(("127.0.0.1", port)), pytest.raises(ServicesError) as caught:
         up(settings, table=[page(free_port(), name="other"), page(port)])
-    assert f"port {port} (test page, GYRE_TEST_PORT) is taken by {psutil.Process().name()} (pid {os.getpid()})" in str(caught.value)
+    assert (
+        f"port {port} (test page, GYRE_TEST_PORT) is taken by {psutil.Process().name()} (pid {os.getpid()})"
+        in str(caught.value)
+    )
     assert "Free it, or set another port" in str(caught.value)
     assert belonging(settings.home) == []
 
 
 def test_one_port_for_two_services_is_refused(settings, free_port):
     port = free_port()
-    with pytest.raises(ServicesError, match=rf"port {port} is set for both test page \(GYRE_TEST_PORT\) and second page"):
+    with pytest.raises(
+        ServicesError, match=rf"port {port} is set for both test page \(GYRE_TEST_PORT\) and second page"
+    ):
         up(settings, table=[page(port), page(port, name="second", title="second page")])
 
 
@@ -124,7 +133,9 @@ def test_a_host_that_is_not_this_machines_is_named(settings, free_port):
         up(settings.model_copy(update={"host": "192.0.2.1"}), table=[page(free_port())])
 
 
-def test_a_service_that_fails_is_named_with_the_end_of_its_log_and_the_rest_is_stopped(settings, free_port, tmp_path):
+def test_a_service_that_fails_is_named_with_the_end_of_its_log_and_the_rest_is_stopped(
+    settings, free_port, tmp_path
+):
     broken = script(tmp_path, "broken", "raise RuntimeError('no such model')", ready=lambda: False)
     with pytest.raises(ServicesError) as caught:
         up(settings, table=[page(free_port()), broken])
@@ -139,11 +150,16 @@ def test_a_killed_service_comes_back(stopped, free_port):
     up(stopped, table=table)
     [before] = status(stopped, table)
     os.kill(before.pid, signal.SIGKILL)
-    [after] = until(lambda: [each for each in status(stopped, table) if each.healthy and each.pid != before.pid], "another page")
+    [after] = until(
+        lambda: [each for each in status(stopped, table) if each.healthy and each.pid != before.pid],
+        "another page",
+    )
     assert after.since >= before.since
 
 
-def test_a_service_that_ends_again_and_again_comes_back_and_its_restarts_are_told(stopped, free_port, tmp_path):
+def test_a_service_that_ends_again_and_again_comes_back_and_its_restarts_are_told(
+    stopped, free_port, tmp_path
+):
     lacking, port = tmp_path / "lacking", free_port()
     text = f"""
     import http.server, pathlib, sys
@@ -157,9 +173,13 @@ def test_a_service_that_ends_again_and_again_comes_back_and_its_restarts_are_tol
     [before] = status(stopped, table)
     assert (before.restarts, before.last_reason) == (0, None)
     os.kill(before.pid, signal.SIGKILL)
-    killed = until(lambda: [each for each in status(stopped, table) if each.restarts == 1], "the first end")[0]
+    killed = until(lambda: [each for each in status(stopped, table) if each.restarts == 1], "the first end")[
+        0
+    ]
     assert killed.last_reason == "terminated by SIGKILL"
-    down_again = until(lambda: [each for each in status(stopped, table) if each.restarts >= 5], "four more ends")[0]
+    down_again = until(
+        lambda: [each for each in status(stopped, table) if each.restarts >= 5], "four more ends"
+    )[0]
     assert down_again.state in ("restarting", "starting")
     assert down_again.last_reason == "exit status 1"
     assert "the disk is full" in down_again.last_words
@@ -168,11 +188,16 @@ def test_a_service_that_ends_again_and_again_comes_back_and_its_restarts_are_tol
     assert back.restarts >= 5
     assert before.since <= back.restarting_since < back.last_end <= back.since
     told = (stopped.home / "logs" / "supervisord.log").read_text()
-    assert re.search(r"fragile ended 5 times since [\d-]+ [\d:]+, now by exit status 1; it starts again in 5 s; its log ends:", told)
+    assert re.search(
+        r"fragile ended 5 times since [\d-]+ [\d:]+, now by exit status 1; it starts again in 5 s; its log ends:",
+        told,
+    )
     assert "the disk is full" in told
 
 
-def test_up_starts_at_once_what_waits_after_repeated_ends_and_says_when_it_ends_again(stopped, free_port, tmp_path):
+def test_up_starts_at_once_what_waits_after_repeated_ends_and_says_when_it_ends_again(
+    stopped, free_port, tmp_path
+):
     lacking = tmp_path / "lacking"
     text = f"""
     import pathlib, sys, time
@@ -185,7 +210,10 @@ def test_up_starts_at_once_what_waits_after_repeated_ends_and_says_when_it_ends_
     lacking.touch()
     os.kill(status(stopped, table)[1].pid, signal.SIGKILL)
     until(lambda: status(stopped, table)[1].restarts >= 3, "three ends")
-    with pytest.raises(ServicesError, match=r"test fragile does not start \(it ended 3 times, now by exit status 1\)[^$]*no model"):
+    with pytest.raises(
+        ServicesError,
+        match=r"test fragile does not start \(it ended 3 times, now by exit status 1\)[^$]*no model",
+    ):
         up(stopped, table=table)
     assert status(stopped, table)[0].healthy
     lacking.unlink()
@@ -262,7 +290,9 @@ def test_an_interrupted_up_stops_what_it_started(settings, free_port, tmp_path):
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_the_foreground_tells_changes_and_stops_everything_when_it_is_ended(stopped, free_port, tmp_path, ending):
+def test_the_foreground_tells_changes_and_stops_everything_when_it_is_ended(
+    stopped, free_port, tmp_path, ending
+):
     port = free_port()
     foreground = tmp_path / "foreground.py"
     foreground.write_text(
@@ -277,7 +307,9 @@ def test_the_foreground_tells_changes_and_stops_everything_when_it_is_ended(stop
         follow(Settings(), lambda line: print(line, flush=True), table)
         """)
     )
-    process = subprocess.Popen([PYTHON, str(foreground)], cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [PYTHON, str(foreground)], cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     with process:
         table = [page(port)]
         [found] = until(lambda: [each for each in status(stopped, table) if each.healthy], "the page")
@@ -336,7 +368,13 @@ def test_a_launched_service_starts_once_what_it_needs_is_there(stopped, tmp_path
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(PROJECT)])},
     )
     with process:
-        until(lambda: process.poll() is not None or psutil.Process(process.pid).nice() == psutil.Process().nice() + 5, "the launcher")
+        until(
+            lambda: (
+                process.poll() is not None
+                or psutil.Process(process.pid).nice() == psutil.Process().nice() + 5
+            ),
+            "the launcher",
+        )
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.5)
         assert not (tmp_path / "ran").exists()
@@ -345,7 +383,9 @@ def test_a_launched_service_starts_once_what_it_needs_is_there(stopped, tmp_path
     assert (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize(("options", "order"), [((), ["imported", "asked"]), (("--nice", "1"), ["asked", "imported"])])
+@pytest.mark.parametrize(
+    ("options", "order"), [((), ["imported", "asked"]), (("--nice", "1"), ["asked", "imported"])]
+)
 def test_a_service_is_imported_before_it_waits_and_at_low_priority_afterwards(tmp_path, options, order):
     log = tmp_path / "log"
     (tmp_path / "noted.py").write_text(f"open({str(log)!r}, 'a').write('imported ')\ndef main(): pass")
@@ -363,7 +403,11 @@ def test_a_service_is_imported_before_it_waits_and_at_low_priority_afterwards(tm
     with ThreadingHTTPServer(("127.0.0.1", 0), Needed) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         command = launched(*options, "--after", f"http://127.0.0.1:{server.server_port}/", "noted:main")
-        subprocess.run(command, env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(PROJECT)])}, check=True)
+        subprocess.run(
+            command,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(PROJECT)])},
+            check=True,
+        )
         server.shutdown()
     assert log.read_text().split()[:2] == order
 
@@ -372,7 +416,9 @@ def test_a_service_is_imported_without_collections_and_runs_with_them(tmp_path):
     text = "import gc\nimported = gc.isenabled()\ndef main(): print(imported, gc.isenabled(), gc.get_freeze_count() > 10_000)"
     (tmp_path / "collected.py").write_text(text)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(PROJECT)])}
-    told = subprocess.run(launched("collected:main"), env=environment, check=True, capture_output=True, text=True).stdout
+    told = subprocess.run(
+        launched("collected:main"), env=environment, check=True, capture_output=True, text=True
+    ).stdout
     assert told.split() == ["False", "True", "True"]
 
 
@@ -398,7 +444,12 @@ def test_the_report_pages_serve_the_reports_folder_and_nothing_beside_it(stopped
 
     assert asked("/digits/drift.html") == b"<h1>drift</h1>"
     assert b'<a href="./drift.html">' in asked("/digits/")
-    assert asked("/../secret.txt") is asked("/%2e%2e/secret.txt") is asked("/digits/..%2f..%2fsecret.txt") is None
+    assert (
+        asked("/../secret.txt")
+        is asked("/%2e%2e/secret.txt")
+        is asked("/digits/..%2f..%2fsecret.txt")
+        is None
+    )
     assert not answers(f"{stopped.reports_url}/digits/drift.html")
 
 
@@ -409,8 +460,13 @@ def test_mlflows_store_is_made_whole_once_and_keeps_artifacts_in_the_home(settin
     assert settings.mlflow_store.stat().st_mtime_ns == made
     code = "import mlflow; print([each.artifact_location for each in mlflow.MlflowClient().search_experiments()])"
     environment = os.environ | settings.environment()
-    clients = [subprocess.Popen([PYTHON, "-c", code], env=environment, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    assert [client.communicate(timeout=120)[0].strip() for client in clients] == [f"['{settings.home}/mlflow/artifacts/0']"] * 3
+    clients = [
+        subprocess.Popen([PYTHON, "-c", code], env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    assert [client.communicate(timeout=120)[0].strip() for client in clients] == [
+        f"['{settings.home}/mlflow/artifacts/0']"
+    ] * 3
 
 
 def test_a_flow_run_that_ended_with_the_services_does_not_run_for_ever(stopped):
@@ -444,6 +500,8 @@ def test_a_busy_server_is_asked_again_and_a_silent_one_is_named(stopped):
         Thread(target=server.serve_forever, daemon=True).start()
         busy = stopped.model_copy(update={"prefect_port": server.server_port})
         assert may_change(busy, 60)["prefect-csrf-token"] == "t"
-        with pytest.raises(ServicesError, match=f"{server.server_port}/api/csrf-token has not answered for 1 s"):
+        with pytest.raises(
+            ServicesError, match=f"{server.server_port}/api/csrf-token has not answered for 1 s"
+        ):
             may_change(busy, 1)
         server.shutdown()

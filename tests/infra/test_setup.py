@@ -36,21 +36,33 @@ def checkout(tmp_path):
     modules = ("infra/__init__.py", "infra/setup.py", "infra/installer.py", "infra/interpreter.py")
     for name in ("pyproject.toml", "constraints.txt", *modules):
         shutil.copy(ROOT / name, root / name)
-    shutil.copytree(ROOT / "infra" / "horovod", root / "infra" / "horovod", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "infra" / "horovod", root / "infra" / "horovod", ignore=shutil.ignore_patterns("__pycache__")
+    )
     return root
 
 
 def set_up(checkout, **environment):
     command = [sys.executable, "-m", "infra.setup"]
     # The user's own pip settings must not decide what a test sees.
-    environment = {"PATH": os.environ["PATH"], "HOME": str(checkout.parent), "PIP_CONFIG_FILE": os.devnull, **environment}
-    return subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(checkout.parent),
+        "PIP_CONFIG_FILE": os.devnull,
+        **environment,
+    }
+    return subprocess.run(
+        command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def test_a_missing_compiler_is_told_before_anything_is_installed(checkout, tmp_path):
     done = set_up(checkout, PATH=str(tmp_path / "nothing"), GYRE_ACCELERATOR="cpu")
     assert done.returncode == 1
-    assert "Horovod's build needs g++, make, git. On Debian or Ubuntu: sudo apt-get install g++ make git" in done.stderr
+    assert (
+        "Horovod's build needs g++, make, git. On Debian or Ubuntu: sudo apt-get install g++ make git"
+        in done.stderr
+    )
     assert not (checkout / ".venv").exists()
 
 
@@ -74,7 +86,11 @@ def test_an_index_that_does_not_answer_is_told_by_name(checkout):
 def make_environment(folder, monkeypatch):
     """A virtual environment with pip in `folder`, which set-up takes for its own."""
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    for name, path in {"VENV": folder, "PYTHON": folder / "bin" / "python", "STAMP": folder / ".ready"}.items():
+    for name, path in {
+        "VENV": folder,
+        "PYTHON": folder / "bin" / "python",
+        "STAMP": folder / ".ready",
+    }.items():
         monkeypatch.setattr(setup, name, path)
     monkeypatch.setattr(setup, "INSTALLING", folder / ".installing")
 
@@ -112,7 +128,11 @@ def test_an_accelerator_that_is_none_is_told(checkout):
 def test_a_finished_set_up_is_left_alone(checkout, monkeypatch):
     (checkout / ".venv" / "bin").mkdir(parents=True)
     (checkout / ".venv" / "bin" / "python").symlink_to(sys.executable)
-    for name, path in {"ROOT": checkout, "CONSTRAINTS": checkout / "constraints.txt", "HOROVOD": checkout / "infra" / "horovod"}.items():
+    for name, path in {
+        "ROOT": checkout,
+        "CONSTRAINTS": checkout / "constraints.txt",
+        "HOROVOD": checkout / "infra" / "horovod",
+    }.items():
         monkeypatch.setattr(setup, name, path)
     (checkout / ".venv" / ".ready").write_text(setup.ingredients("cpu"))
     done = set_up(checkout, GYRE_ACCELERATOR="cpu")
@@ -121,7 +141,11 @@ def test_a_finished_set_up_is_left_alone(checkout, monkeypatch):
 
 
 def test_any_changed_ingredient_asks_for_another_set_up(checkout, monkeypatch):
-    for name, path in {"ROOT": checkout, "CONSTRAINTS": checkout / "constraints.txt", "HOROVOD": checkout / "infra" / "horovod"}.items():
+    for name, path in {
+        "ROOT": checkout,
+        "CONSTRAINTS": checkout / "constraints.txt",
+        "HOROVOD": checkout / "infra" / "horovod",
+    }.items():
         monkeypatch.setattr(setup, name, path)
     seen = {setup.ingredients("cpu"), setup.ingredients("cuda")}
     horovod = ("infra/horovod/build.py", "infra/horovod/horovod.patch", "infra/horovod/shared_memory.h")
@@ -157,7 +181,12 @@ def test_where_torchs_own_index_does_not_answer_the_other_ways_are_told(torch, t
     (tmp_path / ".venv" / "bin" / "uv").symlink_to(Path(sys.executable).with_name("uv"))
     for name in ("PIP_FIND_LINKS", "UV_FIND_LINKS"):
         monkeypatch.delenv(name, raising=False)
-    settings = {"PIP_CONFIG_FILE": os.devnull, "UV_OFFLINE": "1", "UV_CACHE_DIR": str(tmp_path / "cache"), "GYRE_TORCH": torch}
+    settings = {
+        "PIP_CONFIG_FILE": os.devnull,
+        "UV_OFFLINE": "1",
+        "UV_CACHE_DIR": str(tmp_path / "cache"),
+        "GYRE_TORCH": torch,
+    }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(setup.SetupError) as caught:
@@ -173,10 +202,17 @@ def test_constraints_pin_every_direct_dependency_once_for_each_supported_python(
     python = "{}.{}".format(*version)
     environment = {**default_environment(), "python_version": python, "python_full_version": f"{python}.9"}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert version in {(3, minor) for minor in range(20) if f"3.{minor}.9" in SpecifierSet(project["requires-python"])}
+    assert version in {
+        (3, minor) for minor in range(20) if f"3.{minor}.9" in SpecifierSet(project["requires-python"])
+    }
     pinned = [Requirement(line) for line in (ROOT / "constraints.txt").read_text().splitlines()]
-    names = [canonicalize_name(pin.name) for pin in pinned if not pin.marker or pin.marker.evaluate(environment)]
-    wanted = [*project["dependencies"], *(line for extra in ("cpu", "dev", "build") for line in project["optional-dependencies"][extra])]
+    names = [
+        canonicalize_name(pin.name) for pin in pinned if not pin.marker or pin.marker.evaluate(environment)
+    ]
+    wanted = [
+        *project["dependencies"],
+        *(line for extra in ("cpu", "dev", "build") for line in project["optional-dependencies"][extra]),
+    ]
     for name in {canonicalize_name(Requirement(line).name) for line in wanted} - {"gyre"}:
         assert names.count(name) == 1, name
 
@@ -189,9 +225,7 @@ def test_the_stages_of_ci_are_one_command():
 
 
 def test_the_builds_log_tells_how_far_it_is():
-    log = (
-        "-- Configuring\n[  5%] Building CXX object third_party/gloo/CMakeFiles/gloo.dir/pair.cc.o\n[  7%] Linking CXX static library x.a\n"
-    )
+    log = "-- Configuring\n[  5%] Building CXX object third_party/gloo/CMakeFiles/gloo.dir/pair.cc.o\n[  7%] Linking CXX static library x.a\n"
     assert build.progress("-- Configuring\n") == "configuring"
     assert build.progress(log) == "5 %, pair.cc"
 
@@ -199,5 +233,7 @@ def test_the_builds_log_tells_how_far_it_is():
 @pytest.mark.skipif(os.geteuid() != 0, reason="a host name of its own needs root")
 def test_the_trial_of_horovod_runs_where_the_machines_name_does_not_resolve():
     named = ["unshare", "--uts", "sh", "-c", 'hostname nowhere.invalid && exec "$@"', "sh"]
-    done = subprocess.run([*named, sys.executable, "-c", setup.TRIAL], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*named, sys.executable, "-c", setup.TRIAL], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr

@@ -15,7 +15,13 @@ import psutil
 from websockets.sync.client import ClientConnection, connect
 
 PROGRAM = shutil.which("chromium")
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--remote-debugging-port=0")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--remote-debugging-port=0",
+)
 DEADLINE_S = 120
 
 
@@ -74,5 +80,7 @@ def debugger(folder: Path, process: "subprocess.Popen[bytes]") -> str:
     while not (port.exists() and port.read_text().strip()):
         assert process.poll() is None and time.monotonic() < deadline, (folder / "output").read_text()[-2000:]
         time.sleep(0.1)
-    with urllib.request.urlopen(f"http://127.0.0.1:{port.read_text().split()[0]}/json", timeout=DEADLINE_S) as answer:
+    with urllib.request.urlopen(
+        f"http://127.0.0.1:{port.read_text().split()[0]}/json", timeout=DEADLINE_S
+    ) as answer:
         return next(tab["webSocketDebuggerUrl"] for tab in json.load(answer) if tab["type"] == "page")

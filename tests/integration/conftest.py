@@ -53,14 +53,20 @@ class Installation:
         return Patience(lambda: work(self.processes()))
 
 
-def run_gyre(environment: dict[str, str], *arguments: str, check: bool = True, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def run_gyre(
+    environment: dict[str, str], *arguments: str, check: bool = True, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     done = run_while_it_moves([GYRE, *arguments], environment, cwd)
     if check and done.returncode:
-        pytest.fail(f"gyre {' '.join(arguments)} ended with {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+        pytest.fail(
+            f"gyre {' '.join(arguments)} ended with {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        )
     return done
 
 
-def run_while_it_moves(command: list[str], environment: dict[str, str], cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def run_while_it_moves(
+    command: list[str], environment: dict[str, str], cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """Runs a command to its end; it is killed, and the test fails, once neither it nor the installation's services move any more."""
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as error:
         process = subprocess.Popen(command, env=os.environ | environment, stdout=out, stderr=error, cwd=cwd)
@@ -85,7 +91,10 @@ def processes_of(home: Path) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get("GYRE_HOME", "").startswith(str(home)) and process.status() != psutil.STATUS_ZOMBIE:
+            if (
+                process.environ().get("GYRE_HOME", "").startswith(str(home))
+                and process.status() != psutil.STATUS_ZOMBIE
+            ):
                 found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
             continue
@@ -112,7 +121,8 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
         report = json.loads(run_gyre(environment, "demo", "--keep", "--json").stdout)
         home = base / "demo"
         installed = Installation(home, environment | {"GYRE_HOME": str(home)}, report)
-        # The demo's drift flow, each 20 s, has shown what it can: from here on it would only slow the tests down.
+        # The demo's drift flow, each 20 s, has shown what it can: from here on it would only slow the tests
+        # down.
         drift = installed.prefect("/deployments/name/drift/digits")["id"]
         installed.prefect(f"/deployments/{drift}/pause_deployment", {})
         yield installed

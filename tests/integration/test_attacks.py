@@ -26,7 +26,10 @@ needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can act as a
 NOBODY = 65534
 EVIL = "evil.test"
 CODE = {"source.reader": "subprocess:check_call"}
-INFER = {"id": "evil", "inputs": [{"name": "image", "shape": [1, 8, 8, 1], "datatype": "UINT8", "data": [9] * 64}]}
+INFER = {
+    "id": "evil",
+    "inputs": [{"name": "image", "shape": [1, 8, 8, 1], "datatype": "UINT8", "data": [9] * 64}],
+}
 LABEL = {"request_id": "drifted-digits-1200", "label": "3"}
 
 # Each request as a page can send it without asking first (no preflight): what it got, or that it was refused.
@@ -62,7 +65,8 @@ SCRIPT = """
 @pytest.fixture
 def settings(installation):
     ports = {
-        f"{name}_port": int(installation.environment[f"GYRE_{name.upper()}_PORT"]) for name in ("prefect", "mlflow", "server", "reports")
+        f"{name}_port": int(installation.environment[f"GYRE_{name.upper()}_PORT"])
+        for name in ("prefect", "mlflow", "server", "reports")
     }
     return Settings(home=installation.home, **ports)
 
@@ -76,7 +80,9 @@ class Witness:
 
     def look(self):
         log = self.installation.home / "predictions" / "digits"
-        predictions = [pq.read_table(path, columns=["request_id"]) for path in log.rglob("predictions-*.parquet")]
+        predictions = [
+            pq.read_table(path, columns=["request_id"]) for path in log.rglob("predictions-*.parquet")
+        ]
         return {
             "flow runs": sorted(run["id"] for run in self.runs()),
             "events": len(drift_events(self.installation)),
@@ -85,16 +91,30 @@ class Witness:
         }
 
     def runs(self):
-        asked = {"flow_runs": {"state": {"type": {"not_any_": ["SCHEDULED"]}}, "deployment_id": {"is_null_": False}}, "limit": 200}
-        return [run for run in self.installation.prefect("/flow_runs/filter", asked) if not run["auto_scheduled"]]
+        asked = {
+            "flow_runs": {
+                "state": {"type": {"not_any_": ["SCHEDULED"]}},
+                "deployment_id": {"is_null_": False},
+            },
+            "limit": 200,
+        }
+        return [
+            run for run in self.installation.prefect("/flow_runs/filter", asked) if not run["auto_scheduled"]
+        ]
 
     def assert_nothing_happened(self, outcomes):
-        assert {name: outcome for name, outcome in outcomes.items() if outcome[:3] not in ("ref", "401", "403", "421")} == {}
+        assert {
+            name: outcome
+            for name, outcome in outcomes.items()
+            if outcome[:3] not in ("ref", "401", "403", "421")
+        } == {}
         assert self.look() == self.before
 
 
 def drift_events(installation):
-    return installation.prefect("/events/filter", {"filter": {"event": {"name": ["gyre.drift.detected"]}}})["events"]
+    return installation.prefect("/events/filter", {"filter": {"event": {"name": ["gyre.drift.detected"]}}})[
+        "events"
+    ]
 
 
 def on_demand(installation):
@@ -105,7 +125,14 @@ def forged(episode="digits-99", **more):
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     resource = {"prefect.resource.id": "gyre.model.digits"} | more
     payload = {"project": "digits", "episode": episode}
-    return {"id": str(uuid4()), "event": "gyre.drift.detected", "occurred": now, "resource": resource, "related": [], "payload": payload}
+    return {
+        "id": str(uuid4()),
+        "event": "gyre.drift.detected",
+        "occurred": now,
+        "resource": resource,
+        "related": [],
+        "payload": payload,
+    }
 
 
 def requests(settings, installation, service):
@@ -122,11 +149,19 @@ def requests(settings, installation, service):
             ("label", "/v2/models/digits/labels", "POST", LABEL),
             ("read counts", "/v2/models/digits/stats", "GET", None),
         ],
-        "reports": [("read reports", "/digits/", "GET", None), ("read a report", "/digits/card.html", "GET", None)],
+        "reports": [
+            ("read reports", "/digits/", "GET", None),
+            ("read a report", "/digits/card.html", "GET", None),
+        ],
         "mlflow": [
             ("read experiments", "/ajax-api/2.0/mlflow/experiments/search?max_results=9", "GET", None),
             ("read models", "/api/2.0/mlflow/registered-models/search", "GET", None),
-            ("write an experiment", "/api/2.0/mlflow/experiments/create", "POST", {"name": f"evil {uuid4()}"}),
+            (
+                "write an experiment",
+                "/api/2.0/mlflow/experiments/create",
+                "POST",
+                {"name": f"evil {uuid4()}"},
+            ),
         ],
     }[service]
 
@@ -140,7 +175,13 @@ def script(settings, installation, host, services):
             options = {"method": method} | ({"body": json.dumps(body)} if body is not None else {})
             asked.append((name, f"http://{base}{path}", options))
         if service == "server":
-            asked.append(("ask the model", f"http://{base}/v2/models/digits/infer", {"method": "POST", "body": json.dumps(INFER)}))
+            asked.append(
+                (
+                    "ask the model",
+                    f"http://{base}/v2/models/digits/infer",
+                    {"method": "POST", "body": json.dumps(INFER)},
+                )
+            )
         if service == "reports":
             picture = next(settings.folder("reports").rglob("*.png")).relative_to(settings.folder("reports"))
             pictures.append(("show a picture", f"http://{base}/{picture}"))
@@ -177,7 +218,9 @@ SERVICES = ("prefect", "server", "reports", "mlflow")
 
 
 @needs_chromium
-def test_a_page_of_elsewhere_gets_nothing_from_a_browser_that_knows_the_password(installation, settings, foreign_page, tmp_path):
+def test_a_page_of_elsewhere_gets_nothing_from_a_browser_that_knows_the_password(
+    installation, settings, foreign_page, tmp_path
+):
     witness = Witness(installation)
     with browser(tmp_path, f"--host-resolver-rules=MAP {EVIL} 127.0.0.1") as page:
         for port in (settings.mlflow_port, settings.reports_port):
@@ -207,7 +250,9 @@ def as_nobody(home, asked):
     os.setgroups([])
     os.setgid(NOBODY)
     os.setuid(NOBODY)
-    seen = [str(path) for path in (home, home / "credentials", home / "predictions") if os.access(path, os.R_OK)]
+    seen = [
+        str(path) for path in (home, home / "credentials", home / "predictions") if os.access(path, os.R_OK)
+    ]
     outcomes = {}
     for port, name, path, method, body in asked:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
@@ -221,18 +266,28 @@ def as_nobody(home, asked):
 @needs_root
 def test_another_user_of_the_machine_gets_nothing(installation, settings):
     witness = Witness(installation)
-    asked = [(getattr(settings, f"{s}_port"), *each) for s in SERVICES for each in requests(settings, installation, s)]
+    asked = [
+        (getattr(settings, f"{s}_port"), *each)
+        for s in SERVICES
+        for each in requests(settings, installation, s)
+    ]
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         seen, outcomes = pool.apply(as_nobody, (installation.home, asked))
     assert seen == []
     witness.assert_nothing_happened(outcomes)
-    assert installation.home.stat().st_mode & 0o077 == 0, "below a closed folder nothing can be reached, whatever its mode"
+    assert installation.home.stat().st_mode & 0o077 == 0, (
+        "below a closed folder nothing can be reached, whatever its mode"
+    )
 
 
 def test_no_log_process_or_run_tells_the_password(installation, settings):
     password = settings.credential.password.encode()
     logs = [path for path in (installation.home / "logs").iterdir() if password in path.read_bytes()]
-    lines = [process.cmdline() for process in installation.processes() if settings.credential.password in " ".join(process.cmdline())]
+    lines = [
+        process.cmdline()
+        for process in installation.processes()
+        if settings.credential.password in " ".join(process.cmdline())
+    ]
     assert (logs, lines) == ([], [])
     assert password not in json.dumps(installation.prefect("/flow_runs/filter", {"limit": 200})).encode()
     assert password not in json.dumps(installation.prefect("/deployments/filter", {})).encode()
@@ -242,7 +297,9 @@ def test_no_log_process_or_run_tells_the_password(installation, settings):
 def test_an_installation_with_another_credential_is_told_so(installation, tmp_path):
     done = run_gyre(installation.environment | {"GYRE_HOME": str(tmp_path)}, "drift", "digits", check=False)
     assert done.returncode == 1
-    assert f"does not take the credential of {tmp_path}: it is another installation's" in done.stderr.replace("\n", " ")
+    assert f"does not take the credential of {tmp_path}: it is another installation's" in done.stderr.replace(
+        "\n", " "
+    )
     assert "Traceback" not in done.stderr
 
 
@@ -251,7 +308,10 @@ def test_a_run_that_the_command_did_not_sign_names_no_code(installation, tmp_pat
     evil.write_text("name: evil\n")
     wanted = [{"project": "digits", "overrides": CODE}, {"project": str(evil)}]
     run = f"/deployments/{on_demand(installation)}/create_flow_run"
-    started = [installation.prefect(run, {"parameters": each, "state": {"type": "SCHEDULED"}})["id"] for each in wanted]
+    started = [
+        installation.prefect(run, {"parameters": each, "state": {"type": "SCHEDULED"}})["id"]
+        for each in wanted
+    ]
     messages = [ended(installation, each)["state"]["message"] for each in started]
     assert "overrides: 'source.reader' can name code or files" in messages[0]
     assert "takes a project of" in messages[1]
@@ -260,18 +320,32 @@ def test_a_run_that_the_command_did_not_sign_names_no_code(installation, tmp_pat
 
 def ended(installation, run):
     deadline = time.monotonic() + 240
-    while (found := installation.prefect(f"/flow_runs/{run}"))["state_type"] not in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"):
+    while (found := installation.prefect(f"/flow_runs/{run}"))["state_type"] not in (
+        "COMPLETED",
+        "FAILED",
+        "CRASHED",
+        "CANCELLED",
+    ):
         assert time.monotonic() < deadline, found["state"]
         time.sleep(1)
     return found
 
 
 def test_a_drift_event_that_was_made_up_starts_no_run(installation, settings):
-    """Also of somebody who may send events. One with the signature follows, whose run tells that the others were looked at."""
+    """Also of somebody who may send events.
+
+    One with the signature follows, whose run tells that the others were looked at.
+    """
     before = {run["id"] for run in answering(installation)}
     signed = labels("digits", settings.credential)
-    wrong = [{}, {"gyre.signature": "0" * 64}, {"gyre.signature": labels("mnist", settings.credential)["gyre.signature"]}]
-    installation.prefect("/events", [*(forged(**label) for label in wrong), forged("digits-signed", **signed)])
+    wrong = [
+        {},
+        {"gyre.signature": "0" * 64},
+        {"gyre.signature": labels("mnist", settings.credential)["gyre.signature"]},
+    ]
+    installation.prefect(
+        "/events", [*(forged(**label) for label in wrong), forged("digits-signed", **signed)]
+    )
     deadline = time.monotonic() + 240
     while not (new := [run for run in answering(installation) if run["id"] not in before]):
         assert time.monotonic() < deadline, "the signed event started no run"
@@ -281,4 +355,6 @@ def test_a_drift_event_that_was_made_up_starts_no_run(installation, settings):
 
 
 def answering(installation):
-    return installation.prefect("/flow_runs/filter", {"deployments": {"name": {"any_": ["digits-on-drift"]}}, "limit": 200})
+    return installation.prefect(
+        "/flow_runs/filter", {"deployments": {"name": {"any_": ["digits-on-drift"]}}, "limit": 200}
+    )

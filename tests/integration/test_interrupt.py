@@ -36,8 +36,13 @@ def start_demo(tmp_path):
     def start(line, moment):
         environment = os.environ | ports | {"GYRE_HOME": str(tmp_path)}
         with (tmp_path / "output").open("w") as output:
-            shell = subprocess.Popen(["bash", "-c", line], env=environment, stdout=output, stderr=output, process_group=0)
-        until(lambda: any(moment in each for each in command_lines(tmp_path)) or shell.poll() is not None, tmp_path)
+            shell = subprocess.Popen(
+                ["bash", "-c", line], env=environment, stdout=output, stderr=output, process_group=0
+            )
+        until(
+            lambda: any(moment in each for each in command_lines(tmp_path)) or shell.poll() is not None,
+            tmp_path,
+        )
         assert shell.poll() is None, (tmp_path / "output").read_text()[-3000:]
         return shell
 

@@ -28,7 +28,10 @@ SAME_RUN = (
 
 def running_stage(installation, known):
     """(flow run id, stage) of a cycle that started after the `known` ones, as Prefect has it now."""
-    runs = installation.prefect("/flow_runs/filter", {"deployments": {"name": {"any_": ["on-demand"]}}, "sort": "EXPECTED_START_TIME_DESC"})
+    runs = installation.prefect(
+        "/flow_runs/filter",
+        {"deployments": {"name": {"any_": ["on-demand"]}}, "sort": "EXPECTED_START_TIME_DESC"},
+    )
     new = [run["id"] for run in runs if run["id"] not in known]
     if not new:
         return None, None
@@ -39,7 +42,9 @@ def running_stage(installation, known):
 
 def flow_process(installation, flow_run_id):
     return next(
-        p for p in installation.processes() if p.environ().get("PREFECT__FLOW_RUN_ID", "").replace("-", "") == flow_run_id.replace("-", "")
+        p
+        for p in installation.processes()
+        if p.environ().get("PREFECT__FLOW_RUN_ID", "").replace("-", "") == flow_run_id.replace("-", "")
     )
 
 
@@ -50,7 +55,9 @@ def kill_in(installation, stage):
     patience = installation.patience()
     flow_run_id, at = running_stage(installation, known)
     while at != stage:
-        assert not patience.has_run_out() and following.poll() is None, f"the run did not reach {stage}: it is at {at}"
+        assert not patience.has_run_out() and following.poll() is None, (
+            f"the run did not reach {stage}: it is at {at}"
+        )
         time.sleep(0.1)
         flow_run_id, at = running_stage(installation, known)
     process = flow_process(installation, flow_run_id)
@@ -70,14 +77,18 @@ def finish(installation):
 
 
 @pytest.mark.timeout(3600)  # eight cycles
-def test_killed_in_train_compile_and_deploy_the_same_run_ends_in_the_same_digests_with_one_deployment(installation):
+def test_killed_in_train_compile_and_deploy_the_same_run_ends_in_the_same_digests_with_one_deployment(
+    installation,
+):
     versions = len(json.loads(installation.gyre("models", "--json").stdout))
     kill_in(installation, "train")
     kill_in(installation, "compile")
     kill_in(installation, "deploy")
     reused, champion = finish(installation)
     assert [
-        stage for stage in ("ingest", "validate", "label", "version", "train", "export", "optimize", "compile") if not reused[stage]
+        stage
+        for stage in ("ingest", "validate", "label", "version", "train", "export", "optimize", "compile")
+        if not reused[stage]
     ] == []
     assert len(json.loads(installation.gyre("models", "--json").stdout)) == versions + 1
 

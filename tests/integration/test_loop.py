@@ -62,7 +62,9 @@ def test_the_report_is_on_disk_and_names_versions_candidates_and_ranks(installat
 
 def test_every_stage_shows_an_artifact_on_the_flow_runs_page(installation):
     flow_run_id = flow_runs(installation, "on-demand")[0]["id"]
-    artifacts = installation.prefect("/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [flow_run_id]}}, "limit": 200})
+    artifacts = installation.prefect(
+        "/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [flow_run_id]}}, "limit": 200}
+    )
     with_artifact = {artifact["task_run_id"] for artifact in artifacts}
     runs = installation.prefect("/task_runs/filter", {"flow_runs": {"id": {"any_": [flow_run_id]}}})
     silent = {run["name"].rpartition("-")[0] for run in runs if run["id"] not in with_artifact}
@@ -70,7 +72,9 @@ def test_every_stage_shows_an_artifact_on_the_flow_runs_page(installation):
 
 
 def test_every_link_and_picture_of_the_artifacts_can_be_opened(installation):
-    artifacts = installation.prefect("/artifacts/filter", {"artifacts": {"type": {"any_": ["markdown"]}}, "limit": 200})
+    artifacts = installation.prefect(
+        "/artifacts/filter", {"artifacts": {"type": {"any_": ["markdown"]}}, "limit": 200}
+    )
     reports = f"http://127.0.0.1:{installation.environment['GYRE_REPORTS_PORT']}/"
     urls = {part.split(")")[0] for artifact in artifacts for part in artifact["data"].split("](")[1:]}
     pages = [url for url in urls if url.startswith(reports)]
@@ -93,9 +97,13 @@ def test_the_same_drift_event_a_hundred_times_starts_one_retraining(installation
     before = len(flow_runs(installation, RETRAINED))
     sent = send()
     patience = installation.patience()
-    while not (runs := flow_runs(installation, RETRAINED)[before:]) or any(run["state_type"] in ("PENDING", "RUNNING") for run in runs):
+    while not (runs := flow_runs(installation, RETRAINED)[before:]) or any(
+        run["state_type"] in ("PENDING", "RUNNING") for run in runs
+    ):
         assert not patience.has_run_out(), "no run answered the repeated event"
-        if not runs and time.monotonic() - sent > WINDOW_S:  # the trigger took them together with an event of the test before
+        if (
+            not runs and time.monotonic() - sent > WINDOW_S
+        ):  # the trigger took them together with an event of the test before
             sent = send()
         time.sleep(1)
 
@@ -107,13 +115,18 @@ def test_bad_values_are_named_before_anything_starts(installation):
     before = len(flow_runs(installation, "on-demand"))
     done = installation.gyre("run", "digits", "--set", "training.epochs=many", check=False)
     assert done.returncode == 1
-    assert "digits.yaml: training.epochs: 'many' is not allowed; Input should be a valid integer" in done.stderr
+    assert (
+        "digits.yaml: training.epochs: 'many' is not allowed; Input should be a valid integer" in done.stderr
+    )
     assert len(flow_runs(installation, "on-demand")) == before
 
 
 def test_rollback_is_one_command_and_can_be_taken_back(installation):
     url = f"http://127.0.0.1:{installation.environment['GYRE_SERVER_PORT']}/v2/models/digits/infer"
-    body = {"inputs": [{"name": "image", "shape": [1, 8, 8, 1], "datatype": "UINT8", "data": [0] * 64}], "parameters": {"log": False}}
+    body = {
+        "inputs": [{"name": "image", "shape": [1, 8, 8, 1], "datatype": "UINT8", "data": [0] * 64}],
+        "parameters": {"log": False},
+    }
 
     def serving(version):
         patience = installation.patience()
@@ -152,7 +165,10 @@ def test_the_readmes_own_data_and_network_go_through_the_loop(installation, tmp_
 def test_a_scheduled_look_that_can_find_nothing_new_ends_without_a_process_and_says_so(installation):
     installation.gyre("drift", "digits")
     deployment = installation.prefect("/deployments/name/drift/digits")["id"]
-    asked = {"deployments": {"id": {"any_": [deployment]}}, "flow_runs": {"state": {"name": {"any_": ["Unchanged"]}}}}
+    asked = {
+        "deployments": {"id": {"any_": [deployment]}},
+        "flow_runs": {"state": {"name": {"any_": ["Unchanged"]}}},
+    }
     installation.prefect(f"/deployments/{deployment}/resume_deployment", {})
     try:
         patience = installation.patience()

@@ -6,10 +6,37 @@ import pytest
 
 from tests.integration.conftest import DATA
 
-QUICK = ["training.epochs=1", "gate.min_score=0.3", "gate.min_gain=null", "gate.max_behind=null", "labeling.suspects=0"]
-PERSON = {"age": 50, "workclass": "Private", "education": "Masters", "education_num": 14, "marital_status": "Married-civ-spouse"}
-PERSON |= {"occupation": "Exec-managerial", "relationship": "Husband", "race": "White", "sex": "Male", "capital_gain": 0}
-HOUR = {"dteday": "2012-06-01", "season": "2", "yr": 1, "hr": "17", "holiday": "0", "weekday": "5", "workingday": "1", "weathersit": "1"}
+QUICK = [
+    "training.epochs=1",
+    "gate.min_score=0.3",
+    "gate.min_gain=null",
+    "gate.max_behind=null",
+    "labeling.suspects=0",
+]
+PERSON = {
+    "age": 50,
+    "workclass": "Private",
+    "education": "Masters",
+    "education_num": 14,
+    "marital_status": "Married-civ-spouse",
+}
+PERSON |= {
+    "occupation": "Exec-managerial",
+    "relationship": "Husband",
+    "race": "White",
+    "sex": "Male",
+    "capital_gain": 0,
+}
+HOUR = {
+    "dteday": "2012-06-01",
+    "season": "2",
+    "yr": 1,
+    "hr": "17",
+    "holiday": "0",
+    "weekday": "5",
+    "workingday": "1",
+    "weathersit": "1",
+}
 ASKED = {
     "adult": PERSON | {"capital_loss": 0, "hours_per_week": 45, "native_country": "nowhere"},
     "bike_sharing": HOUR | {"temp": 0.7, "atemp": 0.65, "hum": 0.5, "windspeed": None},
@@ -41,11 +68,18 @@ def test_a_key_that_repeats_stops_the_run_until_the_yaml_allows_it(installation,
     done = installation.gyre("run", project, "--json", check=False)
     refused = json.loads(done.stdout)
     assert (done.returncode, refused["state"]) == (3, "Refused")
-    logged = installation.prefect("/logs/filter", {"logs": {"flow_run_id": {"any_": [refused["flow_run_id"]]}}})
+    logged = installation.prefect(
+        "/logs/filter", {"logs": {"flow_run_id": {"any_": [refused["flow_run_id"]]}}}
+    )
     assert [line["message"] for line in logged if "Traceback" in line["message"]] == []
-    assert "source.key id: 40 of 100 rows repeat the key of a later row and were left out (40.00%)" in refused["message"]
+    assert (
+        "source.key id: 40 of 100 rows repeat the key of a later row and were left out (40.00%)"
+        in refused["message"]
+    )
     assert [(each["check"], each["action"]) for each in refused["findings"]] == [("repeated_keys", "refuse")]
 
-    allowed = json.loads(installation.gyre("run", project, "--set", "checks.repeated_keys=0.5", "--json").stdout)
+    allowed = json.loads(
+        installation.gyre("run", project, "--set", "checks.repeated_keys=0.5", "--json").stdout
+    )
     assert [(each["check"], each["action"]) for each in allowed["findings"]] == [("repeated_keys", "warn")]
     assert {stage["stage"]: stage["reused"] for stage in allowed["stages"]}["ingest"]

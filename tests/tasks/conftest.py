@@ -91,8 +91,18 @@ def bundle(tmp_path):
     rows = tmp_path / "rows"
     rows.mkdir(exist_ok=True)
     images = [spot(place).reshape(-1) for place in (0, 1, 2)]
-    write([pd.DataFrame({"id": ["a", "b", "c"], "image": images, "label": CLASSES, "split": ["test"] * 3})], rows)
-    facts = {"project": PROJECT, "version": 1, "tag": f"{PROJECT}/v1", "commit": "0" * 40, "rows": 3, "splits": {"test": 3}}
+    write(
+        [pd.DataFrame({"id": ["a", "b", "c"], "image": images, "label": CLASSES, "split": ["test"] * 3})],
+        rows,
+    )
+    facts = {
+        "project": PROJECT,
+        "version": 1,
+        "tag": f"{PROJECT}/v1",
+        "commit": "0" * 40,
+        "rows": 3,
+        "splits": {"test": 3},
+    }
     dataset = DatasetVersion(**stored(rows).model_dump(), **facts)
 
     def make(turn, broken_at=None, run_id="0" * 32, side=2):
@@ -109,8 +119,18 @@ def bundle(tmp_path):
         write_json(folder / "signature.json", signature)
         write_json(folder / "lineage.json", {"turn": turn})
         one = Graph(**stored(folder / "model.onnx").model_dump(), name="fp32", parity=0.0)
-        candidate = Candidate(graph=one, **SURE, split="validation", latency_ms=0.1, throughput=1e4, megabytes=0.1, rejected=None)
-        model = TrainedModel(**stored(folder).model_dump(), dataset=dataset, run_id=run_id, ranks=2, metrics={"accuracy": 1.0})
+        candidate = Candidate(
+            graph=one,
+            **SURE,
+            split="validation",
+            latency_ms=0.1,
+            throughput=1e4,
+            megabytes=0.1,
+            rejected=None,
+        )
+        model = TrainedModel(
+            **stored(folder).model_dump(), dataset=dataset, run_id=run_id, ranks=2, metrics={"accuracy": 1.0}
+        )
         return Bundle(
             **stored(folder).model_dump(),
             project=PROJECT,
@@ -155,7 +175,9 @@ class Server:
     def start(self):
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tasks.serving"], env=os.environ | self.settings.environment(), stderr=log
+                [sys.executable, "-m", "tasks.serving"],
+                env=os.environ | self.settings.environment(),
+                stderr=log,
             )
         self.wait(lambda: self.get("/v2/health/ready"), httpx.TransportError)
 
@@ -171,7 +193,9 @@ class Server:
         return httpx.get(self.url + path, timeout=DEADLINE_S, headers=self.settings.credential.headers)
 
     def post(self, path, body):
-        return httpx.post(self.url + path, json=body, timeout=DEADLINE_S, headers=self.settings.credential.headers)
+        return httpx.post(
+            self.url + path, json=body, timeout=DEADLINE_S, headers=self.settings.credential.headers
+        )
 
     def client(self, **options):
         return InferenceClient(self.url, PROJECT, **options)

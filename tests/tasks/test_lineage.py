@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from configs.data import Versioning
+from configs.versioning import VersioningConfig
 from infra.files import digest, whole_folder, write_json
 from infra.settings import Settings
 from tasks.deployment.registry import Registry
@@ -26,15 +26,33 @@ PROJECT = "red_wine"
 
 def version_of(settings, rows):
     """A version, two rows of whose source are in quarantine."""
-    folder, quarantine = settings.folder("outcomes", f"rows-{rows}"), settings.home / "outcomes" / "quarantine.parquet"
-    pd.DataFrame({"id": ["bad-1", "bad-2"], "reasons": [["expect_even(x)"], ["expect_even(x)", "expect_small(x)"]]}).to_parquet(quarantine)
+    folder, quarantine = (
+        settings.folder("outcomes", f"rows-{rows}"),
+        settings.home / "outcomes" / "quarantine.parquet",
+    )
+    pd.DataFrame(
+        {"id": ["bad-1", "bad-2"], "reasons": [["expect_even(x)"], ["expect_even(x)", "expect_small(x)"]]}
+    ).to_parquet(quarantine)
     with whole_folder(folder / "parts") as partial:
         contents = np.random.default_rng(0).integers(2**64, size=rows, dtype=np.uint64)
         columns = {"x": range(rows), "label": "a", "origin": "wine.csv", "origin_content": contents}
         write([pd.DataFrame({"id": [f"r{n}" for n in range(rows)]} | columns)], partial)
-    nothing = {"agreement": 1.0, "annotators": (), "relabelled": 0, "suspects": None, "suspected": 0, "failures": ()}
+    nothing = {
+        "agreement": 1.0,
+        "annotators": (),
+        "relabelled": 0,
+        "suspects": None,
+        "suspected": 0,
+        "failures": (),
+    }
     labels = LabelReport(uri=str(folder / "parts"), digest=digest(folder / "parts"), rows=rows, **nothing)
-    rule = {"rule": "expect_even(x)", "severity": "quarantine", "success": False, "observed": "", "unexpected": 2}
+    rule = {
+        "rule": "expect_even(x)",
+        "severity": "quarantine",
+        "success": False,
+        "observed": "",
+        "unexpected": 2,
+    }
     kept = {"path": "outcomes/quarantine.parquet", "digest": digest(quarantine)}
     origin = {
         "raw": labels.digest,
@@ -46,7 +64,9 @@ def version_of(settings, rows):
         "code": {"gyre": "0.1.0", "commit": "d" * 40},
     }
     repository = Repository(settings.home / "data", str(settings.folder("remote")))
-    return make_version(PROJECT, labels, ("x",), Versioning(), repository, settings.home / "datasets", "label", origin)
+    return make_version(
+        PROJECT, labels, ("x",), VersioningConfig(), repository, settings.home / "datasets", "label", origin
+    )
 
 
 def trained(settings, dataset):
@@ -61,13 +81,26 @@ def trained(settings, dataset):
     folder = settings.home / "bundles" / PROJECT / run.info.run_id
     with whole_folder(folder) as partial:
         (partial / "model.onnx").write_bytes(run.info.run_id.encode())
-        write_json(partial / "lineage.json", {"graph": {"name": "int8", "score": 0.97, "digest": "e" * 64}, "code": {"torch": "2.13"}})
-    model = TrainedModel(uri="m", digest="m", dataset=dataset, run_id=run.info.run_id, ranks=2, metrics={"accuracy": 0.97})
+        write_json(
+            partial / "lineage.json",
+            {"graph": {"name": "int8", "score": 0.97, "digest": "e" * 64}, "code": {"torch": "2.13"}},
+        )
+    model = TrainedModel(
+        uri="m", digest="m", dataset=dataset, run_id=run.info.run_id, ranks=2, metrics={"accuracy": 0.97}
+    )
     graph = OnnxGraph(uri="g", digest="e" * 64, name="int8", parity=0.0)
     score = {"rows": 9, "score": 0.97, "low": 0.9, "high": 1.0}
-    candidate = Candidate(graph=graph, split="validation", **score, latency_ms=1, throughput=1, megabytes=1, rejected=None)
+    candidate = Candidate(
+        graph=graph, split="validation", **score, latency_ms=1, throughput=1, megabytes=1, rejected=None
+    )
     stored = Stored(uri=str(folder), digest=digest(folder))
-    judged = {"candidates": (candidate,), "chosen": "int8", "judgement": Judgement(**score), "comparison": None, "failures": ()}
+    judged = {
+        "candidates": (candidate,),
+        "chosen": "int8",
+        "judgement": Judgement(**score),
+        "comparison": None,
+        "failures": (),
+    }
     bundle = Bundle(**stored.model_dump(), project=PROJECT, model=model, **judged)
     number = registry.register(bundle, folder, "e" * 64)
     served = Served(**stored.model_dump(), version=number, graph_digest="e" * 64, dataset=dataset)
@@ -103,7 +136,9 @@ def world(tmp_path_factory):
     ]
     log.append_predictions(pa.table(lines, schema=pa.schema(types)), "2026-01-01", "one")
     late = {"request_id": ["q1"], "time": [when], "label": ["b"]}
-    log.append_labels(pa.table(late, schema=pa.schema([types[0], types[1], ("label", pa.string())])), "2026-01-01", "one")
+    log.append_labels(
+        pa.table(late, schema=pa.schema([types[0], types[1], ("label", pa.string())])), "2026-01-01", "one"
+    )
     return settings, bundles
 
 
@@ -122,7 +157,18 @@ def test_everything_that_is_known_is_found_from_both_ends(world):
     answer = lineage("q1", settings)
     assert answer.nodes["prediction q1"].facts | {"time": ""} == {"answer": "a", "truth": "b", "time": ""}
     above = causes(answer, "prediction q1")
-    assert kinds(above) == {"prediction", "model", "bundle", "run", "dataset", "source", "config", "code", "quarantine", "labels"}
+    assert kinds(above) == {
+        "prediction",
+        "model",
+        "bundle",
+        "run",
+        "dataset",
+        "source",
+        "config",
+        "code",
+        "quarantine",
+        "labels",
+    }
     assert {
         "model red_wine/2",
         f"bundle {new.digest[:16]}",
@@ -142,7 +188,9 @@ def test_everything_that_is_known_is_found_from_both_ends(world):
     assert model.effects("model red_wine/2") == ["release red_wine champion"]
     assert model.nodes["dataset red_wine/v2"].facts["after"] == "red_wine/v1"
     assert lineage(new.digest[:12], settings).start == f"bundle {new.digest[:16]}"
-    assert lineage(new.model.run_id, settings).effects(f"run {new.model.run_id}") == [f"bundle {new.digest[:16]}"]
+    assert lineage(new.model.run_id, settings).effects(f"run {new.model.run_id}") == [
+        f"bundle {new.digest[:16]}"
+    ]
 
     several = lineage("q2", settings)
     assert sorted(several.causes("prediction q2")) == ["prediction q2#0", "prediction q2#1"]
@@ -167,7 +215,9 @@ def test_a_name_given_to_a_version_is_known(world):
 
 def test_what_is_unknown_is_said_with_what_can_be_asked(world):
     for unknown in ("red_wine/v9", "red_wine/9", "nobody", "0" * 32, "abcdef123456"):
-        with pytest.raises(ValueError, match=f"'{unknown}': nothing is known by that name; want a data set version"):
+        with pytest.raises(
+            ValueError, match=f"'{unknown}': nothing is known by that name; want a data set version"
+        ):
             lineage(unknown, world[0])
 
 

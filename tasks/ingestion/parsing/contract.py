@@ -1,6 +1,7 @@
 """A table as a source gives it, in the columns and types that the project's contract promises; whatever breaks it is named.
 
-All work is Arrow's, column by column, so that millions of rows take a second; nothing is guessed, and no value is changed in silence.
+All work is Arrow's, column by column, so that millions of rows take a second; nothing is guessed, and no
+value is changed in silence.
 """
 
 import difflib
@@ -10,13 +11,21 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from configs.data import Column
-from tasks.ingestion.parsing.values import TYPES, WANTED, advice, from_text, from_typed, is_text, without_missing
+from configs.source import ColumnConfig
+from tasks.ingestion.parsing.values import (
+    TYPES,
+    WANTED,
+    advice,
+    from_text,
+    from_typed,
+    is_text,
+    without_missing,
+)
 
 Extra = Literal["error", "ignore", "keep"]
 
 
-def conform(table: pa.Table, columns: Mapping[str, Column], extra: Extra, name: str) -> pa.Table:
+def conform(table: pa.Table, columns: Mapping[str, ColumnConfig], extra: Extra, name: str) -> pa.Table:
     """The contract's columns in its order and types, then, with `keep`, the source's others; without a contract the table as it came.
 
     integer is int64, number float64, boolean bool, timestamp timestamp[us] in UTC without a zone, text string; `any` is left alone.
@@ -25,23 +34,39 @@ def conform(table: pa.Table, columns: Mapping[str, Column], extra: Extra, name: 
     if not columns:
         return table
     others = check_columns(table.column_names, columns, extra, name)
-    kept = {column: conformed(table[spec.source or column], column, spec, name) for column, spec in columns.items()}
+    kept = {
+        column: conformed(table[spec.source or column], column, spec, name)
+        for column, spec in columns.items()
+    }
     return pa.table(kept | {column: table[column] for column in others if extra == "keep"})
 
 
-def check_columns(found: list[str], columns: Mapping[str, Column], extra: Extra, name: str) -> list[str]:
-    """The source's columns that the contract does not name. Raises ValueError for one that is absent, unknown or there twice."""
+def check_columns(
+    found: list[str], columns: Mapping[str, ColumnConfig], extra: Extra, name: str
+) -> list[str]:
+    """The source's columns that the contract does not name.
+
+    Raises ValueError for one that is absent, unknown or there twice.
+    """
     wanted = {spec.source or column: column for column, spec in columns.items()}
     others = [column for column in found if column not in wanted]
     if twice := sorted({column for column in found if found.count(column) > 1}):
-        raise ValueError(f"{name}: column {twice[0]!r} is there {found.count(twice[0])} times; rename one of them in the source")
+        raise ValueError(
+            f"{name}: column {twice[0]!r} is there {found.count(twice[0])} times; rename one of them in the source"
+        )
     if absent := [column for column in wanted if column not in found]:
-        raise ValueError(f"{name}: {'; '.join(absence(column, wanted[column], others) for column in absent)}{having(found)}")
+        raise ValueError(
+            f"{name}: {'; '.join(absence(column, wanted[column], others) for column in absent)}{having(found)}"
+        )
     if others and extra == "error":
         listed = ", ".join(map(repr, others))
-        raise ValueError(f"{name}: {listed} not in the contract; add to source.columns, or set source.extra to ignore or keep")
+        raise ValueError(
+            f"{name}: {listed} not in the contract; add to source.columns, or set source.extra to ignore or keep"
+        )
     if clash := [column for column in others if extra == "keep" and column in columns]:
-        raise ValueError(f"{name}: column {clash[0]!r} of the source is not the contract's, which has source: {columns[clash[0]].source}")
+        raise ValueError(
+            f"{name}: column {clash[0]!r} of the source is not the contract's, which has source: {columns[clash[0]].source}"
+        )
     return others
 
 
@@ -60,11 +85,13 @@ def having(found: list[str]) -> str:
 def lookalike(column: str, others: Iterable[str]) -> str | None:
     """The name most like another one, but for signs, case and a few letters; None where none is."""
     plain = {"".join(filter(str.isalnum, other)).casefold(): other for other in others}
-    found = difflib.get_close_matches("".join(filter(str.isalnum, column)).casefold(), plain, n=1, cutoff=0.75)
+    found = difflib.get_close_matches(
+        "".join(filter(str.isalnum, column)).casefold(), plain, n=1, cutoff=0.75
+    )
     return plain[found[0]] if found else None
 
 
-def conformed(values: pa.ChunkedArray, column: str, spec: Column, name: str) -> pa.ChunkedArray:
+def conformed(values: pa.ChunkedArray, column: str, spec: ColumnConfig, name: str) -> pa.ChunkedArray:
     """One column in the contract's type. Raises ValueError naming the first row that does not fit."""
     values = plain(values)
     if spec.type == "any":
@@ -75,7 +102,9 @@ def conformed(values: pa.ChunkedArray, column: str, spec: Column, name: str) -> 
         given = without_missing(values, spec)
         made = from_text(given, spec) if is_text(given.type) else from_typed(given, spec.type)
         if made is None:
-            raise ValueError(f"{name}: column {column!r} is {values.type}, the contract says {spec.type}; {retyped(values.type, column)}")
+            raise ValueError(
+                f"{name}: column {column!r} is {values.type}, the contract says {spec.type}; {retyped(values.type, column)}"
+            )
         if made.null_count > given.null_count:
             raise ValueError(f"{name}: {unfit(values, given, made, column, spec)}")
     if spec.required and made.null_count:
@@ -91,10 +120,16 @@ def plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """The values themselves where a dictionary or another text layout holds them."""
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
-    return values.cast(pa.string()) if pa.types.is_large_string(values.type) or pa.types.is_string_view(values.type) else values
+    return (
+        values.cast(pa.string())
+        if pa.types.is_large_string(values.type) or pa.types.is_string_view(values.type)
+        else values
+    )
 
 
-def unfit(values: pa.ChunkedArray, given: pa.ChunkedArray, made: pa.ChunkedArray, column: str, spec: Column) -> str:
+def unfit(
+    values: pa.ChunkedArray, given: pa.ChunkedArray, made: pa.ChunkedArray, column: str, spec: ColumnConfig
+) -> str:
     """What is said of a column with values that do not fit: the first of them, how many, and the fix."""
     bad = pc.and_(pc.is_valid(given), pc.is_null(made))
     row = first(bad)
@@ -104,7 +139,7 @@ def unfit(values: pa.ChunkedArray, given: pa.ChunkedArray, made: pa.ChunkedArray
     return f"column {column!r}, row {row + 1}: {value!r:.120} is no {WANTED[spec.type]}{wanted_format(spec)} ({count}); {fix}"
 
 
-def wanted_format(spec: Column) -> str:
+def wanted_format(spec: ColumnConfig) -> str:
     """How a timestamp was to be written."""
     if spec.type != "timestamp":
         return ""
@@ -113,7 +148,14 @@ def wanted_format(spec: Column) -> str:
 
 def retyped(found: pa.DataType, column: str) -> str:
     """The fix where a column's type cannot become the contract's without loss."""
-    named = {"int": "integer", "uint": "integer", "float": "number", "double": "number", "decimal": "number", "bool": "boolean"}
+    named = {
+        "int": "integer",
+        "uint": "integer",
+        "float": "number",
+        "double": "number",
+        "decimal": "number",
+        "bool": "boolean",
+    }
     named |= {"timestamp": "timestamp", "date": "timestamp"}
     kind = next((kind for prefix, kind in named.items() if str(found).startswith(prefix)), "any")
     return f"if the source is right, set source.columns.{column}.type to {kind}"

@@ -1,6 +1,7 @@
 """What changed or was lost when a source's values became what the intake takes: counted slice by slice, told once a source.
 
-Counts of a slice are kept beside its parts, so a slice that was read in an earlier run still says what it lost.
+Counts of a slice are kept beside its parts, so a slice that was read in an earlier run still says what it
+lost.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,8 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from configs.project import Intake as IntakeSection
-from configs.project import TabularIntake
+from configs.intake import IntakeConfig, TabularIntakeConfig
 from tasks.ingestion.readers import LINE
 from tasks.records import Finding
 
@@ -58,10 +58,18 @@ class Conversions:
     def take(self, counts: Iterable[dict[str, Any]]) -> None:
         """Adds counts as `as_json` gave them."""
         for each in counts:
-            self.add(each["check"], each["about"], each["count"], each["total"], each["examples"], each["kinds"])
+            self.add(
+                each["check"], each["about"], each["count"], each["total"], each["examples"], each["kinds"]
+            )
 
     def add(
-        self, check: str, about: str, count: int, total: int, examples: Iterable[str] = (), kinds: Mapping[str, int] | None = None
+        self,
+        check: str,
+        about: str,
+        count: int,
+        total: int,
+        examples: Iterable[str] = (),
+        kinds: Mapping[str, int] | None = None,
     ) -> None:
         """Notes that it happened to `count` of `total` values."""
         found = self._counts.setdefault((check, about), Count(check, about))
@@ -88,19 +96,27 @@ class Conversions:
         """What happened, to be put behind an error about rows that are not there; empty where nothing did."""
         return "".join(f"; {each.text}" for each in self.findings())
 
-    def compare(self, source: pa.Table, made: pa.Table, section: IntakeSection) -> None:
+    def compare(self, source: pa.Table, made: pa.Table, section: IntakeConfig) -> None:
         """Notes which values of a table the intake's columns no longer have, or have only rounded."""
-        for name in (name for name in made.column_names if name in source.column_names and name not in ("id", LINE)):
+        for name in (
+            name for name in made.column_names if name in source.column_names and name not in ("id", LINE)
+        ):
             before, after = source[name].combine_chunks(), made[name].combine_chunks()
             if pa.types.is_nested(before.type) or pa.types.is_nested(after.type):
                 continue
             if after.null_count > before.null_count:
                 there = present(before)
                 lost = there & after.is_null().to_numpy(zero_copy_only=False)
-                self.add("unreadable_values", name, int(lost.sum()), int(there.sum()), examples_of(lost, before, source))
+                self.add(
+                    "unreadable_values",
+                    name,
+                    int(lost.sum()),
+                    int(there.sum()),
+                    examples_of(lost, before, source),
+                )
             else:  # as in most columns of most tables: nothing can be lost, and millions of values need no second look
                 self.add("unreadable_values", name, 0, len(before) - before.null_count)
-            if isinstance(section, TabularIntake) and name in section.numeric:
+            if isinstance(section, TabularIntakeConfig) and name in section.numeric:
                 self.compare_numbers(name, before, after, source)
 
     def compare_numbers(self, name: str, before: pa.Array, after: pa.Array, source: pa.Table) -> None:
@@ -110,7 +126,13 @@ class Conversions:
         rounded = whole & (np.abs(exact) > EXACT_FLOAT32) & (exact != kept)
         huge = whole & (np.abs(exact) >= EXACT_FLOAT64)
         total = int(np.isfinite(exact).sum())
-        self.add("rounded_numbers", name, int((rounded & ~huge).sum()), total, examples_of(rounded & ~huge, before, source))
+        self.add(
+            "rounded_numbers",
+            name,
+            int((rounded & ~huge).sum()),
+            total,
+            examples_of(rounded & ~huge, before, source),
+        )
         self.add("identifier_numbers", name, int(huge.sum()), total, examples_of(huge, before, source))
 
 
@@ -205,7 +227,9 @@ def whole_numbers(values: pa.Array) -> npt.NDArray[np.float64]:
     """
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
         whole = pc.match_substring_regex(values, r"^\s*[+-]?\d{8,}\s*$")
-        digits = pc.utf8_trim_whitespace(pc.if_else(pc.fill_null(whole, False), values, pa.scalar(None, values.type)))
+        digits = pc.utf8_trim_whitespace(
+            pc.if_else(pc.fill_null(whole, False), values, pa.scalar(None, values.type))
+        )
         values = pc.cast(digits, pa.float64())
     found = pc.cast(values, pa.float64(), safe=False)
     return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.float64)

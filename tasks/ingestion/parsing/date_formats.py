@@ -45,7 +45,8 @@ DAYS = (
     "%Y%m%d",
     "%Y%m",
 )
-"""Two-digit years come last: a year that is written first has four, or 25/03/12 could always be read in a third way."""
+"""Two-digit years come last: a year that is written first has four, or 25/03/12 could always be read in a
+third way."""
 TIMES = (
     "",
     " %H:%M",
@@ -62,7 +63,10 @@ TIMES = (
     ":%H:%M:%S",
 )
 ZONES = ("", "%z", " %z")
-FORMATS = (*(f"{day}{time}{zone}" for zone, day, time in product(ZONES, DAYS, TIMES) if time or not zone), "%Y%m%d%H%M%S")
+FORMATS = (
+    *(f"{day}{time}{zone}" for zone, day, time in product(ZONES, DAYS, TIMES) if time or not zone),
+    "%Y%m%d%H%M%S",
+)
 RANGES = {
     "seconds": (1e8, 1e10),
     "milliseconds": (1e11, 1e13),
@@ -70,7 +74,8 @@ RANGES = {
     "nanoseconds": (1e17, 1e19),
     "excel": (7_000, 110_000),
 }
-"""Numbers that are taken for dates in a unit: 1973 to 2286, of Excel's days 1919 to 2201. No number is in two of them."""
+"""Numbers that are taken for dates in a unit: 1973 to 2286, of Excel's days 1919 to 2201. No number is in two
+of them."""
 YEARS = (1_800, 2_200)
 ORDER = (ISO_8601, *FORMATS, "%Y", *RANGES)
 DIGITS = r"[+-]?\d+(\.\d*)?"
@@ -130,7 +135,9 @@ def fitting(values: pa.ChunkedArray, form: str) -> pa.ChunkedArray:
     texts = pa.types.is_string(values.type)
     numbers = pc.utf8_trim_whitespace(values) if texts else values
     if texts:
-        numbers = pc.if_else(pc.match_substring_regex(numbers, f"^{DIGITS}$"), numbers, pa.scalar(None, pa.string()))
+        numbers = pc.if_else(
+            pc.match_substring_regex(numbers, f"^{DIGITS}$"), numbers, pa.scalar(None, pa.string())
+        )
     numbers = numbers.cast(pa.float64(), safe=False)
     low, high = RANGES[form]
     inside = pc.and_(pc.greater_equal(numbers, low), pc.less(numbers, high))

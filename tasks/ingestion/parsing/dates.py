@@ -1,7 +1,8 @@
 """How a source's dates are written: one format a column, declared or found over all rows, never guessed value by value.
 
-02/01 is a day in January or in February; only a value such as 13/01 tells, and it may be in the last row. So the columns that need it are
-read once before anything else, slice by slice, and what was seen of a slice is kept.
+02/01 is a day in January or in February; only a value such as 13/01 tells, and it may be in the last row. So
+the columns that need it are read once before anything else, slice by slice, and what was seen of a slice is
+kept.
 """
 
 import hashlib
@@ -17,9 +18,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from configs.data import Source
-from configs.project import Intake as IntakeSection
-from configs.project import TabularIntake
+from configs.intake import IntakeConfig, TabularIntakeConfig
+from configs.source import SourceConfig
 from infra.files import read_json, write_json
 from tasks.ingestion.parsing.contract import conformed, plain
 from tasks.ingestion.parsing.date_formats import ISO_8601, fitting, likely_formats, rank
@@ -33,7 +33,8 @@ PROBE = datetime(2003, 2, 1, 4, 5, 6, tzinfo=UTC)
 SAMPLE = 50
 """Values of a slice that are kept to show how formats differ."""
 WHOLE = 0.99
-"""Share of a file's dates that its own format reads at least, where it is said to have another than the other files."""
+"""Share of a file's dates that its own format reads at least, where it is said to have another than the other
+files."""
 
 
 @dataclass
@@ -96,12 +97,14 @@ class Chosen:
         )
 
 
-def with_formats(found: list[Piece], intake: IntakeSection, kept: Path, code: str, name: str) -> tuple[IntakeSection, tuple[Finding, ...]]:
+def with_formats(
+    found: list[Piece], intake: IntakeConfig, kept: Path, code: str, name: str
+) -> tuple[IntakeConfig, tuple[Finding, ...]]:
     """The intake with a format for every date column that needs one, and what was found.
 
     kept: folder where what was seen of a slice is noted. Raises ValueError where a column's format cannot be told.
     """
-    if not isinstance(intake, TabularIntake) or not open_columns(intake):
+    if not isinstance(intake, TabularIntakeConfig) or not open_columns(intake):
         return intake, ()
     seen: dict[str, list[Dates]] = {}
     for piece in found:
@@ -113,35 +116,38 @@ def with_formats(found: list[Piece], intake: IntakeSection, kept: Path, code: st
     return with_more_formats(intake, formats), findings
 
 
-def with_first_formats(piece: Piece, intake: IntakeSection) -> IntakeSection:
+def with_first_formats(piece: Piece, intake: IntakeConfig) -> IntakeConfig:
     """As `with_formats`, by the first rows of one slice alone: where two formats fit, either may be taken, so nothing is told by it."""
-    if not isinstance(intake, TabularIntake) or not open_columns(intake):
+    if not isinstance(intake, TabularIntakeConfig) or not open_columns(intake):
         return intake
     best = {
-        column: max(dates.fits, key=lambda form: dates.fits[form], default="") for column, dates in seen_dates(piece, intake, 1).items()
+        column: max(dates.fits, key=lambda form: dates.fits[form], default="")
+        for column, dates in seen_dates(piece, intake, 1).items()
     }
     return with_more_formats(intake, {column: form for column, form in best.items() if form})
 
 
-def with_more_formats(intake: TabularIntake, formats: dict[str, str]) -> TabularIntake:
+def with_more_formats(intake: TabularIntakeConfig, formats: dict[str, str]) -> TabularIntakeConfig:
     """The intake with more formats than were declared."""
     return intake.model_copy(update={"date_formats": intake.date_formats | formats})
 
 
-def known_formats(intake: IntakeSection, source: Source) -> dict[str, str]:
+def known_formats(intake: IntakeConfig, source: SourceConfig) -> dict[str, str]:
     """The formats of date columns, declared in the contract or the intake or found, by column; none where all is ISO 8601."""
-    if not isinstance(intake, TabularIntake):
+    if not isinstance(intake, TabularIntakeConfig):
         return {}
-    declared = {name: spec.format for name, spec in source.columns.items() if spec.format and name in intake.dates}
+    declared = {
+        name: spec.format for name, spec in source.columns.items() if spec.format and name in intake.dates
+    }
     return {**intake.date_formats, **declared}
 
 
-def open_columns(intake: TabularIntake) -> list[str]:
+def open_columns(intake: TabularIntakeConfig) -> list[str]:
     """Date columns whose format the intake does not declare."""
     return [name for name in intake.dates if name not in intake.date_formats]
 
 
-def kept_dates(piece: Piece, intake: TabularIntake, kept: Path, code: str) -> dict[str, Dates]:
+def kept_dates(piece: Piece, intake: TabularIntakeConfig, kept: Path, code: str) -> dict[str, Dates]:
     """What was seen of a slice's columns, now or in an earlier run."""
     how = piece.source.model_dump_json(include={"columns", "rows", "csv", "limits"})
     facts = json.dumps([code, piece.slice.id, how, open_columns(intake)])
@@ -151,15 +157,21 @@ def kept_dates(piece: Piece, intake: TabularIntake, kept: Path, code: str) -> di
     return {name: Dates(**facts) for name, facts in read_json(path).items()}
 
 
-def seen_dates(piece: Piece, intake: TabularIntake, most: int | None = None) -> dict[str, Dates]:
+def seen_dates(piece: Piece, intake: TabularIntakeConfig, most: int | None = None) -> dict[str, Dates]:
     """What a look through a slice shows of the columns whose dates are texts or numbers.
 
     most: tables that are looked at
     """
     seen: dict[str, Dates] = {}
     with secrets_hidden(piece.source):
-        for number, table in enumerate(ahead(lambda: limited(piece), piece.source.limits.seconds, piece.name)):
-            columns = {name: values for name in open_columns(intake) if (values := unread(table, name, piece)) is not None}
+        for number, table in enumerate(
+            ahead(lambda: limited(piece), piece.source.limits.seconds, piece.name)
+        ):
+            columns = {
+                name: values
+                for name in open_columns(intake)
+                if (values := unread(table, name, piece)) is not None
+            }
             for name, values in columns.items():
                 seen.setdefault(name, Dates(piece.slice.origin)).add(values)
             if not columns or number + 1 == most:
@@ -189,7 +201,7 @@ def unread(table: pa.Table, name: str, piece: Piece) -> pa.ChunkedArray | None:
 
 
 @contextmanager
-def secrets_hidden(source: Source) -> Iterator[None]:
+def secrets_hidden(source: SourceConfig) -> Iterator[None]:
     """Errors name the variables of the source's place, not their values."""
     try:
         yield
@@ -226,7 +238,10 @@ def check_files(column: str, seen: list[Dates], form: str, name: str) -> None:
     for dates in seen:
         files.setdefault(dates.origin, []).append(dates)
     for origin, mine in files.items():
-        fits, values = sum((Counter(dates.fits) for dates in mine), Counter[str]()), sum(dates.values for dates in mine)
+        fits, values = (
+            sum((Counter(dates.fits) for dates in mine), Counter[str]()),
+            sum(dates.values for dates in mine),
+        )
         own = max(fits, key=lambda each: fits[each], default=form)
         if fits[own] > fits[form] and fits[own] >= WHOLE * values:
             theirs = next(dates for dates in seen if form in dates.first and dates.origin != origin)

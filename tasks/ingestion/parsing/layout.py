@@ -1,6 +1,7 @@
 """Rows of any source in the platform's one layout; what cannot be used is named.
 
-Numbers, categories and texts stay in Arrow; only columns that an intake alone can read (images, a user's own) go through its frames.
+Numbers, categories and texts stay in Arrow; only columns that an intake alone can read (images, a user's own)
+go through its frames.
 """
 
 from collections.abc import Sequence
@@ -11,8 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from configs.project import ImageIntake, TabularIntake, TextIntake
-from configs.project import Intake as IntakeSection
+from configs.intake import ImageIntakeConfig, IntakeConfig, TabularIntakeConfig, TextIntakeConfig
 from tasks.ingestion.parsing.contract import plain
 from tasks.ingestion.parsing.row_ids import Key, ids
 from tasks.ingestion.readers import LINE
@@ -28,7 +28,13 @@ NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 
 
 def normalized(
-    table: pa.Table, key: Key, section: IntakeSection, label: str, origin: str, source: str, named: tuple[str, ...] = ()
+    table: pa.Table,
+    key: Key,
+    section: IntakeConfig,
+    label: str,
+    origin: str,
+    source: str,
+    named: tuple[str, ...] = (),
 ) -> pa.Table:
     """A source's rows as `id`, the intake's columns, its descriptors, the source's other columns, `origin` and what follows it.
 
@@ -38,7 +44,9 @@ def normalized(
     """
     needed = intake_columns(section)
     # A reader's own digests, as of image files' bytes, are no column of the source.
-    contents = table[content_hash.COLUMN].cast(pa.uint64()) if content_hash.COLUMN in table.column_names else None
+    contents = (
+        table[content_hash.COLUMN].cast(pa.uint64()) if content_hash.COLUMN in table.column_names else None
+    )
     table = table.drop_columns([content_hash.COLUMN]) if contents is not None else table
     names = ids(table, key, origin, source)
     check_columns(table, key, needed, source)
@@ -53,7 +61,9 @@ def normalized(
     columns |= {name: table[name] for name in table.column_names if name in kept - set(columns)}
     columns.setdefault(label, pa.nulls(len(table), pa.string()))
     if contents is None:
-        contents = content_hash.digests([table[name] for name in content_columns(table.column_names, named, needed)])
+        contents = content_hash.digests(
+            [table[name] for name in content_columns(table.column_names, named, needed)]
+        )
     places = {"origin": repeated(origin, len(table)), LINE: table[LINE], content_hash.COLUMN: contents}
     return pa.table({name: solid(values) for name, values in columns.items()} | places)
 
@@ -63,18 +73,22 @@ def content_columns(there: Sequence[str], named: tuple[str, ...], needed: tuple[
     return named if named and set(named) <= set(there) else needed
 
 
-def built(section: IntakeSection) -> "Intake":
+def built(section: IntakeConfig) -> "Intake":
     """The intake itself; it brings torch, which a worker that reads plain columns does not need."""
-    from tasks import intake as intakes
+    from tasks.intake import build_intake
 
-    return intakes.build(section)
+    return build_intake(section)
 
 
-def intake_columns(section: IntakeSection) -> tuple[str, ...]:
+def intake_columns(section: IntakeConfig) -> tuple[str, ...]:
     """The data set's columns that hold the raw input."""
-    if isinstance(section, TabularIntake):
+    if isinstance(section, TabularIntakeConfig):
         return (*section.numeric, *section.dates, *section.categorical)
-    return (section.column,) if isinstance(section, (ImageIntake, TextIntake)) else built(section).columns
+    return (
+        (section.column,)
+        if isinstance(section, (ImageIntakeConfig, TextIntakeConfig))
+        else built(section).columns
+    )
 
 
 def columns_of(table: pa.Table) -> dict[str, pa.ChunkedArray]:
@@ -97,12 +111,16 @@ def framed(frame: pd.DataFrame) -> pa.Table:
     return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
 
 
-def arrow_columns(table: pa.Table, section: IntakeSection) -> pa.Table | None:
+def arrow_columns(table: pa.Table, section: IntakeConfig) -> pa.Table | None:
     """The intake's columns as its `frame` would have them, without pandas; None where only the intake can read them."""
-    if isinstance(section, TextIntake):
+    if isinstance(section, TextIntakeConfig):
         column = table[section.column]
-        return pa.table({section.column: column.cast(pa.string())}) if is_string(column.type) and not column.null_count else None
-    if not isinstance(section, TabularIntake):
+        return (
+            pa.table({section.column: column.cast(pa.string())})
+            if is_string(column.type) and not column.null_count
+            else None
+        )
+    if not isinstance(section, TabularIntakeConfig):
         return None
     columns = {name: numbers(table[name]) for name in section.numeric}
     for name in section.dates:
@@ -138,9 +156,9 @@ def categories(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
 
 
-def described(raw: pa.Table, section: IntakeSection) -> dict[str, pa.ChunkedArray]:
+def described(raw: pa.Table, section: IntakeConfig) -> dict[str, pa.ChunkedArray]:
     """The descriptors that are no columns themselves, such as an image's brightness or a date's weekday."""
-    if isinstance(section, TabularIntake):
+    if isinstance(section, TabularIntakeConfig):
         if not section.dates:
             return {}
         section = section.model_copy(update={"numeric": (), "categorical": ()})
@@ -155,7 +173,9 @@ def check_columns(table: pa.Table, key: Key, needed: tuple[str, ...], source: st
     for column in needed:
         if column not in names:
             there = f"it has {', '.join(names)}"
-            raise ValueError(f"{source}: no column {column!r} (intake); {there}; name the source's columns in the project's intake")
+            raise ValueError(
+                f"{source}: no column {column!r} (intake); {there}; name the source's columns in the project's intake"
+            )
     taken = [column for column in RESERVED if column in names and column != key]
     if taken:
         fix = ", or make it source.key" if taken[0] == "id" else ""
@@ -189,8 +209,13 @@ def raw_rows(table: pa.Table, names: pa.Array, intake: "Intake", source: str) ->
 def fitting_rows(frame: pd.DataFrame, intake: "Intake") -> "Rows":
     """The intake's rows, one a line of the frame. Raises ValueError saying what is wanted."""
     shaped = [spec for spec in intake.inputs if spec.shape]
-    wanted = "; ".join(f"want {np.prod(spec.shape)} values, {' x '.join(map(str, spec.shape))} {spec.dtype}" for spec in shaped)
+    wanted = "; ".join(
+        f"want {np.prod(spec.shape)} values, {' x '.join(map(str, spec.shape))} {spec.dtype}"
+        for spec in shaped
+    )
     try:
         return intake.rows(frame)
     except ValueError as error:
-        raise ValueError(f"{', '.join(intake.columns)}: {error} ({wanted or 'want what the intake describes'})") from None
+        raise ValueError(
+            f"{', '.join(intake.columns)}: {error} ({wanted or 'want what the intake describes'})"
+        ) from None

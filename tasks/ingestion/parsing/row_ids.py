@@ -17,10 +17,14 @@ def ids(table: pa.Table, key: Key, origin: str, source: str) -> pa.Array:
     origin: the file, table or reader that all rows came from
     """
     if key == LINE:
-        return pc.binary_join_element_wise(pa.scalar(origin), table[LINE].combine_chunks().cast(pa.string()), ":")
+        return pc.binary_join_element_wise(
+            pa.scalar(origin), table[LINE].combine_chunks().cast(pa.string()), ":"
+        )
     if key == EVERY:
         joined = escaped([table[name] for name in table.column_names if name != LINE])
-        return pa.array([hashlib.sha256(text.encode()).hexdigest() for text in joined.to_pylist()], pa.string())
+        return pa.array(
+            [hashlib.sha256(text.encode()).hexdigest() for text in joined.to_pylist()], pa.string()
+        )
     names = (key,) if isinstance(key, str) else key
     for name in names:
         checked(table, name, source)
@@ -32,10 +36,14 @@ def checked(table: pa.Table, name: str, source: str) -> None:
     """Raises ValueError where a key column is absent or has gaps."""
     if name not in table.column_names:
         there = ", ".join(column for column in table.column_names if column != LINE)
-        raise ValueError(f"{source}: no column {name!r} (source.key); it has {there}; set source.key to the column that names a row")
+        raise ValueError(
+            f"{source}: no column {name!r} (source.key); it has {there}; set source.key to the column that names a row"
+        )
     if missing := table[name].null_count:
         line = table[LINE][pc.index(pc.is_null(table[name]), value=True).as_py()].as_py()
-        raise ValueError(f"{source}: {missing} rows have no {name!r} (the first in line {line}); a key must name every row")
+        raise ValueError(
+            f"{source}: {missing} rows have no {name!r} (the first in line {line}); a key must name every row"
+        )
 
 
 def as_text(column: pa.ChunkedArray) -> pa.Array:

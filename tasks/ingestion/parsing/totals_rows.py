@@ -22,7 +22,16 @@ WORDS = frozenset(
     summa totalt medelvärde gennemsnit gjennomsnitt yhteensä keskiarvo итого всего сумма среднее разом усього
     合計 総計 平均 合计 总计 总和 평균 합계 إجمالي المجموع المتوسط סה"כ ממוצע""".split()  # noqa: SIM905 - a list of forty lines otherwise
 )
-PHRASES = ("grand total", "sub total", "sum total", "total general", "total général", "im mittel", "i alt", "grand-total")
+PHRASES = (
+    "grand total",
+    "sub total",
+    "sum total",
+    "total general",
+    "total général",
+    "im mittel",
+    "i alt",
+    "grand-total",
+)
 
 
 def totals_rows(origin: str, profile: Profile) -> tuple[Finding, ...]:
@@ -45,13 +54,22 @@ def rows_above(profile: Profile, count: int) -> Profile:
 
 def is_total(row: LastRow, above: Profile) -> bool:
     """Whether a row is a sum or mean of those above: by its numbers, or by a word where a value is missing that other rows have."""
-    pairs = [(value, above.numbers[name]) for name, value in row.numbers.items() if value is not None and name in above.numbers]
-    varied = [(value, numbers) for value, numbers in pairs if numbers.count and max(numbers.high) > min(numbers.low)]
+    pairs = [
+        (value, above.numbers[name])
+        for name, value in row.numbers.items()
+        if value is not None and name in above.numbers
+    ]
+    varied = [
+        (value, numbers) for value, numbers in pairs if numbers.count and max(numbers.high) > min(numbers.low)
+    ]
     sums = sum(is_sum(value, numbers) for value, numbers in varied)
     told = any(says_total(cell) for cell in row.cells.values())
     if told:
         means = sum(is_mean(value, numbers) for value, numbers in varied)
-        gaps = sum(cell is None and above.gaps.get(name, 0) <= NEARLY_ALL * above.rows for name, cell in row.cells.items())
+        gaps = sum(
+            cell is None and above.gaps.get(name, 0) <= NEARLY_ALL * above.rows
+            for name, cell in row.cells.items()
+        )
         return bool(above.rows and (sums or means or gaps))
     if above.rows < FEWEST or not varied:
         return False

@@ -1,6 +1,7 @@
 """What stands for a missing value though nothing declares it: texts among numbers, usual marks among words, numbers far from all others.
 
-A word such as None or unknown may be an answer, so it takes evidence: the same text stands where a number should be.
+A word such as None or unknown may be an answer, so it takes evidence: the same text stands where a number
+should be.
 """
 
 from collections.abc import Iterator, Mapping
@@ -8,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from configs.data import Column
+from configs.source import ColumnConfig
 from tasks.ingestion.parsing.missing_markers import DOUBTFUL, MARKERS
 from tasks.ingestion.partitions.profile import EDGES, Numbers, Profile, Texts, written
 from tasks.records import Finding
@@ -21,7 +22,7 @@ FAR = 10.0
 """Spreads of all other values from which on any value that repeats is no value like the others."""
 
 
-def undeclared_missing(profile: Profile, columns: Mapping[str, Column]) -> tuple[Finding, ...]:
+def undeclared_missing(profile: Profile, columns: Mapping[str, ColumnConfig]) -> tuple[Finding, ...]:
     """A finding a column.
 
     columns: the contract
@@ -39,7 +40,10 @@ def undeclared_missing(profile: Profile, columns: Mapping[str, Column]) -> tuple
             "count": sum(marks.values()),
             "total": total,
         }
-        examples = tuple(f"{mark!r} ({times:,})" for mark, times in sorted(marks.items(), key=lambda mark: (-mark[1], mark[0])))
+        examples = tuple(
+            f"{mark!r} ({times:,})"
+            for mark, times in sorted(marks.items(), key=lambda mark: (-mark[1], mark[0]))
+        )
         advice = f"if they are, declare them: {declaration(name, list(marks), columns, numbers is not None)}"
         found.append(Finding(**facts, told=told, examples=examples, advice=advice))
     return tuple(found)
@@ -111,13 +115,15 @@ def is_pattern(value: float) -> bool:
     return digits in ({"9"}, {"8"}, {"7"}) or abs(value) in LIMITS or value == -1
 
 
-def declaration(name: str, marks: list[str], columns: Mapping[str, Column], number: bool) -> str:
+def declaration(name: str, marks: list[str], columns: Mapping[str, ColumnConfig], number: bool) -> str:
     """The part of the YAML that declares the marks."""
-    spec = columns.get(name) or Column(type="number" if number else "text")
+    spec = columns.get(name) or ColumnConfig(type="number" if number else "text")
     kept = spec.model_dump(exclude_defaults=True, exclude={"usual"}, mode="json")
     column = {"type": spec.type} | kept | {"missing": [*spec.missing, *marks]}
     section: dict[str, Any] = {"columns": {name: column}}
     if not columns:
         section = {"extra": "keep"} | section
-    made: str = yaml.safe_dump({"source": section}, default_flow_style=True, sort_keys=False, allow_unicode=True, width=2**20)
+    made: str = yaml.safe_dump(
+        {"source": section}, default_flow_style=True, sort_keys=False, allow_unicode=True, width=2**20
+    )
     return made.strip().removeprefix("{").removesuffix("}")

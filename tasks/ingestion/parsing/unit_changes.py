@@ -8,7 +8,7 @@ import duckdb
 import numpy as np
 import pyarrow.parquet as pq
 
-from configs.data import Column
+from configs.source import ColumnConfig
 
 Quantiles = tuple[float, float, float, float, float]
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -18,8 +18,9 @@ FEWEST = 100
 """Rows from which quantiles say anything."""
 LEAST_FACTOR = 1.5
 SAME, SAME_MORE, SAME_MOST = 0.04, 0.1, 0.2
-"""Largest difference between the logarithms of the factors of one conversion: of the least factor, how it grows with the factor's
-logarithm, and at most. A year's growth by two thirds is nearly as even as a change of unit, one a thousandfold never is."""
+"""Largest difference between the logarithms of the factors of one conversion: of the least factor, how it
+grows with the factor's logarithm, and at most. A year's growth by two thirds is nearly as even as a change of
+unit, one a thousandfold never is."""
 NEAR = 0.04
 """Of a factor's logarithm to that of a known conversion."""
 FACTORS = {
@@ -48,12 +49,16 @@ SHIFTS = {
 }
 
 
-def check_units(parts: Sequence[Path], columns: Mapping[str, Column], name: str) -> None:
+def check_units(parts: Sequence[Path], columns: Mapping[str, ColumnConfig], name: str) -> None:
     """Raises ValueError naming a column of the Parquet parts whose numbers are all the contract's `usual` ones in another unit.
 
     name: how errors call the source
     """
-    usual = {column: spec.usual for column, spec in columns.items() if spec.usual and spec.type in ("integer", "number")}
+    usual = {
+        column: spec.usual
+        for column, spec in columns.items()
+        if spec.usual and spec.type in ("integer", "number")
+    }
     found = quantiles(parts, list(usual))
     for column, before in usual.items():
         now = found.get(column)
@@ -65,17 +70,22 @@ def check_units(parts: Sequence[Path], columns: Mapping[str, Column], name: str)
 
 
 def quantiles(parts: Sequence[Path], names: Sequence[str]) -> dict[str, Quantiles]:
-    """The quantiles of number columns, of at most SAMPLE rows; none where there are few. The same whatever the number of threads."""
+    """The quantiles of number columns, of at most SAMPLE rows; none where there are few.
+
+    The same whatever the number of threads.
+    """
     rows = sum(pq.read_metadata(path).num_rows for path in parts)
     if not names or not rows:
         return {}
     step = math.ceil(rows / SAMPLE)
     quoted = {name: '"' + name.replace('"', '""') + '"' for name in names}
-    asked = ", ".join(f"count({column}), quantile_disc({column}::DOUBLE, {list(SHARES)})" for column in quoted.values())
+    asked = ", ".join(
+        f"count({column}), quantile_disc({column}::DOUBLE, {list(SHARES)})" for column in quoted.values()
+    )
     files = ", ".join("'" + str(path).replace("'", "''") + "'" for path in parts)
     with duckdb.connect(config={"threads": 2, "memory_limit": "1GB"}) as connection:
         source = f"read_parquet([{files}], file_row_number=true, union_by_name=true) WHERE file_row_number % {step} = 0"
-        answer = connection.execute(f"SELECT {asked} FROM {source}").fetchall()[0]  # noqa: S608
+        answer = connection.execute(f"SELECT {asked} FROM {source}").fetchall()[0]
     pairs = zip(names, answer[::2], answer[1::2], strict=True)
     return {column: five(values) for column, count, values in pairs if count >= FEWEST}
 
@@ -95,7 +105,11 @@ def scaled(usual: Quantiles, now: Quantiles) -> str | None:
     """One factor for all quantiles: zeros stay zeros, and at least three others, not all the same, move alike."""
     before, after = np.array(usual), np.array(now)
     moving = (before != 0) & (after != 0)
-    if (moving != ((before != 0) | (after != 0))).any() or len(set(before[moving])) < 3 or (before[moving] * after[moving] < 0).any():
+    if (
+        (moving != ((before != 0) | (after != 0))).any()
+        or len(set(before[moving])) < 3
+        or (before[moving] * after[moving] < 0).any()
+    ):
         return None
     logs = np.log(after[moving] / before[moving])
     beyond = abs(float(np.median(logs))) - math.log(LEAST_FACTOR)
@@ -118,7 +132,11 @@ def affine(usual: Quantiles, now: Quantiles) -> str | None:
     for name, (factor, shift) in SHIFTS.items():
         hit = factor * before + shift
         width = hit[-1] - hit[0]
-        if width > 0 and np.abs(after - hit).max() <= 0.1 * width and np.abs(after - before).max() > 0.5 * width:
+        if (
+            width > 0
+            and np.abs(after - hit).max() <= 0.1 * width
+            and np.abs(after - before).max() > 0.5 * width
+        ):
             return name
     return None
 

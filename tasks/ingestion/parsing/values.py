@@ -8,7 +8,7 @@ import re
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from configs.data import Column
+from configs.source import ColumnConfig
 from tasks.rows.timestamps import parsed
 
 TYPES = {
@@ -18,7 +18,13 @@ TYPES = {
     "boolean": pa.bool_(),
     "timestamp": pa.timestamp("us"),
 }
-WANTED = {"integer": "whole number", "number": "finite number", "boolean": "true or false", "timestamp": "timestamp", "text": "text"}
+WANTED = {
+    "integer": "whole number",
+    "number": "finite number",
+    "boolean": "true or false",
+    "timestamp": "timestamp",
+    "text": "text",
+}
 TRUE = ("true", "t", "yes", "y", "1")
 FALSE = ("false", "f", "no", "n", "0")
 LARGEST = str(2**63 - 1)
@@ -30,7 +36,7 @@ def is_text(found: pa.DataType) -> bool:
     return bool(pa.types.is_string(found))
 
 
-def without_missing(values: pa.ChunkedArray, spec: Column) -> pa.ChunkedArray:
+def without_missing(values: pa.ChunkedArray, spec: ColumnConfig) -> pa.ChunkedArray:
     """Null in place of what stands for no value: texts trimmed, with their suffix cut, and numbers such as -999 by their value."""
     amounts = [float(text) for text in spec.missing if re.fullmatch(r"[+-]?\d+(\.\d+)?", text)]
     if is_text(values.type):
@@ -38,7 +44,9 @@ def without_missing(values: pa.ChunkedArray, spec: Column) -> pa.ChunkedArray:
         values = nulled(cut(values, spec.suffix), spec.missing) if spec.suffix else values
         if not amounts or spec.type not in ("integer", "number"):
             return values
-        same = pc.fill_null(pc.is_in(numbers(dotted(values, spec)), pa.array(amounts)), False)  # -999.0 where -999 is declared
+        same = pc.fill_null(
+            pc.is_in(numbers(dotted(values, spec)), pa.array(amounts)), False
+        )  # -999.0 where -999 is declared
         return pc.if_else(same, pa.scalar(None, values.type), values)
     if pa.types.is_floating(values.type):
         values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
@@ -46,14 +54,22 @@ def without_missing(values: pa.ChunkedArray, spec: Column) -> pa.ChunkedArray:
         return values
     if not amounts:
         return values
-    return pc.if_else(pc.is_in(values.cast(pa.float64(), safe=False), pa.array(amounts)), pa.scalar(None, values.type), values)
+    return pc.if_else(
+        pc.is_in(values.cast(pa.float64(), safe=False), pa.array(amounts)),
+        pa.scalar(None, values.type),
+        values,
+    )
 
 
 def nulled(texts: pa.ChunkedArray, missing: tuple[str, ...]) -> pa.ChunkedArray:
     """Null in place of each of the `missing` texts."""
     if not missing:
         return texts
-    return pc.if_else(pc.is_in(texts, pa.array([text.strip(BLANKS) for text in missing])), pa.scalar(None, texts.type), texts)
+    return pc.if_else(
+        pc.is_in(texts, pa.array([text.strip(BLANKS) for text in missing])),
+        pa.scalar(None, texts.type),
+        texts,
+    )
 
 
 def cut(texts: pa.ChunkedArray, suffix: str) -> pa.ChunkedArray:
@@ -63,7 +79,7 @@ def cut(texts: pa.ChunkedArray, suffix: str) -> pa.ChunkedArray:
     return pc.if_else(pc.ends_with(texts, suffix), without, texts)
 
 
-def from_text(texts: pa.ChunkedArray, spec: Column) -> pa.ChunkedArray:
+def from_text(texts: pa.ChunkedArray, spec: ColumnConfig) -> pa.ChunkedArray:
     """Texts in the contract's type; null where one does not fit."""
     match spec.type:
         case "text":
@@ -76,19 +92,25 @@ def from_text(texts: pa.ChunkedArray, spec: Column) -> pa.ChunkedArray:
     return integers(digits) if spec.type == "integer" else numbers(digits)
 
 
-def dotted(texts: pa.ChunkedArray, spec: Column) -> pa.ChunkedArray:
-    """Numbers as programs write them. One with separators in the wrong places stays as it is, and so does not fit.
+def dotted(texts: pa.ChunkedArray, spec: ColumnConfig) -> pa.ChunkedArray:
+    """Numbers as programs write them.
+
+    One with separators in the wrong places stays as it is, and so does not fit.
 
     1.234 is a thousand where the point separates thousands, but 1.5 is not fifteen.
     """
     point = re.escape(spec.decimal)
     if spec.thousands:
         group = re.escape(spec.thousands)
-        grouped = pc.match_substring_regex(texts, rf"^[+-]?\d{{1,3}}({group}\d{{2,3}})*{group}\d{{3}}({point}\d*)?$")
+        grouped = pc.match_substring_regex(
+            texts, rf"^[+-]?\d{{1,3}}({group}\d{{2,3}})*{group}\d{{3}}({point}\d*)?$"
+        )
         texts = pc.if_else(grouped, pc.replace_substring(texts, spec.thousands, ""), texts)
     if spec.decimal != ".":
         decimal = pc.match_substring_regex(texts, rf"^[+-]?\d*({point}\d*)?([eE][+-]?\d+)?$")
-        texts = pc.if_else(decimal, pc.replace_substring(texts, spec.decimal, "."), pa.scalar(None, texts.type))
+        texts = pc.if_else(
+            decimal, pc.replace_substring(texts, spec.decimal, "."), pa.scalar(None, texts.type)
+        )
     return texts
 
 
@@ -99,10 +121,16 @@ def integers(texts: pa.ChunkedArray) -> pa.ChunkedArray:
             return texts.cast(pa.int64())
     except pa.ArrowInvalid:
         pass
-    whole = pc.if_else(pc.match_substring_regex(texts, r"^[+-]?\d+(\.0*)?$"), texts, pa.scalar(None, texts.type))
-    whole = pc.replace_substring_regex(pc.replace_substring_regex(whole, r"\.0*$", ""), r"^\+?(-?)0*(\d)", r"\1\2")
+    whole = pc.if_else(
+        pc.match_substring_regex(texts, r"^[+-]?\d+(\.0*)?$"), texts, pa.scalar(None, texts.type)
+    )
+    whole = pc.replace_substring_regex(
+        pc.replace_substring_regex(whole, r"\.0*$", ""), r"^\+?(-?)0*(\d)", r"\1\2"
+    )
     size = pc.utf8_length(pc.utf8_ltrim(whole, "-"))
-    small = pc.or_(pc.less(size, 19), pc.and_(pc.equal(size, 19), pc.less_equal(pc.utf8_ltrim(whole, "-"), LARGEST)))
+    small = pc.or_(
+        pc.less(size, 19), pc.and_(pc.equal(size, 19), pc.less_equal(pc.utf8_ltrim(whole, "-"), LARGEST))
+    )
     return pc.if_else(small, whole, pa.scalar(None, texts.type)).cast(pa.int64())
 
 
@@ -133,19 +161,27 @@ def from_typed(values: pa.ChunkedArray, wanted: str) -> pa.ChunkedArray | None:
     found = values.type
     number = pa.types.is_integer(found) or pa.types.is_floating(found) or pa.types.is_decimal(found)
     if wanted == "timestamp" and (pa.types.is_timestamp(found) or pa.types.is_date(found)):
-        return values.cast(pa.timestamp("us", tz=getattr(found, "tz", None)), safe=False).cast(pa.timestamp("us"))
+        return values.cast(pa.timestamp("us", tz=getattr(found, "tz", None)), safe=False).cast(
+            pa.timestamp("us")
+        )
     if wanted == "boolean" and (pa.types.is_boolean(found) or pa.types.is_integer(found)):
         return values if pa.types.is_boolean(found) else one_or_zero(values)
     if wanted == "text" and pa.types.is_integer(found):
         return values.cast(pa.string())
     if wanted == "number" and number:
-        return finite(values.cast(pa.float64(), safe=False)) if not pa.types.is_integer(found) else exact(values, pa.float64())
+        return (
+            finite(values.cast(pa.float64(), safe=False))
+            if not pa.types.is_integer(found)
+            else exact(values, pa.float64())
+        )
     return exact(values, pa.int64()) if wanted == "integer" and number else None
 
 
 def one_or_zero(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """Truth of 1 and 0."""
-    return pc.if_else(pc.is_in(values, pa.array([0, 1], values.type)), pc.equal(values, 1), pa.scalar(None, pa.bool_()))
+    return pc.if_else(
+        pc.is_in(values, pa.array([0, 1], values.type)), pc.equal(values, 1), pa.scalar(None, pa.bool_())
+    )
 
 
 def exact(values: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
@@ -153,13 +189,15 @@ def exact(values: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
     try:
         return values.cast(wanted)
     except pa.ArrowInvalid:
-        decimals = pc.cast(values, pa.decimal128(38, 10), safe=False) if pa.types.is_decimal(values.type) else values
+        decimals = (
+            pc.cast(values, pa.decimal128(38, 10), safe=False) if pa.types.is_decimal(values.type) else values
+        )
         as_float = decimals.cast(pa.float64(), safe=False)
         fits = pc.and_(pc.less(pc.abs(as_float), 2.0**53), pc.equal(as_float, pc.round(as_float)))
         return pc.if_else(fits, as_float, pa.scalar(None, pa.float64())).cast(wanted)
 
 
-def advice(value: str, column: str, spec: Column) -> str:
+def advice(value: str, column: str, spec: ColumnConfig) -> str:
     """The change to the YAML that would take a value, if it is right."""
     key, text = f"source.columns.{column}", value.strip(BLANKS)
     if spec.type in ("integer", "number"):

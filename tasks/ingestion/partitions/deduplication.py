@@ -1,4 +1,7 @@
-"""Rows that repeat a key: the last stays. Found by DuckDB on disk and in bounded memory, whatever the number of rows."""
+"""Rows that repeat a key: the last stays.
+
+Found by DuckDB on disk and in bounded memory, whatever the number of rows.
+"""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -57,7 +60,12 @@ def database(folder: Path) -> Iterator[Any]:
     import duckdb
 
     with tempfile.TemporaryDirectory(dir=folder, prefix=".duckdb-") as spill:
-        options: dict[str, Any] = {"memory_limit": MEMORY, "temp_directory": spill, "threads": 2, "preserve_insertion_order": False}
+        options: dict[str, Any] = {
+            "memory_limit": MEMORY,
+            "temp_directory": spill,
+            "threads": 2,
+            "preserve_insertion_order": False,
+        }
         with duckdb.connect(str(Path(spill) / "work.duckdb"), config=options) as opened:
             yield opened
 
@@ -77,7 +85,9 @@ def hasher() -> Iterator[Callable[[pa.ChunkedArray], Hashes]]:
 
 
 def drop_repeated(folder: Path, hashes: list[Path], label: str) -> Repeats:
-    """Leaves only the last row of every `id` in a folder of parts; says which went. Parts without one keep their bytes.
+    """Leaves only the last row of every `id` in a folder of parts; says which went.
+
+    Parts without one keep their bytes.
 
     hashes: files with the hash of every id in the folder, in sorted runs
     label: column whose classes are compared before and after
@@ -97,7 +107,7 @@ def drop_repeated(folder: Path, hashes: list[Path], label: str) -> Repeats:
 def most_repeated(opened: Any) -> tuple[tuple[str, int, str], ...]:
     """The keys that lose most rows, with how often they come and where first."""
     query = (
-        "SELECT id, count(*) + 1 AS times, arg_min('line ' || origin_line || ' of ' || origin, (filename, number)) AS place "  # noqa: S608
+        "SELECT id, count(*) + 1 AS times, arg_min('line ' || origin_line || ' of ' || origin, (filename, number)) AS place "
         f"FROM losers GROUP BY id ORDER BY times DESC, id LIMIT {EXAMPLES}"
     )
     return tuple((str(key), int(times), str(first)) for key, times, first in opened.execute(query).fetchall())
@@ -107,11 +117,11 @@ def largest_move(opened: Any, paths: list[Path], label: str) -> Move | None:
     """The class whose share of all rows moves most once the losers are gone."""
     quoted = '"' + label.replace('"', '""') + '"'
     rows = (
-        f"SELECT {quoted}::VARCHAR AS class, filename, file_row_number AS number "  # noqa: S608
+        f"SELECT {quoted}::VARCHAR AS class, filename, file_row_number AS number "
         "FROM read_parquet(?, filename = true, file_row_number = true, union_by_name = true)"
     )
     query = (
-        "SELECT class, count(*) AS here, count(losers.number) AS gone "  # noqa: S608
+        "SELECT class, count(*) AS here, count(losers.number) AS gone "
         f"FROM ({rows}) AS rows LEFT JOIN losers USING (filename, number) WHERE class IS NOT NULL GROUP BY class LIMIT {MOST_CLASSES + 1}"
     )
     found = opened.execute(query, [[str(path) for path in paths]]).fetchall()
@@ -150,7 +160,10 @@ def repeated_hashes(files: list[Path]) -> Hashes:
 def chosen(path: Path, bits: int, number: int) -> list[Hashes]:
     """A file's hashes whose first bits are `number`, run by run."""
     first, last = (np.uint64(edge) for edge in (number << (64 - bits), ((number + 1) << (64 - bits)) - 1))
-    return [np.array(run[np.searchsorted(run, first) : np.searchsorted(run, last, side="right")]) for run in runs(path)]
+    return [
+        np.array(run[np.searchsorted(run, first) : np.searchsorted(run, last, side="right")])
+        for run in runs(path)
+    ]
 
 
 def mark_losers(opened: Any, paths: list[Path]) -> None:

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from configs.data import Join
-from configs.project import Intake as IntakeSection
+from configs.intake import IntakeConfig
+from configs.source import JoinConfig
 from infra.files import read_json, whole_file, write_json
 from tasks.ingestion.parsing.contract import conform
 from tasks.ingestion.parsing.conversions import Conversions, examples_of
@@ -65,16 +65,21 @@ def counts_path(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
-def tables(joins: tuple[Join, ...], intake: IntakeSection, label: str, kept: Path) -> tuple[Table, ...]:
-    """Reads the joined sources, each once: what is unchanged is not read again. Raises ValueError where `on` is absent or not unique."""
+def tables(joins: tuple[JoinConfig, ...], intake: IntakeConfig, label: str, kept: Path) -> tuple[Table, ...]:
+    """Reads the joined sources, each once: what is unchanged is not read again.
+
+    Raises ValueError where `on` is absent or not unique.
+    """
     return tuple(table(join, intake, label, kept) for join in joins)
 
 
-def table(join: Join, intake: IntakeSection, label: str, kept: Path) -> Table:
+def table(join: JoinConfig, intake: IntakeConfig, label: str, kept: Path) -> Table:
     """One joined source as a file."""
     name, found = f"join with {name_of(join.source)}", pieces(join.source, intake, label, kept)
     how = join.source.model_dump(include={"columns", "extra", "rows", "csv", "limits"}, mode="json")
-    facts = json.dumps([code_digest(__name__), [piece.slice.id for piece in found], how, join.on, join.how], sort_keys=True)
+    facts = json.dumps(
+        [code_digest(__name__), [piece.slice.id for piece in found], how, join.on, join.how], sort_keys=True
+    )
     key = hashlib.sha256(facts.encode()).hexdigest()[:24]
     path = kept / f"join-{key}.parquet"
     if not path.exists():
@@ -82,8 +87,12 @@ def table(join: Join, intake: IntakeSection, label: str, kept: Path) -> Table:
         with whole_file(path) as temporary:
             with part_writer(temporary) as add:
                 for piece in found:
-                    for rows in ahead(partial(piece.slice.read, conversions), piece.source.limits.seconds, name):
-                        add(conform(rows.drop_columns([LINE]), piece.source.columns, piece.source.extra, name))
+                    for rows in ahead(
+                        partial(piece.slice.read, conversions), piece.source.limits.seconds, name
+                    ):
+                        add(
+                            conform(rows.drop_columns([LINE]), piece.source.columns, piece.source.extra, name)
+                        )
             check_unique(temporary, join.on, name)
             write_json(counts_path(path), conversions.as_json())
     return Table(path, key, join.on, join.how, name)
@@ -96,12 +105,14 @@ def check_unique(path: Path, on: str, name: str) -> None:
     with database(path.parent) as opened:
         quoted = '"' + on.replace('"', '""') + '"'
         try:
-            repeated = f"SELECT {quoted}, count(*) FROM read_parquet(?) WHERE {quoted} IS NOT NULL GROUP BY 1 HAVING count(*) > 1"  # noqa: S608
+            repeated = f"SELECT {quoted}, count(*) FROM read_parquet(?) WHERE {quoted} IS NOT NULL GROUP BY 1 HAVING count(*) > 1"
             found = opened.execute(f"{repeated} ORDER BY 1 LIMIT 1", [str(path)]).fetchone()
         except duckdb.BinderException:
             raise ValueError(f"{name}: no column {on!r} (source.join.on)") from None
     if found:
-        raise ValueError(f"{name}: {on} {found[0]!r} comes {found[1]} times; a join would double rows, so make it unique there")
+        raise ValueError(
+            f"{name}: {on} {found[0]!r} comes {found[1]} times; a join would double rows, so make it unique there"
+        )
 
 
 def joined(
@@ -122,30 +133,48 @@ def joined(
             yield from even([big])
 
 
-def one_joined(opened: Any, rows: pa.Table, other: Table, name: str, conversions: Conversions, matches: Matches) -> pa.Table:
-    """As `joined`, of one table. Raises ValueError where `on` is absent, or a joined column is there already."""
+def one_joined(
+    opened: Any, rows: pa.Table, other: Table, name: str, conversions: Conversions, matches: Matches
+) -> pa.Table:
+    """As `joined`, of one table.
+
+    Raises ValueError where `on` is absent, or a joined column is there already.
+    """
     if other.on not in rows.column_names:
-        raise ValueError(f"{name}: no column {other.on!r} (source.join.on); it has {', '.join(rows.column_names)}")
+        raise ValueError(
+            f"{name}: no column {other.on!r} (source.join.on); it has {', '.join(rows.column_names)}"
+        )
     opened.register("here", rows.append_column("gyre row", pa.array(range(len(rows)), pa.int64())))
     try:
-        there = [column[0] for column in opened.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(other.path)]).fetchall()]
+        there = [
+            column[0]
+            for column in opened.execute(
+                "DESCRIBE SELECT * FROM read_parquet(?)", [str(other.path)]
+            ).fetchall()
+        ]
         if twice := sorted((set(there) - {other.on}) & set(rows.column_names)):
-            raise ValueError(f"{other.name}: column {twice[0]!r} is in both; leave it out there (source.columns, extra: ignore)")
+            raise ValueError(
+                f"{other.name}: column {twice[0]!r} is in both; leave it out there (source.columns, extra: ignore)"
+            )
         on = '"' + other.on.replace('"', '""') + '"'
         beside = '(SELECT * RENAME (file_row_number AS "gyre place") FROM read_parquet(?, file_row_number = true)) AS there'
         found = opened.execute(
-            f'SELECT * FROM here {other.how.upper()} JOIN {beside} USING ({on}) ORDER BY "gyre row"',  # noqa: S608
+            f'SELECT * FROM here {other.how.upper()} JOIN {beside} USING ({on}) ORDER BY "gyre row"',
             [str(other.path)],
         ).to_arrow_table()
     finally:
         opened.unregister("here")
     matches.add(other, found["gyre place"].drop_null().to_numpy())
-    note_unmatched(rows, found.filter(pc.is_valid(found["gyre place"]))["gyre row"].to_numpy(), other, conversions)
+    note_unmatched(
+        rows, found.filter(pc.is_valid(found["gyre place"]))["gyre row"].to_numpy(), other, conversions
+    )
     lines = found[LINE]
     return found.drop_columns(["gyre row", "gyre place", LINE]).append_column(LINE, lines)
 
 
-def note_unmatched(rows: pa.Table, matched: npt.NDArray[np.int64], other: Table, conversions: Conversions) -> None:
+def note_unmatched(
+    rows: pa.Table, matched: npt.NDArray[np.int64], other: Table, conversions: Conversions
+) -> None:
     """Notes the rows that are not among the matched."""
     without = np.ones(len(rows), np.bool_)
     without[matched] = False

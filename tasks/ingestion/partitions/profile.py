@@ -1,7 +1,7 @@
 """What rows look like as a whole: each number column's sum and outermost values, texts that may stand for no value, the last rows.
 
-A slice's profile is kept beside its parts; profiles of one file are put together, so what is judged (totals.py, undeclared.py) is judged
-by all of its rows.
+A slice's profile is kept beside its parts; profiles of one file are put together, so what is judged
+(totals.py, undeclared.py) is judged by all of its rows.
 """
 
 from collections import Counter
@@ -14,8 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from configs.project import Intake as IntakeSection
-from configs.project import TabularIntake
+from configs.intake import IntakeConfig, TabularIntakeConfig
 from tasks.ingestion.parsing.missing_markers import MARKERS
 from tasks.ingestion.readers import LINE
 from tasks.rows import content_hash
@@ -89,7 +88,8 @@ class Texts:
     numeric: bool = False
     """Whether the intake wants numbers here."""
     odd: dict[str, int] = field(default_factory=dict)
-    """In a column that the intake reads as numbers or dates all texts that are none, in others those that are usual for missing values."""
+    """In a column that the intake reads as numbers or dates all texts that are none, in others those that are
+    usual for missing values."""
 
     def add(self, present: int, odd: dict[str, int], numeric: bool) -> None:
         """Adds counts."""
@@ -113,13 +113,17 @@ class Profile:
     texts: dict[str, Texts] = field(default_factory=dict)
     last: list[LastRow] = field(default_factory=list)
 
-    def add(self, source: pa.Table, made: pa.Table, section: IntakeSection, named: tuple[str, ...]) -> None:
+    def add(self, source: pa.Table, made: pa.Table, section: IntakeConfig, named: tuple[str, ...]) -> None:
         """Adds a table's rows.
 
         source: as the source has them; made: the same rows as the intake has them
         named: columns that are no inputs, such as the key and the label
         """
-        plain = [name for name in source.column_names if name not in OWN and not pa.types.is_nested(source[name].type)]
+        plain = [
+            name
+            for name in source.column_names
+            if name not in OWN and not pa.types.is_nested(source[name].type)
+        ]
         numeric = [name for name in plain if name in made.column_names and is_number(made[name].type)]
         self.add_rows(source.select([*plain, LINE]), made.select(numeric))
         for name in plain:
@@ -140,9 +144,17 @@ class Profile:
         for place in range(above, len(source)):
             row = source.slice(place, 1).to_pylist()[0]
             line = row.pop(LINE)
-            texts = {name: None if value is None else str(value)[:SHOWN_CHARACTERS] for name, value in row.items()}
+            texts = {
+                name: None if value is None else str(value)[:SHOWN_CHARACTERS] for name, value in row.items()
+            }
             values = {name: floats(numbers[name].slice(place, 1))[0] for name in numbers.column_names}
-            self.last.append(LastRow(line, texts, {name: float(value) if np.isfinite(value) else None for name, value in values.items()}))
+            self.last.append(
+                LastRow(
+                    line,
+                    texts,
+                    {name: float(value) if np.isfinite(value) else None for name, value in values.items()},
+                )
+            )
 
     def fold(self, rows: list[LastRow]) -> None:
         """Makes some of the last rows ordinary ones."""
@@ -154,19 +166,27 @@ class Profile:
                 self.numbers.setdefault(name, Numbers()).add(np.array([np.nan if number is None else number]))
         self.last = self.last[len(rows) :]
 
-    def add_texts(self, name: str, before: pa.ChunkedArray, after: pa.ChunkedArray, section: IntakeSection) -> None:
+    def add_texts(
+        self, name: str, before: pa.ChunkedArray, after: pa.ChunkedArray, section: IntakeConfig
+    ) -> None:
         """Counts the texts of a column that may stand for no value."""
-        there = pc.and_(pc.is_valid(before), pc.fill_null(pc.less_equal(pc.binary_length(before), LONGEST), False))
-        typed = isinstance(section, TabularIntake) and name in (*section.numeric, *section.dates)
+        there = pc.and_(
+            pc.is_valid(before), pc.fill_null(pc.less_equal(pc.binary_length(before), LONGEST), False)
+        )
+        typed = isinstance(section, TabularIntakeConfig) and name in (*section.numeric, *section.dates)
         if typed:
             there = pc.and_(there, pc.is_null(after))
         short = pc.utf8_trim_whitespace(before.filter(there))
         if not typed:
             short = short.filter(pc.is_in(short, pa.array(MARKERS)))
         odd = {row["values"]: row["counts"] for row in pc.value_counts(short).to_pylist() if row["values"]}
-        if "NA" in odd and not typed and pc.any(pc.match_substring_regex(before.filter(pc.not_equal(before, "NA")), CODE)).as_py():
+        if (
+            "NA" in odd
+            and not typed
+            and pc.any(pc.match_substring_regex(before.filter(pc.not_equal(before, "NA")), CODE)).as_py()
+        ):
             del odd["NA"]
-        numeric = isinstance(section, TabularIntake) and name in section.numeric
+        numeric = isinstance(section, TabularIntakeConfig) and name in section.numeric
         self.texts.setdefault(name, Texts()).add(len(before) - before.null_count, odd, numeric)
 
     def merge(self, later: "Profile") -> None:
@@ -195,11 +215,15 @@ class Profile:
 def profile_of(kept: dict[str, Any]) -> Profile:
     """A profile as `as_json` gave it."""
     numbers = {
-        name: Numbers(each["count"], each["total"], dict(map(tuple, each["low"])), dict(map(tuple, each["high"])))
+        name: Numbers(
+            each["count"], each["total"], dict(map(tuple, each["low"])), dict(map(tuple, each["high"]))
+        )
         for name, each in kept["numbers"].items()
     }
     texts = {name: Texts(**each) for name, each in kept["texts"].items()}
-    return Profile(kept["rows"], dict(kept["gaps"]), numbers, texts, [LastRow(**each) for each in kept["last"]])
+    return Profile(
+        kept["rows"], dict(kept["gaps"]), numbers, texts, [LastRow(**each) for each in kept["last"]]
+    )
 
 
 def merged(profiles: Iterable[Profile]) -> Profile:

@@ -1,9 +1,10 @@
 """What a source is: slices of files, databases or made-up rows by built-in readers, or of a user's own reader.
 
-A user's reader is a function `package.module:function`, called with the YAML's `source.options`. It returns a list of partitions; each
-is a function without arguments that returns a pandas DataFrame or an Arrow table (it is pickled and called on a Dask worker, so it should
-hold a path or a range, not the data), or such a table. Their order is the order of the rows; the newest should come last. All have the
-same columns. A reader whose data can change has an attribute `fingerprint`, a function of the same options whose text changes with the
+A user's reader is a function `package.module:function`, called with the YAML's `source.options`. It returns a
+list of partitions; each is a function without arguments that returns a pandas DataFrame or an Arrow table (it
+is pickled and called on a Dask worker, so it should hold a path or a range, not the data), or such a table.
+Their order is the order of the rows; the newest should come last. All have the same columns. A reader whose
+data can change has an attribute `fingerprint`, a function of the same options whose text changes with the
 data; without it only changed code or options count as a changed source.
 """
 
@@ -11,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from configs.data import Source
-from configs.project import Intake as IntakeSection
+from configs.intake import IntakeConfig
+from configs.source import SourceConfig
 from tasks.ingestion.parsing.conversions import Conversions
 from tasks.ingestion.partitions import watermarks
 from tasks.ingestion.readers import LINE, Slice, csv, functions, images, jsonl, parquet, sql, synthetic
@@ -23,7 +24,7 @@ INHERITED = ("columns", "extra", "key", "limits")
 """What an appended source takes from the one that it is appended to, where it does not say its own."""
 
 
-READERS: dict[str, Callable[[Source], list[Slice]]] = {
+READERS: dict[str, Callable[[SourceConfig], list[Slice]]] = {
     "csv": csv.slices,
     "jsonl": jsonl.slices,
     "parquet": parquet.slices,
@@ -36,18 +37,26 @@ READERS: dict[str, Callable[[Source], list[Slice]]] = {
 class Piece:
     """A slice and the section of the YAML that says how its rows are to be read."""
 
-    source: Source
+    source: SourceConfig
     slice: Slice
 
     @property
     def name(self) -> str:
         """How errors call its rows."""
         whole = name_of(self.source)
-        return whole if not self.source.path or whole.endswith(self.slice.origin) else f"{whole}, {self.slice.origin}"
+        return (
+            whole
+            if not self.source.path or whole.endswith(self.slice.origin)
+            else f"{whole}, {self.slice.origin}"
+        )
 
 
-def pieces(source: Source, intake: IntakeSection, label: str, kept: Path, conversions: Conversions | None = None) -> list[Piece]:
-    """The slices of a source and of those appended to it, in order. Raises ValueError naming the source where there are none.
+def pieces(
+    source: SourceConfig, intake: IntakeConfig, label: str, kept: Path, conversions: Conversions | None = None
+) -> list[Piece]:
+    """The slices of a source and of those appended to it, in order.
+
+    Raises ValueError naming the source where there are none.
 
     kept: folder where the ranges of a watermark are noted
     conversions: where what is in none of these ranges is noted
@@ -58,7 +67,11 @@ def pieces(source: Source, intake: IntakeSection, label: str, kept: Path, conver
     for more in source.append:
         own = inherit(more, source)
         added = pieces(own, intake, label, kept, noted)
-        if both := {each.slice.origin for each in found} & {each.slice.origin for each in added} if own.key == LINE else ():
+        if (
+            both := {each.slice.origin for each in found} & {each.slice.origin for each in added}
+            if own.key == LINE
+            else ()
+        ):
             raise ValueError(
                 f"{name_of(own)}: {min(both)} is the name of a file of {name_of(source)} too, so key: origin_line cannot tell "
                 "their rows apart; rename one of them, or name other columns in source.key"
@@ -67,12 +80,16 @@ def pieces(source: Source, intake: IntakeSection, label: str, kept: Path, conver
     return found
 
 
-def inherit(appended: Source, source: Source) -> Source:
+def inherit(appended: SourceConfig, source: SourceConfig) -> SourceConfig:
     """An appended source with what it takes from the one that it is appended to."""
-    return appended.model_copy(update={name: getattr(source, name) for name in INHERITED if name not in appended.model_fields_set})
+    return appended.model_copy(
+        update={name: getattr(source, name) for name in INHERITED if name not in appended.model_fields_set}
+    )
 
 
-def slices(source: Source, intake: IntakeSection, label: str, kept: Path, conversions: Conversions) -> list[Slice]:
+def slices(
+    source: SourceConfig, intake: IntakeConfig, label: str, kept: Path, conversions: Conversions
+) -> list[Slice]:
     """The slices of one source."""
     match source.reader:
         case "images":

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from configs.project import Intake as IntakeSection
+from configs.intake import IntakeConfig
 from infra.files import digest, read_json, whole_folder, write_json
 from tasks.ingestion.parsing.contract import conform
 from tasks.ingestion.parsing.conversions import Conversions
@@ -38,7 +38,8 @@ from tasks.rows.parts import ROWS_A_PART, part_name, write_tables
 
 NOTE = "slice.json"
 HASHES = "ids.u64"
-"""Beside a slice's parts: a hash of every row's id, 8 bytes each, so that repeated keys are found without reading the ids again."""
+"""Beside a slice's parts: a hash of every row's id, 8 bytes each, so that repeated keys are found without
+reading the ids again."""
 ROW = re.compile(r"\brow (\d+)\b")
 HOW = ("columns", "extra", "key", "rows", "limits", "csv", "images")
 """What of a source's section changes the rows of a slice. Where it lies does not."""
@@ -49,11 +50,12 @@ class Job:
     """A slice and what is made of it."""
 
     piece: Piece
-    intake: IntakeSection
+    intake: IntakeConfig
     label: str
     joins: tuple[JoinTable, ...]
     code: str
-    """Digest of what makes rows of a slice, as the driver has it: a worker may not find the user's own intake on its import path."""
+    """Digest of what makes rows of a slice, as the driver has it: a worker may not find the user's own intake
+    on its import path."""
     content: tuple[str, ...] = ()
     """Columns that are a row's content (see `SourceSnapshot`)."""
 
@@ -62,7 +64,15 @@ class Job:
         """Name of the slice's folder: a digest of the code, the rows and how they are read."""
         how = self.piece.source.model_dump(include=set(HOW), mode="json")
         joins = [join.key for join in self.joins]
-        facts = [self.code, self.piece.slice.id, how, self.intake.model_dump(mode="json"), self.label, joins, self.content]
+        facts = [
+            self.code,
+            self.piece.slice.id,
+            how,
+            self.intake.model_dump(mode="json"),
+            self.label,
+            joins,
+            self.content,
+        ]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
 
 
@@ -75,13 +85,16 @@ class Notes:
     profile: Profile = field(default_factory=Profile)
 
 
-def code(intake: IntakeSection) -> str:
+def code(intake: IntakeConfig) -> str:
     """Digest of what makes rows of a slice, a user's own intake with it."""
     return code_digest(__name__, intake.model_dump_json().encode())
 
 
 def keep(job: Job, folder: Path) -> None:
-    """Reads a slice into `folder`/<key>, whole or not at all. Runs on a Dask worker. Raises ValueError naming what is wrong, and where."""
+    """Reads a slice into `folder`/<key>, whole or not at all.
+
+    Runs on a Dask worker. Raises ValueError naming what is wrong, and where.
+    """
     if (folder / job.key / NOTE).exists():
         return
     source, name, notes = job.piece.source, job.piece.name, Notes()
@@ -90,7 +103,9 @@ def keep(job: Job, folder: Path) -> None:
         try:
             first = next(tables, None)
             columns = [] if first is None else first.column_names
-            counts = write_parts(hashed(chain([first], tables), made / HASHES), made) if first is not None else []
+            counts = (
+                write_parts(hashed(chain([first], tables), made / HASHES), made) if first is not None else []
+            )
         except Exception as error:
             text = str(error)
             if hidden(text, place(source)) == text:
@@ -109,12 +124,17 @@ def keep(job: Job, folder: Path) -> None:
             "content": content_of(job),
             "joins": [{"file": other.path.name, "on": other.on, "name": other.name} for other in job.joins],
         }
-        write_json(made / NOTE, note | {"conversions": notes.conversions.as_json(), "profile": notes.profile.as_json()})
+        write_json(
+            made / NOTE,
+            note | {"conversions": notes.conversions.as_json(), "profile": notes.profile.as_json()},
+        )
 
 
 def content_of(job: Job) -> str:
     """Digest of a slice's own content."""
-    return hashlib.sha256(json.dumps(job.piece.slice.content, sort_keys=True, default=str).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps(job.piece.slice.content, sort_keys=True, default=str).encode()
+    ).hexdigest()
 
 
 def normal(job: Job, notes: Notes) -> Iterator[pa.Table]:
@@ -125,11 +145,15 @@ def normal(job: Job, notes: Notes) -> Iterator[pa.Table]:
     source, name, conversions = job.piece.source, job.piece.name, notes.conversions
     read = (
         conformed(table, job)
-        for table in first_rows(job.piece.slice.read(conversions), source.rows if source.reader != "synthetic" else None)
+        for table in first_rows(
+            job.piece.slice.read(conversions), source.rows if source.reader != "synthetic" else None
+        )
     )
     for table in joined(even(read), job.joins, name, conversions, notes.matches):
         if len(table):
-            made = normalized(table, source.key, job.intake, job.label, job.piece.slice.origin, name, job.content)
+            made = normalized(
+                table, source.key, job.intake, job.label, job.piece.slice.origin, name, job.content
+            )
             conversions.compare(table, made, job.intake)
             notes.profile.add(table, made, job.intake, skipped(source.key, job.label))
             yield made
@@ -154,7 +178,9 @@ def conformed(table: pa.Table, job: Job) -> pa.Table:
             conformed = conformed.append_column(name, table[name])
         return conformed
     except ValueError as error:
-        raise ValueError(ROW.sub(lambda row: f"line {table[LINE][int(row[1]) - 1]}", str(error), count=1)) from None
+        raise ValueError(
+            ROW.sub(lambda row: f"line {table[LINE][int(row[1]) - 1]}", str(error), count=1)
+        ) from None
 
 
 def first_rows(tables: Iterator[pa.Table], most: int | None) -> Iterator[pa.Table]:
@@ -170,7 +196,11 @@ def write_parts(tables: Iterator[pa.Table], folder: Path) -> list[int]:
     counts: list[int] = []
     rows = (table for table in tables if len(table))
     for first in rows:
-        counts.append(write_tables(chain([first], limited(rows, ROWS_A_PART - len(first))), folder / part_name(len(counts))))
+        counts.append(
+            write_tables(
+                chain([first], limited(rows, ROWS_A_PART - len(first))), folder / part_name(len(counts))
+            )
+        )
     return counts
 
 
@@ -232,7 +262,10 @@ def sound(folder: Path) -> bool:
     """
     if not (folder / NOTE).exists():
         return False
-    whole = all((folder / name).exists() and digest(folder / name) == found for name, found in read_json(folder / NOTE)["parts"].items())
+    whole = all(
+        (folder / name).exists() and digest(folder / name) == found
+        for name, found in read_json(folder / NOTE)["parts"].items()
+    )
     if not whole:
         shutil.rmtree(folder)
         return False
@@ -241,7 +274,10 @@ def sound(folder: Path) -> bool:
 
 
 def unused(folder: Path, days: float) -> list[Path]:
-    """Slices that no run asked for within the last days, and what runs that died left beside them. Read again where a run wants them."""
+    """Slices that no run asked for within the last days, and what runs that died left beside them.
+
+    Read again where a run wants them.
+    """
     oldest = time.time() - days * 86_400
     found = []
     for each in sorted(folder.iterdir()) if folder.is_dir() else ():

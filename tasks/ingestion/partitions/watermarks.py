@@ -1,7 +1,8 @@
 """Watermarks: values of a column that only grows, as they are kept from run to run, and of files the rows above them.
 
-Of a file that changed only the rows above its mark are new. The ranges that runs have seen are listed under the home; the list only grows,
-so nothing that was read is read again. Ranges come in the order of their marks: a row that came late does not take a newer one's place.
+Of a file that changed only the rows above its mark are new. The ranges that runs have seen are listed under
+the home; the list only grows, so nothing that was read is read again. Ranges come in the order of their
+marks: a row that came late does not take a newer one's place.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from configs.data import Source
+from configs.source import SourceConfig
 from infra.files import read_json, write_json
 from tasks.ingestion.parsing.contract import conformed, having, plain
 from tasks.ingestion.parsing.conversions import Conversions
@@ -33,7 +34,9 @@ Mark = list[str]
 def written(value: Any) -> Mark:
     """A value for JSON. Raises ValueError for a type that cannot be a watermark."""
     if type(value).__name__ not in KINDS:
-        raise ValueError(f"watermark {value!r}: is {type(value).__name__}; want a number, text or time column in source.watermark")
+        raise ValueError(
+            f"watermark {value!r}: is {type(value).__name__}; want a number, text or time column in source.watermark"
+        )
     return [type(value).__name__, str(value)]
 
 
@@ -42,13 +45,13 @@ def restored(mark: Mark) -> Any:
     return KINDS[mark[0]](mark[1])
 
 
-def ledger(source: Source, kept: Path) -> Path:
+def ledger(source: SourceConfig, kept: Path) -> Path:
     """Where the marks of a source are listed."""
     identity = source.model_dump_json(include={"reader", "path", "sql", "options", "watermark"})
     return kept / f"watermark-{hashlib.sha256(identity.encode()).hexdigest()[:24]}.json"
 
 
-def ranges(found: list[Slice], source: Source, kept: Path, conversions: Conversions) -> list[Slice]:
+def ranges(found: list[Slice], source: SourceConfig, kept: Path, conversions: Conversions) -> list[Slice]:
     """Slices of a source's files (files of one name count as one) as slices of the ranges of those that are still there.
 
     kept: folder of the list. Lines that are no rows and rows without a value are in no range; they are noted in `conversions`.
@@ -68,14 +71,20 @@ def ranges(found: list[Slice], source: Source, kept: Path, conversions: Conversi
     if not seen and conversions.count("unmarked_rows"):
         raise ValueError(no_mark(source))
     return [
-        Slice(each["origin"], each, partial(between, files[each["origin"]], source, each["above"], each["to"]))
+        Slice(
+            each["origin"], each, partial(between, files[each["origin"]], source, each["above"], each["to"])
+        )
         for each in sorted(seen, key=lambda each: restored(each["to"]))
         if each["origin"] in files
     ]
 
 
-def look_through(files: dict[str, list[Slice]], source: Source, path: Path) -> dict[str, dict[str, Any]]:
-    """By file its content's digest, its newest mark, and counts of what is in none of its ranges. Only a changed file is read.
+def look_through(
+    files: dict[str, list[Slice]], source: SourceConfig, path: Path
+) -> dict[str, dict[str, Any]]:
+    """By file its content's digest, its newest mark, and counts of what is in none of its ranges.
+
+    Only a changed file is read.
 
     path: where the looks are kept
     """
@@ -94,7 +103,7 @@ def look_through(files: dict[str, list[Slice]], source: Source, path: Path) -> d
     return looks
 
 
-def look_at(slices: list[Slice], source: Source) -> tuple[Mark | None, list[dict[str, Any]]]:
+def look_at(slices: list[Slice], source: SourceConfig) -> tuple[Mark | None, list[dict[str, Any]]]:
     """The newest mark of a file's rows, and counts of what has none."""
     conversions, newest = Conversions(), None
     for each in slices:
@@ -104,7 +113,7 @@ def look_at(slices: list[Slice], source: Source) -> tuple[Mark | None, list[dict
     return None if newest is None else written(newest), conversions.as_json()
 
 
-def marked(each: Slice, source: Source, conversions: Conversions) -> Iterator[pa.Table]:
+def marked(each: Slice, source: SourceConfig, conversions: Conversions) -> Iterator[pa.Table]:
     """A slice's rows that have a value in the watermark's column; the others are noted."""
     for table in each.read(conversions):
         marks = values(table, source)
@@ -115,7 +124,7 @@ def marked(each: Slice, source: Source, conversions: Conversions) -> Iterator[pa
         yield table.filter(there)
 
 
-def no_mark(source: Source) -> str:
+def no_mark(source: SourceConfig) -> str:
     """What is said of a source none of whose rows can be read."""
     fix = "set source.watermark to a column that has them, or take it out"
     return f"{name_of(source)}: no row has a value in {source.watermark!r} (source.watermark), so none is read; {fix}"
@@ -132,20 +141,30 @@ def newer(origin: str, look: dict[str, Any], seen: list[dict[str, Any]]) -> dict
     return {"origin": origin, "content": look["content"], "above": last["to"], "to": newest}
 
 
-def between(slices: list[Slice], source: Source, above: Mark | None, to: Mark) -> Iterator[pa.Table]:
+def between(slices: list[Slice], source: SourceConfig, above: Mark | None, to: Mark) -> Iterator[pa.Table]:
     """The rows above one mark, up to and including another; those without a value are in no range (see `look_at`, which counts them)."""
     for each in slices:
         for table in each.read(Conversions()):
             marks = values(table, source)
             inside = pc.less_equal(marks, pa.scalar(restored(to), marks.type))
-            yield table.filter(pc.and_(inside, pc.greater(marks, pa.scalar(restored(above), marks.type))) if above else inside)
+            yield table.filter(
+                pc.and_(inside, pc.greater(marks, pa.scalar(restored(above), marks.type)))
+                if above
+                else inside
+            )
 
 
-def values(table: pa.Table, source: Source) -> pa.ChunkedArray:
+def values(table: pa.Table, source: SourceConfig) -> pa.ChunkedArray:
     """The watermark's column in the contract's type, or in its own where the contract does not have it."""
     name = str(source.watermark)
     if name not in table.column_names:
-        raise ValueError(f"{name_of(source)}: no column {name!r} (source.watermark){having(table.column_names)}")
+        raise ValueError(
+            f"{name_of(source)}: no column {name!r} (source.watermark){having(table.column_names)}"
+        )
     spec = next((spec for column, spec in source.columns.items() if (spec.source or column) == name), None)
     found = conformed(table[name], name, spec, name_of(source)) if spec else plain(table[name])
-    return found.cast(pa.timestamp("us", found.type.tz), safe=False) if pa.types.is_timestamp(found.type) else found
+    return (
+        found.cast(pa.timestamp("us", found.type.tz), safe=False)
+        if pa.types.is_timestamp(found.type)
+        else found
+    )

@@ -1,4 +1,6 @@
-"""One module a kind of source. Each gives slices: a file, a piece of a large file, a range of a table, a reader's partition.
+"""One module a kind of source.
+
+Each gives slices: a file, a piece of a large file, a range of a table, a reader's partition.
 
 A slice is what is read once and kept: a new run reads only slices that it does not have.
 """
@@ -15,7 +17,8 @@ if TYPE_CHECKING:
     from tasks.ingestion.parsing.conversions import Conversions
 
 LINE = "origin_line"
-"""Column that every reader adds: the line of a text file, else the row's number in the slice's file or table, from 1."""
+"""Column that every reader adds: the line of a text file, else the row's number in the slice's file or table,
+from 1."""
 
 
 class ChangedError(ValueError):
@@ -38,7 +41,9 @@ class Slice:
     @property
     def id(self) -> str:
         """Digest of where the rows are from and what they are."""
-        return hashlib.sha256(json.dumps([self.origin, self.content], sort_keys=True, default=str).encode()).hexdigest()
+        return hashlib.sha256(
+            json.dumps([self.origin, self.content], sort_keys=True, default=str).encode()
+        ).hexdigest()
 
     def read(self, conversions: "Conversions") -> Iterator[pa.Table]:
         """The tables, what they lost noted in `conversions`."""

@@ -1,7 +1,7 @@
 """CSV files: a large file of this machine is cut into pieces that workers parse side by side, any other is streamed.
 
-Values are text; the contract gives them types afterwards, but for columns that need no cleaning, which Arrow's parser reads as what they
-are. Lines, columns and memory are bounded before anything is parsed.
+Values are text; the contract gives them types afterwards, but for columns that need no cleaning, which
+Arrow's parser reads as what they are. Lines, columns and memory are bounded before anything is parsed.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
-from configs.data import Csv, Limits, Source
+from configs.source import CsvConfig, LimitsConfig, SourceConfig
 from tasks.ingestion.parsing.conversions import Conversions
 from tasks.ingestion.readers import LINE, ChangedError, Slice
 from tasks.ingestion.readers.csv_blocks import BLOCK, Piece, cut, texts, too_long, whole_rows
@@ -26,7 +26,12 @@ from tasks.ingestion.readers.location import File, matched
 from tasks.ingestion.schema_inference.header_line import different
 
 Types = Mapping[str, pa.DataType]
-PLAIN = {"integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_(), "timestamp": pa.timestamp("us")}
+PLAIN = {
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "boolean": pa.bool_(),
+    "timestamp": pa.timestamp("us"),
+}
 """Contract types that the parser may read at once."""
 SHOWN_NAMES = 60
 PEEKED_BYTES = 2**16
@@ -42,14 +47,17 @@ class Form:
     """How a file is parsed."""
 
     file: File
-    csv: Csv
-    limits: Limits
+    csv: CsvConfig
+    limits: LimitsConfig
     names: tuple[str, ...]
     types: Types
 
 
-def slices(source: Source) -> list[Slice]:
-    """The files' slices, in the order of their names. Raises ValueError naming a file that cannot be read, and why."""
+def slices(source: SourceConfig) -> list[Slice]:
+    """The files' slices, in the order of their names.
+
+    Raises ValueError naming a file that cannot be read, and why.
+    """
     found = []
     for file in matched(source):
         names, start = header(file, source.csv, source.limits)
@@ -64,11 +72,16 @@ def slices(source: Source) -> list[Slice]:
     return found or [Slice(file.name, [file.content(), names], partial(empty, names))]
 
 
-def first_slice(source: Source) -> Slice:
+def first_slice(source: SourceConfig) -> Slice:
     """The first file from its beginning, for a look at a few rows: nothing behind them is read."""
     file = matched(source)[0]
     names, _ = header(file, source.csv, source.limits)
-    return Slice(file.name, None, partial(streamed, Form(file, source.csv, source.limits, names, plain_types(source))), counting=True)
+    return Slice(
+        file.name,
+        None,
+        partial(streamed, Form(file, source.csv, source.limits, names, plain_types(source))),
+        counting=True,
+    )
 
 
 def empty(names: tuple[str, ...]) -> Iterator[pa.Table]:
@@ -76,18 +89,23 @@ def empty(names: tuple[str, ...]) -> Iterator[pa.Table]:
     yield pa.table({name: pa.array([], pa.string()) for name in names} | {LINE: pa.array([], pa.int64())})
 
 
-def plain_types(source: Source) -> dict[str, pa.DataType]:
+def plain_types(source: SourceConfig) -> dict[str, pa.DataType]:
     """The source's columns that need no cleaning, by the contract; a chunk that has other texts in one falls back to text."""
     plain = {name: column for name, column in source.columns.items() if column.type in PLAIN}
     return {
         column.source or name: PLAIN[column.type]
         for name, column in plain.items()
-        if set(column.missing) <= {""} and not (column.suffix or column.thousands or column.format) and column.decimal == "."
+        if set(column.missing) <= {""}
+        and not (column.suffix or column.thousands or column.format)
+        and column.decimal == "."
     }
 
 
-def header(file: File, form: Csv, limits: Limits) -> tuple[tuple[str, ...], int]:
-    """The columns' names and where the rows begin, in bytes. Raises ValueError where the first line alone shows that the file is none."""
+def header(file: File, form: CsvConfig, limits: LimitsConfig) -> tuple[tuple[str, ...], int]:
+    """The columns' names and where the rows begin, in bytes.
+
+    Raises ValueError where the first line alone shows that the file is none.
+    """
     with file.open(file.compression()) as stream:
         skipped = sum(len(stream.readline(limits.line_bytes + 1)) for _ in range(form.skip))
         line = stream.readline(limits.line_bytes + 1)
@@ -100,20 +118,30 @@ def header(file: File, form: Csv, limits: Limits) -> tuple[tuple[str, ...], int]
         text = line[mark:].decode(form.encoding).lstrip("\ufeff").rstrip("\r\n\0")
     except UnicodeDecodeError as error:
         if form.encoding.lower().replace("_", "-").startswith("utf-16"):
-            text = line[: len(line) // 2 * 2].decode(form.encoding, "ignore").lstrip("\ufeff").rstrip("\r\n\0")
+            text = (
+                line[: len(line) // 2 * 2].decode(form.encoding, "ignore").lstrip("\ufeff").rstrip("\r\n\0")
+            )
         else:
-            raise ValueError(f"{file.name}: line {number} is not {form.encoding} ({error.reason}); set source.csv.encoding") from None
+            raise ValueError(
+                f"{file.name}: line {number} is not {form.encoding} ({error.reason}); set source.csv.encoding"
+            ) from None
     first = fields(text, form)
     if len(first) > limits.columns:
-        raise ValueError(f"{file.name}: has {len(first):,} columns; at most {limits.columns:,} are read (source.limits.columns)")
+        raise ValueError(
+            f"{file.name}: has {len(first):,} columns; at most {limits.columns:,} are read (source.limits.columns)"
+        )
     if not form.has_header:
         check_no_header(first, form, file)
         return form.names, skipped or mark
     if not form.names or len(form.names) != len(first):
-        whole_lines = below.decode(form.encoding, "replace").split("\n")[: -1 if len(below) == PEEKED_BYTES else None]
+        whole_lines = below.decode(form.encoding, "replace").split("\n")[
+            : -1 if len(below) == PEEKED_BYTES else None
+        ]
         first = named_columns(first, whole_lines, form)
     if not first and below:
-        raise ValueError(f"{file.name}: line {number}, which should name the columns, is blank; set source.csv.skip to {number}")
+        raise ValueError(
+            f"{file.name}: line {number}, which should name the columns, is blank; set source.csv.skip to {number}"
+        )
     if form.names and first and len(form.names) != len(first):
         told = f"the header in line {number} has {len(first)} columns, source.csv.names {len(form.names)}"
         raise ValueError(f"{file.name}: {told}; name them all, in their order")
@@ -122,9 +150,13 @@ def header(file: File, form: Csv, limits: Limits) -> tuple[tuple[str, ...], int]
     return form.names or tuple(first), skipped + len(line)
 
 
-def check_no_header(first: list[str], form: Csv, file: File) -> None:
+def check_no_header(first: list[str], form: CsvConfig, file: File) -> None:
     """Raises ValueError where a file whose columns are named in the YAML begins with the same names: they would become a row."""
-    same = [name for name, cell in zip(form.names, first, strict=False) if name.casefold() == cell.strip().casefold()]
+    same = [
+        name
+        for name, cell in zip(form.names, first, strict=False)
+        if name.casefold() == cell.strip().casefold()
+    ]
     if same and 2 * len(same) >= len(form.names) and form.header is None:
         raise ValueError(
             f"{file.name}: line {form.skip + 1} names the columns ({', '.join(same[:3])}{', ...' if len(same) > 3 else ''}), as "
@@ -137,13 +169,22 @@ def check_different(first: list[str], file: File) -> None:
     repeated = next((name for name in first if first.count(name) > 1), None)
     if repeated is None and "" not in map(str.strip, first):
         return
-    told = f"column {repeated!r} comes twice" if repeated else f"column {[*map(str.strip, first)].index('') + 1} has no name"
+    told = (
+        f"column {repeated!r} comes twice"
+        if repeated
+        else f"column {[*map(str.strip, first)].index('') + 1} has no name"
+    )
     names = ", ".join(different(first)[:SHOWN_NAMES]) + (", ..." if len(first) > SHOWN_NAMES else "")
-    raise ValueError(f"{file.name}: {told}; name the columns in source.csv.names, with header: true beside it, such as [{names}]")
+    raise ValueError(
+        f"{file.name}: {told}; name the columns in source.csv.names, with header: true beside it, such as [{names}]"
+    )
 
 
 def parsed(form: Form, piece: Piece, conversions: Conversions | None = None) -> Iterator[pa.Table]:
-    """A piece's rows; lines that are no rows are noted. Raises ChangedError where its bytes are no longer those that were looked at."""
+    """A piece's rows; lines that are no rows are noted.
+
+    Raises ChangedError where its bytes are no longer those that were looked at.
+    """
     digest, line, rest = hashlib.sha256(), piece.line, b""
     with form.file.open() as stream:
         stream.seek(piece.start)
@@ -162,7 +203,8 @@ def parsed(form: Form, piece: Piece, conversions: Conversions | None = None) -> 
 def rows_of(chunk: bytes, form: Form, line: int, conversions: Conversions | None) -> pa.Table:
     """Whole lines as a table with LINE; lines that are no rows are noted. Raises ValueError naming the line.
 
-    Where nothing is noted, a line with more or fewer fields than there are columns is an error: it may not vanish unseen.
+    Where nothing is noted, a line with more or fewer fields than there are columns is an error: it may not
+    vanish unseen.
     """
     try:
         return with_lines(parse(chunk, form, line), chunk, line, form, conversions)
@@ -173,7 +215,9 @@ def rows_of(chunk: bytes, form: Form, line: int, conversions: Conversions | None
     whole = "".join(sorted_lines.whole).encode(form.csv.encoding)
     table = parse(whole, form, line) if whole else next(empty(form.names)).drop_columns([LINE])
     if len(table) != len(sorted_lines.numbers):  # Arrow takes other lines for rows than csv does
-        raise ValueError(f"{form.file.name}: from line {line} on: lines have different numbers of fields; is source.csv.quote right?")
+        raise ValueError(
+            f"{form.file.name}: from line {line} on: lines have different numbers of fields; is source.csv.quote right?"
+        )
     name, total = form.file.name, sorted_lines.lines
     conversions.add("blank_lines", name, sorted_lines.blank, total)
     conversions.add("ragged_lines", name, sorted_lines.ragged, total, sorted_lines.examples)
@@ -184,14 +228,23 @@ def rows_of(chunk: bytes, form: Form, line: int, conversions: Conversions | None
 
 
 def parse(chunk: bytes, form: Form, line: int) -> pa.Table:
-    """Whole lines as a table: plain numbers as numbers where all are, else as text. Raises ValueError naming the line."""
+    """Whole lines as a table: plain numbers as numbers where all are, else as text.
+
+    Raises ValueError naming the line.
+    """
     reading = arrow_csv.ReadOptions(
-        column_names=form.names, use_threads=False, block_size=max(len(chunk) + 1, 1024), encoding=form.csv.encoding
+        column_names=form.names,
+        use_threads=False,
+        block_size=max(len(chunk) + 1, 1024),
+        encoding=form.csv.encoding,
     )
     for types in (form.types, {}) if form.types else ({},):
         try:
             return arrow_csv.read_csv(
-                pa.BufferReader(chunk), read_options=reading, parse_options=dialect(form.csv), convert_options=conversion(form, types)
+                pa.BufferReader(chunk),
+                read_options=reading,
+                parse_options=dialect(form.csv),
+                convert_options=conversion(form, types),
             )
         except (pa.ArrowInvalid, UnicodeDecodeError) as error:
             if "columns, got" in str(error):
@@ -218,15 +271,19 @@ def streamed(form: Form, conversions: Conversions | None = None) -> Iterator[pa.
         raise ValueError(explained("UTF8", form.file, line)) from None
 
 
-def dialect(form: Csv) -> arrow_csv.ParseOptions:
+def dialect(form: CsvConfig) -> arrow_csv.ParseOptions:
     """Arrow's options of how values are separated."""
-    return arrow_csv.ParseOptions(delimiter=form.delimiter, quote_char=form.quote or False, newlines_in_values=bool(form.quote))
+    return arrow_csv.ParseOptions(
+        delimiter=form.delimiter, quote_char=form.quote or False, newlines_in_values=bool(form.quote)
+    )
 
 
 def conversion(form: Form, types: Types) -> arrow_csv.ConvertOptions:
     """Arrow's options of what values become: an empty value is none."""
     kinds = {name: types.get(name, pa.string()) for name in form.names}
-    return arrow_csv.ConvertOptions(column_types=kinds, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=True)
+    return arrow_csv.ConvertOptions(
+        column_types=kinds, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=True
+    )
 
 
 def explained(error: str, file: File, line: int) -> str:
@@ -238,7 +295,9 @@ def explained(error: str, file: File, line: int) -> str:
     return f"{file.name}: from line {line} on: {error[:300]}"
 
 
-def with_lines(table: pa.Table, chunk: bytes, line: int, form: Form, conversions: Conversions | None) -> pa.Table:
+def with_lines(
+    table: pa.Table, chunk: bytes, line: int, form: Form, conversions: Conversions | None
+) -> pa.Table:
     """A table with LINE: every line a row, but for blank ones, which are noted, and for line breaks inside values."""
     lines = chunk.count(b"\n") + (not chunk.endswith(b"\n"))
     numbers: npt.NDArray[Any] = np.arange(line, line + lines)
@@ -259,7 +318,11 @@ def with_lines(table: pa.Table, chunk: bytes, line: int, form: Form, conversions
 def note_headers(table: pa.Table, lines: npt.NDArray[Any], form: Form, conversions: Conversions) -> None:
     """Notes rows that are the header line again, as where files were put one behind the other."""
     columns = [column for column in table.columns if pa.types.is_string(column.type)]
-    names = [name for name, column in zip(table.column_names, table.columns, strict=True) if pa.types.is_string(column.type)]
+    names = [
+        name
+        for name, column in zip(table.column_names, table.columns, strict=True)
+        if pa.types.is_string(column.type)
+    ]
     if not form.csv.has_header or not columns:
         return
     again = pc.fill_null(pc.equal(columns[0], names[0]), False)
@@ -267,7 +330,13 @@ def note_headers(table: pa.Table, lines: npt.NDArray[Any], form: Form, conversio
         for name, column in zip(names[1:], columns[1:], strict=True):
             again = pc.and_(again, pc.fill_null(pc.equal(column, name), False))
     places = np.flatnonzero(again.to_numpy())
-    conversions.add("header_rows", form.file.name, len(places), len(table), [f"line {lines[place]}" for place in places[:3]])
+    conversions.add(
+        "header_rows",
+        form.file.name,
+        len(places),
+        len(table),
+        [f"line {lines[place]}" for place in places[:3]],
+    )
 
 
 def row_heights(table: pa.Table) -> npt.NDArray[np.int64]:

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from configs.data import Csv, Limits
+from configs.source import CsvConfig, LimitsConfig
 from tasks.ingestion.readers.location import File
 
 PIECE = 64 * 2**20
@@ -34,23 +34,30 @@ class Piece:
     """sha256 of its bytes."""
 
 
-def cut(file: File, form: Csv, limits: Limits, start: int) -> list[Piece] | None:
+def cut(file: File, form: CsvConfig, limits: LimitsConfig, start: int) -> list[Piece] | None:
     """The file's pieces from byte `start` on; None where it must be streamed: a line break lies in a value, it is packed or elsewhere.
 
-    An appended file keeps its first pieces, so only its new lines are read. Raises ValueError for a line over limits.line_bytes.
+    An appended file keeps its first pieces, so only its new lines are read. Raises ValueError for a line over
+    limits.line_bytes.
     """
     if file.local is None or file.compression() or not codecs.lookup(form.encoding).name.startswith(ONE_BYTE):
         return None
-    return known_pieces(file, form, limits, start, state) if (state := file.state()) else read_pieces(file, form, limits, start)
+    return (
+        known_pieces(file, form, limits, start, state)
+        if (state := file.state())
+        else read_pieces(file, form, limits, start)
+    )
 
 
 @lru_cache(maxsize=4096)
-def known_pieces(file: File, form: Csv, limits: Limits, start: int, state: tuple[int, int, int]) -> list[Piece] | None:
+def known_pieces(
+    file: File, form: CsvConfig, limits: LimitsConfig, start: int, state: tuple[int, int, int]
+) -> list[Piece] | None:
     """The pieces of a file in a state; workers compare their digests, so a file that changed unseen is an error, not wrong rows."""
     return read_pieces(file, form, limits, start)
 
 
-def read_pieces(file: File, form: Csv, limits: Limits, start: int) -> list[Piece] | None:
+def read_pieces(file: File, form: CsvConfig, limits: LimitsConfig, start: int) -> list[Piece] | None:
     """The pieces as they are now."""
     pieces: list[Piece] = []
     line, quote = 1 + form.skip + form.has_header, form.quote.encode()
@@ -75,8 +82,11 @@ def read_pieces(file: File, form: Csv, limits: Limits, start: int) -> list[Piece
     return pieces
 
 
-def whole_lines(stream: BinaryIO, file: File, limits: Limits, line: int) -> Iterator[tuple[bytes, int]]:
-    """Blocks of whole lines and how many. Raises ValueError as soon as a line is over the limit, before more of it is read."""
+def whole_lines(stream: BinaryIO, file: File, limits: LimitsConfig, line: int) -> Iterator[tuple[bytes, int]]:
+    """Blocks of whole lines and how many.
+
+    Raises ValueError as soon as a line is over the limit, before more of it is read.
+    """
     rest = b""
     while block := stream.read(BLOCK):
         end = block.rfind(b"\n") + 1
@@ -104,7 +114,10 @@ def breaks_inside(lines: bytes, quote: bytes) -> bool:
 
 
 def texts(file: File, encoding: str) -> Iterator[bytes]:
-    """A file's text as UTF-8 without a byte order mark, unpacked, block for block. Raises UnicodeDecodeError."""
+    """A file's text as UTF-8 without a byte order mark, unpacked, block for block.
+
+    Raises UnicodeDecodeError.
+    """
     decoder = codecs.getincrementaldecoder(encoding)()
     with file.open(file.compression()) as stream:
         first = True
@@ -115,8 +128,11 @@ def texts(file: File, encoding: str) -> Iterator[bytes]:
         yield decoder.decode(b"", final=True).encode()
 
 
-def whole_rows(blocks: Iterator[bytes], file: File, form: Csv, limits: Limits) -> Iterator[bytes]:
-    """Blocks of whole rows, whose quoted values may hold line breaks. Raises ValueError for one that does not end."""
+def whole_rows(blocks: Iterator[bytes], file: File, form: CsvConfig, limits: LimitsConfig) -> Iterator[bytes]:
+    """Blocks of whole rows, whose quoted values may hold line breaks.
+
+    Raises ValueError for one that does not end.
+    """
     rest, line = b"", 1
     for block in blocks:
         rest += block
@@ -141,7 +157,7 @@ def row_end(data: bytes, quote: bytes) -> int:
     return int(outside[-1]) + 1 if len(outside) else 0
 
 
-def too_long(file: File, line: int, limits: Limits) -> str:
+def too_long(file: File, line: int, limits: LimitsConfig) -> str:
     """What is wrong with a line that does not end."""
     return (
         f"{file.name}: line {line} is longer than {limits.line_bytes:,} bytes (source.limits.line_bytes); "

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from configs.data import Csv
+from configs.source import CsvConfig
 
 SHOWN = 3
 SHOWN_CHARACTERS = 60
@@ -24,23 +24,24 @@ class SortedLines:
     trailing: int = 0
     """Rows that ended with delimiters behind the last column, which are cut: nothing stands behind them."""
     ragged: int = 0
-    """Lines of rows with fewer fields than columns, or with values behind the last: nobody can tell which value belongs where."""
+    """Lines of rows with fewer fields than columns, or with values behind the last: nobody can tell which
+    value belongs where."""
     examples: list[str] = field(default_factory=list)
 
 
-def reader(lines: Iterable[str], form: Csv) -> Any:
+def reader(lines: Iterable[str], form: CsvConfig) -> Any:
     """The values of lines; a quoted value may hold line breaks."""
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if form.quote else csv.QUOTE_NONE
     csv.field_size_limit(2**31 - 1)
     return csv.reader(lines, delimiter=form.delimiter, quotechar=form.quote or None, quoting=quoting)
 
 
-def fields(line: str, form: Csv) -> list[str]:
+def fields(line: str, form: CsvConfig) -> list[str]:
     """The values of one line."""
     return next(reader([line], form), [])
 
 
-def named_columns(header: list[str], below: list[str], form: Csv) -> list[str]:
+def named_columns(header: list[str], below: list[str], form: CsvConfig) -> list[str]:
     """A header line without the empty names at its end, where the lines below hold nothing there: they end with a delimiter."""
     size = len(header)
     while size and not header[size - 1].strip():
@@ -51,7 +52,7 @@ def named_columns(header: list[str], below: list[str], form: Csv) -> list[str]:
     return header if any(value.strip() for value in values) else header[:size]
 
 
-def sort_lines(chunk: bytes, form: Csv, columns: int, first: int) -> SortedLines | None:
+def sort_lines(chunk: bytes, form: CsvConfig, columns: int, first: int) -> SortedLines | None:
     """Whole lines, the first of which has the number `first`, by what they are; None where they cannot be told apart."""
     found = SortedLines()
     try:
@@ -64,7 +65,9 @@ def sort_lines(chunk: bytes, form: Csv, columns: int, first: int) -> SortedLines
                 found.ragged += len(lines)
                 if len(found.examples) < SHOWN:
                     text = lines[0].rstrip("\r\n")[:SHOWN_CHARACTERS]
-                    found.examples.append(f"line {first + start} with {len(values)} fields for {columns} columns: {text}")
+                    found.examples.append(
+                        f"line {first + start} with {len(values)} fields for {columns} columns: {text}"
+                    )
             else:
                 found.trailing += len(values) > columns
                 found.whole.append(without_fields("".join(lines), len(values) - columns, form))
@@ -74,7 +77,7 @@ def sort_lines(chunk: bytes, form: Csv, columns: int, first: int) -> SortedLines
     return found
 
 
-def rows(text: str, form: Csv) -> Iterator[tuple[int, list[str], list[str]]]:
+def rows(text: str, form: CsvConfig) -> Iterator[tuple[int, list[str], list[str]]]:
     """Rows: how many lines are above, the row's own lines, its values."""
     lines = [f"{line}\n" for line in text.split("\n")]
     if text.endswith("\n"):
@@ -86,7 +89,7 @@ def rows(text: str, form: Csv) -> Iterator[tuple[int, list[str], list[str]]]:
         start = read.line_num
 
 
-def without_fields(row: str, count: int, form: Csv) -> str:
+def without_fields(row: str, count: int, form: CsvConfig) -> str:
     """A row's text without its last fields, in which nothing stands."""
     for _ in range(count):
         row = row[: row.rindex(form.delimiter)]

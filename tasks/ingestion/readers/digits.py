@@ -1,7 +1,8 @@
 """scikit-learn's bundled handwritten digits as a source: 1,797 scans of 8 x 8 pixels, no download.
 
-The bundled order groups the writers, so scans are numbered in a fixed shuffled order: any range of them is a fair sample. The
-annotators are derived from the truth and stand in for people; no person labelled these scans for Gyre.
+The bundled order groups the writers, so scans are numbered in a fixed shuffled order: any range of them is a
+fair sample. The annotators are derived from the truth and stand in for people; no person labelled these scans
+for Gyre.
 """
 
 from collections.abc import Callable
@@ -23,7 +24,9 @@ SHUFFLE_SEED = 20
 ANNOTATOR_SEED = 100
 
 
-def scans(rows: list[int] | None = None, annotators: int = 0, error_rate: float = 0.12) -> list[Callable[[], pd.DataFrame]]:
+def scans(
+    rows: list[int] | None = None, annotators: int = 0, error_rate: float = 0.12
+) -> list[Callable[[], pd.DataFrame]]:
     """Partitions of the scans rows[0] to rows[1] (all by default): id, image (64 uint8), label, annotator_1 ... annotator_<annotators>.
 
     annotators: stand-ins for people, each derived from the truth with its own habits of error; None where it skipped a scan
@@ -31,7 +34,9 @@ def scans(rows: list[int] | None = None, annotators: int = 0, error_rate: float 
     Raises ValueError for a range that is not among the scans.
     """
     start, stop = checked_range("rows", rows or [0, SCANS], SCANS)
-    ranges = [(first, min(first + SCANS_A_PARTITION, stop)) for first in range(start, stop, SCANS_A_PARTITION)]
+    ranges = [
+        (first, min(first + SCANS_A_PARTITION, stop)) for first in range(start, stop, SCANS_A_PARTITION)
+    ]
     return [partial(partition, *part, annotators, error_rate) for part in ranges]
 
 
@@ -46,10 +51,17 @@ def partition(start: int, stop: int, annotators: int, error_rate: float) -> pd.D
 
 
 def images(start: int, stop: int) -> tuple[npt.NDArray[np.uint8], list[str], list[str]]:
-    """Scans `start` to `stop`: grey levels [scans, 8, 8, 1] uint8, their digits as text, their ids. Raises ValueError."""
+    """Scans `start` to `stop`: grey levels [scans, 8, 8, 1] uint8, their digits as text, their ids.
+
+    Raises ValueError.
+    """
     start, stop = checked_range("scans", [start, stop], SCANS)
     pixels, digits = shuffled()
-    return pixels[start:stop], [str(digit) for digit in digits[start:stop]], [f"scan-{number:04d}" for number in range(start, stop)]
+    return (
+        pixels[start:stop],
+        [str(digit) for digit in digits[start:stop]],
+        [f"scan-{number:04d}" for number in range(start, stop)],
+    )
 
 
 @cache
@@ -58,12 +70,17 @@ def shuffled() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     from sklearn.datasets import load_digits
 
     intensities, digits = load_digits(return_X_y=True)
-    order = np.random.RandomState(SHUFFLE_SEED).permutation(SCANS)  # RandomState's streams never change between versions
+    order = np.random.RandomState(SHUFFLE_SEED).permutation(
+        SCANS
+    )  # RandomState's streams never change between versions
     return np.rint(intensities[order] * 255 / 16).astype(np.uint8).reshape(-1, 8, 8, 1), digits[order]
 
 
 def answers(number: int, error_rate: float) -> npt.NDArray[np.object_]:
-    """What annotator `number` says to every scan [1797]: a digit as text, or None. The same for a scan whichever range is read."""
+    """What annotator `number` says to every scan [1797]: a digit as text, or None.
+
+    The same for a scan whichever range is read.
+    """
     random = np.random.RandomState(ANNOTATOR_SEED + number)
     truth = shuffled()[1]
     preferred = (np.arange(10) + random.randint(1, 10, size=10)) % 10

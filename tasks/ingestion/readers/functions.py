@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from configs.data import Source
+from configs.source import SourceConfig
 from infra.imports import resolve
 from tasks.ingestion.readers import Slice, counted
 from tasks.ingestion.readers.location import name_of
@@ -19,12 +19,14 @@ Partition = Callable[[], Any] | Any
 """A function that gives a pandas DataFrame or an Arrow table, or such a table."""
 
 
-def slices(source: Source) -> list[Slice]:
+def slices(source: SourceConfig) -> list[Slice]:
     """A slice a partition. Raises ValueError where the reader gives none, or takes other options."""
     reader = bound(source)
     found = reader()
     if not isinstance(found, list) or not found:
-        raise ValueError(f"{name_of(source)}: returned {found!r:.80}; want a list of functions or tables, one a partition")
+        raise ValueError(
+            f"{name_of(source)}: returned {found!r:.80}; want a list of functions or tables, one a partition"
+        )
     own = getattr(reader.func, "fingerprint", None)
     code = code_digest(__name__, json.dumps([source.reader]).encode())
     facts = [code, source.options, str(own(**source.options)) if own else None]
@@ -37,16 +39,20 @@ def read(partition: Partition) -> Iterator[pa.Table]:
     if isinstance(rows, pd.DataFrame):
         rows = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(None)
     if not isinstance(rows, pa.Table):
-        raise TypeError(f"{partition!r:.80}: gave {type(rows).__name__}; want a pandas DataFrame or an Arrow table")
+        raise TypeError(
+            f"{partition!r:.80}: gave {type(rows).__name__}; want a pandas DataFrame or an Arrow table"
+        )
     return counted(iter([rows]))
 
 
-def bound(source: Source) -> partial[Any]:
+def bound(source: SourceConfig) -> partial[Any]:
     """The user's reader with its options. Raises ValueError where they do not fit its arguments."""
     reader = resolve(source.reader)
     try:
         inspect.signature(reader).bind(**source.options)
     except TypeError as error:
         takes = ", ".join(inspect.signature(reader).parameters)
-        raise ValueError(f"{name_of(source)}: {error}; source.options may have {takes or 'nothing'}") from None
+        raise ValueError(
+            f"{name_of(source)}: {error}; source.options may have {takes or 'nothing'}"
+        ) from None
     return partial(reader, **source.options)

@@ -16,9 +16,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from configs.data import Limits, Source
-from configs.project import ImageIntake
-from configs.project import Intake as IntakeSection
+from configs.intake import ImageIntakeConfig, IntakeConfig
+from configs.source import LimitsConfig, SourceConfig
 from tasks.ingestion.parsing.conversions import Conversions
 from tasks.ingestion.readers import Slice, counted
 from tasks.ingestion.readers.archives import members
@@ -31,8 +30,11 @@ IMAGES_A_TABLE = 500
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 
 
-def slices(source: Source, intake: IntakeSection, label: str) -> list[Slice]:
-    """An archive is one slice, a folder one for every IMAGES_A_SLICE files. Raises ValueError where there are none."""
+def slices(source: SourceConfig, intake: IntakeConfig, label: str) -> list[Slice]:
+    """An archive is one slice, a folder one for every IMAGES_A_SLICE files.
+
+    Raises ValueError where there are none.
+    """
     template = place(source)
     system, path = filesystem(template, source.options)
     if system.isfile(path):
@@ -41,10 +43,16 @@ def slices(source: Source, intake: IntakeSection, label: str) -> list[Slice]:
         file = File(template, template, source.options)
         beside = labels_beside(source, template)
         told: list[Any] = [file.content(), beside.content() if beside else None, source.images.model_dump()]
-        return [Slice(file.name, told, partial(read_archive, file, beside, source, intake, label), counting=True)]
-    found = sorted(name[len(path.rstrip("/")) + 1 :] for name in system.find(path) if name.lower().endswith(SUFFIXES))
+        return [
+            Slice(file.name, told, partial(read_archive, file, beside, source, intake, label), counting=True)
+        ]
+    found = sorted(
+        name[len(path.rstrip("/")) + 1 :] for name in system.find(path) if name.lower().endswith(SUFFIXES)
+    )
     if not found:
-        raise ValueError(f"{name_of(source)}: holds no image ({', '.join(SUFFIXES)}); set source.path to a folder or archive of images")
+        raise ValueError(
+            f"{name_of(source)}: holds no image ({', '.join(SUFFIXES)}); set source.path to a folder or archive of images"
+        )
     beside = labels_beside(source, template.rstrip("/") + "/x")
     groups = [found[start : start + IMAGES_A_SLICE] for start in range(0, len(found), IMAGES_A_SLICE)]
     made = []
@@ -57,7 +65,7 @@ def slices(source: Source, intake: IntakeSection, label: str) -> list[Slice]:
     return made
 
 
-def labels_beside(source: Source, sibling: str) -> File | None:
+def labels_beside(source: SourceConfig, sibling: str) -> File | None:
     """The file of labels beside `sibling`, where the source has one there."""
     if not source.images.labels:
         return None
@@ -70,8 +78,8 @@ def read_folder(
     files: list[File],
     names: list[str],
     beside: File | None,
-    source: Source,
-    intake: IntakeSection,
+    source: SourceConfig,
+    intake: IntakeConfig,
     label: str,
     conversions: Conversions | None = None,
     first: bool | None = None,
@@ -92,21 +100,35 @@ def read_folder(
 
 
 def read_archive(
-    file: File, beside: File | None, source: Source, intake: IntakeSection, label: str, conversions: Conversions | None = None
+    file: File,
+    beside: File | None,
+    source: SourceConfig,
+    intake: IntakeConfig,
+    label: str,
+    conversions: Conversions | None = None,
 ) -> Iterator[pa.Table]:
-    """An archive's rows, in its own order. Raises ValueError naming a member that climbs out, is a link or a bomb."""
+    """An archive's rows, in its own order.
+
+    Raises ValueError naming a member that climbs out, is a link or a bomb.
+    """
     labels = opened_labels(beside, source)
     if source.images.labels and labels is None:
         for name, data in members(file, (source.images.labels,), source.limits):
             labels = table_of(data, name, source)
         if labels is None:
-            raise ValueError(f"{file.name}: no file {source.images.labels!r} beside or inside it (source.images.labels)")
+            raise ValueError(
+                f"{file.name}: no file {source.images.labels!r} beside or inside it (source.images.labels)"
+            )
     conversions = conversions or Conversions()
-    yield from counted(rows(members(file, SUFFIXES, source.limits), labels, source, intake, label, conversions))
+    yield from counted(
+        rows(members(file, SUFFIXES, source.limits), labels, source, intake, label, conversions)
+    )
     note_absent(labels, source, conversions, first=True)
 
 
-def note_absent(labels: pd.DataFrame | None, source: Source, conversions: Conversions, first: bool | None) -> None:
+def note_absent(
+    labels: pd.DataFrame | None, source: SourceConfig, conversions: Conversions, first: bool | None
+) -> None:
     """Notes the lines of the labels that no image has: the first slice has all of them, and each takes away those that it found."""
     if labels is None or source.rows or first is None:
         return
@@ -114,7 +136,7 @@ def note_absent(labels: pd.DataFrame | None, source: Source, conversions: Conver
     conversions.add("absent_images", str(source.images.labels), lines - len(labels.attrs["found"]), lines)
 
 
-def opened_labels(beside: File | None, source: Source) -> pd.DataFrame | None:
+def opened_labels(beside: File | None, source: SourceConfig) -> pd.DataFrame | None:
     """The table of labels of a file."""
     if beside is None:
         return None
@@ -122,12 +144,14 @@ def opened_labels(beside: File | None, source: Source) -> pd.DataFrame | None:
         return table_of(stream.read(), beside.name, source)
 
 
-def table_of(data: bytes, name: str, source: Source) -> pd.DataFrame:
+def table_of(data: bytes, name: str, source: SourceConfig) -> pd.DataFrame:
     """A CSV of labels, a line a file. Raises ValueError where it does not name files."""
     frame = pd.read_csv(io.BytesIO(data), dtype=str, sep=source.csv.delimiter)
     column = source.images.file_column
     if column not in frame:
-        raise ValueError(f"{name}: no column {column!r}; it has {', '.join(frame.columns)}; set source.images.file_column")
+        raise ValueError(
+            f"{name}: no column {column!r}; it has {', '.join(frame.columns)}; set source.images.file_column"
+        )
     named = frame.drop_duplicates(column, keep="last").set_index(column, drop=False)
     named.attrs.update(lines=len(frame), found=set())
     return named
@@ -136,8 +160,8 @@ def table_of(data: bytes, name: str, source: Source) -> pd.DataFrame:
 def rows(
     images: Iterator[tuple[str, bytes]],
     labels: pd.DataFrame | None,
-    source: Source,
-    intake: IntakeSection,
+    source: SourceConfig,
+    intake: IntakeConfig,
     label: str,
     conversions: Conversions,
 ) -> Iterator[pa.Table]:
@@ -146,21 +170,29 @@ def rows(
     `id` is the file's path, where that is the source's key and the labels have no such column. Files that are left out or changed are
     noted in `conversions`.
     """
-    from tasks import intake as intakes
+    from tasks.intake import build_intake
 
-    built, waiting, pixels = intakes.build(intake), [], []
+    built, waiting, pixels = build_intake(intake), [], []
     with tempfile.TemporaryDirectory() as folder:
         for name, data in images:
             key = key_of(name, labels) if labels is not None else None
             if labels is not None:
-                conversions.add("unlabelled_images", str(source.images.labels), int(key is None), 1, [name] if key is None else [])
+                conversions.add(
+                    "unlabelled_images",
+                    str(source.images.labels),
+                    int(key is None),
+                    1,
+                    [name] if key is None else [],
+                )
                 if key is None:
                     continue
                 labels.attrs["found"].add(key)
             image = decoded(name, data, built, source.limits, Path(folder), conversions)
             if image is None:
                 continue
-            found = {label: PurePosixPath(name).parent.name or None} if labels is None else dict(labels.loc[key])
+            found = (
+                {label: PurePosixPath(name).parent.name or None} if labels is None else dict(labels.loc[key])
+            )
             facts: dict[str, Any] = {str(column): value for column, value in found.items()}
             facts = {"file": name, content_hash.COLUMN: content_hash.digest_of_bytes(data)} | facts
             if source.key == "id":
@@ -176,18 +208,29 @@ def rows(
 
 def joined(facts: list[dict[str, Any]], images: pd.DataFrame) -> pa.Table:
     """What is known of some images beside their columns, which win where both have a name."""
-    frame = pd.DataFrame(facts).astype({content_hash.COLUMN: "uint64"}).assign(**{str(name): images[name].to_list() for name in images})
+    frame = (
+        pd.DataFrame(facts)
+        .astype({content_hash.COLUMN: "uint64"})
+        .assign(**{str(name): images[name].to_list() for name in images})
+    )
     return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
 
 
 def key_of(name: str, labels: pd.DataFrame) -> str | None:
     """A file's name as the labels have it: its whole path or the end of it; None where it has no line."""
     parts = PurePosixPath(name).parts
-    return next((key for start in range(len(parts)) if (key := "/".join(parts[start:])) in labels.index), None)
+    return next(
+        (key for start in range(len(parts)) if (key := "/".join(parts[start:])) in labels.index), None
+    )
 
 
-def decoded(name: str, data: bytes, intake: Any, limits: Limits, folder: Path, conversions: Conversions) -> Any:
-    """One row of the intake; None for what is no image, which is noted. Raises ValueError for more pixels than limits.pixels."""
+def decoded(
+    name: str, data: bytes, intake: Any, limits: LimitsConfig, folder: Path, conversions: Conversions
+) -> Any:
+    """One row of the intake; None for what is no image, which is noted.
+
+    Raises ValueError for more pixels than limits.pixels.
+    """
     from tasks.intake.image import ImageRows
     from tasks.intake.picture_file import UnreadableImageError
 
@@ -209,7 +252,7 @@ def decoded(name: str, data: bytes, intake: Any, limits: Limits, folder: Path, c
     return row
 
 
-def check_pixels(name: str, data: bytes, limits: Limits) -> None:
+def check_pixels(name: str, data: bytes, limits: LimitsConfig) -> None:
     """Raises UnreadableImageError for what is no image, ValueError for one that is too large to be unpacked, as its header says."""
     from PIL import Image, UnidentifiedImageError
 
@@ -230,10 +273,17 @@ def check_pixels(name: str, data: bytes, limits: Limits) -> None:
         raise ValueError(f"{name}: {told}")
 
 
-def note(name: str, changes: dict[str, str], section: ImageIntake, conversions: Conversions) -> None:
+def note(name: str, changes: dict[str, str], section: ImageIntakeConfig, conversions: Conversions) -> None:
     """Notes what was changed of an image."""
     about = {"resized_images": f"intake.resize {section.resize} to {section.width} x {section.height}"}
     for check in ("resized_images", "lost_colours", "converted_images"):
         told = changes.get(check)
         kinds = {told: 1} if told and check != "lost_colours" else None
-        conversions.add(check, about.get(check, section.column), int(told is not None), 1, [name] if told is not None else [], kinds)
+        conversions.add(
+            check,
+            about.get(check, section.column),
+            int(told is not None),
+            1,
+            [name] if told is not None else [],
+            kinds,
+        )

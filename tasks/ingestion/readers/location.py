@@ -1,6 +1,9 @@
-"""Where a source's files are. `$NAME` in a path or option is taken from the environment only while a file is opened or listed.
+"""Where a source's files are.
 
-What is kept, logged, raised or sent to a worker holds the name of a variable, never its value: a URL may carry a password.
+`$NAME` in a path or option is taken from the environment only while a file is opened or listed.
+
+What is kept, logged, raised or sent to a worker holds the name of a variable, never its value: a URL may
+carry a password.
 """
 
 import hashlib
@@ -17,7 +20,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import fsspec
 
-from configs.data import Source
+from configs.source import SourceConfig
 
 VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 CHECKSUMS = ("ETag", "etag", "md5Hash", "content_md5", "checksum")
@@ -34,7 +37,9 @@ def expanded(text: str) -> str:
     def value(match: re.Match[str]) -> str:
         name = match[1] or match[2]
         if name not in os.environ:
-            raise ValueError(f"{text}: the environment variable {name} is not set; set it, or change source.path")
+            raise ValueError(
+                f"{text}: the environment variable {name} is not set; set it, or change source.path"
+            )
         return os.environ[name]
 
     return VARIABLE.sub(value, text)
@@ -48,14 +53,14 @@ def hidden(text: str, template: str) -> str:
     return re.sub(r"(://[^:/@\s]*):[^@/\s]*@", r"\1:***@", text)
 
 
-def place(source: Source) -> str:
+def place(source: SourceConfig) -> str:
     """The path or URL to read, variables as written: the mirror below $GYRE_DATA where that is set."""
     if source.mirror and os.environ.get("GYRE_DATA"):
         return f"$GYRE_DATA/{source.mirror}"
     return str(source.path)
 
 
-def name_of(source: Source) -> str:
+def name_of(source: SourceConfig) -> str:
     """How messages call a source; without passwords, and without a URL's query, which may be a signature."""
     if not source.path:
         return f"source {source.reader}"
@@ -93,7 +98,9 @@ class File:
         """The file's bytes, as they are stored or unpacked."""
         system, path = self.system()
         stream = system.open(path, "rb", compression=compression)
-        return cast("BinaryIO", stream if isinstance(stream, BufferedIOBase) else BufferedReader(stream, BUFFER))
+        return cast(
+            "BinaryIO", stream if isinstance(stream, BufferedIOBase) else BufferedReader(stream, BUFFER)
+        )
 
     def compression(self) -> str | None:
         """How the file is packed, by its name; None for plain files."""
@@ -101,7 +108,10 @@ class File:
         return packed.get(PurePosixPath(self.name).suffix)
 
     def state(self) -> tuple[int, int, int] | None:
-        """Size, time of change and inode: a file of this machine is not read again while they last. None for a fresh or far one."""
+        """Size, time of change and inode: a file of this machine is not read again while they last.
+
+        None for a fresh or far one.
+        """
         if self.local is None:
             return None
         facts = self.local.stat()
@@ -139,7 +149,9 @@ def filesystem(template: str, options: Mapping[str, Any]) -> tuple[Any, str]:
     try:
         system, path = fsspec.core.url_to_fs(expanded(template), **known)
     except ImportError as error:
-        raise ValueError(f"{template}: {error}; install gyre with the extra of this kind of storage (s3, gs, azure)") from None
+        raise ValueError(
+            f"{template}: {error}; install gyre with the extra of this kind of storage (s3, gs, azure)"
+        ) from None
     return system, path
 
 
@@ -150,7 +162,7 @@ def expanded_value(value: Any) -> Any:
     return {key: expanded_value(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
-def matched(source: Source) -> list[File]:
+def matched(source: SourceConfig) -> list[File]:
     """The files of the source's path, glob or folder, by name. Raises ValueError when there is none."""
     template = place(source)
     system, path = filesystem(template, source.options)
@@ -161,14 +173,16 @@ def matched(source: Source) -> list[File]:
     else:
         found = [path] if system.exists(path) else []
     if not found:
-        raise ValueError(f"{name_of(source)}: matches no file; set source.path to a file or a glob such as data/*.{source.reader}")
+        raise ValueError(
+            f"{name_of(source)}: matches no file; set source.path to a file or a glob such as data/*.{source.reader}"
+        )
     files = [File(template, hidden(file, template), source.options) for file in sorted(found)]
     if source.key == "origin_line":
         check_names(files, source)
     return files
 
 
-def check_names(files: list[File], source: Source) -> None:
+def check_names(files: list[File], source: SourceConfig) -> None:
     """Raises ValueError where two files have one name: a row's line in it would name two rows."""
     known: dict[str, File] = {}
     for file in files:

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from configs.data import Limits, Source
+from configs.source import LimitsConfig, SourceConfig
 from tasks.ingestion.readers import Slice, counted
 from tasks.ingestion.readers.location import File, expanded, expanded_value, matched, name_of, place
 from tasks.rows.parts import ROWS_A_GROUP
@@ -16,31 +16,40 @@ BYTES_A_ROW_GROUP = 4 * 2**30
 """More than this in one row group is a lie or a bomb: pages are unpacked whole."""
 
 
-def slices(source: Source) -> list[Slice]:
+def slices(source: SourceConfig) -> list[Slice]:
     """A slice a file."""
     return [Slice(file.name, file.content(), partial(read, file, source.limits)) for file in matched(source)]
 
 
-def delta_slices(source: Source) -> list[Slice]:
+def delta_slices(source: SourceConfig) -> list[Slice]:
     """A slice a file of the table's newest version; a file of a Delta table never changes, so its name stands for its content."""
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
     try:
-        table = DeltaTable(expanded(place(source)), storage_options={key: expanded_value(value) for key, value in source.options.items()})
+        table = DeltaTable(
+            expanded(place(source)),
+            storage_options={key: expanded_value(value) for key, value in source.options.items()},
+        )
     except DeltaError as error:
-        raise ValueError(f"{name_of(source)}: {str(error)[:200]}; set source.path to the folder of a Delta table") from None
+        raise ValueError(
+            f"{name_of(source)}: {str(error)[:200]}; set source.path to the folder of a Delta table"
+        ) from None
     actions = pa.table(table.get_add_actions(flatten=True)).to_pylist()
     found = []
     for action in sorted(actions, key=lambda action: str(action["path"])):
-        values = {key.removeprefix("partition."): value for key, value in action.items() if key.startswith("partition.")}
+        values = {
+            key.removeprefix("partition."): value
+            for key, value in action.items()
+            if key.startswith("partition.")
+        }
         file = File(place(source), f"{place(source).rstrip('/')}/{action['path']}", source.options)
         facts = [action["path"], action["size_bytes"], str(action["modification_time"])]
         found.append(Slice(str(action["path"]), facts, partial(read, file, source.limits, values)))
     return found
 
 
-def read(file: File, limits: Limits, values: dict[str, Any] | None = None) -> Iterator[pa.Table]:
+def read(file: File, limits: LimitsConfig, values: dict[str, Any] | None = None) -> Iterator[pa.Table]:
     """A file's rows, in tables of at most ROWS_A_GROUP; `values` are columns that a Delta table keeps in its log."""
     for table in counted(tables(file, limits)):
         for name, value in (values or {}).items():
@@ -48,7 +57,7 @@ def read(file: File, limits: Limits, values: dict[str, Any] | None = None) -> It
         yield table
 
 
-def tables(file: File, limits: Limits) -> Iterator[pa.Table]:
+def tables(file: File, limits: LimitsConfig) -> Iterator[pa.Table]:
     """A file's rows. Raises ValueError for a file that is cut off or whose metadata cannot be true."""
     try:
         with file.open() as stream, pq.ParquetFile(stream, pre_buffer=False) as parquet:
@@ -61,13 +70,17 @@ def tables(file: File, limits: Limits) -> Iterator[pa.Table]:
         ) from None
 
 
-def checked(metadata: Any, file: File, limits: Limits) -> None:
+def checked(metadata: Any, file: File, limits: LimitsConfig) -> None:
     """Raises ValueError where the metadata promises more than is read, or other rows than its row groups have."""
     if metadata.num_columns > limits.columns:
-        raise ValueError(f"{file.name}: has {metadata.num_columns:,} columns; at most {limits.columns:,} are read (source.limits.columns)")
+        raise ValueError(
+            f"{file.name}: has {metadata.num_columns:,} columns; at most {limits.columns:,} are read (source.limits.columns)"
+        )
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     if sum(group.num_rows for group in groups) != metadata.num_rows:
-        raise ValueError(f"{file.name}: says {metadata.num_rows:,} rows, its row groups have others; write it again")
+        raise ValueError(
+            f"{file.name}: says {metadata.num_rows:,} rows, its row groups have others; write it again"
+        )
     for number, group in enumerate(groups):
         if not 0 <= group.total_byte_size <= BYTES_A_ROW_GROUP or group.num_rows < 0:
             raise ValueError(

@@ -1,6 +1,7 @@
 """Rows of a database by SQLAlchemy, through a server-side cursor; a table may be cut into ranges that are read side by side.
 
-What was read is known by its content; with a `watermark`, by its range alone: each run adds one range above the last, which never changes.
+What was read is known by its content; with a `watermark`, by its range alone: each run adds one range above
+the last, which never changes.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
-from configs.data import Source, Sql
+from configs.source import SourceConfig, SqlConfig
 from infra.files import read_json, write_json
 from tasks.ingestion.parsing.conversions import Conversions
 from tasks.ingestion.partitions.watermarks import ledger, no_mark, restored, written
@@ -26,62 +27,77 @@ Range = tuple[Any, Any, bool]
 ALL: Range = (None, None, True)
 
 
-def slices(source: Source, kept: Path, conversions: Conversions) -> list[Slice]:
+def slices(source: SourceConfig, kept: Path, conversions: Conversions) -> list[Slice]:
     """A slice a range; rows without a watermark are noted.
 
-    Raises ValueError naming the source without its password where the database does not answer or has no such rows.
+    Raises ValueError naming the source without its password where the database does not answer or has no such
+    rows.
     """
     sql, origin = form(source), table_name(source)
     if source.watermark:
         path = ledger(source, kept)
-        return [Slice(origin, [path.name, *map(str, each)], partial(read, source, each, None)) for each in grown(path, source, conversions)]
+        return [
+            Slice(origin, [path.name, *map(str, each)], partial(read, source, each, None))
+            for each in grown(path, source, conversions)
+        ]
     with connection(source) as connected:
         ranges = pieces(connected, source, sql)
         digests = [digest(fetched(connected, source, each)) for each in ranges]
-    return [Slice(origin, [content, each], partial(read, source, each, content)) for each, content in zip(ranges, digests, strict=True)]
+    return [
+        Slice(origin, [content, each], partial(read, source, each, content))
+        for each, content in zip(ranges, digests, strict=True)
+    ]
 
 
-def form(source: Source) -> Sql:
+def form(source: SourceConfig) -> SqlConfig:
     """What is read."""
     assert source.sql is not None  # noqa: S101 - the schema says so
     return source.sql
 
 
-def table_name(source: Source) -> str:
+def table_name(source: SourceConfig) -> str:
     """The `origin` of rows: the table, or that it was a query."""
     return form(source).table or "query"
 
 
 @contextmanager
-def connection(source: Source) -> Iterator[sa.Connection]:
+def connection(source: SourceConfig) -> Iterator[sa.Connection]:
     """An open connection; what goes wrong is a ValueError that names the source and holds no password."""
     template = place(source)
     try:
-        engine = sa.create_engine(expanded(template), poolclass=sa.NullPool, connect_args=expanded_value(source.options))
+        engine = sa.create_engine(
+            expanded(template), poolclass=sa.NullPool, connect_args=expanded_value(source.options)
+        )
         with engine.connect() as connected:
             yield connected.execution_options(stream_results=True, yield_per=ROWS_A_FETCH)
     except (sa.exc.SQLAlchemyError, ImportError) as error:
         reason = hidden(str(getattr(error, "orig", None) or error), template).strip().splitlines()
-        raise ValueError(f"{name_of(source)}: {' '.join(reason)[:300]}; look at source.path and source.sql") from None
+        raise ValueError(
+            f"{name_of(source)}: {' '.join(reason)[:300]}; look at source.path and source.sql"
+        ) from None
 
 
-def selected(source: Source) -> Any:
+def selected(source: SourceConfig) -> Any:
     """The table or query that rows come from."""
     sql = form(source)
     if sql.query:
-        return sa.text(f"({sql.query.rstrip().rstrip(';')}) AS gyre_query")  # the project's own query, not a stranger's
+        return sa.text(
+            f"({sql.query.rstrip().rstrip(';')}) AS gyre_query"
+        )  # the project's own query, not a stranger's
     schema, _, table = str(sql.table).rpartition(".")
     return sa.table(table, schema=schema or None)
 
 
-def limits_of(connected: sa.Connection, source: Source, column: str) -> tuple[Any, Any]:
+def limits_of(connected: sa.Connection, source: SourceConfig, column: str) -> tuple[Any, Any]:
     """The least and the greatest value of a column; None for no rows."""
     named: sa.ColumnClause[Any] = sa.column(column)
-    low, high = connected.execute(sa.select(sa.func.min(named), sa.func.max(named)).select_from(selected(source))).one()
+    low, high = connected.execute(
+        sa.select(sa.func.min(named), sa.func.max(named)).select_from(selected(source))
+    ).one()
     return low, high
 
 
-def pieces(connected: sa.Connection, source: Source, sql: Sql) -> list[Range]:
+def pieces(connected: sa.Connection, source: SourceConfig, sql: SqlConfig) -> list[Range]:
     """The ranges of `partition_on`, all of one width; the first holds the rows without a value."""
     if not sql.partition_on or source.partitions == 1:
         return [ALL]
@@ -91,16 +107,23 @@ def pieces(connected: sa.Connection, source: Source, sql: Sql) -> list[Range]:
     try:
         step = (high - low) / source.partitions
         cuts = sorted(
-            {low + type(low)(step * number) if isinstance(low, int) else low + step * number for number in range(1, source.partitions)}
+            {
+                low + type(low)(step * number) if isinstance(low, int) else low + step * number
+                for number in range(1, source.partitions)
+            }
         )
     except TypeError:
-        raise ValueError(f"{name_of(source)}: {sql.partition_on} holds {low!r}; partition_on wants a number or time column") from None
+        raise ValueError(
+            f"{name_of(source)}: {sql.partition_on} holds {low!r}; partition_on wants a number or time column"
+        ) from None
     edges = [None, *cuts, None]
     return [(edges[number], edges[number + 1], False) for number in range(len(edges) - 1)]
 
 
-def grown(path: Path, source: Source, conversions: Conversions) -> list[Range]:
-    """The ranges of the watermark that runs have seen, with one more where rows came since. The list `path` only grows.
+def grown(path: Path, source: SourceConfig, conversions: Conversions) -> list[Range]:
+    """The ranges of the watermark that runs have seen, with one more where rows came since.
+
+    The list `path` only grows.
 
     Rows without a value are noted. Raises ValueError where none has one.
     """
@@ -120,12 +143,16 @@ def grown(path: Path, source: Source, conversions: Conversions) -> list[Range]:
     return [(low, high, False) for low, high in zip([None, *marks], marks, strict=False)]
 
 
-def count_rows(connected: sa.Connection, source: Source, *where: sa.ColumnElement[bool]) -> int:
+def count_rows(connected: sa.Connection, source: SourceConfig, *where: sa.ColumnElement[bool]) -> int:
     """Rows of a table or query that fulfil the conditions."""
-    return int(connected.execute(sa.select(sa.func.count()).select_from(selected(source)).where(*where)).scalar_one())
+    return int(
+        connected.execute(sa.select(sa.func.count()).select_from(selected(source)).where(*where)).scalar_one()
+    )
 
 
-def fetched(connected: sa.Connection, source: Source, piece: Range) -> Iterator[tuple[list[str], list[tuple[Any, ...]]]]:
+def fetched(
+    connected: sa.Connection, source: SourceConfig, piece: Range
+) -> Iterator[tuple[list[str], list[tuple[Any, ...]]]]:
     """Column names and rows, ROWS_A_FETCH at a time, ordered by the key, so that equal rows come in equal order."""
     low, high, included = piece
     query: sa.Select[Any] = sa.select(sa.literal_column("*")).select_from(selected(source))
@@ -133,10 +160,16 @@ def fetched(connected: sa.Connection, source: Source, piece: Range) -> Iterator[
     if low is not None:
         query = query.where(column >= low if included else column > low)
     if high is not None:
-        query = query.where(column <= high if low is not None or source.watermark else sa.or_(column <= high, column.is_(None)))
+        query = query.where(
+            column <= high
+            if low is not None or source.watermark
+            else sa.or_(column <= high, column.is_(None))
+        )
     keys = [source.key] if isinstance(source.key, str) else source.key
     order: list[sa.ColumnClause[Any]] = [
-        sa.column(key if (spec := source.columns.get(key)) is None else spec.source or key) for key in keys if key != "*"
+        sa.column(key if (spec := source.columns.get(key)) is None else spec.source or key)
+        for key in keys
+        if key != "*"
     ]
     result = connected.execute(query.order_by(*order) if order else query)
     names = list(result.keys())
@@ -148,14 +181,16 @@ def fetched(connected: sa.Connection, source: Source, piece: Range) -> Iterator[
         yield names, []
 
 
-def first_rows(source: Source, count: int) -> Iterator[pa.Table]:
+def first_rows(source: SourceConfig, count: int) -> Iterator[pa.Table]:
     """A few rows, whichever the database gives first."""
     with connection(source) as connected:
         query: sa.Select[Any] = sa.select(sa.literal_column("*")).select_from(selected(source)).limit(count)
         result = connected.execute(query)
         names, rows = list(result.keys()), [tuple(row) for row in result]
     columns = zip(*rows, strict=True) if rows else [()] * len(names)
-    yield from counted(iter([pa.table({name: array(values) for name, values in zip(names, columns, strict=True)})]))
+    yield from counted(
+        iter([pa.table({name: array(values) for name, values in zip(names, columns, strict=True)})])
+    )
 
 
 def digest(batches: Iterable[tuple[list[str], list[tuple[Any, ...]]]]) -> str:
@@ -166,12 +201,12 @@ def digest(batches: Iterable[tuple[list[str], list[tuple[Any, ...]]]]) -> str:
     return found.hexdigest()
 
 
-def read(source: Source, piece: Range, content: str | None) -> Iterator[pa.Table]:
+def read(source: SourceConfig, piece: Range, content: str | None) -> Iterator[pa.Table]:
     """A range's rows. Raises ChangedError where they are no longer those that were looked at."""
     return counted(tables(source, piece, content))
 
 
-def tables(source: Source, piece: Range, content: str | None) -> Iterator[pa.Table]:
+def tables(source: SourceConfig, piece: Range, content: str | None) -> Iterator[pa.Table]:
     """A range's rows, fetch for fetch."""
     found = hashlib.sha256()
     with connection(source) as connected:
@@ -179,7 +214,9 @@ def tables(source: Source, piece: Range, content: str | None) -> Iterator[pa.Tab
             if content:
                 found.update(repr((names, rows)).encode())
             if len(names) > source.limits.columns:
-                raise ValueError(f"{name_of(source)}: has {len(names):,} columns; at most {source.limits.columns:,} are read")
+                raise ValueError(
+                    f"{name_of(source)}: has {len(names):,} columns; at most {source.limits.columns:,} are read"
+                )
             columns = zip(*rows, strict=True) if rows else [()] * len(names)
             yield pa.table({name: array(values) for name, values in zip(names, columns, strict=True)})
     if content and found.hexdigest() != content:

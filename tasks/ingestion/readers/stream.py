@@ -11,7 +11,8 @@ from tasks.rows.parts import BYTES_A_GROUP, ROWS_A_GROUP
 
 T = TypeVar("T")
 AHEAD = 2
-"""Tables that wait to be written; they bound the memory beside the one that is read and the one that is written."""
+"""Tables that wait to be written; they bound the memory beside the one that is read and the one that is
+written."""
 END = object()
 
 
@@ -20,7 +21,10 @@ def even(tables: Iterable[pa.Table], rows: int = ROWS_A_GROUP) -> Iterator[pa.Ta
     waiting: list[pa.Table] = []
     for table in tables:
         waiting.append(table)
-        size = max(1, min(rows, BYTES_A_GROUP * sum(map(len, waiting)) // max(1, sum(each.nbytes for each in waiting))))
+        size = max(
+            1,
+            min(rows, BYTES_A_GROUP * sum(map(len, waiting)) // max(1, sum(each.nbytes for each in waiting))),
+        )
         if sum(map(len, waiting)) >= size:
             whole = pa.concat_tables(waiting, promote_options="permissive")
             full = len(whole) - len(whole) % size
@@ -31,7 +35,10 @@ def even(tables: Iterable[pa.Table], rows: int = ROWS_A_GROUP) -> Iterator[pa.Ta
 
 
 def ahead(items: Callable[[], Iterable[T]], seconds: float, name: str) -> Iterator[T]:
-    """The items, made by a thread of their own. Raises ValueError where the next takes longer than `seconds`: the server hangs."""
+    """The items, made by a thread of their own.
+
+    Raises ValueError where the next takes longer than `seconds`: the server hangs.
+    """
     made: queue.Queue[object] = queue.Queue(AHEAD)
     stopped = threading.Event()
 
@@ -68,4 +75,6 @@ def taken(made: "queue.Queue[object]", seconds: float, name: str) -> object:
     try:
         return made.get(timeout=seconds)
     except queue.Empty:
-        raise ValueError(f"{name}: did not answer within {seconds:g} s; raise source.limits.seconds, or look at the server") from None
+        raise ValueError(
+            f"{name}: did not answer within {seconds:g} s; raise source.limits.seconds, or look at the server"
+        ) from None

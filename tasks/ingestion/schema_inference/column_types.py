@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 
-from configs.data import Column
+from configs.source import ColumnConfig
 from tasks.ingestion.parsing.contract import conformed
 from tasks.ingestion.parsing.date_formats import likely_formats
 from tasks.ingestion.parsing.dates import differ, shown, written_in
@@ -21,7 +21,7 @@ WORDS = 50
 """More different texts are no names of classes."""
 
 
-def spec_of(counts: Counter[str]) -> tuple[Column, list[str]]:
+def spec_of(counts: Counter[str]) -> tuple[ColumnConfig, list[str]]:
     """The narrowest contract that takes all texts, and remarks."""
     there = [text for text in MISSING if text in counts]
     best, fitting = None, None
@@ -29,7 +29,10 @@ def spec_of(counts: Counter[str]) -> tuple[Column, list[str]]:
         strays = unfit(counts, spec.model_copy(update={"missing": tuple(dict.fromkeys(("", *there)))}))
         few = len(strays) <= STRAYS and sum(counts[text] for text in strays) <= STRAY_SHARE * counts.total()
         if not strays or (few and best is None and spec.type in ("integer", "number")):
-            best, fitting = spec.model_copy(update={"missing": tuple(dict.fromkeys(("", *there, *strays)))}), strays
+            best, fitting = (
+                spec.model_copy(update={"missing": tuple(dict.fromkeys(("", *there, *strays)))}),
+                strays,
+            )
             if not strays:
                 break
     if best is None:
@@ -38,39 +41,43 @@ def spec_of(counts: Counter[str]) -> tuple[Column, list[str]]:
     return best, [*odd, *written(best, counts)]
 
 
-def candidates(counts: Counter[str]) -> Iterator[Column]:
+def candidates(counts: Counter[str]) -> Iterator[ColumnConfig]:
     """Contracts to try, the narrowest first."""
     present = [text for text in counts if text not in MISSING]
     if not present:
         return
     if {text.lower() for text in present} <= {"true", "false"}:
-        yield Column(type="boolean")
+        yield ColumnConfig(type="boolean")
     if not any(re.match(r"[+-]?0\d", text) for text in present):
         digits = sum(bool(re.search(r"\d", text)) for text in present) > 0.5 * len(present)
         if digits:
             yield from numbers(present)
     if sum(bool(re.search(r"\d", text)) for text in present) > 0.9 * len(present):
-        yield Column(type="timestamp")
-        yield from (Column(type="timestamp", format=form) for form in strptime_formats(present))
+        yield ColumnConfig(type="timestamp")
+        yield from (ColumnConfig(type="timestamp", format=form) for form in strptime_formats(present))
 
 
 def strptime_formats(present: list[str]) -> list[str]:
     """Formats of dates that some texts have, as a contract may name them."""
-    return [form for form in likely_formats(pa.chunked_array([pa.array(present, pa.string())])) if form.startswith("%")]
+    return [
+        form
+        for form in likely_formats(pa.chunked_array([pa.array(present, pa.string())]))
+        if form.startswith("%")
+    ]
 
 
-def numbers(present: list[str]) -> Iterator[Column]:
+def numbers(present: list[str]) -> Iterator[ColumnConfig]:
     """Whole numbers, numbers, with separators, decimal commas and units."""
     endings = Counter(found[1] for text in present if (found := NUMBER_AND_UNIT.fullmatch(text)))
     suffix, times = endings.most_common(1)[0] if endings else ("", 0)
     suffixes = ["", suffix] if times >= 0.9 * len(present) else [""]
     for cut in suffixes:
         for kind in ("integer", "number"):
-            yield Column(type=kind, suffix=cut)
-            yield Column(type=kind, suffix=cut, thousands=",")
-        yield Column(type="number", suffix=cut, decimal=",")
-        yield Column(type="number", suffix=cut, thousands=".", decimal=",")
-        yield Column(type="number", suffix=cut, thousands=" ", decimal=",")
+            yield ColumnConfig(type=kind, suffix=cut)
+            yield ColumnConfig(type=kind, suffix=cut, thousands=",")
+        yield ColumnConfig(type="number", suffix=cut, decimal=",")
+        yield ColumnConfig(type="number", suffix=cut, thousands=".", decimal=",")
+        yield ColumnConfig(type="number", suffix=cut, thousands=" ", decimal=",")
 
 
 def units(present: Mapping[str, int]) -> list[str]:
@@ -79,10 +86,14 @@ def units(present: Mapping[str, int]) -> list[str]:
     for text, rows in present.items():
         if found := NUMBER_AND_UNIT.fullmatch(text) or re.fullmatch(r"[+-]?[\d.,]+()", text):
             endings[found[1]] += rows
-    return [ending for ending, _ in endings.most_common(6)] if endings.total() >= 0.9 * sum(present.values()) and len(endings) > 1 else []
+    return (
+        [ending for ending, _ in endings.most_common(6)]
+        if endings.total() >= 0.9 * sum(present.values()) and len(endings) > 1
+        else []
+    )
 
 
-def unfit(counts: Counter[str], spec: Column) -> list[str]:
+def unfit(counts: Counter[str], spec: ColumnConfig) -> list[str]:
     """The texts that a contract does not take, until there are too many."""
     strays: list[str] = []
     values = list(counts)
@@ -100,39 +111,50 @@ def unfit(counts: Counter[str], spec: Column) -> list[str]:
     return strays
 
 
-def words(counts: Counter[str]) -> tuple[Column, list[str]]:
+def words(counts: Counter[str]) -> tuple[ColumnConfig, list[str]]:
     """The contract of texts."""
     missing = tuple(text for text in SURELY_MISSING if text in counts or not text)
     present = [text for text in counts if text not in missing]
     noticed = []
     doubtful = [text for text in MISSING if text in counts and text not in missing]
     if doubtful:
-        noticed.append(f"{', '.join(map(repr, doubtful))} may stand for missing values: add to `missing` if so")
+        noticed.append(
+            f"{', '.join(map(repr, doubtful))} may stand for missing values: add to `missing` if so"
+        )
     if endings := units({text: counts[text] for text in present}):
-        noticed.append(f"numbers that end in different ways ({', '.join(map(repr, endings))}): only one can be the suffix")
+        noticed.append(
+            f"numbers that end in different ways ({', '.join(map(repr, endings))}): only one can be the suffix"
+        )
     if len(present) <= WORDS and present and all(text.endswith(".") and len(text) > 1 for text in present):
-        return Column(type="text", missing=missing, suffix="."), [*noticed, "every value ends with a dot, which is cut"]
-    return Column(type="text", missing=missing), noticed
+        return ColumnConfig(type="text", missing=missing, suffix="."), [
+            *noticed,
+            "every value ends with a dot, which is cut",
+        ]
+    return ColumnConfig(type="text", missing=missing), noticed
 
 
-def written(spec: Column, counts: Counter[str]) -> list[str]:
+def written(spec: ColumnConfig, counts: Counter[str]) -> list[str]:
     """Remarks on how values are written."""
     noticed = []
     if spec.suffix:
         noticed.append(f"values end with {spec.suffix!r}, which is cut")
     if spec.thousands or spec.decimal != ".":
-        noticed.append(f"numbers are written like {next(text for text in counts if re.search(r'[,.]', text))!r}")
+        noticed.append(
+            f"numbers are written like {next(text for text in counts if re.search(r'[,.]', text))!r}"
+        )
     if spec.format:
         noticed += ambiguous(spec.format, spec, counts)
     return noticed
 
 
-def ambiguous(form: str, spec: Column, counts: Counter[str]) -> list[str]:
+def ambiguous(form: str, spec: ColumnConfig, counts: Counter[str]) -> list[str]:
     """That the dates fit another format as well, and mean other days in it."""
     present = [text for text in counts if text not in spec.missing]
     for other in strptime_formats(present):
         text = next((text for text in [*present, written_in(form)] if differ(text, form, other)), None)
         if text is not None and not unfit(counts, spec.model_copy(update={"format": other})):
             readings = f"{text!r} is {shown(text, form)}, or {shown(text, other)}"
-            return [f"day and month cannot be told apart: {other} fits as well ({readings}); set format to the one that is meant"]
+            return [
+                f"day and month cannot be told apart: {other} fits as well ({readings}); set format to the one that is meant"
+            ]
     return []

@@ -17,12 +17,14 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from configs.data import Csv, Source, Sql
+from configs.source import CsvConfig, SourceConfig, SqlConfig
 from tasks.ingestion.readers.csv_lines import fields
 from tasks.ingestion.readers.location import GLOB
 from tasks.ingestion.schema_inference.header_line import Header, judge_header
 
-READERS = {"parquet": "parquet", "pq": "parquet", "jsonl": "jsonl", "ndjson": "jsonl"} | dict.fromkeys(("csv", "tsv", "txt", "data"), "csv")
+READERS = {"parquet": "parquet", "pq": "parquet", "jsonl": "jsonl", "ndjson": "jsonl"} | dict.fromkeys(
+    ("csv", "tsv", "txt", "data"), "csv"
+)
 HEAD_BYTES = 64 * 2**20
 """Of a file elsewhere, or in another encoding, that are looked at."""
 SNIFFED_BYTES = 2**20
@@ -30,14 +32,17 @@ LINES = 200
 """Among which the table's first is looked for."""
 
 
-def sniffed(location: str, table: str | None = None) -> Source:
-    """A source without a contract from its path or URL; `table` names one of a database. Raises ValueError where none can be told."""
+def sniffed(location: str, table: str | None = None) -> SourceConfig:
+    """A source without a contract from its path or URL; `table` names one of a database.
+
+    Raises ValueError where none can be told.
+    """
     if re.match(r"(postgresql|mysql|sqlite|duckdb|mssql|oracle)[^:/]*://", location):
         if table is None:
             raise ValueError(f"{location.rsplit('@', maxsplit=1)[-1]}: a database; name one of its tables")
-        return Source(reader="sql", path=location, sql=Sql(table=table))
+        return SourceConfig(reader="sql", path=location, sql=SqlConfig(table=table))
     if local_folder(location) and (Path(location) / "_delta_log").is_dir():
-        return Source(reader="delta", path=location)
+        return SourceConfig(reader="delta", path=location)
     if "://" not in location and not Path(location).exists():
         raise ValueError(f"{location}: there is no such file or folder")
     suffix = re.sub(r"\.(gz|bz2|xz|zst)$", "", location.lower()).rpartition(".")[2]
@@ -45,8 +50,8 @@ def sniffed(location: str, table: str | None = None) -> Source:
         known = ", ".join(f".{name}" for name in READERS)
         raise ValueError(f"{location}: cannot tell what .{suffix} is; known are {known} and Delta folders")
     if READERS[suffix] != "csv":
-        return Source(reader=READERS[suffix], path=location)
-    return Source(reader="csv", path=location, csv=dialect(location))
+        return SourceConfig(reader=READERS[suffix], path=location)
+    return SourceConfig(reader="csv", path=location, csv=dialect(location))
 
 
 def local_folder(location: str) -> bool:
@@ -61,16 +66,20 @@ def files_of(location: str) -> list[str]:
     if GLOB.search(location) and not Path(location).exists():
         found = sorted(glob(location, recursive=True))  # noqa: PTH207 - a pattern of any folder
     elif local_folder(location) and not (Path(location) / "_delta_log").is_dir():
-        known = tuple(f".{suffix}{packed}" for suffix in READERS for packed in ("", ".gz", ".bz2", ".xz", ".zst"))
+        known = tuple(
+            f".{suffix}{packed}" for suffix in READERS for packed in ("", ".gz", ".bz2", ".xz", ".zst")
+        )
         found = sorted(str(file) for file in Path(location).iterdir() if file.name.lower().endswith(known))
     else:
         return []
     if not found:
-        raise ValueError(f"{location}: holds no file of rows; known are {', '.join(f'.{name}' for name in READERS)}, and images")
+        raise ValueError(
+            f"{location}: holds no file of rows; known are {', '.join(f'.{name}' for name in READERS)}, and images"
+        )
     return found
 
 
-def dialect(location: str) -> Csv:
+def dialect(location: str) -> CsvConfig:
     """How a CSV file is written. Raises ValueError where it is empty."""
     encoding = encoding_of(location)
     check_filled(location)
@@ -79,7 +88,9 @@ def dialect(location: str) -> Csv:
         delimiter, quote = connection.execute(asked, [str(path)]).fetchall()[0]
         with path.open(encoding="utf-8", errors="replace") as stream:
             quotes = '"' in stream.read(SNIFFED_BYTES)
-        found = Csv(delimiter=delimiter, quote="" if quotes and quote != '"' else '"', encoding=encoding)
+        found = CsvConfig(
+            delimiter=delimiter, quote="" if quotes and quote != '"' else '"', encoding=encoding
+        )
         found = found.model_copy(update={"skip": lines_before(path, found)})
         header = judge_header(cells(connection, path, found, header=False, rows=1000))
     if not header.there:
@@ -91,16 +102,20 @@ def check_filled(location: str) -> None:
     """Raises ValueError for a file without a letter in it."""
     with fsspec.open(location, "rb", compression="infer") as stream:
         if not stream.read(SNIFFED_BYTES).strip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"):
-            raise ValueError(f"{location}: is empty; bring a file with a header line and rows, or name the one that has them")
+            raise ValueError(
+                f"{location}: is empty; bring a file with a header line and rows, or name the one that has them"
+            )
 
 
-def first_line(location: str, form: Csv) -> Header:
+def first_line(location: str, form: CsvConfig) -> Header:
     """Whether a CSV file's first line names the columns."""
     with at_hand(location, form.encoding) as path, duckdb.connect() as connection:
-        return judge_header(cells(connection, path, form.model_copy(update={"names": ()}), header=False, rows=1000))
+        return judge_header(
+            cells(connection, path, form.model_copy(update={"names": ()}), header=False, rows=1000)
+        )
 
 
-def lines_before(path: Path, form: Csv) -> int:
+def lines_before(path: Path, form: CsvConfig) -> int:
     """Lines before the table: comments, blank lines and titles, which have one value where the others have several."""
     with path.open(encoding="utf-8", errors="replace", newline="") as stream:
         lines = [line.rstrip("\r\n") for line in islice(stream, LINES)]
@@ -116,7 +131,11 @@ def encoding_of(location: str) -> str:
     """The encoding of a text file, UTF-8 where it is one."""
     with fsspec.open(location, "rb", compression="infer") as stream:
         head: bytes = stream.read(SNIFFED_BYTES)
-    for bom, name in ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")):
+    for bom, name in (
+        (codecs.BOM_UTF8, "utf-8"),
+        (codecs.BOM_UTF16_LE, "utf-16"),
+        (codecs.BOM_UTF16_BE, "utf-16"),
+    ):
         if head.startswith(bom):
             return name
     try:
@@ -146,14 +165,14 @@ def at_hand(location: str, encoding: str = "utf-8") -> Iterator[Path]:
         Path(name).unlink()
 
 
-def cells(connection: duckdb.DuckDBPyConnection, path: Path, csv: Csv, header: bool, rows: int) -> pa.Table:
+def cells(
+    connection: duckdb.DuckDBPyConnection, path: Path, csv: CsvConfig, header: bool, rows: int
+) -> pa.Table:
     """A CSV file's first rows, texts."""
     names = f", names={list(csv.names)}" if csv.names else ""
     skip = f", skip={csv.skip}" if csv.skip else ""
-    options = (
-        f"delim={quoted(csv.delimiter)}, quote={quoted(csv.quote)}, escape={quoted(csv.quote)}, header={str(header).lower()}{names}{skip}"
-    )
-    asked = f"SELECT * FROM read_csv({quoted(str(path))}, all_varchar=true, {options}) LIMIT {rows}"  # noqa: S608
+    options = f"delim={quoted(csv.delimiter)}, quote={quoted(csv.quote)}, escape={quoted(csv.quote)}, header={str(header).lower()}{names}{skip}"
+    asked = f"SELECT * FROM read_csv({quoted(str(path))}, all_varchar=true, {options}) LIMIT {rows}"
     answer: pa.Table = connection.sql(asked).to_arrow_table()
     return answer
 
@@ -163,7 +182,7 @@ def quoted(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def first_rows(source: Source, rows: int) -> pa.Table:
+def first_rows(source: SourceConfig, rows: int) -> pa.Table:
     """The first rows of a source, CSV files' as texts."""
     location = os.path.expandvars(str(source.path))
     if source.reader == "sql":
@@ -180,18 +199,22 @@ def first_rows(source: Source, rows: int) -> pa.Table:
     with at_hand(location, encoding) as path, duckdb.connect() as connection:
         if source.reader == "csv":
             return cells(connection, path, source.csv, header=source.csv.has_header, rows=rows)
-        asked = f"SELECT * FROM read_json({quoted(str(path))}, format='newline_delimited') LIMIT {rows}"  # noqa: S608
+        asked = f"SELECT * FROM read_json({quoted(str(path))}, format='newline_delimited') LIMIT {rows}"
         answer: pa.Table = connection.sql(asked).to_arrow_table()
         return answer
 
 
-def database_rows(url: str, source: Source, rows: int) -> pa.Table:
+def database_rows(url: str, source: SourceConfig, rows: int) -> pa.Table:
     """The first rows of a table or query."""
     import pandas as pd
     import sqlalchemy as sa
 
     section: Any = source.sql
-    chosen = sa.text(section.query) if section.query else sa.select(sa.text("*")).select_from(sa.table(section.table))
+    chosen = (
+        sa.text(section.query)
+        if section.query
+        else sa.select(sa.text("*")).select_from(sa.table(section.table))
+    )
     engine = sa.create_engine(url)
     try:
         with engine.connect() as connection:

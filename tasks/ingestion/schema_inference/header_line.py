@@ -50,7 +50,11 @@ def decide(first: list[str], below: list[list[str]]) -> tuple[bool, str]:
     """Whether the first line names the columns, and why."""
     kinds = [kind_of_column(values) for values in below]
     above = [cell for cell, kind in zip(first, kinds, strict=True) if (kind_of(cell), kind) in UNLIKE]
-    same = [cell for cell, kind in zip(first, kinds, strict=True) if kind and kind_of(cell) in ("number", "moment")]
+    same = [
+        cell
+        for cell, kind in zip(first, kinds, strict=True)
+        if kind and kind_of(cell) in ("number", "moment")
+    ]
     same = [cell for cell in same if cell not in above]
     if counts(first, kinds, [values[0] for values in below if values]):
         return True, f"its numbers {', '.join(same[:3])}, ... count up as those of no other line do"
@@ -93,12 +97,17 @@ def kind_of_column(values: Sequence[str]) -> str:
 
 def counts(first: list[str], kinds: list[str], second: list[str]) -> bool:
     """Whether the numbers over columns of numbers count up evenly, such as years or the pixels of an image, and those below do not."""
-    places = [place for place, kind in enumerate(kinds) if kind == "number" and re.fullmatch(r"-?\d+", first[place])]
+    places = [
+        place for place, kind in enumerate(kinds) if kind == "number" and re.fullmatch(r"-?\d+", first[place])
+    ]
     numbers = [int(first[place]) for place in places]
     steps = {later - sooner for sooner, later in pairwise(numbers)}
     if len(numbers) < FEWEST_COUNTED or len(steps) != 1 or steps <= {0} or not second:
         return False
-    if any(kind == "number" and kind_of(first[place]) == "number" and place not in places for place, kind in enumerate(kinds)):
+    if any(
+        kind == "number" and kind_of(first[place]) == "number" and place not in places
+        for place, kind in enumerate(kinds)
+    ):
         return False
     next_line = [second[place] for place in places]
     if not all(re.fullmatch(r"-?\d+", cell) for cell in next_line):

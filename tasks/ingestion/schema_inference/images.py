@@ -8,17 +8,19 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from configs.data import Images, Limits, Source
-from configs.project import ImageIntake
+from configs.intake import ImageIntakeConfig
+from configs.source import ImagesConfig, LimitsConfig, SourceConfig
 from tasks.ingestion.readers.archives import members
 from tasks.ingestion.readers.images import ARCHIVES, SUFFIXES, key_of
 from tasks.ingestion.readers.location import File, filesystem
 from tasks.ingestion.schema_inference.tables import flow, without_password
 
 DECODED = 300
-"""Images whose pixels are looked at, the first of each folder before others; of all others the header alone."""
+"""Images whose pixels are looked at, the first of each folder before others; of all others the header alone.
+"""
 LARGEST = 256
-"""Pixels of the longer side that are proposed at most: a network on more takes long, and a person may set it."""
+"""Pixels of the longer side that are proposed at most: a network on more takes long, and a person may set it.
+"""
 MOST_CLASSES = 1000
 SHOWN = 3
 LABEL_NAMES = ("label", "class", "target", "category", "classname", "species", "diagnosis", "y")
@@ -45,12 +47,15 @@ class Seen:
 
 def infer_images(location: str) -> str:
     """The YAML. Raises ValueError where there is no image that can be read."""
-    source = Source(reader="images", path=location)
+    source = SourceConfig(reader="images", path=location)
     seen = look(source)
     if not seen.sizes:
         raise ValueError(f"{location}: holds no image that can be read ({', '.join(SUFFIXES)})")
     labels = labels_of(seen)
-    lines = [f"# inferred from {len(seen.names):,} images; read it, and change what you know better", "source:"]
+    lines = [
+        f"# inferred from {len(seen.names):,} images; read it, and change what you know better",
+        "source:",
+    ]
     lines += ["  reader: images", f"  path: {flow(without_password(location))}"]
     if labels:
         lines.append(f"  images: {flow(labels.images.model_dump(exclude_defaults=True))}  # {labels.remark}")
@@ -58,7 +63,7 @@ def infer_images(location: str) -> str:
     return "\n".join([*lines, *intake_lines(seen), *result_lines(seen, labels)]) + "\n"
 
 
-def look(source: Source) -> Seen:
+def look(source: SourceConfig) -> Seen:
     """A look at every file of a folder or archive."""
     seen, folders = Seen(), Counter[str]()
     for name, data in files(source):
@@ -70,7 +75,12 @@ def look(source: Source) -> Seen:
         else:
             folder = str(PurePosixPath(name).parent)
             folders[folder] += 1
-            look_at(name, data, seen, pixels=seen.decoded < DECODED and folders[folder] <= max(5, DECODED // len(folders)))
+            look_at(
+                name,
+                data,
+                seen,
+                pixels=seen.decoded < DECODED and folders[folder] <= max(5, DECODED // len(folders)),
+            )
     return seen
 
 
@@ -83,8 +93,8 @@ def look_at(name: str, data: bytes, seen: Seen, pixels: bool) -> None:
     seen.names.append(name)
     try:
         size = picture_size(io.BytesIO(data))
-        if pixels and size[0] * size[1] <= Limits().pixels:
-            section = ImageIntake(kind="image", width=min(size[0], 4096), height=min(size[1], 4096))
+        if pixels and size[0] * size[1] <= LimitsConfig().pixels:
+            section = ImageIntakeConfig(kind="image", width=min(size[0], 4096), height=min(size[1], 4096))
             _, changes = read_picture(io.BytesIO(data), section)
             seen.decoded += 1
             seen.coloured += "lost_colours" in changes
@@ -96,7 +106,7 @@ def look_at(name: str, data: bytes, seen: Seen, pixels: bool) -> None:
     seen.first.setdefault(size, name)
 
 
-def files(source: Source) -> Iterator[tuple[str, bytes]]:
+def files(source: SourceConfig) -> Iterator[tuple[str, bytes]]:
     """Names and bytes of a folder's or archive's files, and of the CSV files beside an archive."""
     place = str(source.path)
     system, path = filesystem(place, {})
@@ -114,7 +124,7 @@ def files(source: Source) -> Iterator[tuple[str, bytes]]:
 class Labels:
     """A CSV file of labels."""
 
-    images: Images
+    images: ImagesConfig
     label: str
     classes: Counter[str]
     remark: str
@@ -136,7 +146,7 @@ def labels_of(seen: Seen) -> Labels | None:
             if len(found) >= most and found and label:
                 most = len(found) + 1
                 remark = f"{len(found):,} of {len(seen.names):,} images have one of its {len(frame):,} lines"
-                images = Images(labels=name, file_column=str(column))
+                images = ImagesConfig(labels=name, file_column=str(column))
                 best = Labels(images, label, Counter(keyed.loc[found, label].dropna()), remark)
     return best
 
@@ -144,14 +154,21 @@ def labels_of(seen: Seen) -> Labels | None:
 def label_column(frame: pd.DataFrame, file_column: str) -> str | None:
     """The column that most likely is the label: one with a usual name, else that with the fewest classes."""
     different = {str(name): frame[name].nunique() for name in frame.columns if str(name) != file_column}
-    known = {name: count for name, count in different.items() if 2 <= count <= min(MOST_CLASSES, max(2, len(frame) / 2))}
+    known = {
+        name: count
+        for name, count in different.items()
+        if 2 <= count <= min(MOST_CLASSES, max(2, len(frame) / 2))
+    }
     usual = [name for name in known if name.lower() in LABEL_NAMES]
     return next(iter([*usual, *sorted(known, key=lambda name: known[name])]), None)
 
 
 def about_files(seen: Seen) -> Iterator[str]:
     """What is odd about the files."""
-    for names, told in ((seen.broken, "cannot be read as images"), (seen.others, "are no images by their names")):
+    for names, told in (
+        (seen.broken, "cannot be read as images"),
+        (seen.others, "are no images by their names"),
+    ):
         if names:
             yield f"{len(names):,} files {told}: {', '.join(names[:SHOWN])}{', ...' if len(names) > SHOWN else ''}"
     for change, count in seen.changes.most_common():
@@ -170,7 +187,10 @@ def intake_lines(seen: Seen) -> Iterator[str]:
     channels = 3 if seen.coloured else 1
     yield f"  channels: {channels}  # {seen.coloured:,} of {seen.decoded:,} images that were looked at closely have colours"
     if odd := seen.sizes.total() - times:
-        others = [f"{size[0]} x {size[1]} ({count:,}, such as {seen.first[size]})" for size, count in seen.sizes.most_common()[1:]]
+        others = [
+            f"{size[0]} x {size[1]} ({count:,}, such as {seen.first[size]})"
+            for size, count in seen.sizes.most_common()[1:]
+        ]
         told = f"{', '.join(others[:SHOWN])}{', ...' if len(others) > SHOWN else ''}"
         yield f"  resize: stretch  # or pad, crop or error: {odd:,} images have another size: {told}"
 
@@ -198,4 +218,8 @@ def holds_images(location: str) -> bool:
     if location.lower().endswith(ARCHIVES):
         return True
     folder = Path(location)
-    return "://" not in location and folder.is_dir() and any(file.suffix.lower() in SUFFIXES for file in folder.rglob("*"))
+    return (
+        "://" not in location
+        and folder.is_dir()
+        and any(file.suffix.lower() in SUFFIXES for file in folder.rglob("*"))
+    )

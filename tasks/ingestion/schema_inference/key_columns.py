@@ -17,7 +17,8 @@ NAMED = re.compile(r"(^|_)(id|key|uuid|index|number|instant)$|ID$|Id$")
 TOGETHER = 8
 """Columns with most different values, among which sets of two and three are tried."""
 LIKELY_REPEATS = 10.0
-"""Repeats that independent columns would be expected to have: where there are none, the columns together are made to name a row."""
+"""Repeats that independent columns would be expected to have: where there are none, the columns together are
+made to name a row."""
 TOLERATED = 0.01
 """Share of repeated rows above which whole rows are no key: the default of checks.repeated_keys."""
 
@@ -39,21 +40,35 @@ def choose_key(table: pa.Table, places: bool) -> KeyChoice:
         return KeyChoice(single, "")
     rows = len(table)
     if together := unique_set(table):
-        return KeyChoice(together, f"no single column names a row; {' and '.join(together)} together do, in all {rows:,} rows")
+        return KeyChoice(
+            together,
+            f"no single column names a row; {' and '.join(together)} together do, in all {rows:,} rows",
+        )
     repeats = rows - distinct(table, table.column_names)
-    place = f"; key: {LINE} keeps every row, by its file and line, as long as files are only appended to" if places else ""
+    place = (
+        f"; key: {LINE} keeps every row, by its file and line, as long as files are only appended to"
+        if places
+        else ""
+    )
     told = f"no column names a row, and {repeats:,} of {rows:,} rows ({repeats / rows:.2%}) are the same as another"
     if not repeats:
         return KeyChoice(EVERY, f"no column names a row, so whole rows do; none of {rows:,} repeats{place}")
     if repeats <= TOLERATED * rows or not places:
         return KeyChoice(EVERY, f'{told}: key: "*" leaves them out{place}')
     kept = 'whole rows as key ("*") would leave them out'
-    return KeyChoice(LINE, f"{told}: {kept}, so rows are named by file and line, which lasts as long as files are only appended to")
+    return KeyChoice(
+        LINE,
+        f"{told}: {kept}, so rows are named by file and line, which lasts as long as files are only appended to",
+    )
 
 
 def unique_columns(table: pa.Table) -> str | None:
     """The column that most likely names a row: of those without gaps and repeats one with the name of a key, else the first column."""
-    unique = [name for name in table.column_names if can_be_key(table[name]) and pc.count_distinct(table[name]).as_py() == len(table)]
+    unique = [
+        name
+        for name in table.column_names
+        if can_be_key(table[name]) and pc.count_distinct(table[name]).as_py() == len(table)
+    ]
     named = [name for name in unique if NAMED.search(name)]
     return next(iter([*named, *(name for name in unique if name == table.column_names[0])]), None)
 
@@ -85,9 +100,14 @@ def unique_set(table: pa.Table) -> tuple[str, ...] | None:
 def can_be_part(values: pa.ChunkedArray) -> bool:
     """Whether values may be a part of a key: codes, names, days; fractions are measured."""
     kind = values.type
-    if values.null_count or not (pa.types.is_string(kind) or pa.types.is_integer(kind) or pa.types.is_temporal(kind)):
+    if values.null_count or not (
+        pa.types.is_string(kind) or pa.types.is_integer(kind) or pa.types.is_temporal(kind)
+    ):
         return False
-    return not (pa.types.is_string(kind) and pc.any(pc.match_substring_regex(values, r"^[+-]?\d*[.,]\d+([eE][+-]?\d+)?$")).as_py())
+    return not (
+        pa.types.is_string(kind)
+        and pc.any(pc.match_substring_regex(values, r"^[+-]?\d*[.,]\d+([eE][+-]?\d+)?$")).as_py()
+    )
 
 
 def chance_alike(values: pa.ChunkedArray) -> float:
@@ -101,5 +121,7 @@ def distinct(table: pa.Table, names: Iterable[str]) -> int:
     quoted = ", ".join('"' + name.replace('"', '""') + '"' for name in names)
     with duckdb.connect(config={"threads": 2}) as connection:
         connection.register("looked", table)
-        found: Any = connection.execute(f"SELECT count(*) FROM (SELECT DISTINCT {quoted} FROM looked)").fetchone()  # noqa: S608
+        found: Any = connection.execute(
+            f"SELECT count(*) FROM (SELECT DISTINCT {quoted} FROM looked)"
+        ).fetchone()
     return int(found[0])

@@ -1,6 +1,7 @@
 """A contract from a source's first rows: types, missing texts, separators, units, formats, usual quantiles and a key, with remarks.
 
-A type is proposed where `conform` takes every value with it, so that what is inferred from a whole file holds for it.
+A type is proposed where `conform` takes every value with it, so that what is inferred from a whole file holds
+for it.
 """
 
 import re
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
-from configs.data import Column, Source
+from configs.source import ColumnConfig, SourceConfig
 from tasks.ingestion.parsing.contract import conformed, plain
 from tasks.ingestion.parsing.unit_changes import FEWEST, SHARES, five
 from tasks.ingestion.parsing.values import BLANKS
@@ -31,18 +32,23 @@ ROWS = 200_000
 class Inferred:
     """A contract and what was noticed about each column."""
 
-    source: Source
+    source: SourceConfig
     rows: int
     remarks: dict[str, str]
     """By column; the empty name is the source's own."""
 
 
-def infer(source: Source) -> Inferred:
-    """The contract of a source's first rows. Raises ValueError where it has none, OSError where it cannot be read."""
+def infer(source: SourceConfig) -> Inferred:
+    """The contract of a source's first rows.
+
+    Raises ValueError where it has none, OSError where it cannot be read.
+    """
     table = first_rows(source, ROWS)
     if not len(table):
         name = without_password(str(source.path))
-        raise ValueError(f"source {name}: no rows to infer a contract from; bring some, or name a file that has them")
+        raise ValueError(
+            f"source {name}: no rows to infer a contract from; bring some, or name a file that has them"
+        )
     columns, remarks = {}, {}
     for name in table.column_names:
         columns[name], noticed = column_of(plain(table[name]))
@@ -57,7 +63,10 @@ def infer(source: Source) -> Inferred:
 
 
 def infer_files(location: str, table: str | None = None) -> Inferred:
-    """As `infer`, of a file, URL or database, or of the first file of a folder or glob. Raises ValueError where there is none."""
+    """As `infer`, of a file, URL or database, or of the first file of a folder or glob.
+
+    Raises ValueError where there is none.
+    """
     files = files_of(location)
     found = infer(sniffed(files[0] if files else location, table))
     if not files:
@@ -68,7 +77,7 @@ def infer_files(location: str, table: str | None = None) -> Inferred:
     return Inferred(found.source.model_copy(update={"path": path}), found.rows, remarks)
 
 
-def about_lines(source: Source) -> list[str]:
+def about_lines(source: SourceConfig) -> list[str]:
     """What a CSV file's first lines were taken for, and why."""
     found = first_line(str(source.path), source.csv)
     told = [f"{source.csv.skip} lines before the table are left out (csv.skip)"] if source.csv.skip else []
@@ -77,28 +86,36 @@ def about_lines(source: Source) -> list[str]:
     told.append(f"line {source.csv.skip + 1} is the header: {found.why}")
     repeats = [name for name in found.repeated if name]
     if repeats:
-        told.append(f"it has {', '.join(map(repr, repeats))} more than once, so csv.names gives every column a name of its own")
+        told.append(
+            f"it has {', '.join(map(repr, repeats))} more than once, so csv.names gives every column a name of its own"
+        )
     if "" in found.repeated:
         told.append("it leaves names out, so csv.names gives every column one")
     return told
 
 
-def column_of(values: pa.ChunkedArray) -> tuple[Column, list[str]]:
+def column_of(values: pa.ChunkedArray) -> tuple[ColumnConfig, list[str]]:
     """One column's contract and remarks."""
     if values.null_count == len(values):
-        return Column(type="any" if not pa.types.is_string(values.type) else "text"), [f"no value in all {len(values)} rows"]
+        return ColumnConfig(type="any" if not pa.types.is_string(values.type) else "text"), [
+            f"no value in all {len(values)} rows"
+        ]
     if not pa.types.is_string(values.type):
         return typed(values)
     counted = pc.value_counts(pc.utf8_trim(values, BLANKS)).to_pylist()
     counts = Counter({row["values"] or "": row["counts"] for row in counted})
     if set(counts) <= {""}:
-        return Column(type="text"), [f"no value in all {len(values)} rows"]
+        return ColumnConfig(type="text"), [f"no value in all {len(values)} rows"]
     spec, noticed = spec_of(counts)
-    missing = [f"{counts[text]} of {len(values)} values are {repr(text) if text else 'blank'}" for text in spec.missing if counts.get(text)]
+    missing = [
+        f"{counts[text]} of {len(values)} values are {repr(text) if text else 'blank'}"
+        for text in spec.missing
+        if counts.get(text)
+    ]
     return with_usual(values, spec), missing + noticed
 
 
-def typed(values: pa.ChunkedArray) -> tuple[Column, list[str]]:
+def typed(values: pa.ChunkedArray) -> tuple[ColumnConfig, list[str]]:
     """The contract of a column whose source has types of its own."""
     found = values.type
     kind: Any = "any"
@@ -115,10 +132,10 @@ def typed(values: pa.ChunkedArray) -> tuple[Column, list[str]]:
     if pa.types.is_time(found) or pa.types.is_duration(found):
         kind = "any"
     noticed = [f"{values.null_count} of {len(values)} values are missing"] if values.null_count else []
-    return with_usual(values, Column(type=kind)), noticed
+    return with_usual(values, ColumnConfig(type=kind)), noticed
 
 
-def with_usual(values: pa.ChunkedArray, spec: Column) -> Column:
+def with_usual(values: pa.ChunkedArray, spec: ColumnConfig) -> ColumnConfig:
     """A number's contract with its usual quantiles, where they say something: of running numbers they double when the rows do."""
     if spec.type not in ("integer", "number"):
         return spec
@@ -133,16 +150,25 @@ def to_yaml(inferred: Inferred) -> str:
     """The `source:` section of a project's YAML, with the remarks as comments."""
     source, remarks = inferred.source, inferred.remarks
     key = source.key if isinstance(source.key, str) else list(source.key)
-    lines = [f"# inferred from the first {inferred.rows} rows; read it, and change what you know better", "source:"]
+    lines = [
+        f"# inferred from the first {inferred.rows} rows; read it, and change what you know better",
+        "source:",
+    ]
     lines += [f"  # {remarks[name]}" for name in ("", "key") if name in remarks]
-    lines += [f"  reader: {source.reader}", f"  path: {flow(without_password(str(source.path)))}", f"  key: {flow(key)}"]
+    lines += [
+        f"  reader: {source.reader}",
+        f"  path: {flow(without_password(str(source.path)))}",
+        f"  key: {flow(key)}",
+    ]
     changed = source.csv.model_dump(mode="json", exclude_defaults=True)
     lines += [f"  csv: {flow(changed)}"] if changed else []
     lines += [f"  sql: {flow(source.sql.model_dump(exclude_none=True))}"] if source.sql else []
     lines.append("  columns:")
     for name, spec in source.columns.items():
         comment = f"  # {remarks[name]}" if name in remarks else ""
-        lines.append(f"    {flow(name)}: {flow(spec.model_dump(mode='json', exclude_defaults=True))}{comment}")
+        lines.append(
+            f"    {flow(name)}: {flow(spec.model_dump(mode='json', exclude_defaults=True))}{comment}"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -153,5 +179,7 @@ def without_password(url: str) -> str:
 
 def flow(value: Any) -> str:
     """A value as YAML has it on one line."""
-    written: str = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=2**20)
+    written: str = yaml.safe_dump(
+        value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=2**20
+    )
     return written.removesuffix("...\n").strip()

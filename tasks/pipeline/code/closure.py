@@ -12,14 +12,17 @@ from pathlib import Path
 from tasks.pipeline.code.memory import Memory, is_there
 
 UNCOUNTED = frozenset({"prefect", "mlflow"})
-"""Libraries that start work and keep its records, and change no outcome. Dask is not among them: it cuts rows into partitions."""
+"""Libraries that start work and keep its records, and change no outcome. Dask is not among them: it cuts rows
+into partitions."""
 BUILT_HERE = {"horovod": "infra/horovod/build"}
-"""Libraries whose version does not tell what they are, by the module that builds them: its patch and header are part of them. (Dots would
-be an import path, and every stage that asks for its key would seem to use Horovod.)"""
+"""Libraries whose version does not tell what they are, by the module that builds them: its patch and header
+are part of them. (Dots would be an import path, and every stage that asks for its key would seem to use
+Horovod.)"""
 USERS_CODE = re.compile(rb'"([A-Za-z_][\w.]*):[A-Za-z_]\w*"')
 """An import path in a section as JSON: a network, reader, intake or result of the user's own."""
 LARGE = 16 * 2**20
-"""Bytes from which a file beside a module counts by its size and time: it is data, and reading it at every stage takes too long."""
+"""Bytes from which a file beside a module counts by its size and time: it is data, and reading it at every
+stage takes too long."""
 
 Roots = tuple[Path, ...]
 
@@ -49,7 +52,9 @@ class Code:
         users = sorted({name.decode() for name in USERS_CODE.findall(inputs)})
         for name, roots in ((module, ()), *((name, home_of(name)) for name in users)):
             found = self.closure(name, (self.root, *roots))
-            lines += [f"{each} {self.memory.facts(path).digest}" for each, path in sorted(found.modules.items())]
+            lines += [
+                f"{each} {self.memory.facts(path).digest}" for each, path in sorted(found.modules.items())
+            ]
             lines += [f"{path.name} {content(path)}" for path in sorted(found.files)]
             lines += [f"{each} {self.memory.version(each)}" for each in sorted(found.libraries)]
         self.memory.keep()
@@ -138,10 +143,18 @@ def home_of(module: str) -> Roots:
         return ()
     lie = list(found.submodule_search_locations or [found.origin or ""])
     installed = [Path(sysconfig.get_path(name)) for name in ("purelib", "platlib", "stdlib")]
-    return tuple(Path(each).parent for each in lie if not any(Path(each).is_relative_to(folder) for folder in installed))
+    return tuple(
+        Path(each).parent
+        for each in lie
+        if not any(Path(each).is_relative_to(folder) for folder in installed)
+    )
 
 
 def content(path: Path) -> str:
     """What a file that is no module counts by."""
     about = path.stat()
-    return f"{about.st_size} {about.st_mtime_ns}" if about.st_size > LARGE else hashlib.sha256(path.read_bytes()).hexdigest()
+    return (
+        f"{about.st_size} {about.st_mtime_ns}"
+        if about.st_size > LARGE
+        else hashlib.sha256(path.read_bytes()).hexdigest()
+    )

@@ -15,11 +15,15 @@ from tasks.pipeline.code.syntax import Facts, parse
 
 KEPT = Path(__file__).parent / "__pycache__" / f"closure.{sys.implementation.cache_tag}.json"
 MOST = 2000
-"""Files that are kept at most: every edit of one adds another; past that, those that this process asked for."""
+"""Files that are kept at most: every edit of one adds another; past that, those that this process asked for.
+"""
 
 
 class Memory:
-    """Facts by the digest of a file's bytes, so that what is kept is never out of date. Losing it costs time, nothing else."""
+    """Facts by the digest of a file's bytes, so that what is kept is never out of date.
+
+    Losing it costs time, nothing else.
+    """
 
     def __init__(self) -> None:
         self.known: dict[str, Facts] = {}
@@ -30,7 +34,10 @@ class Memory:
         self.is_new = False
         with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
             kept = json.loads(KEPT.read_bytes())
-            files = {key: Facts(each["digest"], tuple(each["imports"]), tuple(each["texts"])) for key, each in kept["files"].items()}
+            files = {
+                key: Facts(each["digest"], tuple(each["imports"]), tuple(each["texts"]))
+                for key, each in kept["files"].items()
+            }
             self.known, self.distributions = files, kept["distributions"]
 
     def facts(self, path: Path) -> Facts:
@@ -52,7 +59,10 @@ class Memory:
         return self.versions[library]
 
     def look_up(self, library: str) -> str:
-        """As `version`. Which distribution brings a library of another name is kept: asking all of them takes 0.3 s."""
+        """As `version`.
+
+        Which distribution brings a library of another name is kept: asking all of them takes 0.3 s.
+        """
         with suppress(PackageNotFoundError):
             return told(self.distributions.get(library, [library]))
         found = packages_distributions().get(library, []) if is_there(library) else []

@@ -23,7 +23,10 @@ class Facts:
 
 
 def parse(source: bytes) -> Facts:
-    """The facts of a file. One that is not Python counts by its bytes: whoever imports it is told why it cannot be."""
+    """The facts of a file.
+
+    One that is not Python counts by its bytes: whoever imports it is told why it cannot be.
+    """
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):
@@ -60,7 +63,11 @@ def drop_docstrings(node: ast.AST) -> None:
 
 def is_docstring(node: ast.AST) -> bool:
     """Whether a statement is a text that nothing takes; those below fields are docstrings too."""
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
 
 
 def imported(node: ast.AST) -> list[str]:
@@ -76,4 +83,6 @@ def imported(node: ast.AST) -> list[str]:
 
 def may_name(text: str) -> bool:
     """Whether a text may be an import path or a file's name."""
-    return len(text) < LONGEST and ("." in text or ":" in text) and NAMES_SOMETHING.fullmatch(text) is not None
+    return (
+        len(text) < LONGEST and ("." in text or ":" in text) and NAMES_SOMETHING.fullmatch(text) is not None
+    )

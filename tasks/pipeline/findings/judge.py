@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from configs.checks import Checks
+from configs.checks import ChecksConfig
 from tasks.records import Finding
 
 Action = Literal["refuse", "warn", "allow"]
@@ -24,7 +24,9 @@ class JudgedFinding:
     def reason(self) -> str:
         """Why the run stops, for a person: what was found, and both ways to go on."""
         found = self.finding
-        limit = f" (checks.{found.check} refuses more than {self.limit:.3g})" if self.limit is not None else ""
+        limit = (
+            f" (checks.{found.check} refuses more than {self.limit:.3g})" if self.limit is not None else ""
+        )
         mend = f"{found.advice}; or, " if found.advice else ""
         return f"{found.text}{limit}. To go on: {mend}where it is meant, set `checks: {{{found.check}: allow}}` in the YAML"
 
@@ -43,13 +45,16 @@ class JudgedFinding:
         }
 
 
-def judge(findings: Iterable[Finding], checks: Checks) -> tuple[JudgedFinding, ...]:
-    """Every finding with what is done about it, the refused first. Raises AttributeError for a check that `Checks` does not have."""
+def judge(findings: Iterable[Finding], checks: ChecksConfig) -> tuple[JudgedFinding, ...]:
+    """Every finding with what is done about it, the refused first.
+
+    Raises AttributeError for a check that `Checks` does not have.
+    """
     judged = [_judge_one(finding, checks) for finding in findings]
     return tuple(sorted(judged, key=lambda each: ORDER[each.action]))
 
 
-def _judge_one(finding: Finding, checks: Checks) -> JudgedFinding:
+def _judge_one(finding: Finding, checks: ChecksConfig) -> JudgedFinding:
     tolerance = getattr(checks, finding.check)
     if isinstance(tolerance, float):
         action: Action = "refuse" if finding.share > tolerance else "warn"

@@ -1,7 +1,8 @@
 """Great Expectations' SQL engine on DuckDB: exact on Parquet parts of any size, in bounded memory.
 
-Four things are mended: the connection is kept between queries, as for its other embedded databases; regular expressions are DuckDB's
-own; uniqueness is one aggregate instead of a window over all rows; and values stand in queries as DuckDB writes them.
+Four things are mended: the connection is kept between queries, as for its other embedded databases; regular
+expressions are DuckDB's own; uniqueness is one aggregate instead of a window over all rows; and values stand
+in queries as DuckDB writes them.
 """
 
 import json
@@ -19,7 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
-os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read when Great Expectations is imported, which then sends events out
+os.environ.setdefault(
+    "GX_ANALYTICS_ENABLED", "false"
+)  # read when Great Expectations is imported, which then sends events out
 MEMORY = "1GB"
 """What DuckDB may hold; more goes to a scratch folder."""
 THREADS = 2
@@ -39,14 +42,16 @@ class Rows:
         """Great Expectations' result of a suite, in plain JSON values."""
         result = self.batch.validate(suite, result_format=result_format)
         # Some results hold numpy scalars, which neither its own serialisation nor its documents take.
-        plain: dict[str, Any] = json.loads(json.dumps(result.to_json_dict(), default=lambda scalar: scalar.item()))
+        plain: dict[str, Any] = json.loads(
+            json.dumps(result.to_json_dict(), default=lambda scalar: scalar.item())
+        )
         return plain
 
     def keys(self, query: str) -> pa.Table:
         """The column `id` of what a query finds, each once."""
         inner = query.rstrip().rstrip(";")
         file = self.scratch / "keys.parquet"
-        command = f"COPY (SELECT DISTINCT id::VARCHAR AS id FROM ({inner}) ORDER BY id) TO {text(str(file))} (FORMAT parquet)"  # noqa: S608
+        command = f"COPY (SELECT DISTINCT id::VARCHAR AS id FROM ({inner}) ORDER BY id) TO {text(str(file))} (FORMAT parquet)"
         self.batch.data.execution_engine.execute_query(sa.text(command.replace(":", "\\:")))
         return pq.read_table(file)
 
@@ -59,9 +64,13 @@ def opened(parts: Sequence[Path], fields: Sequence[pa.Field]) -> Iterator[Rows]:
     prepare()
     with tempfile.TemporaryDirectory(prefix="gyre-validation-") as scratch:
         with duckdb.connect(f"{scratch}/rows.duckdb") as connection:
-            names = ", ".join(quoted(f.name) + ("::VARCHAR AS " + quoted(f.name)) * pa.types.is_null(f.type) for f in fields)
+            names = ", ".join(
+                quoted(f.name) + ("::VARCHAR AS " + quoted(f.name)) * pa.types.is_null(f.type) for f in fields
+            )
             files = ", ".join(text(str(part)) for part in parts)
-            connection.execute(f"CREATE VIEW {TABLE} AS SELECT {names} FROM read_parquet([{files}], union_by_name = true)")  # noqa: S608
+            connection.execute(
+                f"CREATE VIEW {TABLE} AS SELECT {names} FROM read_parquet([{files}], union_by_name = true)"
+            )
         settings = {"threads": THREADS, "memory_limit": MEMORY, "temp_directory": f"{scratch}/spill"}
         with batch(f"{scratch}/rows.duckdb", settings) as rows:
             yield Rows(rows, Path(scratch))
@@ -79,7 +88,9 @@ def batch(database: str, settings: dict[str, Any]) -> Iterator[Any]:
     # Without transactions a query that fails does not take along the ones after it; nothing is written here.
     for step in ("do_begin", "do_commit", "do_rollback"):
         setattr(source.get_engine().dialect, step, lambda *_: None)
-    found = source.add_table_asset("rows", table_name=TABLE).add_batch_definition_whole_table("all").get_batch()
+    found = (
+        source.add_table_asset("rows", table_name=TABLE).add_batch_definition_whole_table("all").get_batch()
+    )
     try:
         yield found
     finally:
@@ -105,13 +116,16 @@ def prepare() -> None:
 def written(engine: Any, select_statement: Any) -> str:
     """A query as DuckDB reads it.
 
-    Great Expectations' own puts values in as Python writes them: backslashes doubled, texts with an apostrophe in the quotation marks of
-    names. Patterns and sets would then set aside other rows than were counted.
+    Great Expectations' own puts values in as Python writes them: backslashes doubled, texts with an
+    apostrophe in the quotation marks of names. Patterns and sets would then set aside other rows than were
+    counted.
     """
     dialect = copy(engine.engine.dialect)
     dialect._backslash_escapes = False
     # Every % is doubled for the driver's placeholders, of which there are none.
-    return str(select_statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True})).replace("%%", "%")
+    return str(select_statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True})).replace(
+        "%%", "%"
+    )
 
 
 def quoted(name: str) -> str:

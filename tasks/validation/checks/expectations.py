@@ -1,6 +1,7 @@
 """Gyre's own expectations, for what Great Expectations has no rule for; the YAML names them by import path.
 
-Each is one SQL condition, which DuckDB answers on either of the engines: in place on the SQL engine, on a frame in memory on pandas.
+Each is one SQL condition, which DuckDB answers on either of the engines: in place on the SQL engine, on a
+frame in memory on pandas.
 """
 
 from typing import Any, ClassVar, Literal
@@ -11,12 +12,27 @@ import sqlalchemy as sa
 from great_expectations.execution_engine.pandas_execution_engine import PandasExecutionEngine
 from great_expectations.execution_engine.sqlalchemy_execution_engine import SqlAlchemyExecutionEngine
 from great_expectations.expectations.expectation import ColumnMapExpectation, ColumnPairMapExpectation
-from great_expectations.expectations.metrics.map_metric_provider.column_condition_partial import column_condition_partial
-from great_expectations.expectations.metrics.map_metric_provider.column_map_metric_provider import ColumnMapMetricProvider
-from great_expectations.expectations.metrics.map_metric_provider.column_pair_condition_partial import column_pair_condition_partial
-from great_expectations.expectations.metrics.map_metric_provider.column_pair_map_metric_provider import ColumnPairMapMetricProvider
+from great_expectations.expectations.metrics.map_metric_provider.column_condition_partial import (
+    column_condition_partial,
+)
+from great_expectations.expectations.metrics.map_metric_provider.column_map_metric_provider import (
+    ColumnMapMetricProvider,
+)
+from great_expectations.expectations.metrics.map_metric_provider.column_pair_condition_partial import (
+    column_pair_condition_partial,
+)
+from great_expectations.expectations.metrics.map_metric_provider.column_pair_map_metric_provider import (
+    ColumnPairMapMetricProvider,
+)
 
-from tasks.validation.checks.sql_conditions import far_from_neighbours, misspelt, not_apart, other_part, quoted, told
+from tasks.validation.checks.sql_conditions import (
+    far_from_neighbours,
+    misspelt,
+    not_apart,
+    other_part,
+    quoted,
+    told,
+)
 
 
 def frame_flags(columns: dict[str, pd.Series], condition: str) -> pd.Series:
@@ -24,7 +40,9 @@ def frame_flags(columns: dict[str, pd.Series], condition: str) -> pd.Series:
     frame = pd.DataFrame({name: values.reset_index(drop=True) for name, values in columns.items()})
     with duckdb.connect(config={"threads": 2}) as connection:
         connection.register("rows", frame.assign(place=range(len(frame))))
-        found = connection.execute(f"SELECT coalesce({condition}, FALSE) AS broken FROM rows AS t ORDER BY place").df()  # noqa: S608
+        found = connection.execute(
+            f"SELECT coalesce({condition}, FALSE) AS broken FROM rows AS t ORDER BY place"
+        ).df()
     series = next(iter(columns.values()))
     return pd.Series(found["broken"].to_numpy(dtype=bool), index=series.index)
 
@@ -36,13 +54,13 @@ class ColumnValuesMisspelt(ColumnMapMetricProvider):
     condition_value_keys = ("value_set",)
 
     @column_condition_partial(engine=PandasExecutionEngine)
-    def _pandas(cls, column: pd.Series, value_set: list[str], **_: Any) -> pd.Series:  # noqa: N805
+    def _pandas(cls, column: pd.Series, value_set: list[str], **_: Any) -> pd.Series:
         distinct = pd.Series(column.astype(str).unique())
         broken = distinct[frame_flags({"v": distinct}, misspelt("v", value_set))]
         return ~column.astype(str).isin(broken)
 
     @column_condition_partial(engine=SqlAlchemyExecutionEngine)
-    def _sqlalchemy(cls, column: Any, value_set: list[str], **_: Any) -> Any:  # noqa: N805
+    def _sqlalchemy(cls, column: Any, value_set: list[str], **_: Any) -> Any:
         return sa.literal_column(f"NOT ({misspelt(quoted(column.name) + '::VARCHAR', value_set)})")
 
 
@@ -57,7 +75,9 @@ class ExpectColumnValuesNotToBeMisspelt(ColumnMapExpectation):
 
 def rows_of(selectable: Any, dialect: Any) -> str:
     """The rows that Great Expectations judges, a table or a query, as SQL has them after FROM."""
-    query = selectable if isinstance(selectable, sa.Select) else sa.select(sa.text("*")).select_from(selectable)
+    query = (
+        selectable if isinstance(selectable, sa.Select) else sa.select(sa.text("*")).select_from(selectable)
+    )
     return f"({query.compile(dialect=dialect, compile_kwargs={'literal_binds': True})})"
 
 
@@ -65,22 +85,34 @@ class ColumnPairDetermined(ColumnPairMapMetricProvider):
     """In which rows the second column is what the first one says."""
 
     condition_metric_name = "column_pair_values.determined"
-    condition_domain_keys = ("batch_id", "table", "column_A", "column_B", "row_condition", "condition_parser", "ignore_row_if")
+    condition_domain_keys = (
+        "batch_id",
+        "table",
+        "column_A",
+        "column_B",
+        "row_condition",
+        "condition_parser",
+        "ignore_row_if",
+    )
     condition_value_keys = ("known",)
 
     @column_pair_condition_partial(engine=PandasExecutionEngine)  # type: ignore[untyped-decorator]
-    def _pandas(cls, column_A: pd.Series, column_B: pd.Series, known: dict[str, str] | None = None, **_: Any) -> pd.Series:  # noqa: N803, N805
+    def _pandas(
+        cls, column_A: pd.Series, column_B: pd.Series, known: dict[str, str] | None = None, **_: Any
+    ) -> pd.Series:
         right = told("rows", "a", "b", known or {})
-        condition = f"(SELECT any_value(m.b) FROM ({right}) AS m WHERE m.a = t.a::VARCHAR) <> t.b::VARCHAR"  # noqa: S608
+        condition = f"(SELECT any_value(m.b) FROM ({right}) AS m WHERE m.a = t.a::VARCHAR) <> t.b::VARCHAR"
         return ~frame_flags({"a": column_A, "b": column_B}, condition)
 
     @column_pair_condition_partial(engine=SqlAlchemyExecutionEngine)  # type: ignore[untyped-decorator]
-    def _sqlalchemy(cls, column_A: Any, column_B: Any, known: dict[str, str] | None = None, **kwargs: Any) -> Any:  # noqa: N803, N805
+    def _sqlalchemy(
+        cls, column_A: Any, column_B: Any, known: dict[str, str] | None = None, **kwargs: Any
+    ) -> Any:
         a, b = quoted(column_A.name), quoted(column_B.name)
         right = told(rows_of(kwargs["_table"], kwargs["_sqlalchemy_engine"].dialect), a, b, known or {})
-        pairs = f"SELECT m.a FROM ({right}) AS m"  # noqa: S608
+        pairs = f"SELECT m.a FROM ({right}) AS m"
         judged = f"({a}::VARCHAR IN ({pairs}))"
-        equal = f"(({a}::VARCHAR, {b}::VARCHAR) IN (SELECT (m.a, m.b) FROM ({right}) AS m))"  # noqa: S608
+        equal = f"(({a}::VARCHAR, {b}::VARCHAR) IN (SELECT (m.a, m.b) FROM ({right}) AS m))"
         return sa.literal_column(f"(coalesce(NOT {judged}, TRUE) OR coalesce({equal}, TRUE))")
 
 
@@ -93,7 +125,9 @@ class ExpectColumnToDetermineAnother(ColumnPairMapExpectation):
     map_metric: ClassVar[str] = "column_pair_values.determined"
     success_keys: ClassVar[tuple[str, ...]] = ("column_A", "column_B", "known", "ignore_row_if", "mostly")
     args_keys: ClassVar[tuple[str, ...]] = ("column_A", "column_B", "known")
-    ignore_row_if: Literal["both_values_are_missing", "either_value_is_missing", "neither"] = "either_value_is_missing"
+    ignore_row_if: Literal["both_values_are_missing", "either_value_is_missing", "neither"] = (
+        "either_value_is_missing"
+    )
     known: dict[str, str] | None = None
 
 
@@ -110,12 +144,18 @@ class ColumnPairApart(ColumnPairMapMetricProvider):
     condition_value_keys = ("min_days", "max_days", "first_format", "second_format")
 
     @column_pair_condition_partial(engine=PandasExecutionEngine)  # type: ignore[untyped-decorator]
-    def _pandas(cls, column_A: pd.Series, column_B: pd.Series, min_days: float, max_days: float, **kwargs: Any) -> pd.Series:  # noqa: N803, N805
+    def _pandas(
+        cls, column_A: pd.Series, column_B: pd.Series, min_days: float, max_days: float, **kwargs: Any
+    ) -> pd.Series:
         forms = (kwargs.get("first_format"), kwargs.get("second_format"))
-        return ~frame_flags({"a": column_A, "b": column_B}, not_apart("t.a", "t.b", min_days, max_days, forms))
+        return ~frame_flags(
+            {"a": column_A, "b": column_B}, not_apart("t.a", "t.b", min_days, max_days, forms)
+        )
 
     @column_pair_condition_partial(engine=SqlAlchemyExecutionEngine)  # type: ignore[untyped-decorator]
-    def _sqlalchemy(cls, column_A: Any, column_B: Any, min_days: float, max_days: float, **kwargs: Any) -> Any:  # noqa: N803, N805
+    def _sqlalchemy(
+        cls, column_A: Any, column_B: Any, min_days: float, max_days: float, **kwargs: Any
+    ) -> Any:
         forms = (kwargs.get("first_format"), kwargs.get("second_format"))
         broken = not_apart(quoted(column_A.name), quoted(column_B.name), min_days, max_days, forms)
         return sa.literal_column(f"(NOT coalesce({broken}, FALSE))")
@@ -139,7 +179,9 @@ class ExpectDatesApart(ColumnPairMapExpectation):
         "mostly",
     )
     args_keys: ClassVar[tuple[str, ...]] = ("column_A", "column_B", "min_days", "max_days")
-    ignore_row_if: Literal["both_values_are_missing", "either_value_is_missing", "neither"] = "either_value_is_missing"
+    ignore_row_if: Literal["both_values_are_missing", "either_value_is_missing", "neither"] = (
+        "either_value_is_missing"
+    )
     min_days: float
     max_days: float
     first_format: str | None = None
@@ -154,16 +196,23 @@ class ColumnPairNearNeighbours(ColumnPairMapMetricProvider):
     condition_value_keys = ("days", "second_format")
 
     @column_pair_condition_partial(engine=PandasExecutionEngine)  # type: ignore[untyped-decorator]
-    def _pandas(cls, column_A: pd.Series, column_B: pd.Series, days: float, second_format: str | None = None, **_: Any) -> pd.Series:  # noqa: N803, N805
+    def _pandas(
+        cls, column_A: pd.Series, column_B: pd.Series, days: float, second_format: str | None = None, **_: Any
+    ) -> pd.Series:
         far = far_from_neighbours("rows", "a", "b", days, second_format, NEIGHBOURS)
-        return ~frame_flags({"a": column_A, "b": column_B}, f"((t.a::VARCHAR, t.b::VARCHAR) IN (SELECT (f.a, f.b) FROM ({far}) AS f))")  # noqa: S608
+        return ~frame_flags(
+            {"a": column_A, "b": column_B},
+            f"((t.a::VARCHAR, t.b::VARCHAR) IN (SELECT (f.a, f.b) FROM ({far}) AS f))",
+        )
 
     @column_pair_condition_partial(engine=SqlAlchemyExecutionEngine)  # type: ignore[untyped-decorator]
-    def _sqlalchemy(cls, column_A: Any, column_B: Any, days: float, second_format: str | None = None, **kwargs: Any) -> Any:  # noqa: N803, N805
+    def _sqlalchemy(
+        cls, column_A: Any, column_B: Any, days: float, second_format: str | None = None, **kwargs: Any
+    ) -> Any:
         a, b = quoted(column_A.name), quoted(column_B.name)
         table = rows_of(kwargs["_table"], kwargs["_sqlalchemy_engine"].dialect)
         far = far_from_neighbours(table, a, b, days, second_format, NEIGHBOURS)
-        found = f"(({a}::VARCHAR, {b}::VARCHAR) IN (SELECT (f.a, f.b) FROM ({far}) AS f))"  # noqa: S608
+        found = f"(({a}::VARCHAR, {b}::VARCHAR) IN (SELECT (f.a, f.b) FROM ({far}) AS f))"
         return sa.literal_column(f"(NOT coalesce({found}, FALSE))")
 
 
@@ -174,9 +223,18 @@ class ExpectDateNearItsNeighbours(ColumnPairMapExpectation):
     """
 
     map_metric: ClassVar[str] = "column_pair_values.near_neighbours"
-    success_keys: ClassVar[tuple[str, ...]] = ("column_A", "column_B", "days", "second_format", "ignore_row_if", "mostly")
+    success_keys: ClassVar[tuple[str, ...]] = (
+        "column_A",
+        "column_B",
+        "days",
+        "second_format",
+        "ignore_row_if",
+        "mostly",
+    )
     args_keys: ClassVar[tuple[str, ...]] = ("column_A", "column_B", "days")
-    ignore_row_if: Literal["both_values_are_missing", "either_value_is_missing", "neither"] = "either_value_is_missing"
+    ignore_row_if: Literal["both_values_are_missing", "either_value_is_missing", "neither"] = (
+        "either_value_is_missing"
+    )
     days: float
     second_format: str | None = None
 
@@ -189,12 +247,18 @@ class ColumnPairPartOfDate(ColumnPairMapMetricProvider):
     condition_value_keys = ("part", "says", "first_format")
 
     @column_pair_condition_partial(engine=PandasExecutionEngine)  # type: ignore[untyped-decorator]
-    def _pandas(cls, column_A: pd.Series, column_B: pd.Series, part: str, says: dict[str, str], **kwargs: Any) -> pd.Series:  # noqa: N803, N805
-        return ~frame_flags({"a": column_A, "b": column_B}, other_part("t.a", "t.b", part, says, kwargs.get("first_format")))
+    def _pandas(
+        cls, column_A: pd.Series, column_B: pd.Series, part: str, says: dict[str, str], **kwargs: Any
+    ) -> pd.Series:
+        return ~frame_flags(
+            {"a": column_A, "b": column_B}, other_part("t.a", "t.b", part, says, kwargs.get("first_format"))
+        )
 
     @column_pair_condition_partial(engine=SqlAlchemyExecutionEngine)  # type: ignore[untyped-decorator]
-    def _sqlalchemy(cls, column_A: Any, column_B: Any, part: str, says: dict[str, str], **kwargs: Any) -> Any:  # noqa: N803, N805
-        broken = other_part(quoted(column_A.name), quoted(column_B.name), part, says, kwargs.get("first_format"))
+    def _sqlalchemy(cls, column_A: Any, column_B: Any, part: str, says: dict[str, str], **kwargs: Any) -> Any:
+        broken = other_part(
+            quoted(column_A.name), quoted(column_B.name), part, says, kwargs.get("first_format")
+        )
         return sa.literal_column(f"(NOT coalesce({broken}, FALSE))")
 
 
@@ -205,9 +269,19 @@ class ExpectColumnToSayPartOfDate(ColumnPairMapExpectation):
     """
 
     map_metric: ClassVar[str] = "column_pair_values.part_of_date"
-    success_keys: ClassVar[tuple[str, ...]] = ("column_A", "column_B", "part", "says", "first_format", "ignore_row_if", "mostly")
+    success_keys: ClassVar[tuple[str, ...]] = (
+        "column_A",
+        "column_B",
+        "part",
+        "says",
+        "first_format",
+        "ignore_row_if",
+        "mostly",
+    )
     args_keys: ClassVar[tuple[str, ...]] = ("column_A", "column_B", "part", "says")
-    ignore_row_if: Literal["both_values_are_missing", "either_value_is_missing", "neither"] = "either_value_is_missing"
+    ignore_row_if: Literal["both_values_are_missing", "either_value_is_missing", "neither"] = (
+        "either_value_is_missing"
+    )
     part: Literal["month", "weekday", "year", "day", "hour"]
     says: dict[str, str]
     first_format: str | None = None

@@ -7,14 +7,30 @@ import sqlalchemy as sa
 from great_expectations.core.metric_domain_types import MetricDomainTypes
 from great_expectations.execution_engine.pandas_execution_engine import PandasExecutionEngine
 from great_expectations.execution_engine.sqlalchemy_execution_engine import SqlAlchemyExecutionEngine
-from great_expectations.expectations.core.expect_column_values_to_be_unique import ExpectColumnValuesToBeUnique as Unique
-from great_expectations.expectations.metrics.column_aggregate_metrics.column_quantile_values import ColumnQuantileValues
-from great_expectations.expectations.metrics.column_map_metrics.column_values_match_regex import ColumnValuesMatchRegex
-from great_expectations.expectations.metrics.column_map_metrics.column_values_match_regex_list import ColumnValuesMatchRegexList
-from great_expectations.expectations.metrics.column_map_metrics.column_values_not_match_regex import ColumnValuesNotMatchRegex
-from great_expectations.expectations.metrics.column_map_metrics.column_values_not_match_regex_list import ColumnValuesNotMatchRegexList
-from great_expectations.expectations.metrics.map_metric_provider.column_condition_partial import column_condition_partial
-from great_expectations.expectations.metrics.map_metric_provider.column_map_metric_provider import ColumnMapMetricProvider
+from great_expectations.expectations.core.expect_column_values_to_be_unique import (
+    ExpectColumnValuesToBeUnique as Unique,
+)
+from great_expectations.expectations.metrics.column_aggregate_metrics.column_quantile_values import (
+    ColumnQuantileValues,
+)
+from great_expectations.expectations.metrics.column_map_metrics.column_values_match_regex import (
+    ColumnValuesMatchRegex,
+)
+from great_expectations.expectations.metrics.column_map_metrics.column_values_match_regex_list import (
+    ColumnValuesMatchRegexList,
+)
+from great_expectations.expectations.metrics.column_map_metrics.column_values_not_match_regex import (
+    ColumnValuesNotMatchRegex,
+)
+from great_expectations.expectations.metrics.column_map_metrics.column_values_not_match_regex_list import (
+    ColumnValuesNotMatchRegexList,
+)
+from great_expectations.expectations.metrics.map_metric_provider.column_condition_partial import (
+    column_condition_partial,
+)
+from great_expectations.expectations.metrics.map_metric_provider.column_map_metric_provider import (
+    ColumnMapMetricProvider,
+)
 from great_expectations.expectations.metrics.metric_provider import metric_value
 
 # It warns of every metric that is registered in place of another, which is what is meant here.
@@ -86,14 +102,20 @@ class QuantileValues(ColumnQuantileValues):
         metrics: Any,
         runtime_configuration: Any,
     ) -> Any:
-        table, _, accessor = execution_engine.get_compute_domain(metric_domain_kwargs, domain_type=MetricDomainTypes.COLUMN)
+        table, _, accessor = execution_engine.get_compute_domain(
+            metric_domain_kwargs, domain_type=MetricDomainTypes.COLUMN
+        )
         value: Any = sa.column(accessor["column"])
         rows = execution_engine.execute_query(sa.select(sa.func.count(value)).select_from(table)).scalar()
         if not rows:
             return [None] * len(metric_value_kwargs["quantiles"])
         # DuckDB takes the row ceil(q * rows) - 1; half a row keeps the wanted one clear of rounding.
-        places = [(round(quantile * (rows - 1)) + 0.5) / rows for quantile in metric_value_kwargs["quantiles"]]
-        asked = sa.select(*(sa.func.quantile_disc(value, sa.literal_column(repr(place))) for place in places)).select_from(table)
+        places = [
+            (round(quantile * (rows - 1)) + 0.5) / rows for quantile in metric_value_kwargs["quantiles"]
+        ]
+        asked = sa.select(
+            *(sa.func.quantile_disc(value, sa.literal_column(repr(place))) for place in places)
+        ).select_from(table)
         return list(execution_engine.execute_query(asked).fetchone())
 
 
@@ -105,7 +127,13 @@ class ValuesUnique(ColumnMapMetricProvider):
     @column_condition_partial(engine=SqlAlchemyExecutionEngine)
     def _sqlalchemy(cls, column: Any, _table: Any, **_: Any) -> Any:  # noqa: N805 - Great Expectations calls it with the class
         value: Any = sa.column(column.name)
-        repeated = sa.select(value).select_from(_table).where(value.isnot(None)).group_by(value).having(sa.func.count() > 1)
+        repeated = (
+            sa.select(value)
+            .select_from(_table)
+            .where(value.isnot(None))
+            .group_by(value)
+            .having(sa.func.count() > 1)
+        )
         return column.notin_(repeated)
 
     @column_condition_partial(engine=PandasExecutionEngine)

@@ -22,9 +22,7 @@ def near(one: str, other: str) -> str:
     """SQL that is true where one text is a few edits from another, other than in its digits."""
     edits = f"greatest(1, length({other}) // {LETTERS_AN_EDIT})"
     plain = [f"regexp_replace({each}, '[0-9]+', '0', 'g')" for each in (one, other)]
-    return (
-        f"abs(length({one}) - length({other})) <= {edits} AND damerau_levenshtein({one}, {other}) <= {edits} AND {plain[0]} <> {plain[1]}"
-    )
+    return f"abs(length({one}) - length({other})) <= {edits} AND damerau_levenshtein({one}, {other}) <= {edits} AND {plain[0]} <> {plain[1]}"
 
 
 def misspelt(column: str, known: list[str]) -> str:
@@ -37,19 +35,17 @@ def misspelt(column: str, known: list[str]) -> str:
 def near_pairs() -> str:
     """SQL of the pairs of a list of texts, its one parameter, of which the first is a few edits from the second."""
     texts = "WITH texts AS (SELECT unnest(?::VARCHAR[]) AS t)"
-    return f"{texts} SELECT v.t, k.t FROM texts AS v, texts AS k WHERE v.t <> k.t AND {near('k.t', 'v.t')}"  # noqa: S608
+    return f"{texts} SELECT v.t, k.t FROM texts AS v, texts AS k WHERE v.t <> k.t AND {near('k.t', 'v.t')}"
 
 
 def told(table: str, a: str, b: str, known: dict[str, str]) -> str:
     """SQL of a table (a, b): what column `b` is for each value of column `a` that is known or that most of its rows agree about."""
-    counted = (
-        f"SELECT {a}::VARCHAR AS a, {b}::VARCHAR AS b, count(*) AS n FROM {table} WHERE {a} IS NOT NULL AND {b} IS NOT NULL GROUP BY 1, 2"  # noqa: S608
-    )
-    most = f"SELECT a, arg_max(b, (n, b)) AS b FROM ({counted}) GROUP BY a HAVING sum(n) >= {MAJORITY} AND 2 * max(n) > sum(n)"  # noqa: S608
+    counted = f"SELECT {a}::VARCHAR AS a, {b}::VARCHAR AS b, count(*) AS n FROM {table} WHERE {a} IS NOT NULL AND {b} IS NOT NULL GROUP BY 1, 2"
+    most = f"SELECT a, arg_max(b, (n, b)) AS b FROM ({counted}) GROUP BY a HAVING sum(n) >= {MAJORITY} AND 2 * max(n) > sum(n)"
     if not known:
         return most
     pairs = ", ".join(f"({text(key)}, {text(value)})" for key, value in known.items())
-    return f"SELECT * FROM (VALUES {pairs}) AS known(a, b) UNION ALL SELECT * FROM ({most}) WHERE a NOT IN ({', '.join(map(text, known))})"  # noqa: S608
+    return f"SELECT * FROM (VALUES {pairs}) AS known(a, b) UNION ALL SELECT * FROM ({most}) WHERE a NOT IN ({', '.join(map(text, known))})"
 
 
 def seconds(column: str, form: str | None) -> str:
@@ -69,8 +65,8 @@ def far_from_neighbours(table: str, a: str, b: str, days: float, form: str | Non
     """SQL of the pairs (a, b) of a table whose date `b` is so many days from the median of its neighbours in the order of `a`."""
     moment = seconds("b", form)
     window = f"(ORDER BY a ROWS BETWEEN {neighbours} PRECEDING AND {neighbours} FOLLOWING)"
-    judged = f"SELECT a, b, abs({moment} - median({moment}) OVER {window}) / 86400 AS days FROM (SELECT {a} AS a, {b} AS b FROM {table})"  # noqa: S608
-    return f"SELECT a::VARCHAR AS a, b::VARCHAR AS b FROM ({judged}) WHERE days > {days}"  # noqa: S608
+    judged = f"SELECT a, b, abs({moment} - median({moment}) OVER {window}) / 86400 AS days FROM (SELECT {a} AS a, {b} AS b FROM {table})"
+    return f"SELECT a::VARCHAR AS a, b::VARCHAR AS b FROM ({judged}) WHERE days > {days}"
 
 
 def other_part(a: str, b: str, part: str, says: dict[str, str], form: str | None) -> str:
@@ -79,6 +75,7 @@ def other_part(a: str, b: str, part: str, says: dict[str, str], form: str | None
     value = f"isodow({moment}) - 1" if part == "weekday" else f"extract({part} FROM {moment})"
     cases = " ".join(f"WHEN {int(key)} THEN {text(said)}" for key, said in says.items())
     said = f"CASE {value} {cases} END"
-    # A column of whole numbers has fractions, 3.0 for 3, from the first missing value on: numbers are compared as such.
+    # A column of whole numbers has fractions, 3.0 for 3, from the first missing value on: numbers are
+    # compared as such.
     equal = f"try_cast({said} AS DOUBLE) = try_cast({b}::VARCHAR AS DOUBLE)"
     return f"({said} <> {b}::VARCHAR AND NOT coalesce({equal}, FALSE))"

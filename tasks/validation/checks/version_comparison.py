@@ -12,7 +12,13 @@ from typing import Any
 
 import duckdb
 
-from configs.data import AgainstLast, Categories, Distribution, Freshness, Volume
+from configs.validation import (
+    CategoriesConfig,
+    DistributionConfig,
+    FreshnessConfig,
+    VersionComparisonConfig,
+    VolumeConfig,
+)
 from tasks.records import DatasetVersion, Precedents, RuleOutcome
 from tasks.rows.parts import part_paths
 from tasks.rows.versions import Versions
@@ -25,19 +31,30 @@ EXAMPLES = 3
 FIRST = "nothing to compare: no version of other rows comes before"
 
 
-def compared(parts: Sequence[Path], rules: AgainstLast, before: Precedents, home: Path | None) -> list[RuleOutcome]:
+def compared(
+    parts: Sequence[Path], rules: VersionComparisonConfig, before: Precedents, home: Path | None
+) -> list[RuleOutcome]:
     """The outcome of each rule across versions, with both sides' numbers.
 
     parts: of the rows that pass
     home: has the data repo that knows the last version
     Raises ValueError for a column that the rows do not have.
     """
-    if rules == AgainstLast():
+    if rules == VersionComparisonConfig():
         return []
     found = age(rules.freshness, before)
     if before.last is None or home is None:
-        asked = {"rows": rules.volume, "newest": rules.freshness, "distribution": rules.distribution, "categories": rules.categories}
-        return found + [outcome(f"{name}_against_last", rule.severity, True, FIRST) for name, rule in asked.items() if rule]
+        asked = {
+            "rows": rules.volume,
+            "newest": rules.freshness,
+            "distribution": rules.distribution,
+            "categories": rules.categories,
+        }
+        return found + [
+            outcome(f"{name}_against_last", rule.severity, True, FIRST)
+            for name, rule in asked.items()
+            if rule
+        ]
     facts = Versions(home / "data").facts(before.last.project, before.last.version)
     with opened(parts) as connection:
         now = Now(connection, before.last, facts, before.unlabelled)
@@ -53,15 +70,19 @@ def outcome(rule: str, severity: Any, success: bool, observed: str) -> RuleOutco
     return RuleOutcome(rule=rule, severity=severity, success=success, observed=observed, unexpected=0)
 
 
-def age(rule: Freshness | None, before: Precedents) -> list[RuleOutcome]:
+def age(rule: FreshnessConfig | None, before: Precedents) -> list[RuleOutcome]:
     """Whether the newest value was young enough when the run started; so a repeated run says the same."""
     if rule is None or rule.hours is None:
         return []
-    found = f"newest {before.stale} is more than {rule.hours:g} hours old" if before.stale else f"at most {rule.hours:g} hours old"
+    found = (
+        f"newest {before.stale} is more than {rule.hours:g} hours old"
+        if before.stale
+        else f"at most {rule.hours:g} hours old"
+    )
     return [outcome(f"newest_at_most_hours_old({rule.column})", rule.severity, not before.stale, found)]
 
 
-def too_old(parts: Sequence[Path], rule: Freshness | None, now: dt.datetime) -> str:
+def too_old(parts: Sequence[Path], rule: FreshnessConfig | None, now: dt.datetime) -> str:
     """The newest value where it is older than a rule allows at this moment, `none` where there is no value; else nothing."""
     if rule is None or rule.hours is None:
         return ""
@@ -76,7 +97,9 @@ def too_old(parts: Sequence[Path], rule: Freshness | None, now: dt.datetime) -> 
 def opened(parts: Sequence[Path]) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with the view `rows`; what does not fit into memory goes to a folder that is removed at the end."""
     with TemporaryDirectory(prefix="gyre-against-") as spill, duckdb.connect() as connection:
-        connection.execute(f"SET memory_limit = '{MEMORY}'; SET threads = {THREADS}; SET temp_directory = {text(spill)}")
+        connection.execute(
+            f"SET memory_limit = '{MEMORY}'; SET threads = {THREADS}; SET temp_directory = {text(spill)}"
+        )
         connection.execute("SET TimeZone = 'UTC'")
         connection.read_parquet([str(part) for part in parts], union_by_name=True).create_view("rows")
         yield connection
@@ -88,7 +111,10 @@ def types(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
 
 
 def latest(connection: duckdb.DuckDBPyConnection, column: str) -> dt.datetime | None:
-    """The newest moment of a column, UTC; None where it has no value. Raises ValueError where it holds no moments."""
+    """The newest moment of a column, UTC; None where it has no value.
+
+    Raises ValueError where it holds no moments.
+    """
     kind = there(connection, "freshness", column)[column]
     if not kind.startswith(("TIMESTAMP", "DATE", "VARCHAR")):
         raise ValueError(
@@ -96,9 +122,11 @@ def latest(connection: duckdb.DuckDBPyConnection, column: str) -> dt.datetime | 
         )
     read = f"{quoted(column)}::TIMESTAMPTZ"
     try:
-        found = connection.execute(f"SELECT epoch(max({read})) FROM rows").fetchall()[0][0]  # noqa: S608
+        found = connection.execute(f"SELECT epoch(max({read})) FROM rows").fetchall()[0][0]
     except duckdb.ConversionException as error:
-        raise ValueError(f"validation.against_last.freshness.column: {column!r} holds what is no moment: {error}") from None
+        raise ValueError(
+            f"validation.against_last.freshness.column: {column!r} holds what is no moment: {error}"
+        ) from None
     return None if found is None else dt.datetime.fromtimestamp(found, dt.UTC)
 
 
@@ -106,7 +134,9 @@ def there(connection: duckdb.DuckDBPyConnection, rule: str, *columns: str) -> di
     """Types of the rows' columns. Raises ValueError naming the first of `columns` that is none."""
     known = types(connection)
     if missing := next((column for column in columns if column not in known), None):
-        raise ValueError(f"validation.against_last.{rule}: the rows have no column {missing!r}; they have {', '.join(known)}")
+        raise ValueError(
+            f"validation.against_last.{rule}: the rows have no column {missing!r}; they have {', '.join(known)}"
+        )
     return known
 
 
@@ -124,47 +154,79 @@ class Now:
     facts: dict[str, Any]
     unlabelled: str
 
-    def volume(self, rule: Volume) -> list[RuleOutcome]:
+    def volume(self, rule: VolumeConfig) -> list[RuleOutcome]:
         """The number of rows."""
         rows: int = self.connection.execute("SELECT count(*) FROM rows").fetchall()[0][0]
         change = rows / self.last.rows - 1
         holds = (rule.shrink is None or -change <= rule.shrink) and (rule.grow is None or change <= rule.grow)
-        limits = [f"{limit:.1%} {word}" for limit, word in ((rule.shrink, "fewer"), (rule.grow, "more")) if limit is not None]
+        limits = [
+            f"{limit:.1%} {word}"
+            for limit, word in ((rule.shrink, "fewer"), (rule.grow, "more"))
+            if limit is not None
+        ]
         allowed = f"; at most {' or '.join(limits)}" if limits else ""
         told = f"{rows} rows, {self.last.tag} has {self.last.rows}: {abs(change):.1%} {'more' if change >= 0 else 'fewer'}{allowed}"
         return [outcome("rows_against_last", rule.severity, holds, told)]
 
-    def freshness(self, rule: Freshness) -> list[RuleOutcome]:
+    def freshness(self, rule: FreshnessConfig) -> list[RuleOutcome]:
         """The newest value, against the last version's."""
         name, newest = f"newest_against_last({rule.column})", latest(self.connection, rule.column)
         known = self.facts["columns"].get(rule.column, {}).get("max")
         if known is None:
-            return [outcome(name, rule.severity, True, f"nothing to compare: {self.last.tag} has no value in {rule.column}")]
+            return [
+                outcome(
+                    name,
+                    rule.severity,
+                    True,
+                    f"nothing to compare: {self.last.tag} has no value in {rule.column}",
+                )
+            ]
         before = dt.datetime.fromisoformat(known)
         before = before if before.tzinfo else before.replace(tzinfo=dt.UTC)
         told = f"newest {moment(newest) if newest else 'none'}, {self.last.tag} has {moment(before)}"
         return [outcome(name, rule.severity, newest is not None and newest >= before, told)]
 
-    def distribution(self, rule: Distribution) -> list[RuleOutcome]:
+    def distribution(self, rule: DistributionConfig) -> list[RuleOutcome]:
         """The values of each column."""
-        known, named = there(self.connection, "distribution", *rule.columns), rule.columns or tuple(self.facts["columns"])
+        known, named = (
+            there(self.connection, "distribution", *rule.columns),
+            rule.columns or tuple(self.facts["columns"]),
+        )
         found = []
         for column in named:
             facts = self.facts["columns"].get(column)
             if not rule.columns and (
-                column in NOT_COMPARED or column == self.unlabelled or facts["type"].startswith(("TIMESTAMP", "DATE"))
+                column in NOT_COMPARED
+                or column == self.unlabelled
+                or facts["type"].startswith(("TIMESTAMP", "DATE"))
             ):
                 continue
             name = f"distribution_against_last({column})"
             if column not in known:
-                found.append(outcome(name, rule.severity, False, f"the column is gone, {self.last.tag} has it"))
+                found.append(
+                    outcome(name, rule.severity, False, f"the column is gone, {self.last.tag} has it")
+                )
             elif (far := self.far(column, facts)) == math.inf:
-                found.append(outcome(name, rule.severity, False, f"holds texts that are no numbers, {self.last.tag} has numbers"))
+                found.append(
+                    outcome(
+                        name,
+                        rule.severity,
+                        False,
+                        f"holds texts that are no numbers, {self.last.tag} has numbers",
+                    )
+                )
             elif far is not None:
                 told = f"distance {far:.3f} from {self.last.tag}, at most {rule.at_most:g}"
                 found.append(outcome(name, rule.severity, far <= rule.at_most, told))
             elif rule.columns:
-                found.append(outcome(name, rule.severity, True, f"nothing to compare: {self.last.tag} keeps no distribution of it"))
+                found.append(
+                    outcome(
+                        name,
+                        rule.severity,
+                        True,
+                        f"nothing to compare: {self.last.tag} keeps no distribution of it",
+                    )
+                )
         return found
 
     def far(self, column: str, facts: dict[str, Any] | None) -> float | None:
@@ -174,22 +236,30 @@ class Now:
         except duckdb.ConversionException:
             return math.inf
 
-    def categories(self, rule: Categories) -> list[RuleOutcome]:
+    def categories(self, rule: CategoriesConfig) -> list[RuleOutcome]:
         """Values that only one side has, each once; the last version's are those of its rows."""
         there(self.connection, "categories", *rule.columns)
         parts = part_paths(Path(self.last.uri))
         if not parts:
-            raise ValueError(f"{self.last.uri}: the rows of {self.last.tag} are gone; `gyre data pull {self.last.project}` lays them out")
-        self.connection.read_parquet([str(part) for part in parts], union_by_name=True).create_view("last", replace=True)
+            raise ValueError(
+                f"{self.last.uri}: the rows of {self.last.tag} are gone; `gyre data pull {self.last.project}` lays them out"
+            )
+        self.connection.read_parquet([str(part) for part in parts], union_by_name=True).create_view(
+            "last", replace=True
+        )
         return [self.category(rule, column) for column in rule.columns]
 
-    def category(self, rule: Categories, column: str) -> RuleOutcome:
+    def category(self, rule: CategoriesConfig, column: str) -> RuleOutcome:
         """One column's."""
         name = f"categories_against_last({column})"
         if column not in self.facts["schema"]:
-            return outcome(name, rule.severity, True, f"nothing to compare: {self.last.tag} has no column {column}")
+            return outcome(
+                name, rule.severity, True, f"nothing to compare: {self.last.tag} has no column {column}"
+            )
         new, vanished = self.only("rows", "last", column), self.only("last", "rows", column)
-        holds = (rule.new is None or new[0] <= rule.new) and (rule.vanished is None or vanished[0] <= rule.vanished)
+        holds = (rule.new is None or new[0] <= rule.new) and (
+            rule.vanished is None or vanished[0] <= rule.vanished
+        )
         told = [
             f"{count} {word}{such}{'' if most is None else f', at most {most}'}"
             for (count, such), word, most in ((new, "new", rule.new), (vanished, "vanished", rule.vanished))
@@ -198,10 +268,18 @@ class Now:
 
     def only(self, one: str, other: str, column: str) -> tuple[int, str]:
         """How many different values of a column one view has and the other has not, and some of them."""
-        values = [f"SELECT DISTINCT {quoted(column)}::VARCHAR AS v FROM {view} WHERE v IS NOT NULL" for view in (one, other)]  # noqa: S608
-        query = f"SELECT count(*), list(v ORDER BY v)[:{EXAMPLES}] FROM ({values[0]} EXCEPT {values[1]})"  # noqa: S608
+        values = [
+            f"SELECT DISTINCT {quoted(column)}::VARCHAR AS v FROM {view} WHERE v IS NOT NULL"
+            for view in (one, other)
+        ]
+        query = f"SELECT count(*), list(v ORDER BY v)[:{EXAMPLES}] FROM ({values[0]} EXCEPT {values[1]})"
         count, some = self.connection.execute(query).fetchall()[0]
-        return int(count), f" ({', '.join(f'{value!s:.40}' for value in some)}{', ...' if count > EXAMPLES else ''})" if count else ""
+        return (
+            int(count),
+            f" ({', '.join(f'{value!s:.40}' for value in some)}{', ...' if count > EXAMPLES else ''})"
+            if count
+            else "",
+        )
 
 
 def section(outcomes: Sequence[RuleOutcome]) -> str:
@@ -209,6 +287,8 @@ def section(outcomes: Sequence[RuleOutcome]) -> str:
     if not outcomes:
         return ""
     cells = [(each.rule, each.severity, "yes" if each.success else "no", each.observed) for each in outcomes]
-    lines = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in line) + "</tr>" for line in cells)
+    lines = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in line) + "</tr>" for line in cells
+    )
     head = "<tr><th>rule</th><th>severity</th><th>holds</th><th>found</th></tr>"
     return f'<div class="container-fluid"><h4>Against the last version</h4><table class="table">{head}{lines}</table></div>'

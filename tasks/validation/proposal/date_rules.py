@@ -1,8 +1,9 @@
 """What columns of dates say about each other and about other columns, learned as rules.
 
-Where a date's day and month are read the other way round it is a date still, but the wrong one, and only other columns tell. Three
-things are learned and tried: how far one date lies from another, how far a date lies from those of its neighbours in the order of a
-running number, and which column says the date's month, weekday or year.
+Where a date's day and month are read the other way round it is a date still, but the wrong one, and only
+other columns tell. Three things are learned and tried: how far one date lies from another, how far a date
+lies from those of its neighbours in the order of a running number, and which column says the date's month,
+weekday or year.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from configs.data import Expectation
+from configs.validation import ExpectationConfig
 from tasks.validation.proposal.dependencies import agreed
 from tasks.validation.proposal.holdout import Holdout, upper, verdict
 from tasks.validation.proposal.profile import Profile
@@ -44,7 +45,9 @@ Seconds = npt.NDArray[np.float64]
 Found = Iterator[Proposed | Declined]
 
 
-def order_rules(sample: Sample, profiles: Sequence[Profile], holdouts: Sequence[Holdout], label: str | None = None) -> Found:
+def order_rules(
+    sample: Sample, profiles: Sequence[Profile], holdouts: Sequence[Holdout], label: str | None = None
+) -> Found:
     """The rules about a table's dates."""
     dates = dict[str, tuple[Seconds, str | None]]()
     for profile in profiles:
@@ -81,7 +84,9 @@ def seconds(sample: Sample, profile: Profile) -> tuple[Seconds, str | None] | No
 
 def moments(values: Sequence[str], form: str) -> Seconds:
     """Texts as seconds since 1970, NaN where a format does not read them, and one NaN more for the place -1."""
-    read = pd.to_datetime(pd.Series(values, dtype=str), format=form, errors="coerce", utc=True).dt.tz_localize(None)
+    read = pd.to_datetime(
+        pd.Series(values, dtype=str), format=form, errors="coerce", utc=True
+    ).dt.tz_localize(None)
     # In whole seconds: numbers that look like a date of the year 2347 are beyond what nanoseconds reach.
     whole = read.to_numpy().astype("datetime64[s]")
     found = np.where(np.isnat(whole), np.nan, whole.astype(np.int64).astype(float))
@@ -124,17 +129,25 @@ def with_margin(days: Seconds) -> tuple[float, float]:
     return (0.0 if low >= 0 else low - margin), (0.0 if high <= 0 else high + margin)
 
 
-def apart_rules(first: str, second: str, dates: dict[str, tuple[Seconds, str | None]], holdouts: Sequence[Holdout]) -> Found:
+def apart_rules(
+    first: str, second: str, dates: dict[str, tuple[Seconds, str | None]], holdouts: Sequence[Holdout]
+) -> Found:
     """How many days one date lies after another."""
     (one, one_form), (other, other_form) = dates[first], dates[second]
     least, most, beyond, rows, holds = tried((other - one) / DAY, holdouts)
     about = f"{first}, {second}"
     if rows < FEWEST or not holds or beyond > WRONG * rows:
-        yield Declined(about, f"how many days one lies after the other: {beyond} of {rows} rows are outside of what the others keep")
+        yield Declined(
+            about,
+            f"how many days one lies after the other: {beyond} of {rows} rows are outside of what the others keep",
+        )
         return
     span = (np.nanmax(other) - np.nanmin(other)) / DAY
     if most - least > NARROW * span and not (least == 0 or most == 0):
-        yield Declined(about, f"how many days one lies after the other: from {least:.0f} to {most:.0f}, which tells nothing")
+        yield Declined(
+            about,
+            f"how many days one lies after the other: from {least:.0f} to {most:.0f}, which tells nothing",
+        )
         return
     kwargs = {
         "column_A": first,
@@ -144,7 +157,10 @@ def apart_rules(first: str, second: str, dates: dict[str, tuple[Seconds, str | N
         **formats(one_form, other_form),
     }
     evidence = f"{rows} rows, held out by rows and keys; {beyond} here break it; at most {upper(beyond, rows):.1%} (95 %)"
-    yield Proposed(Expectation(type="tasks.validation.checks.expectations:ExpectDatesApart", kwargs=kwargs), evidence)
+    yield Proposed(
+        ExpectationConfig(type="tasks.validation.checks.expectations:ExpectDatesApart", kwargs=kwargs),
+        evidence,
+    )
 
 
 def formats(first: str | None, second: str | None) -> dict[str, str]:
@@ -153,12 +169,18 @@ def formats(first: str | None, second: str | None) -> dict[str, str]:
 
 
 def neighbour_rules(
-    number: str, date: str, dates: dict[str, tuple[Seconds, str | None]], sample: Sample, holdouts: Sequence[Holdout]
+    number: str,
+    date: str,
+    dates: dict[str, tuple[Seconds, str | None]],
+    sample: Sample,
+    holdouts: Sequence[Holdout],
 ) -> Found:
     """How many days a date lies from the median of its neighbours in the order of a running number."""
     found, form = dates[date]
     order = np.argsort(sample.numbers(number), kind="stable")
-    window = pd.Series(found[order]).rolling(2 * NEIGHBOURS + 1, center=True, min_periods=1).median().to_numpy()
+    window = (
+        pd.Series(found[order]).rolling(2 * NEIGHBOURS + 1, center=True, min_periods=1).median().to_numpy()
+    )
     days = np.full(len(found), np.nan)
     days[order] = np.abs(found[order] - window) / DAY
     _, most, beyond, rows, holds = tried(days, holdouts)
@@ -166,11 +188,19 @@ def neighbour_rules(
     if rows < FEWEST or not np.isfinite(most) or most > NARROW * span:
         return  # the number does not go with the date, as most do not
     if not holds or beyond > WRONG * rows:
-        yield Declined(f"{number}, {date}", f"that dates go with the number: {beyond} of {rows} rows are far from their neighbours")
+        yield Declined(
+            f"{number}, {date}",
+            f"that dates go with the number: {beyond} of {rows} rows are far from their neighbours",
+        )
         return
     kwargs = {"column_A": number, "column_B": date, "days": round(max(1.0, most), 2), **formats(None, form)}
     evidence = f"{rows} rows, held out by rows and keys; {beyond} here break it; at most {upper(beyond, rows):.1%} (95 %)"
-    yield Proposed(Expectation(type="tasks.validation.checks.expectations:ExpectDateNearItsNeighbours", kwargs=kwargs), evidence)
+    yield Proposed(
+        ExpectationConfig(
+            type="tasks.validation.checks.expectations:ExpectDateNearItsNeighbours", kwargs=kwargs
+        ),
+        evidence,
+    )
 
 
 def part_rules(date: str, column: str, dates: dict[str, tuple[Seconds, str | None]], sample: Sample) -> Found:
@@ -185,11 +215,21 @@ def part_rules(date: str, column: str, dates: dict[str, tuple[Seconds, str | Non
         pair = agreed(part, column, keys, sample.codes[column], int(keys.max()) + 1, 3)
         says = pair.says[pair.says >= 0]
         against = pair.wrong + pair.slips
-        if len(says) < 2 or len(np.unique(says)) < len(says) or pair.chance < FEWEST or against > WRONG * pair.covered:
+        if (
+            len(says) < 2
+            or len(np.unique(says)) < len(says)
+            or pair.chance < FEWEST
+            or against > WRONG * pair.covered
+        ):
             continue
         told = {str(key): sample.values[column][code] for key, code in enumerate(pair.says) if code >= 0}
         kwargs = {"column_A": date, "column_B": column, "part": part, "says": told, **formats(form, None)}
         most = upper(against, pair.covered)
         evidence = f"{pair.covered} rows, {len(says)} values of the {part}: {against} here break it; at most {most:.1%} (95 %)"
-        yield Proposed(Expectation(type="tasks.validation.checks.expectations:ExpectColumnToSayPartOfDate", kwargs=kwargs), evidence)
+        yield Proposed(
+            ExpectationConfig(
+                type="tasks.validation.checks.expectations:ExpectColumnToSayPartOfDate", kwargs=kwargs
+            ),
+            evidence,
+        )
         return

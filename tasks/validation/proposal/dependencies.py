@@ -1,7 +1,8 @@
 """Columns whose rows agree about another column, such as the rows of a zip code about its city.
 
-A dependency says only that rows which share a key agree; what they agree on is not written down, so it holds for keys that are
-yet to come. What the key groups are is also what other rules are tried on: whole keys are held out while a rule is learned.
+A dependency says only that rows which share a key agree; what they agree on is not written down, so it holds
+for keys that are yet to come. What the key groups are is also what other rules are tried on: whole keys are
+held out while a rule is learned.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,8 @@ from tasks.validation.proposal.sample import Codes, Sample
 from tasks.validation.proposal.suspicious_values import systematic
 
 COLUMNS = 40
-"""Of the columns with repeated values, so many with the most different values are looked at; the work grows with their square."""
+"""Of the columns with repeated values, so many with the most different values are looked at; the work grows
+with their square."""
 FIRST = 4000
 """Rows that a pair of columns is first tried on; most pairs are out after them."""
 MAJORITY = 3
@@ -23,15 +25,19 @@ MAJORITY = 3
 COVERED = 0.3
 """Share of the rows whose key must have a majority."""
 SLIPS = 0.1
-"""Share of rows that may contradict with values that are right nowhere: they are errors, and no sign against a dependency."""
+"""Share of rows that may contradict with values that are right nowhere: they are errors, and no sign against
+a dependency."""
 SURPRISE = 15.0
-"""Contradictions that chance would bring where two columns had nothing to do with each other; fewer, and agreement says nothing."""
+"""Contradictions that chance would bring where two columns had nothing to do with each other; fewer, and
+agreement says nothing."""
 KEYS = 10
-"""Different values from which a column that determines another names things, of which more will come; fewer are categories."""
+"""Different values from which a column that determines another names things, of which more will come; fewer
+are categories."""
 NAMED_THRICE = 5
 """The same for a thing that three columns name."""
 SECOND = 0.15
-"""Share of the rows that say the same from which a second key is another thing, not the first one misspelt."""
+"""Share of the rows that say the same from which a second key is another thing, not the first one misspelt.
+"""
 DETERMINANTS = 2
 """Rules a determined column; where the determinant is wrong itself, the other speaks."""
 
@@ -91,7 +97,11 @@ class Structure:
 
 def structure(sample: Sample, profiles: Sequence[Profile], label: str | None = None) -> Structure:
     """What the rows say about pairs of columns."""
-    held = {(pair.column, pair.other): pair for pair in pairs(sample, profiles) if pair.holds and slips_here_and_there(sample, pair)}
+    held = {
+        (pair.column, pair.other): pair
+        for pair in pairs(sample, profiles)
+        if pair.holds and slips_here_and_there(sample, pair)
+    }
     leaks = tuple(pair for (column, other), pair in held.items() if label in (column, other))
     held = {key: pair for key, pair in held.items() if label not in key}
     finer = {key for key, pair in held.items() if shares(pair)}
@@ -111,7 +121,9 @@ def structure(sample: Sample, profiles: Sequence[Profile], label: str | None = N
         else:
             refused.append(Refused(column, other, reason(collapsed, key)))
     names = things(held, finer)
-    return Structure(tuple(best(kept)), tuple(refused), leaks, groups(held, finer, names), names, units(held, names))
+    return Structure(
+        tuple(best(kept)), tuple(refused), leaks, groups(held, finer, names), names, units(held, names)
+    )
 
 
 def slips_here_and_there(sample: Sample, pair: Dependency) -> bool:
@@ -135,7 +147,11 @@ def reason(collapsed: Dependency, key: str) -> str:
 def pairs(sample: Sample, profiles: Sequence[Profile]) -> list[Dependency]:
     """Every pair of columns that could be one, with its contradictions; most are left after a look at few rows."""
     keys = candidates(profiles)
-    others = [profile for profile in profiles if profile.name in sample.codes and 2 <= profile.distinct <= 0.6 * profile.rows]
+    others = [
+        profile
+        for profile in profiles
+        if profile.name in sample.codes and 2 <= profile.distinct <= 0.6 * profile.rows
+    ]
     others = sorted(others, key=lambda profile: profile.kind == "number")[: 2 * COLUMNS]
     spread = np.linspace(0, sample.rows - 1, min(FIRST, sample.rows)).astype(np.int64)
     found = []
@@ -156,7 +172,9 @@ def pairs(sample: Sample, profiles: Sequence[Profile]) -> list[Dependency]:
 def candidates(profiles: Sequence[Profile]) -> list[Profile]:
     """Columns whose values repeat; not numbers with a fraction, which name nothing."""
     repeating = [
-        profile for profile in profiles if profile.kind in ("text", "integer", "boolean") and 2 <= profile.distinct <= 0.6 * profile.rows
+        profile
+        for profile in profiles
+        if profile.kind in ("text", "integer", "boolean") and 2 <= profile.distinct <= 0.6 * profile.rows
     ]
     kept = sorted(repeating, key=lambda profile: -profile.distinct)[:COLUMNS]
     return [profile for profile in repeating if profile in kept]
@@ -186,16 +204,20 @@ def agreed(column: str, other: str, a: Codes, b: Codes, keys: int, majority: int
     says[key[right]] = value[right]
     enough = total >= majority
     minority = enough[key] & (says[key] != value)
-    # A value that most rows of another key have is a good one: it speaks against the dependency, where a slip of the pen does not.
+    # A value that most rows of another key have is a good one: it speaks against the dependency, where a slip
+    # of the pen does not.
     good = np.zeros(values, dtype=bool)
     good[says[says >= 0]] = True
     elsewhere = good[value] | (count > 1) & ~clear[key]
     covered, groups = int(total[enough].sum()), int(enough.sum())
-    # By chance rows differ as often as two rows with good values do; where one value alone is good, agreement says nothing.
+    # By chance rows differ as often as two rows with good values do; where one value alone is good, agreement
+    # says nothing.
     share = np.bincount(b[good[b]], minlength=values) / max(1, int(good[b].sum()))
     chance = (covered - groups) * max(0.0, 1 - float((share**2).sum()))
     wrong, slips = int(count[minority & elsewhere].sum()), int(count[minority & ~elsewhere].sum())
-    return Dependency(column, other, groups, covered, wrong, slips, chance, says, np.where(says >= 0, most, 0))
+    return Dependency(
+        column, other, groups, covered, wrong, slips, chance, says, np.where(says >= 0, most, 0)
+    )
 
 
 def shares(pair: Dependency) -> bool:
@@ -235,7 +257,9 @@ def things(held: Held, finer: set[tuple[str, str]]) -> frozenset[str]:
 
 def groups(held: Held, finer: set[tuple[str, str]], names: frozenset[str]) -> tuple[str, ...]:
     """One column for each kind of thing; first the things that no finer one determines, such as shops before their towns."""
-    keys = {column: max(pair.keys for (first, _), pair in held.items() if first == column) for column in names}
+    keys = {
+        column: max(pair.keys for (first, _), pair in held.items() if first == column) for column in names
+    }
     coarse = {other for column, other in finer if column in names and (other, column) not in finer}
     found = list[str]()
     for column in sorted(names, key=lambda name: (name in coarse, -keys[name], name)):

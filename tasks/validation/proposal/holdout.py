@@ -1,7 +1,7 @@
 """Rows held out while a rule is learned: every second one, the later ones, and all rows of whole keys.
 
-A rule that was learned from all there is fits all there is. What it will flag in rows to come is told by rows that it has not seen,
-and in rows about new things by things that it has not seen.
+A rule that was learned from all there is fits all there is. What it will flag in rows to come is told by rows
+that it has not seen, and in rows about new things by things that it has not seen.
 """
 
 import zlib
@@ -16,7 +16,8 @@ from tasks.validation.proposal.sample import Mask, Sample
 TOLERATED = 0.001
 """Share of good rows that a rule may flag beside one row, by what one half says of the other."""
 SURE = 0.1
-"""With fewer held-out things than make the share of flagged ones surely (95 %) smaller than this, a rule only warns."""
+"""With fewer held-out things than make the share of flagged ones surely (95 %) smaller than this, a rule only
+warns."""
 DEALS = 2
 """Ways in which keys are dealt into halves."""
 GROUPS = 4
@@ -62,7 +63,10 @@ class Verdict:
 def holdouts(sample: Sample, groups: Sequence[str]) -> list[Holdout]:
     """By rows, by time, and by the keys of some columns."""
     place = np.arange(sample.rows)
-    found = [Holdout("rows", (place % 2).astype(np.int8)), Holdout("time", (2 * place >= sample.rows).astype(np.int8))]
+    found = [
+        Holdout("rows", (place % 2).astype(np.int8)),
+        Holdout("time", (2 * place >= sample.rows).astype(np.int8)),
+    ]
     return found + [dealt(sample, name, deal) for name in groups[:GROUPS] for deal in range(DEALS)]
 
 

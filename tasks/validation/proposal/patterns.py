@@ -1,7 +1,8 @@
 """How the texts of a column are written, learned as a regular expression that Python's `re` and RE2 read alike.
 
-Three views of a text, from strict to lax: its exact make-up (`12 patients` is digits, a blank and the word `patients`), the kinds of
-its words whatever their number, and its characters. Whether a view holds for texts that were not seen is for the caller to check.
+Three views of a text, from strict to lax: its exact make-up (`12 patients` is digits, a blank and the word
+`patients`), the kinds of its words whatever their number, and its characters. Whether a view holds for texts
+that were not seen is for the caller to check.
 """
 
 import re
@@ -29,7 +30,8 @@ ENOUGH = 20
 """Rows without which nothing is learned about a place in a text."""
 WORD_OR_SIGN = re.compile(r"((?:[0-9A-Za-z]|[^\x00-\x7F])+)|([\x00-/:-@\[-`{-\x7F])")
 UNSEEN = 0.002
-"""Share of rows with a value seen once, which estimates (Good, 1953) the share of rows whose value was never seen."""
+"""Share of rows with a value seen once, which estimates (Good, 1953) the share of rows whose value was never
+seen."""
 
 
 def make_up(counts: Counts) -> str | None:
@@ -121,7 +123,9 @@ def characters(counts: Counts) -> str | None:
     seen = sorted(set("".join(counts)))
     ascii_letters = "".join(character for character in seen if character.isascii() and character.isalnum())
     ranges = [written for written in ("0-9", "a-z", "A-Z") if re.search(f"[{written}]", ascii_letters)]
-    signs = [escaped_in_class(character) for character in seen if character.isascii() and not character.isalnum()]
+    signs = [
+        escaped_in_class(character) for character in seen if character.isascii() and not character.isalnum()
+    ]
     if not ranges and not signs:
         return None
     plain = f"[{''.join(ranges + signs)}]"

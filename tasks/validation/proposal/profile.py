@@ -62,14 +62,18 @@ class Profile:
 
 
 @contextmanager
-def opened(rows: pd.DataFrame | pa.Table | Sequence[Path], threads: int = 2) -> Iterator[duckdb.DuckDBPyConnection]:
+def opened(
+    rows: pd.DataFrame | pa.Table | Sequence[Path], threads: int = 2
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with the view `rows`, whose column `gyre_place` counts the rows."""
     with duckdb.connect(config={"threads": threads, "memory_limit": MEMORY}) as connection:
         if isinstance(rows, (pd.DataFrame, pa.Table)):
             table = rows if isinstance(rows, pa.Table) else pa.Table.from_pandas(rows, preserve_index=False)
             connection.register("rows", table.append_column("gyre_place", pa.array(np.arange(len(table)))))
         else:
-            connection.execute(view([str(path) for path in rows], [pq.read_metadata(path).num_rows for path in rows]))
+            connection.execute(
+                view([str(path) for path in rows], [pq.read_metadata(path).num_rows for path in rows])
+            )
         yield connection
 
 
@@ -80,7 +84,7 @@ def view(paths: list[str], rows: list[int]) -> str:
     offsets = ", ".join(f"({literal(path)}, {offset})" for path, offset in zip(paths, before, strict=True))
     place = "(before + file_row_number)"
     return (
-        f"CREATE VIEW rows AS SELECT parts.* EXCLUDE (filename, file_row_number), "  # noqa: S608
+        f"CREATE VIEW rows AS SELECT parts.* EXCLUDE (filename, file_row_number), "
         f"{place} AS gyre_place "
         f"FROM read_parquet([{listed}], file_row_number=true, filename=true, union_by_name=true) AS parts "
         f"JOIN (VALUES {offsets}) AS offsets(name, before) ON parts.filename = offsets.name"
@@ -115,9 +119,9 @@ def profile(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> Prof
     column = quoted(name)
     measured = f"length({column})" if kind == "text" else column
     rows, missing, low, high = connection.execute(
-        f"SELECT count(*), count(*) - count({column}), min({measured}), max({measured}) FROM rows"  # noqa: S608
+        f"SELECT count(*), count(*) - count({column}), min({measured}), max({measured}) FROM rows"
     ).fetchall()[0]
-    distinct: int = connection.execute(f"SELECT approx_count_distinct({column}) FROM rows").fetchall()[0][0]  # noqa: S608
+    distinct: int = connection.execute(f"SELECT approx_count_distinct({column}) FROM rows").fetchall()[0][0]
     unique = 0.9 * (rows - missing) < distinct and not repeated(connection, column)
     values = texts(connection, column) if kind == "text" else {}
     return Profile(name, kind, rows, missing, distinct, unique, low, high, dict(sorted(values.items())))
@@ -125,13 +129,15 @@ def profile(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> Prof
 
 def repeated(connection: duckdb.DuckDBPyConnection, column: str) -> bool:
     """Whether a value is there twice."""
-    return bool(connection.execute(f"SELECT count({column}) > count(DISTINCT {column}) FROM rows").fetchall()[0][0])  # noqa: S608
+    return bool(
+        connection.execute(f"SELECT count({column}) > count(DISTINCT {column}) FROM rows").fetchall()[0][0]
+    )
 
 
 def texts(connection: duckdb.DuckDBPyConnection, column: str) -> dict[str, int]:
     """Texts and their rows."""
     found = connection.execute(
-        f"SELECT {column} AS v, count(*) FROM rows "  # noqa: S608
+        f"SELECT {column} AS v, count(*) FROM rows "
         f"WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY hash({column}), 1 LIMIT {VALUES}"
     ).fetchall()
     return dict(found)

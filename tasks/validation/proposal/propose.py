@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from configs.data import Expectation
+from configs.validation import ExpectationConfig
 from tasks.validation.proposal import rules, suspicious_values
 from tasks.validation.proposal.date_rules import order_rules
 from tasks.validation.proposal.dependencies import Dependency, Structure, structure
@@ -23,7 +23,11 @@ FEWEST = 20
 """Rows from which something can be learned."""
 
 
-def propose(rows: pd.DataFrame | pa.Table | Sequence[Path], ignore: Sequence[str] = WRITTEN_BY_GYRE, label: str | None = None) -> Proposal:
+def propose(
+    rows: pd.DataFrame | pa.Table | Sequence[Path],
+    ignore: Sequence[str] = WRITTEN_BY_GYRE,
+    label: str | None = None,
+) -> Proposal:
     """Expectations that nearly all good rows like these meet, from a frame, a table or the Parquet parts of a version.
 
     Each was learned from one half of the rows, and of the keys, and tried on the other; rows that look wrong are left out of it.
@@ -52,15 +56,27 @@ def suite(
     label: str | None,
 ) -> Iterator[Proposed | Declined]:
     """Rules about the table, each column, and columns together."""
-    names = [row[0] for row in connection.execute("DESCRIBE rows").fetchall() if row[0] not in (*ignore, *ADDED)]
-    columns = Expectation(type="expect_table_columns_to_match_set", severity="fail", kwargs={"column_set": names, "exact_match": False})
+    names = [
+        row[0] for row in connection.execute("DESCRIBE rows").fetchall() if row[0] not in (*ignore, *ADDED)
+    ]
+    columns = ExpectationConfig(
+        type="expect_table_columns_to_match_set",
+        severity="fail",
+        kwargs={"column_set": names, "exact_match": False},
+    )
     yield Proposed(columns, f"{len(names)} columns")
     tried = holdouts(sample, known.groups)
     judged = judgements(sample, known)
-    misplaced = suspicious_values.misplaced({each.name: each.values for each in profiles if each.kind == "text" and each.complete})
+    misplaced = suspicious_values.misplaced(
+        {each.name: each.values for each in profiles if each.kind == "text" and each.complete}
+    )
     for each in profiles:
         misses = rules.near_misses(each, connection)
-        yield from rules.rules(rules.Column(each, sample, tried, known, *judged[each.name], misses, misplaced.get(each.name, set())))
+        yield from rules.rules(
+            rules.Column(
+                each, sample, tried, known, *judged[each.name], misses, misplaced.get(each.name, set())
+            )
+        )
     yield from map(determines, known.dependencies)
     yield from refused(known)
     yield from order_rules(sample, profiles, tried, label)
@@ -77,7 +93,9 @@ def refused(known: Structure) -> Iterator[Declined]:
 
 def judgements(sample: Sample, known: Structure) -> dict[str, tuple[Mask, Mask]]:
     """By column: the sampled rows [rows] whose value the other rows of their key contradict, and those whose value they share."""
-    found = {name: (np.zeros(sample.rows, dtype=bool), np.zeros(sample.rows, dtype=bool)) for name in sample.codes}
+    found = {
+        name: (np.zeros(sample.rows, dtype=bool), np.zeros(sample.rows, dtype=bool)) for name in sample.codes
+    }
     for pair in known.dependencies:
         keys, values = sample.codes[pair.column], sample.codes[pair.other]
         says = np.append(pair.says, -1)[keys]
@@ -94,7 +112,12 @@ def determines(pair: Dependency) -> Proposed:
     against = pair.wrong + pair.slips
     most = upper(against, pair.covered - pair.keys + against)
     evidence = f"{pair.keys} values of {pair.column}, {pair.covered} rows of theirs: {against} contradict; at most {most:.1%} (95 %)"
-    return Proposed(Expectation(type="tasks.validation.checks.expectations:ExpectColumnToDetermineAnother", kwargs=kwargs), evidence)
+    return Proposed(
+        ExpectationConfig(
+            type="tasks.validation.checks.expectations:ExpectColumnToDetermineAnother", kwargs=kwargs
+        ),
+        evidence,
+    )
 
 
 def leaks(known: Structure, label: str | None) -> Iterator[str]:

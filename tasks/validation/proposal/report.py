@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from configs.data import Expectation
+from configs.validation import ExpectationConfig
 
 DECLINED = 40
 """Rules not proposed that are listed; of the others the number is said."""
@@ -17,7 +17,7 @@ WIDTH = 150
 class Proposed:
     """A rule, and why it is one."""
 
-    expectation: Expectation
+    expectation: ExpectationConfig
     evidence: str
 
 
@@ -40,7 +40,7 @@ class Proposal:
     warnings: tuple[str, ...] = ()
 
     @property
-    def expectations(self) -> tuple[Expectation, ...]:
+    def expectations(self) -> tuple[ExpectationConfig, ...]:
         """The rules, as a project's YAML has them."""
         return tuple(each.expectation for each in self.proposed)
 
@@ -81,9 +81,13 @@ def dump(value: Sequence[Any]) -> list[str]:
 class Readable(yaml.SafeDumper):
     """Lists and mappings of plain values on one line."""
 
-    def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> yaml.SequenceNode:
+    def represent_sequence(
+        self, tag: str, sequence: Any, flow_style: bool | None = None
+    ) -> yaml.SequenceNode:
         """In brackets where it holds plain values."""
-        return super().represent_sequence(tag, sequence, not any(isinstance(value, (dict, list)) for value in sequence))
+        return super().represent_sequence(
+            tag, sequence, not any(isinstance(value, (dict, list)) for value in sequence)
+        )
 
     def represent_mapping(self, tag: str, mapping: Any, flow_style: bool | None = None) -> yaml.MappingNode:
         """In braces where it is long, such as what a column is known to be."""

@@ -1,7 +1,7 @@
 """Rules about one column, learned from its values and kept only where what one half of the rows teaches holds for the other half.
 
-So a rule says how new rows will look, not how the old ones happened to: a set of values that still grows is no set, and a set that
-whole new keys go beyond, such as the names of the shops so far, is none either.
+So a rule says how new rows will look, not how the old ones happened to: a set of values that still grows is
+no set, and a set that whole new keys go beyond, such as the names of the shops so far, is none either.
 """
 
 import math
@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from configs.data import Expectation
+from configs.validation import ExpectationConfig
 from tasks.validation.checks.sql_conditions import FEWEST_LETTERS, near_pairs
 from tasks.validation.proposal import patterns, suspicious_values
 from tasks.validation.proposal.dependencies import Structure
@@ -32,7 +32,8 @@ NUMBERS = 20
 SPELT = 1000
 """Values that misspellings are compared with, at most."""
 MARGINS = (0.25, 1.0, 4.0)
-"""By which part of the range of a number's values new ones may lie outside it: the first that holds on rows held out."""
+"""By which part of the range of a number's values new ones may lie outside it: the first that holds on rows
+held out."""
 MISSING_MARGIN = 1.5
 """How many times as many missing values are still ordinary."""
 RUNNING = 10
@@ -70,7 +71,9 @@ class Column:
     def errors(self) -> dict[str, int]:
         """Texts that are left out of what is learned, and their rows: right for no key, slips of the pen, or no values at all."""
         values = self.profile.values
-        wrong = {*self.sample.counts(self.name, self.doubted)} - {*self.sample.counts(self.name, self.confirmed)}
+        wrong = {*self.sample.counts(self.name, self.doubted)} - {
+            *self.sample.counts(self.name, self.confirmed)
+        }
         if suspicious_values.few(self.markers, values):
             wrong |= self.markers
         others = {text: rows for text, rows in values.items() if text not in wrong | self.misplaced}
@@ -79,7 +82,9 @@ class Column:
             return {}
         codes = self.sample.codes[self.name]
         places = np.array([text in wrong for text in self.sample.values[self.name]] + [False])
-        meant = suspicious_values.systematic(self.sample, places[codes], [name for name in self.sample.codes if name != self.name])
+        meant = suspicious_values.systematic(
+            self.sample, places[codes], [name for name in self.sample.codes if name != self.name]
+        )
         wrong = wrong - {*self.sample.counts(self.name, meant)} | self.misplaced
         return {text: rows for text, rows in values.items() if text in wrong}
 
@@ -100,13 +105,17 @@ class Column:
         some, others = ({text: rows for text, rows in half.items() if text not in left_out} for half in both)
         return some, others
 
-    def proposed(self, expectation: Expectation, found: Verdict, told: str = "") -> Proposed:
+    def proposed(self, expectation: ExpectationConfig, found: Verdict, told: str = "") -> Proposed:
         """A rule with its evidence; where too little was held out to be sure, it only warns."""
         key, things = self.structure.units.get(self.name, ("rows", self.profile.rows))
         flagged = found.flagged if key == "rows" else math.ceil(found.flagged * things / max(1, found.rows))
         most = upper(flagged, things)
         unit = "rows" if key == "rows" else f"values of {key}"
-        kinds = list(dict.fromkeys(["rows"] + [holdout.by for holdout in self.holdouts if holdout.by not in ("rows", "time")]))
+        kinds = list(
+            dict.fromkeys(
+                ["rows"] + [holdout.by for holdout in self.holdouts if holdout.by not in ("rows", "time")]
+            )
+        )
         text = f"{found.rows} rows, held out by {', '.join(kinds)}: {found.flagged} flagged; of {things} {unit} at most {most:.1%} (95 %)"
         if most > SURE and expectation.severity == "quarantine":
             expectation = expectation.model_copy(update={"severity": "warn"})
@@ -115,14 +124,23 @@ class Column:
 
     def declined(self, rule: str, found: Verdict) -> Declined:
         """A rule that does not hold where rows are held out."""
-        by = {"rows": "on every second row", "time": "on later rows"}.get(found.by, f"where values of {found.by} are held out")
-        return Declined(self.name, f"{rule} does not hold {by} ({found.flagged} of {found.rows} rows flagged)")
+        by = {"rows": "on every second row", "time": "on later rows"}.get(
+            found.by, f"where values of {found.by} are held out"
+        )
+        return Declined(
+            self.name, f"{rule} does not hold {by} ({found.flagged} of {found.rows} rows flagged)"
+        )
 
 
 def near_misses(profile: Profile, connection: duckdb.DuckDBPyConnection) -> dict[str, set[str]]:
     """A column's texts that are near misses of other texts of it; nothing where values do not repeat, or are too many."""
     values = profile.values
-    if profile.kind != "text" or not profile.complete or not 1 < len(values) <= SPELT or max(values.values()) < REPEATED:
+    if (
+        profile.kind != "text"
+        or not profile.complete
+        or not 1 < len(values) <= SPELT
+        or max(values.values()) < REPEATED
+    ):
         return {}
     if all(map(NUMBER.fullmatch, values)):
         return {}
@@ -144,16 +162,23 @@ def rules(column: Column) -> Found:
         yield from range_rules(column)
     elif profile.kind == "timestamp":
         yield Proposed(
-            expectation("values_to_be_between", profile.name, min_value=str(profile.low)), f"{profile.rows} rows, none before; no end"
+            expectation("values_to_be_between", profile.name, min_value=str(profile.low)),
+            f"{profile.rows} rows, none before; no end",
         )
     elif profile.kind == "text":
         yield from text_rules(column)
 
 
-def expectation(rule: str, column: str, severity: Any = "quarantine", **kwargs: Any) -> Expectation:
+def expectation(rule: str, column: str, severity: Any = "quarantine", **kwargs: Any) -> ExpectationConfig:
     """An expectation about a column's values."""
-    kind = rule if ":" in rule else f"expect_column_{rule}" if rule.startswith("value") else f"expect_column_values_to_be_{rule}"
-    return Expectation(type=kind, severity=severity, kwargs={"column": column, **kwargs})
+    kind = (
+        rule
+        if ":" in rule
+        else f"expect_column_{rule}"
+        if rule.startswith("value")
+        else f"expect_column_values_to_be_{rule}"
+    )
+    return ExpectationConfig(type=kind, severity=severity, kwargs={"column": column, **kwargs})
 
 
 def missing_rules(profile: Profile) -> Iterator[Proposed]:
@@ -167,7 +192,9 @@ def missing_rules(profile: Profile) -> Iterator[Proposed]:
     elif missing < rows:
         most = 1 - min(1.0, MISSING_MARGIN * missing / rows + 0.01)
         if most > 0:
-            rule = expectation("values_to_not_be_null", profile.name, "warn", mostly=math.floor(most * 1000) / 1000)
+            rule = expectation(
+                "values_to_not_be_null", profile.name, "warn", mostly=math.floor(most * 1000) / 1000
+            )
             yield Proposed(rule, f"{missing} of {rows} rows missing")
     else:
         yield Proposed(expectation("null", profile.name, "warn"), f"{rows} rows, all missing")
@@ -175,7 +202,11 @@ def missing_rules(profile: Profile) -> Iterator[Proposed]:
 
 def is_key(profile: Profile) -> bool:
     """Whether unique values look meant to be: whole numbers, or texts of one length or without blanks."""
-    return profile.kind == "integer" or profile.low == profile.high or not any(" " in text for text in profile.values)
+    return (
+        profile.kind == "integer"
+        or profile.low == profile.high
+        or not any(" " in text for text in profile.values)
+    )
 
 
 def range_rules(column: Column) -> Found:
@@ -211,7 +242,9 @@ def range_rules(column: Column) -> Found:
     rule = expectation("values_to_be_between", column.name, min_value=plain(least), max_value=plain(most))
     outside = there & ((numbers < least) | (numbers > most))
     examples = ", ".join(f"{value:.6g}" for value in np.unique(numbers[outside])[:EXAMPLES])
-    yield column.proposed(rule, found, f"; {outside.sum()} rows here break it, such as {examples}" if outside.any() else "")
+    yield column.proposed(
+        rule, found, f"; {outside.sum()} rows here break it, such as {examples}" if outside.any() else ""
+    )
 
 
 def with_margin(low: float, high: float, share: float) -> tuple[float, float]:
@@ -237,12 +270,16 @@ def plain(value: float) -> float | int:
 def text_rules(column: Column) -> Found:
     """A closed set where the values are one; else how they are written, and that new ones are no misspellings of old ones.
 
-    A set that later rows went beyond is only warned of: in sorted data every kind of row has values of its own.
+    A set that later rows went beyond is only warned of: in sorted data every kind of row has values of its
+    own.
     """
     if column.markers and not suspicious_values.few(column.markers, column.profile.values):
         rows = sum(column.profile.values[text] for text in column.markers)
         such = ", ".join(map(repr, sorted(column.markers)))
-        yield Declined(column.name, f"that no value stands for a missing one: {rows} rows say {such}; name it as `missing` in the contract")
+        yield Declined(
+            column.name,
+            f"that no value stands for a missing one: {rows} rows say {such}; name it as `missing` in the contract",
+        )
     closed = list(set_rules(column))
     yield from closed
     if any(isinstance(each, Proposed) and each.expectation.severity == "quarantine" for each in closed):
@@ -270,7 +307,10 @@ def set_rules(column: Column) -> Found:
     if not values or not profile.complete or many or sum(values.values()) < 2 * len(values):
         return
     if column.name in column.structure.names:
-        yield Declined(column.name, f"a set: its {len(values)} values name things that other columns describe, of which more will come")
+        yield Declined(
+            column.name,
+            f"a set: its {len(values)} values name things that other columns describe, of which more will come",
+        )
         return
 
     def flagged(learned: Mask, held_out: Mask) -> int:
@@ -282,7 +322,9 @@ def set_rules(column: Column) -> Found:
         yield column.declined(f"a set of {len(values)} values", found)
         return
     lasting = verdict([holdout for holdout in column.holdouts if holdout.by == "time"], flagged).holds
-    rule = expectation("values_to_be_in_set", column.name, "quarantine" if lasting else "warn", value_set=sorted(values))
+    rule = expectation(
+        "values_to_be_in_set", column.name, "quarantine" if lasting else "warn", value_set=sorted(values)
+    )
     told = "" if lasting else "; later rows go beyond what earlier ones have, so it warns"
     yield column.proposed(rule, found, told + left_out(column.errors))
 
@@ -304,11 +346,19 @@ def pattern_rules(column: Column) -> Found:
     if odd := suspicious_values.odd_shapes(column.good):
         strict = pattern(column, odd)
         if strict is not None and (found is None or strict[0] != found[0]):
-            broken = {text: rows for text, rows in column.profile.values.items() if not re.match(strict[0], text)}
-            yield column.proposed(expectation("values_to_match_regex", column.name, "warn", regex=strict[0]), strict[1], left_out(broken))
+            broken = {
+                text: rows for text, rows in column.profile.values.items() if not re.match(strict[0], text)
+            }
+            yield column.proposed(
+                expectation("values_to_match_regex", column.name, "warn", regex=strict[0]),
+                strict[1],
+                left_out(broken),
+            )
     if found is not None:
         broken = {text: rows for text, rows in column.errors.items() if not re.match(found[0], text)}
-        yield column.proposed(expectation("values_to_match_regex", column.name, regex=found[0]), found[1], left_out(broken))
+        yield column.proposed(
+            expectation("values_to_match_regex", column.name, regex=found[0]), found[1], left_out(broken)
+        )
         return
 
     def flagged(learned: Mask, held_out: Mask) -> int:
@@ -316,11 +366,15 @@ def pattern_rules(column: Column) -> Found:
         if not some:
             return 0
         ends = lengths(some)
-        return sum(rows for text, rows in others.items() if not ends["min_value"] <= len(text) <= ends["max_value"])
+        return sum(
+            rows for text, rows in others.items() if not ends["min_value"] <= len(text) <= ends["max_value"]
+        )
 
     tried = verdict(column.holdouts, flagged)
     if tried.holds:
-        yield column.proposed(expectation("value_lengths_to_be_between", column.name, **lengths(column.good)), tried)
+        yield column.proposed(
+            expectation("value_lengths_to_be_between", column.name, **lengths(column.good)), tried
+        )
     else:
         yield column.declined("neither a pattern nor a length", tried)
 
@@ -359,7 +413,12 @@ def lengths(counts: Counts) -> dict[str, int]:
 def spelling_rules(column: Column) -> Found:
     """That new values are no near misses of old ones, where values repeat and good ones are none."""
     values = column.good
-    if not values or not column.profile.complete or len(column.profile.values) > SPELT or max(values.values()) < REPEATED:
+    if (
+        not values
+        or not column.profile.complete
+        or len(column.profile.values) > SPELT
+        or max(values.values()) < REPEATED
+    ):
         return
     if all(map(NUMBER.fullmatch, values)):
         return
@@ -367,13 +426,25 @@ def spelling_rules(column: Column) -> Found:
     def flagged(learned: Mask, held_out: Mask) -> int:
         known, others = column.trial(learned, held_out)
         new = {text: rows for text, rows in others.items() if text not in known}
-        near = (text for text in new if len(text) >= FEWEST_LETTERS and not column.pairs.get(text, set()).isdisjoint(known))
+        near = (
+            text
+            for text in new
+            if len(text) >= FEWEST_LETTERS and not column.pairs.get(text, set()).isdisjoint(known)
+        )
         return sum(new[text] for text in near)
 
     found = verdict(column.holdouts, flagged)
     if not found.holds:
         yield column.declined("that no value is nearly another", found)
         return
-    rule = expectation("tasks.validation.checks.expectations:ExpectColumnValuesNotToBeMisspelt", column.name, value_set=sorted(values))
-    broken = {text: rows for text, rows in column.errors.items() if len(text) >= FEWEST_LETTERS and column.pairs.get(text)}
+    rule = expectation(
+        "tasks.validation.checks.expectations:ExpectColumnValuesNotToBeMisspelt",
+        column.name,
+        value_set=sorted(values),
+    )
+    broken = {
+        text: rows
+        for text, rows in column.errors.items()
+        if len(text) >= FEWEST_LETTERS and column.pairs.get(text)
+    }
     yield column.proposed(rule, found, left_out(broken))

@@ -1,6 +1,7 @@
 """Rows spread evenly over a data set, in memory: every column as numbers that stand for its values.
 
-What many pairs of columns, or many ways to hold rows out, are asked for is then arithmetic, not one query each.
+What many pairs of columns, or many ways to hold rows out, are asked for is then arithmetic, not one query
+each.
 """
 
 from collections.abc import Sequence
@@ -53,7 +54,9 @@ def sampled(connection: duckdb.DuckDBPyConnection, columns: Sequence[str], rows:
     # An odd step, or a table that alternates between two kinds of rows would show one kind only.
     step = max(1, -(-rows // most)) | 1
     listed = ", ".join(f"{quoted(name)}::VARCHAR AS {quoted(name)}" for name in columns)
-    found = connection.sql(f"SELECT {listed} FROM rows WHERE gyre_place % {step} = 0 ORDER BY gyre_place").to_arrow_table()  # noqa: S608
+    found = connection.sql(
+        f"SELECT {listed} FROM rows WHERE gyre_place % {step} = 0 ORDER BY gyre_place"
+    ).to_arrow_table()
     codes, values = dict[str, Codes](), dict[str, list[str]]()
     for name in columns:
         encoded = found[name].cast(pa.string()).combine_chunks().dictionary_encode()

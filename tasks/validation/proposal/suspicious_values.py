@@ -1,7 +1,7 @@
 """Values that look like errors, found without knowing which rows are good: they are kept out of what is learned, and named.
 
-Each needs a gap between what is ordinary and what is not. Where ordinary values thin out gradually nothing is doubted, since
-the rare ones may be as good as the others.
+Each needs a gap between what is ordinary and what is not. Where ordinary values thin out gradually nothing is
+doubted, since the rare ones may be as good as the others.
 """
 
 from collections import Counter
@@ -21,15 +21,18 @@ OFTEN = 5
 ALWAYS = 50
 """How many times as many rows the value that was meant has where the slip is no rare one."""
 ALIKE = 0.05
-"""Share of the values with many rows that may be near misses of each other; in other columns near misses mean nothing."""
+"""Share of the values with many rows that may be near misses of each other; in other columns near misses mean
+nothing."""
 MOSTLY = 0.5
 """Share of a column's rare values that must be near misses, or they are no more than alike by chance."""
 SLIPS = 0.1
 """Share of the rows with doubtful values, at most; with more, they are how the data is."""
 MARKED = 0.01
-"""Share of the rows with a text for a missing value, at most; with more, the source's contract must name it."""
+"""Share of the rows with a text for a missing value, at most; with more, the source's contract must name it.
+"""
 BY_CHANCE = 1e-6
-"""Below this probability that most rows of a key are doubtful by chance, they are not errors but how that key is."""
+"""Below this probability that most rows of a key are doubtful by chance, they are not errors but how that key
+is."""
 ODD = 0.03
 """Share of the rows written in odd ways, at most."""
 REPEATED = 0.005
@@ -42,7 +45,25 @@ TAIL = 0.005
 """Share of the numbers at either end that may be errors."""
 FAR = 5
 """How many times as far from the middle as nearly all numbers an error is."""
-MARKERS = frozenset({"?", "-", "--", "---", "n/a", "#n/a", "na", "nan", "null", "(null)", "<null>", "none", "nil", "missing", "undefined"})
+MARKERS = frozenset(
+    {
+        "?",
+        "-",
+        "--",
+        "---",
+        "n/a",
+        "#n/a",
+        "na",
+        "nan",
+        "null",
+        "(null)",
+        "<null>",
+        "none",
+        "nil",
+        "missing",
+        "undefined",
+    }
+)
 """Texts that stand for a missing value where other values are written otherwise."""
 
 
@@ -83,16 +104,23 @@ def misplaced(counts: Mapping[str, Counts]) -> dict[str, set[str]]:
     counts: of each column of texts
     """
     often = {
-        name: {text for text, rows in found.items() if rows >= max(OFTEN, REPEATED * sum(found.values()))} for name, found in counts.items()
+        name: {text for text, rows in found.items() if rows >= max(OFTEN, REPEATED * sum(found.values()))}
+        for name, found in counts.items()
     }
     frequent = {name: found for name, found in often.items() if found}
     result: dict[str, set[str]] = {name: set() for name in counts}
     for name in counts:
         for other, theirs in frequent.items():
             common = {text for text in counts[name] if text in theirs}
-            if other == name or not common or sum(counts[name][text] for text in common) > ODD * sum(counts[name].values()):
+            if (
+                other == name
+                or not common
+                or sum(counts[name][text] for text in common) > ODD * sum(counts[name].values())
+            ):
                 continue
-            result[name] |= {text for text in common - often[name] if counts[other][text] >= GAP * counts[name][text]}
+            result[name] |= {
+                text for text in common - often[name] if counts[other][text] >= GAP * counts[name][text]
+            }
     return result
 
 
@@ -131,7 +159,11 @@ def odd_shapes(counts: Counts) -> set[str]:
     for (kinds, rows), (_, following) in pairwise(ordered):
         tail += rows
         odd = odd | {kinds}
-        if tail > ODD * total or rows > max(RARE, SCATTERED * total) or often[kinds] > max(RARE, REPEATED * total):
+        if (
+            tail > ODD * total
+            or rows > max(RARE, SCATTERED * total)
+            or often[kinds] > max(RARE, REPEATED * total)
+        ):
             break
         if following >= GAP * tail:
             best = odd

@@ -1,6 +1,7 @@
 """Decisions about rows, laid over the rows as the source has them: fixed values in their places, released rows known.
 
-Decisions are few and rows many: only the ids of all rows are looked at, and only row groups with a decided row are read whole.
+Decisions are few and rows many: only the ids of all rows are looked at, and only row groups with a decided
+row are read whole.
 """
 
 from collections.abc import Iterator, Sequence
@@ -57,14 +58,21 @@ class Amendments:
         return [scratch / part.name if part.name in self.changed else part for part in parts]
 
     def fixed(self, table: pa.Table) -> pa.Table:
-        """A table with the fixed values in it. Raises ValueError where a value does not fit its column any more."""
+        """A table with the fixed values in it.
+
+        Raises ValueError where a value does not fit its column any more.
+        """
         for place, standing in self.places(table):
             for column, text in standing.values.items():
                 number = table.schema.get_field_index(column)
-                value = pa.array([value_of(table.schema, column, text).as_py()], table.schema.field(column).type)
+                value = pa.array(
+                    [value_of(table.schema, column, text).as_py()], table.schema.field(column).type
+                )
                 before = table.column(number)
                 pieces = [*before.slice(0, place).chunks, value, *before.slice(place + 1).chunks]
-                table = table.set_column(number, table.schema.field(number), pa.chunked_array(pieces, before.type).combine_chunks())
+                table = table.set_column(
+                    number, table.schema.field(number), pa.chunked_array(pieces, before.type).combine_chunks()
+                )
         return table
 
     def places(self, table: pa.Table) -> Iterator[tuple[int, Standing]]:
@@ -92,8 +100,12 @@ class Amendments:
             "origin": row.get("origin") if row else None,
             "origin_line": row.get("origin_line") if row else None,
             "breaks": broken if holds else [],
-            "changes": {name: [str(row.get(name)), text] for name, text in standing.values.items()} if row and holds else {},
-            "decisions": [decision.model_dump(mode="json", exclude={"rows"}) for decision in standing.decisions],
+            "changes": {name: [str(row.get(name)), text] for name, text in standing.values.items()}
+            if row and holds
+            else {},
+            "decisions": [
+                decision.model_dump(mode="json", exclude={"rows"}) for decision in standing.decisions
+            ],
             "reasons": list(standing.decisions[0].rows[0].reasons),
         }
 

@@ -1,6 +1,7 @@
 """People's decisions about quarantined rows: an append-only log, one JSON file a decision, and what of it is in force.
 
-A decision holds for a row with the content that the person saw. Nothing is ever changed or removed: undoing is a decision too.
+A decision holds for a row with the content that the person saw. Nothing is ever changed or removed: undoing
+is a decision too.
 """
 
 import datetime as dt
@@ -58,7 +59,9 @@ class Decision(Record):
     @property
     def told(self) -> str:
         """The decision in a line."""
-        done = ", ".join(f"{column}={'' if value is None else value}" for column, value in self.values.items())
+        done = ", ".join(
+            f"{column}={'' if value is None else value}" for column, value in self.values.items()
+        )
         return f"{self.kind} {self.number}{f' ({done})' if done else ''} by {self.who} on {self.when}: {self.why}"
 
 
@@ -83,19 +86,32 @@ class Standing(Record):
 
 @dataclass(frozen=True)
 class DecisionLog:
-    """A folder of numbered files. Writers need no lock: a number is taken by whoever links a whole file to it first."""
+    """A folder of numbered files.
+
+    Writers need no lock: a number is taken by whoever links a whole file to it first.
+    """
 
     folder: Path
 
     def all(self) -> list[Decision]:
         """Every decision, oldest first."""
-        return [Decision.model_validate_json(path.read_bytes()) for path in sorted(self.folder.glob("[0-9]*.json"))]
+        return [
+            Decision.model_validate_json(path.read_bytes())
+            for path in sorted(self.folder.glob("[0-9]*.json"))
+        ]
 
-    def add(self, kind: Literal["release", "fix", "undo"], rows: Iterable[DecidedRow], why: str, **more: Any) -> Decision:
-        """Writes a decision of the OS user, whole or not at all. Raises ValueError where it has no reason or no row."""
+    def add(
+        self, kind: Literal["release", "fix", "undo"], rows: Iterable[DecidedRow], why: str, **more: Any
+    ) -> Decision:
+        """Writes a decision of the OS user, whole or not at all.
+
+        Raises ValueError where it has no reason or no row.
+        """
         rows, why = tuple(rows), why.strip()
         if not why:
-            raise ValueError(f"{kind}: a decision needs a reason that others can read later; give it with --why")
+            raise ValueError(
+                f"{kind}: a decision needs a reason that others can read later; give it with --why"
+            )
         if not rows:
             raise ValueError(f"{kind}: names no row")
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -137,14 +153,23 @@ def in_force(decisions: Iterable[Decision]) -> list[Standing]:
                 stack[:] = [kept for kept in stack if kept.number != row.undoes]
             else:
                 stack.append(decision.model_copy(update={"rows": (row,)}))
-    return [Standing(row=row, content=content, decisions=tuple(stack)) for (row, content), stack in sorted(stacks.items()) if stack]
+    return [
+        Standing(row=row, content=content, decisions=tuple(stack))
+        for (row, content), stack in sorted(stacks.items())
+        if stack
+    ]
 
 
 def frozen(standings: list[Standing], folder: Path) -> Stored | None:
     """The decisions in force as a file under its own digest, so that equal decisions are equal inputs; None where there are none."""
     if not standings:
         return None
-    body = json.dumps([standing.model_dump(mode="json") for standing in standings], indent=2, sort_keys=True).encode() + b"\n"
+    body = (
+        json.dumps(
+            [standing.model_dump(mode="json") for standing in standings], indent=2, sort_keys=True
+        ).encode()
+        + b"\n"
+    )
     digest = hashlib.sha256(body).hexdigest()
     path = folder / f"{digest[:24]}.json"
     with whole_file(path) as temporary:
@@ -156,12 +181,19 @@ def thawed(stored: Stored | None) -> list[Standing]:
     """The decisions in a frozen file. Raises DigestError where it was changed."""
     if stored is None:
         return []
-    return [Standing.model_validate(each) for each in json.loads(verified(stored.uri, stored.digest).read_bytes())]
+    return [
+        Standing.model_validate(each) for each in json.loads(verified(stored.uri, stored.digest).read_bytes())
+    ]
 
 
 def history(log: Iterable[Decision], row: str) -> list[Decision]:
     """The decisions about a row, oldest first, each about it alone."""
-    return [decision.model_copy(update={"rows": (each,)}) for decision in log for each in decision.rows if each.id == row]
+    return [
+        decision.model_copy(update={"rows": (each,)})
+        for decision in log
+        for each in decision.rows
+        if each.id == row
+    ]
 
 
 def user() -> str:

@@ -13,13 +13,20 @@ SHOWN_CHARACTERS = 200
 
 
 def release(quarantine: Quarantine, ids: Sequence[str], why: str, reason: str | None = None) -> Decision:
-    """The rows, or all that break the rule `reason` and are not released yet, are right after all. Raises ValueError."""
+    """The rows, or all that break the rule `reason` and are not released yet, are right after all.
+
+    Raises ValueError.
+    """
     if bool(ids) == bool(reason):
         raise ValueError("release: name rows, or a rule with --reason, one of them")
     standings = standing(quarantine)
     ids = quarantine.ids(quarantine.reason(reason)) if reason else list(dict.fromkeys(ids))
     rows = present(quarantine, ids)
-    released = {each.row: each for each in standings if each.released and contents(rows.get(each.row, EMPTY)) == [each.content]}
+    released = {
+        each.row: each
+        for each in standings
+        if each.released and contents(rows.get(each.row, EMPTY)) == [each.content]
+    }
     if not reason and (row := next((row for row in ids if row in released), None)):
         raise ValueError(f"row {row!r} is released already: {released[row].decisions[-1].told}")
     chosen = [rows[row] for row in ids if row not in released]
@@ -29,7 +36,10 @@ def release(quarantine: Quarantine, ids: Sequence[str], why: str, reason: str | 
 
 
 def fix(quarantine: Quarantine, row: str, values: dict[str, str | None], why: str) -> Decision:
-    """The row comes back with these values, which are checked like any others. Raises ValueError for one that does not fit its column."""
+    """The row comes back with these values, which are checked like any others.
+
+    Raises ValueError for one that does not fit its column.
+    """
     if not values:
         raise ValueError("fix: name at least one value with --set column=value")
     found = present(quarantine, [row])[row]
@@ -38,7 +48,10 @@ def fix(quarantine: Quarantine, row: str, values: dict[str, str | None], why: st
 
 
 def undo(quarantine: Quarantine, ids: Sequence[str], why: str) -> Decision:
-    """The newest decision in force about each row no longer holds. Raises ValueError naming a row that nothing was decided about."""
+    """The newest decision in force about each row no longer holds.
+
+    Raises ValueError naming a row that nothing was decided about.
+    """
     newest = newest_in_force(quarantine)
     if not ids:
         raise ValueError("undo: name at least one row")
@@ -51,7 +64,10 @@ def undo(quarantine: Quarantine, ids: Sequence[str], why: str) -> Decision:
 
 
 def overview(quarantine: Quarantine, reason: str | None, most: int) -> dict[str, Any]:
-    """The newest quarantine: rows a rule, with its limits, rows a source, and the first rows. Raises ValueError for an unknown rule."""
+    """The newest quarantine: rows a rule, with its limits, rows a source, and the first rows.
+
+    Raises ValueError for an unknown rule.
+    """
     latest, chosen = quarantine.latest, quarantine.reason(reason) if reason else None
     standings = newest_in_force(quarantine)
     lines = quarantine.lines(most, chosen)
@@ -66,7 +82,10 @@ def overview(quarantine: Quarantine, reason: str | None, most: int) -> dict[str,
             if chosen in (None, rule)
         ],
         "origins": [{"origin": origin, "rows": rows} for origin, rows in quarantine.counts("origin")],
-        "rows": [row | {"decided": standings[row["id"]].decisions[-1].told if row["id"] in standings else ""} for row in lines],
+        "rows": [
+            row | {"decided": standings[row["id"]].decisions[-1].told if row["id"] in standings else ""}
+            for row in lines
+        ],
     }
 
 
@@ -78,7 +97,9 @@ def described(quarantine: Quarantine, row: str) -> dict[str, Any]:
     if found is None and not past:
         raise unknown(quarantine, row)
     known = decided(found) if found is not None else past[-1].rows[0]
-    limits = {reason: kwargs for decision in past for reason, kwargs in decision.limits.items()} | latest["limits"]
+    limits = {reason: kwargs for decision in past for reason, kwargs in decision.limits.items()} | latest[
+        "limits"
+    ]
     aside = bool(quarantine.asked("SELECT 1 FROM kept WHERE id = $1", row))
     return {
         "row": row,
@@ -93,12 +114,18 @@ def described(quarantine: Quarantine, row: str) -> dict[str, Any]:
 
 def entry(decision: Decision, known: DecidedRow, standings: Sequence[Standing]) -> dict[str, Any]:
     """A decision in a row's history, with whether it holds."""
-    numbers = {each.number for standing in standings if standing.row == known.id for each in standing.decisions}
+    numbers = {
+        each.number for standing in standings if standing.row == known.id for each in standing.decisions
+    }
     state = "in force" if decision.number in numbers else "taken" if decision.kind == "undo" else "undone"
     if state == "in force" and decision.rows[0].content != known.content:
         state = "no longer holds: the row's content has changed since"
     told = decision.model_dump(mode="json", include={"number", "kind", "who", "when", "why", "values"})
-    return told | ({"undoes": decision.rows[0].undoes} if decision.kind == "undo" else {}) | {"told": decision.told, "state": state}
+    return (
+        told
+        | ({"undoes": decision.rows[0].undoes} if decision.kind == "undo" else {})
+        | {"told": decision.told, "state": state}
+    )
 
 
 def standing(quarantine: Quarantine) -> list[Standing]:
@@ -123,7 +150,9 @@ def present(quarantine: Quarantine, ids: Sequence[str]) -> dict[str, pa.Table]:
 def unknown(quarantine: Quarantine, row: str) -> ValueError:
     """What to say of a row that is not there."""
     project = quarantine.folder.name
-    return ValueError(f"row {row!r} is not in quarantine; `gyre data quarantine list {project}` names the rows that are")
+    return ValueError(
+        f"row {row!r} is not in quarantine; `gyre data quarantine list {project}` names the rows that are"
+    )
 
 
 def seen(quarantine: Quarantine, rows: Sequence[pa.Table]) -> dict[str, Any]:

@@ -16,7 +16,10 @@ MOMENT = "2026-01-31T12:00"
 
 def contents(rows: pa.Table) -> list[str]:
     """sha256 of each row's values, in whatever order its columns are; a column that it has no value in counts as none."""
-    return [content(row) for row in rows.drop_columns([name for name in PLACES if name in rows.column_names]).to_pylist()]
+    return [
+        content(row)
+        for row in rows.drop_columns([name for name in PLACES if name in rows.column_names]).to_pylist()
+    ]
 
 
 def content(row: dict[str, Any]) -> str:
@@ -26,13 +29,18 @@ def content(row: dict[str, Any]) -> str:
 
 
 def value_of(schema: pa.Schema, column: str, text: str | None) -> pa.Scalar:
-    """A text as a value of a column; None is a missing one. Raises ValueError naming column, value and what is wanted."""
+    """A text as a value of a column; None is a missing one.
+
+    Raises ValueError naming column, value and what is wanted.
+    """
     if column not in schema.names or column in KEPT:
         allowed = ", ".join(name for name in schema.names if name not in KEPT)
         raise ValueError(f"{column!r} is no column that can be set; there are {allowed}")
     kind = schema.field(column).type
     if pa.types.is_nested(kind) or pa.types.is_binary(kind):
-        raise ValueError(f"{column}: values of type {kind} cannot be given as a text; mend the row in its source")
+        raise ValueError(
+            f"{column}: values of type {kind} cannot be given as a text; mend the row in its source"
+        )
     if text is None:
         return pa.scalar(None, kind)
     try:

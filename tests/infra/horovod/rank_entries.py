@@ -102,15 +102,26 @@ def sums(arguments, send):
     import horovod.torch as hvd
     import torch
 
-    operations = {"Sum": torch.Tensor.sum, "Min": torch.Tensor.amin, "Max": torch.Tensor.amax, "Product": torch.Tensor.prod}
+    operations = {
+        "Sum": torch.Tensor.sum,
+        "Min": torch.Tensor.amin,
+        "Max": torch.Tensor.amax,
+        "Product": torch.Tensor.prod,
+    }
     wrong = []
     for kind in (torch.float32, torch.float64, torch.float16, torch.int32, torch.int64):
         for name, operation in operations.items():
-            # One number, an odd share for each rank, more than a slot holds: the last two in shared memory, whatever their kind.
+            # One number, an odd share for each rank, more than a slot holds: the last two in shared memory,
+            # whatever their kind.
             tensors = [(torch.arange(size) % 5 + 1).to(kind) for size in (1, 200_001, 2_500_001)]
-            handles = [hvd.allreduce_async(each + hvd.rank(), name=f"{kind}{name}{len(each)}", op=getattr(hvd, name)) for each in tensors]
+            handles = [
+                hvd.allreduce_async(each + hvd.rank(), name=f"{kind}{name}{len(each)}", op=getattr(hvd, name))
+                for each in tensors
+            ]
             for tensor, handle in zip(tensors, handles, strict=True):
-                expected = operation(torch.stack([tensor[:5] + rank for rank in range(hvd.size())]).double(), dim=0)
+                expected = operation(
+                    torch.stack([tensor[:5] + rank for rank in range(hvd.size())]).double(), dim=0
+                )
                 found = hvd.synchronize(handle).double()
                 if not torch.equal(found, expected.repeat(len(tensor) // 5 + 1)[: len(tensor)]):
                     wrong.append(f"{name} of {len(tensor)} {kind}")
@@ -118,11 +129,23 @@ def sums(arguments, send):
 
 
 def count_steps(arguments, send):
-    """Counts to `steps`, a step each `step_s` seconds, with a commit after each `every`. Accidents: {generation: [rank, step, how]}."""
+    """Counts to `steps`, a step each `step_s` seconds, with a commit after each `every`.
+
+    Accidents: {generation: [rank, step, how]}.
+    """
     folder, slot = Path(arguments["folder"]), here()
     commits = sorted(folder.glob("commit-*.json"))
     step = json.loads(commits[-1].read_text())["step"] if commits else 0
-    send({"pid": os.getpid(), "worker": worker(), "generation": slot.generation, "rank": slot.rank, "size": slot.size, "from": step})
+    send(
+        {
+            "pid": os.getpid(),
+            "worker": worker(),
+            "generation": slot.generation,
+            "rank": slot.rank,
+            "size": slot.size,
+            "from": step,
+        }
+    )
     total(0)
     while step < arguments["steps"]:
         step += 1

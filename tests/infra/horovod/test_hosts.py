@@ -53,7 +53,11 @@ def host(name, network, address):
     try:
         ip("link", "add", name, "type", "veth", "peer", "name", "net0", "netns", name)
         ip("link", "set", name, "master", network, "up")
-        for command in (["address", "add", f"{address}/24", "dev", "net0"], ["link", "set", "net0", "up"], ["link", "set", "lo", "up"]):
+        for command in (
+            ["address", "add", f"{address}/24", "dev", "net0"],
+            ["link", "set", "net0", "up"],
+            ["link", "set", "lo", "up"],
+        ):
             ip("-n", name, *command)
         yield
     finally:
@@ -64,10 +68,22 @@ def host(name, network, address):
 @contextmanager
 def workers(name, address, scheduler, count):
     """Dask workers of one thread on a host."""
-    command = [sys.executable, "-m", "distributed.cli.dask_worker", scheduler, "--host", address, "--nthreads", "1", "--no-dashboard"]
+    command = [
+        sys.executable,
+        "-m",
+        "distributed.cli.dask_worker",
+        scheduler,
+        "--host",
+        address,
+        "--nthreads",
+        "1",
+        "--no-dashboard",
+    ]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     options = {"env": environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(["ip", "netns", "exec", name, *command, "--nworkers", str(count)], **options) as process:
+    with subprocess.Popen(
+        ["ip", "netns", "exec", name, *command, "--nworkers", str(count)], **options
+    ) as process:
         try:
             yield
         finally:
@@ -120,9 +136,14 @@ def count_steps(client, folder, strategy, on_step):
 def test_ranks_on_two_hosts_sum_right_know_their_places_and_outlive_a_host(cluster, tmp_path):
     client, names = cluster
     for strategy in ("horovod", "torch"):
-        results = run_on_ranks(client, "rank_entries:report", {}, 4, WAIT_S, lambda _: None, strategy=strategy)
+        results = run_on_ranks(
+            client, "rank_entries:report", {}, 4, WAIT_S, lambda _: None, strategy=strategy
+        )
         assert [result["total"] for result in results] == [10.0] * 4
-        places = [(result["local_rank"], result["local_size"], result["cross_rank"], result["cross_size"]) for result in results]
+        places = [
+            (result["local_rank"], result["local_size"], result["cross_rank"], result["cross_size"])
+            for result in results
+        ]
         assert places == [(0, 2, 0, 2), (1, 2, 0, 2), (0, 2, 1, 2), (1, 2, 1, 2)]
     results = run_on_ranks(client, "rank_entries:sums", {}, 4, WAIT_S, lambda _: None)
     assert results == [{"wrong": [], "shared": True}] * 4
@@ -138,7 +159,9 @@ def test_a_host_that_falls_silent_is_given_up(cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(worker_claims, "SILENT_S", 4.0)
     monkeypatch.setattr(generation, "LOOK_S", 1.0)
     cut = time.monotonic()
-    results, told = count_steps(client, tmp_path / "run", "horovod", lambda: ip("link", "set", names[1], "down"))
+    results, told = count_steps(
+        client, tmp_path / "run", "horovod", lambda: ip("link", "set", names[1], "down")
+    )
     assert [result["step"] for result in results] == [20, 20]
     assert time.monotonic() - cut < WAIT_S
     assert {message["generation"]: message["size"] for message in told if "size" in message} == {1: 4, 2: 2}

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from configs.project import Cluster
+from configs.cluster import ClusterConfig
 from infra.cluster import open_cluster
 from infra.ranks.run import RankError, run_on_ranks
 
 
 @pytest.fixture(scope="module")
 def cluster():
-    with open_cluster(Cluster(workers=2)) as client:
+    with open_cluster(ClusterConfig(workers=2)) as client:
         yield client
 
 
@@ -36,18 +36,26 @@ def count_steps(client, folder, *, steps=12, ranks=2, on_message=None, timeout_s
     """Results and all messages."""
     told = []
     keys = ("every", "step_s", "accidents")
-    arguments = {"folder": str(folder), "steps": steps, "every": 4} | {key: options.pop(key) for key in keys if key in options}
+    arguments = {"folder": str(folder), "steps": steps, "every": 4} | {
+        key: options.pop(key) for key in keys if key in options
+    }
 
     def take(message):
         told.append(message)
         if on_message:
             on_message(message)
 
-    return run_on_ranks(client, "rank_entries:count_steps", arguments, ranks, timeout_s, take, **options), told
+    return run_on_ranks(
+        client, "rank_entries:count_steps", arguments, ranks, timeout_s, take, **options
+    ), told
 
 
 def beginnings(told):
-    return [(message["generation"], message["size"], message["from"]) for message in told if message.get("rank") == 0]
+    return [
+        (message["generation"], message["size"], message["from"])
+        for message in told
+        if message.get("rank") == 0
+    ]
 
 
 @pytest.mark.parametrize(("strategy", "how"), [("horovod", "kill rank"), ("torch", "kill worker")])
@@ -69,7 +77,8 @@ def test_workers_that_join_are_used_after_the_next_commit(client, tmp_path):
     (first, second) = beginnings(told)
     assert first == (1, 2, 0)
     assert second[:2] == (2, 3)
-    # What the first generation committed while it was ended is told as well: nothing is missing, nothing comes twice.
+    # What the first generation committed while it was ended is told as well: nothing is missing, nothing
+    # comes twice.
     assert second[2] in range(4, 200, 4)
     assert [message["committed"] for message in told if "committed" in message] == list(range(4, 201, 4))
     assert [result["size"] for result in results] == [3, 3, 3]
@@ -87,7 +96,9 @@ def test_below_the_minimum_for_too_long_a_run_fails_and_can_be_resumed(client, t
         if message.get("committed") == 4:
             client.cluster.scale(1)
 
-    with pytest.raises(RankError, match="2 ranks need 2 Dask workers; the cluster has 1 after 1 s of waiting") as raised:
+    with pytest.raises(
+        RankError, match="2 ranks need 2 Dask workers; the cluster has 1 after 1 s of waiting"
+    ) as raised:
         count_steps(client, tmp_path, on_message=leave, min_ranks=2, wait_s=1, step_s=0.2)
     assert "The last commit is whole: run again to go on from it." in str(raised.value)
     results, told = count_steps(client, tmp_path, ranks=1, strategy="single")
@@ -103,6 +114,8 @@ def test_a_bug_in_an_elastic_run_is_its_error_and_never_tried_again(client, tmp_
 
 @pytest.mark.parametrize("strategy", ["horovod", "torch"])
 def test_a_rank_that_hangs_is_replaced(client, tmp_path, strategy):
-    results, told = count_steps(client, tmp_path, min_ranks=2, strategy=strategy, stall_s=3, accidents={"1": [1, 6, "hang"]})
+    results, told = count_steps(
+        client, tmp_path, min_ranks=2, strategy=strategy, stall_s=3, accidents={"1": [1, 6, "hang"]}
+    )
     assert [begin for _, _, begin in beginnings(told)] == [0, 4]
     assert [result["step"] for result in results] == [12, 12]

@@ -3,7 +3,20 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.ranks.elastic import Committed, Continue, Elastic, Ended, Fail, Look, Lost, Policy, Seen, Start, Stop, Wait
+from infra.ranks.elastic import (
+    Committed,
+    Continue,
+    Elastic,
+    Ended,
+    Fail,
+    Look,
+    Lost,
+    Policy,
+    Seen,
+    Start,
+    Stop,
+    Wait,
+)
 
 
 def workers(count):
@@ -21,7 +34,9 @@ def elastic(low=2, high=4, restarts=3, wait_s=10.0, patient=True):
 @st.composite
 def policies(draw):
     low = draw(st.integers(1, 4))
-    return Policy(low, draw(st.integers(low, 6)), draw(st.integers(0, 3)), draw(st.floats(0, 20)), draw(st.booleans()))
+    return Policy(
+        low, draw(st.integers(low, 6)), draw(st.integers(0, 3)), draw(st.floats(0, 20)), draw(st.booleans())
+    )
 
 
 EVENTS = st.lists(st.tuples(st.sampled_from(["commit", "loss", "tick"]), st.integers(0, 8)), max_size=60)

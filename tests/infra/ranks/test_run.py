@@ -12,7 +12,7 @@ import psutil
 import pytest
 from distributed import Client, LocalCluster
 
-from configs.project import Cluster
+from configs.cluster import ClusterConfig
 from infra.cluster import open_cluster
 from infra.ranks.run import RankError, run_on_ranks
 
@@ -22,7 +22,7 @@ SOON_S = 15
 
 @pytest.fixture(scope="module")
 def cluster():
-    with open_cluster(Cluster(workers=2)) as client:
+    with open_cluster(ClusterConfig(workers=2)) as client:
         yield client
 
 
@@ -70,7 +70,11 @@ def wait_until_gone(pids):
 def listening():
     """Where this process listens."""
     connections = psutil.Process().net_connections("tcp")
-    return {(connection.laddr.ip, connection.laddr.port) for connection in connections if connection.status == psutil.CONN_LISTEN}
+    return {
+        (connection.laddr.ip, connection.laddr.port)
+        for connection in connections
+        if connection.status == psutil.CONN_LISTEN
+    }
 
 
 def test_results_come_in_the_order_of_the_ranks(client):
@@ -180,12 +184,20 @@ def somebodys_cluster():
 
 
 @pytest.mark.parametrize("kind", ["local", "address"])
-def test_a_killed_driver_leaves_no_rank_behind_on_its_own_cluster_or_another(somebodys_cluster, kind, tmp_path):
-    section = Cluster() if kind == "local" else Cluster(kind="address", address=somebodys_cluster.scheduler_address)
+def test_a_killed_driver_leaves_no_rank_behind_on_its_own_cluster_or_another(
+    somebodys_cluster, kind, tmp_path
+):
+    section = (
+        ClusterConfig()
+        if kind == "local"
+        else ClusterConfig(kind="address", address=somebodys_cluster.scheduler_address)
+    )
     (tmp_path / "driver.py").write_text(DRIVER)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, str(tmp_path / "driver.py"), section.model_dump_json()]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment) as driver:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+    ) as driver:
         pids = [int(driver.stdout.readline()) for _ in range(2)]
         assert all(psutil.pid_exists(pid) for pid in pids)
         driver.kill()

@@ -12,7 +12,9 @@ from infra.ranks.slots import Slot, device, here, slots, spread
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=4))
 def test_ranks_lie_on_hosts_as_horovod_itself_lays_them(counts):
     workers = [f"tcp://10.0.0.{host}:{port}" for host, count in enumerate(counts) for port in range(count)]
-    theirs = get_host_assignments([HostInfo(f"10.0.0.{host}", count) for host, count in enumerate(counts)], len(workers))
+    theirs = get_host_assignments(
+        [HostInfo(f"10.0.0.{host}", count) for host, count in enumerate(counts)], len(workers)
+    )
     names = ("rank", "size", "local_rank", "local_size", "cross_rank", "cross_size", "hostname")
     assert [[getattr(slot, name) for name in names] for slot in slots(workers)] == [
         [getattr(slot, name) for name in names] for slot in theirs
@@ -59,5 +61,7 @@ def test_each_rank_uses_its_gpu_and_one_too_many_is_named():
 
 
 def test_a_broken_connection_is_a_consequence_and_a_bug_is_not():
-    assert is_consequence(RuntimeError("[../gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:1"))
+    assert is_consequence(
+        RuntimeError("[../gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:1")
+    )
     assert not is_consequence(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))

@@ -7,29 +7,42 @@ import onnx
 import pandas as pd
 import pytest
 
-from configs.evaluation import Evaluation
-from configs.project import ClassificationResult, Gate, ImageIntake, Labeling
-from tasks import intake as intakes
-from tasks import result as results
+from configs.evaluation import EvaluationConfig
+from configs.gate import GateConfig
+from configs.intake import ImageIntakeConfig
+from configs.labeling import LabelingConfig
+from configs.result import ClassificationResultConfig
 from tasks.compilation.choice import choose
 from tasks.compilation.gate_report import judge
 from tasks.compilation.model_card import choice_text
+from tasks.intake import build_intake
 from tasks.records import Baseline, Baselines, Candidate, DatasetVersion, Graph
+from tasks.result import build_result
 from tasks.rows.parts import stored, write
 from tests.tasks.conftest import CLASSES, graph
 
-INTAKE = intakes.build(ImageIntake(kind="image", height=2, width=2))
-RESULT = results.build(ClassificationResult(kind="classification", classes=tuple(CLASSES)))
-NO_LIMIT = Gate(min_gain=None, max_behind=None, prefer="score", max_loss=1)
+INTAKE = build_intake(ImageIntakeConfig(kind="image", height=2, width=2))
+RESULT = build_result(ClassificationResultConfig(kind="classification", classes=tuple(CLASSES)))
+NO_LIMIT = GateConfig(min_gain=None, max_behind=None, prefer="score", max_loss=1)
 
 
 def candidate(name="fp32", score=0.9, **facts):
-    usual = {"split": "validation", "rows": 100, "low": score, "high": score, "latency_ms": 1.0, "throughput": 1.0, "megabytes": 1.0}
-    return Candidate(graph=Graph(uri="g", digest="d", name=name, parity=0.0), score=score, rejected=None, **usual | facts)
+    usual = {
+        "split": "validation",
+        "rows": 100,
+        "low": score,
+        "high": score,
+        "latency_ms": 1.0,
+        "throughput": 1.0,
+        "megabytes": 1.0,
+    }
+    return Candidate(
+        graph=Graph(uri="g", digest="d", name=name, parity=0.0), score=score, rejected=None, **usual | facts
+    )
 
 
 def chosen(*candidates, trivial=("constant",), **gate):
-    told, found = choose(candidates, Gate(**gate), trivial)
+    told, found = choose(candidates, GateConfig(**gate), trivial)
     return found.graph.name, {each.graph.name: each.rejected for each in told}
 
 
@@ -53,7 +66,12 @@ def test_the_fastest_of_those_that_lose_little_is_chosen():
     ],
 )
 def test_a_rule_that_another_keeps_passes_over_a_candidate(facts, reason):
-    name, told = chosen(candidate(gains={"constant": 0.1, "trees": 0.0}), candidate("int8", **facts), min_score=0.85, max_loss=1)
+    name, told = chosen(
+        candidate(gains={"constant": 0.1, "trees": 0.0}),
+        candidate("int8", **facts),
+        min_score=0.85,
+        max_loss=1,
+    )
     assert (name, told["int8"]) == ("fp32", reason)
 
 
@@ -98,15 +116,31 @@ def version(tmp_path):
         labels = np.array(CLASSES)[(places + np.concatenate(list(turns.values()))) % 3]
         folder = tmp_path / "rows"
         folder.mkdir()
-        write([pd.DataFrame({"id": map(str, range(len(split))), "image": list(images), "label": labels, "split": split})], folder)
+        write(
+            [
+                pd.DataFrame(
+                    {
+                        "id": map(str, range(len(split))),
+                        "image": list(images),
+                        "label": labels,
+                        "split": split,
+                    }
+                )
+            ],
+            folder,
+        )
         facts = {"rows": len(split), "splits": {name: len(each) for name, each in turns.items()}}
-        return DatasetVersion(**stored(folder).model_dump(), project="spots", version=2, tag="spots/v2", commit="c", **facts)
+        return DatasetVersion(
+            **stored(folder).model_dump(), project="spots", version=2, tag="spots/v2", commit="c", **facts
+        )
 
     return make
 
 
 def verdict_on(graphs, dataset, gate=NO_LIMIT, baselines=None):
-    return judge(graphs, None, dataset, INTAKE, RESULT, Labeling(), Evaluation(found=0), gate, baselines)
+    return judge(
+        graphs, None, dataset, INTAKE, RESULT, LabelingConfig(), EvaluationConfig(found=0), gate, baselines
+    )
 
 
 def test_what_is_best_on_the_validation_rows_is_asked_and_not_what_is_best_on_the_test_rows(graphs, version):
@@ -135,19 +169,27 @@ def test_without_validation_rows_the_choice_on_test_rows_is_a_finding(graphs, ve
     assert (verdict.chosen.graph.name, verdict.chosen.measured_on) == ("fp32", "60 test rows")
     (finding,) = verdict.findings
     assert (finding.check, finding.count) == ("choice_on_test_rows", 2)
-    assert "the choice is made on the test rows, on which the chosen one looks a little better than it is" in finding.text
+    assert (
+        "the choice is made on the test rows, on which the chosen one looks a little better than it is"
+        in finding.text
+    )
     assert choice_text(verdict, NO_LIMIT).endswith("There are no others to choose by.")
     assert verdict_on(graphs[:1], dataset).findings == ()
 
 
-def test_baselines_are_compared_on_the_rows_of_the_choice_and_then_on_those_of_the_test(graphs, version, tmp_path):
+def test_baselines_are_compared_on_the_rows_of_the_choice_and_then_on_those_of_the_test(
+    graphs, version, tmp_path
+):
     dataset = version(validation=[1] * 30, test=[0] * 50 + [1] * 10)
     split = ["validation"] * 30 + ["test"] * 60
     pd.DataFrame({"split": split, "trees": [0.5] * 30 + [0.25] * 60}).to_parquet(tmp_path / "scores.parquet")
     trees = Baseline(name="trees", trivial=False, score=0.25, low=0.25, high=0.25)
     baselines = Baselines(**stored(tmp_path / "scores.parquet").model_dump(), entries=(trees,), graphs=())
-    verdict = verdict_on(graphs, dataset, Gate(min_gain=None, max_loss=1), baselines)
-    assert {each.graph.name: each.gains for each in verdict.candidates} == {"fp32": {"trees": -0.5}, "int8": {"trees": 0.5}}
+    verdict = verdict_on(graphs, dataset, GateConfig(min_gain=None, max_loss=1), baselines)
+    assert {each.graph.name: each.gains for each in verdict.candidates} == {
+        "fp32": {"trees": -0.5},
+        "int8": {"trees": 0.5},
+    }
     assert verdict.candidates[0].rejected == "-0.5000 to trees (gate.max_behind)"
     (against,) = verdict.judgement.against
     assert against.difference == pytest.approx(10 / 60 - 0.25)
@@ -156,6 +198,11 @@ def test_baselines_are_compared_on_the_rows_of_the_choice_and_then_on_those_of_t
 
 def test_the_card_says_which_rows_chose_and_which_judged(graphs, version):
     dataset = version(validation=[1] * 30, test=[1] * 60)
-    verdict = verdict_on(graphs, dataset, Gate(min_gain=None, max_behind=None, max_loss=1, min_score=0.5))
-    told = choice_text(verdict, Gate())
-    assert told == "By means on 30 validation rows int8 is the only one of 2 that passes. The test rows were asked about no other."
+    verdict = verdict_on(
+        graphs, dataset, GateConfig(min_gain=None, max_behind=None, max_loss=1, min_score=0.5)
+    )
+    told = choice_text(verdict, GateConfig())
+    assert (
+        told
+        == "By means on 30 validation rows int8 is the only one of 2 that passes. The test rows were asked about no other."
+    )

@@ -4,23 +4,26 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from configs.checks import Checks
-from configs.evaluation import Evaluation
-from configs.project import ClassificationResult, Gate, ImageIntake, Labeling
+from configs.checks import ChecksConfig
+from configs.evaluation import EvaluationConfig
+from configs.gate import GateConfig
+from configs.intake import ImageIntakeConfig
+from configs.labeling import LabelingConfig
+from configs.result import ClassificationResultConfig
 from infra.files import read_json
-from tasks import intake as intakes
-from tasks import result as results
 from tasks.compilation.gate_report import judge
 from tasks.compilation.model_card import facts_of, write_card
 from tasks.compilation.plots import pictures
+from tasks.intake import build_intake
 from tasks.pipeline.findings import judge as judge_findings
 from tasks.records import Champion, DatasetVersion, SliceScore
+from tasks.result import build_result
 from tasks.rows.parts import stored, write
 
 CLASSES = ["left", "middle", "right"]
-INTAKE = intakes.build(ImageIntake(kind="image", height=2, width=2))
-RESULT = results.build(ClassificationResult(kind="classification", classes=tuple(CLASSES)))
-GATE = Gate(min_score=0.5, max_slice_drop=0.1)
+INTAKE = build_intake(ImageIntakeConfig(kind="image", height=2, width=2))
+RESULT = build_result(ClassificationResultConfig(kind="classification", classes=tuple(CLASSES)))
+GATE = GateConfig(min_score=0.5, max_slice_drop=0.1)
 CAMERAS = {"old|er": 120, "new": 80}
 
 
@@ -36,7 +39,14 @@ def dataset(tmp_path):
     labels = [CLASSES[(place + (name == "new")) % 3] for place, name in zip(places, camera, strict=True)]
     columns = {"image": list(images), "label": labels, "camera": camera, "anna": labels, "split": "test"}
     write([pd.DataFrame({"id": map(str, range(len(places)))} | columns)], rows)
-    facts = {"project": "spots", "version": 2, "tag": "spots/v2", "commit": "c" * 40, "rows": len(places), "splits": {"test": len(places)}}
+    facts = {
+        "project": "spots",
+        "version": 2,
+        "tag": "spots/v2",
+        "commit": "c" * 40,
+        "rows": len(places),
+        "splits": {"test": len(places)},
+    }
     return DatasetVersion(**stored(rows).model_dump(), **facts)
 
 
@@ -55,9 +65,11 @@ def judged(bundle, dataset):
             graph_digest=other.candidates[0].graph.digest,
             dataset=other.model.dataset,
         )
-        section, labeling = Evaluation(**evaluation), Labeling(annotators=("anna",))
+        section, labeling = EvaluationConfig(**evaluation), LabelingConfig(annotators=("anna",))
         graphs = [mine.candidates[0].graph]
-        return judge(graphs, serving if champion else None, dataset, INTAKE, RESULT, labeling, section, GATE), mine.model
+        return judge(
+            graphs, serving if champion else None, dataset, INTAKE, RESULT, labeling, section, GATE
+        ), mine.model
 
     return judge_against
 
@@ -71,7 +83,9 @@ def test_a_better_graph_that_fell_on_a_declared_slice_is_refused(judged):
         ("camera = new", 80, 0.0, 1.0),
     ]
     (reason,) = verdict.failures
-    assert reason.startswith("slice camera = new: score 0.0000 against 1.0000 of champion v7 on 80 rows: the difference is -")
+    assert reason.startswith(
+        "slice camera = new: score 0.0000 against 1.0000 of champion v7 on 80 rows: the difference is -"
+    )
 
 
 def test_a_slice_that_nobody_named_is_found_and_refuses_nothing(judged):
@@ -88,7 +102,9 @@ def test_the_card_shows_the_slices_and_keeps_them_as_json(judged, tmp_path):
     assert "| slice | rows | score | to the whole | to champion v7 | verdict |" in card
     assert "| camera = old\\|er | 120 | 1.000 (1.000 to 1.000) | +0.400 | +1.000 (" in card
     assert "- Weaker on the 80 rows of camera = new: score 0.000 instead of 0.600." in card
-    assert [SliceScore(**each) for each in read_json(tmp_path / "card" / "slices.json")] == list(verdict.slices)
+    assert [SliceScore(**each) for each in read_json(tmp_path / "card" / "slices.json")] == list(
+        verdict.slices
+    )
     assert "Score of each slice" in (tmp_path / "card" / "card.html").read_text()
     assert (tmp_path / "card" / "slices.png").read_bytes().startswith(b"\x89PNG")
 
@@ -101,7 +117,10 @@ def test_a_first_model_has_slices_without_a_comparison(judged, tmp_path):
     facts, drawn = facts_of(model, verdict, INTAKE, RESULT, GATE), pictures(verdict, "accuracy", GATE)
     assert list(drawn) == ["candidates", "samples", "errors"]
     write_card(facts, drawn, verdict.slices, tmp_path / "card")
-    assert "None is declared, and none is worse than chance could make it." in (tmp_path / "card" / "card.md").read_text()
+    assert (
+        "None is declared, and none is worse than chance could make it."
+        in (tmp_path / "card" / "card.md").read_text()
+    )
 
 
 def test_the_card_shows_rows_of_every_class_where_it_errs_and_how_each_class_fares(judged, tmp_path):
@@ -125,12 +144,32 @@ def test_a_column_outside_the_intake_that_nearly_is_the_label_is_searched_for_no
     code = np.where(draw.random(600) < 0.95, np.char.add("code ", labels), "code ?")
     amount = (places + wrong) % 3 * 100 + draw.normal(0, 5, 600)
     (tmp_path / "told").mkdir()
-    columns = {"image": list(images), "label": labels, "code": code, "amount": amount, "city": draw.choice(["Oslo", "Rome"], 600)}
-    write([pd.DataFrame({"id": map(str, range(600))} | columns | {"origin": "a", "split": "test"})], tmp_path / "told")
-    dataset = DatasetVersion(**stored(tmp_path / "told").model_dump(), project="spots", version=2, tag="v", commit="c", rows=600, splits={})
+    columns = {
+        "image": list(images),
+        "label": labels,
+        "code": code,
+        "amount": amount,
+        "city": draw.choice(["Oslo", "Rome"], 600),
+    }
+    write(
+        [pd.DataFrame({"id": map(str, range(600))} | columns | {"origin": "a", "split": "test"})],
+        tmp_path / "told",
+    )
+    dataset = DatasetVersion(
+        **stored(tmp_path / "told").model_dump(),
+        project="spots",
+        version=2,
+        tag="v",
+        commit="c",
+        rows=600,
+        splits={},
+    )
     graph = bundle(0).candidates[0].graph
-    verdict = judge([graph], None, dataset, INTAKE, RESULT, Labeling(), Evaluation(), GATE)
-    assert [(each.check, each.about) for each in verdict.findings] == [("label_proxies", "code"), ("label_proxies", "amount")]
+    verdict = judge([graph], None, dataset, INTAKE, RESULT, LabelingConfig(), EvaluationConfig(), GATE)
+    assert [(each.check, each.about) for each in verdict.findings] == [
+        ("label_proxies", "code"),
+        ("label_proxies", "amount"),
+    ]
     assert verdict.findings[0].told.startswith("column is no input and nearly is the label (9")
     assert not [part.name for part in verdict.slices if "code" in part.name or "amount" in part.name]
 
@@ -142,24 +181,41 @@ def judged_against_damage(bundle, dataset):
     def released(turn, version):
         made = bundle(turn)
         graph = made.candidates[0].graph.digest
-        return Champion(uri=made.uri, digest=made.digest, project="spots", version=version, graph_digest=graph, dataset=made.model.dataset)
+        return Champion(
+            uri=made.uri,
+            digest=made.digest,
+            project="spots",
+            version=version,
+            graph_digest=graph,
+            dataset=made.model.dataset,
+        )
 
     def judge_against(fallback=True, same=False):
         mine, before = bundle(0), released(1, 6)
-        damaged = released(2, 7).model_copy(update={"damage": "DigestError: changed", "fallback": before if fallback else None})
+        damaged = released(2, 7).model_copy(
+            update={"damage": "DigestError: changed", "fallback": before if fallback else None}
+        )
         graph = mine.candidates[0].graph
         if same:
             damaged = damaged.model_copy(update={"graph_digest": graph.digest})
-        return judge([graph], damaged, dataset, INTAKE, RESULT, Labeling(), Evaluation(found=0), GATE)
+        return judge(
+            [graph], damaged, dataset, INTAKE, RESULT, LabelingConfig(), EvaluationConfig(found=0), GATE
+        )
 
     return judge_against
 
 
 def refused(verdict):
-    return [each.finding.check for each in judge_findings(verdict.findings, Checks()) if each.action == "refuse"]
+    return [
+        each.finding.check
+        for each in judge_findings(verdict.findings, ChecksConfig())
+        if each.action == "refuse"
+    ]
 
 
-def test_while_the_champion_is_damaged_the_newest_whole_version_is_compared_with_and_a_finding_says_so(judged_against_damage):
+def test_while_the_champion_is_damaged_the_newest_whole_version_is_compared_with_and_a_finding_says_so(
+    judged_against_damage,
+):
     verdict = judged_against_damage()
     assert (verdict.comparison.champion_version, verdict.comparison.champion_score) == (6, 0.4)
     (finding,) = verdict.findings

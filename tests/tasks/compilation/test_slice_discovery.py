@@ -12,7 +12,10 @@ MINIMUM = 30
 
 def table(seed, rows=3000):
     draw = np.random.default_rng(seed)
-    kinds = {f"kind{number}": draw.choice(list("abcde"), rows, p=[0.4, 0.25, 0.15, 0.15, 0.05]) for number in range(3)}
+    kinds = {
+        f"kind{number}": draw.choice(list("abcde"), rows, p=[0.4, 0.25, 0.15, 0.15, 0.05])
+        for number in range(3)
+    }
     return pd.DataFrame(kinds | {f"size{number}": draw.normal(size=rows) for number in range(3)}), draw
 
 
@@ -30,13 +33,17 @@ def test_chance_is_not_found(rows, right):
     seen = 0
     for seed in range(15):
         frame, draw = table(seed, rows)
-        seen += bool(found(frame, hits(draw, np.full(rows, right)))) + bool(found(frame, 1 - draw.standard_exponential(rows) ** 2))
+        seen += bool(found(frame, hits(draw, np.full(rows, right)))) + bool(
+            found(frame, 1 - draw.standard_exponential(rows) ** 2)
+        )
     assert seen <= 2
 
 
 PLANTED = {
     "kind1 = c": lambda frame: frame.kind1 == "c",
-    "kind0 = b & size1 > 0.7": lambda frame: (frame.kind0 == "b") & (frame.size1 > frame.size1.quantile(0.75)),
+    "kind0 = b & size1 > 0.7": lambda frame: (
+        (frame.kind0 == "b") & (frame.size1 > frame.size1.quantile(0.75))
+    ),
 }
 
 

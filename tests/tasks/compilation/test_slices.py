@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from configs.evaluation import Evaluation
-from configs.project import ImageIntake, TabularIntake, TextIntake
-from tasks import intake as intakes
+from configs.evaluation import EvaluationConfig
+from configs.intake import ImageIntakeConfig, TabularIntakeConfig, TextIntakeConfig
 from tasks.compilation.slices import attributes, by_column, declared
+from tasks.intake import build_intake
 from tasks.records import DatasetVersion
 from tasks.rows.parts import stored, write
 
@@ -21,12 +21,18 @@ def parts(column, *bins):
 def test_a_column_of_few_values_has_a_slice_a_value_and_one_of_gaps():
     column = pd.Series(["b", "a", None, "b", "", "c"], name="kind")
     assert parts(column) == {"kind = b": 2, "kind = a": 1, "kind = c": 1, "kind missing": 2}
-    assert parts(pd.Series([0.24, 1, np.nan], dtype="float32", name="temp")) == {"temp = 0.24": 1, "temp = 1": 1, "temp missing": 1}
+    assert parts(pd.Series([0.24, 1, np.nan], dtype="float32", name="temp")) == {
+        "temp = 0.24": 1,
+        "temp = 1": 1,
+        "temp missing": 1,
+    }
     assert parts(pd.Series([True, False, True], name="new")) == {"new = True": 2, "new = False": 1}
 
 
 def test_only_the_most_frequent_values_are_slices():
-    words = pd.Series([word for count, word in enumerate("abcdefghijklmno", start=1) for _ in range(count)], name="word")
+    words = pd.Series(
+        [word for count, word in enumerate("abcdefghijklmno", start=1) for _ in range(count)], name="word"
+    )
     assert list(parts(words)) == [f"word = {word}" for word in "onmlkjihgf"]
 
 
@@ -37,7 +43,9 @@ def test_a_number_is_cut_into_about_equal_ranges_with_readable_edges():
     assert list(parts(AGES * 12345.678, 3)) == ["age ≤ 500000", "500000 < age ≤ 800000", "age > 800000"]
 
 
-@pytest.mark.parametrize(("usual", "names"), [(0, ["gain ≤ 0", "gain > 0"]), (99, ["gain ≤ 30", "gain > 30"])])
+@pytest.mark.parametrize(
+    ("usual", "names"), [(0, ["gain ≤ 0", "gain > 0"]), (99, ["gain ≤ 30", "gain > 30"])]
+)
 def test_a_number_that_is_mostly_one_value_is_cut_beside_it(usual, names):
     assert list(parts(pd.Series([usual] * 100 + [*range(10, 31)], name="gain"))) == names
 
@@ -55,7 +63,7 @@ def attributed(tmp_path):
         frame = pd.DataFrame({"id": list("abcdef"), **columns})
         write([frame.assign(split=["train"] + ["test"] * 5)], tmp_path)
         facts = {"project": "p", "version": 1, "tag": "p/v1", "commit": "c", "rows": 6, "splits": {"test": 5}}
-        dataset, intake = DatasetVersion(**stored(tmp_path).model_dump(), **facts), intakes.build(section)
+        dataset, intake = DatasetVersion(**stored(tmp_path).model_dump(), **facts), build_intake(section)
         return attributes(dataset, intake, intake.rows(frame[1:].reset_index(drop=True)))
 
     return make
@@ -64,26 +72,35 @@ def attributed(tmp_path):
 @pytest.fixture
 def sliceable(attributed):
     """Of a table whose season is a code, and whose region is no input."""
-    section = TabularIntake(kind="tabular", numeric=("wind",), categorical=("season",))
+    section = TabularIntakeConfig(kind="tabular", numeric=("wind",), categorical=("season",))
     wind = [0.1, 0.2, None, 0.4, 0.5, 0.6]
     return attributed(section, season=[1, 2, 3, 1, 2, 3], wind=wind, region=list("nnsnns"), raw=[[1, 2]] * 6)
 
 
 def named(frame, *slices):
-    return {each.name: each.members.tolist() for each in declared(frame, Evaluation(slices=slices))}
+    return {each.name: each.members.tolist() for each in declared(frame, EvaluationConfig(slices=slices))}
 
 
 def test_every_plain_column_can_be_named_and_a_code_stays_one(sliceable):
     assert set(sliceable) == {"season", "wind", "region"}
-    assert named(sliceable, "region") == {"region = n": [True, False, True, True, False], "region = s": [False, True, False, False, True]}
+    assert named(sliceable, "region") == {
+        "region = n": [True, False, True, True, False],
+        "region = s": [False, True, False, False, True],
+    }
     assert pd.api.types.is_string_dtype(sliceable["season"])
 
 
 def test_texts_and_images_are_sliced_by_their_descriptors(attributed):
-    texts = attributed(TextIntake(kind="text"), text=["", "a", "a b", "A B C", "1", "b"], label=list("xxyyxx"))
+    texts = attributed(
+        TextIntakeConfig(kind="text"), text=["", "a", "a b", "A B C", "1", "b"], label=list("xxyyxx")
+    )
     assert named(texts, "words", "label")["words = 1"] == [True, False, False, True, True]
     image = np.arange(24, dtype=np.uint8).reshape(6, 4)
-    images = attributed(ImageIntake(kind="image", height=2, width=2), image=list(image), brightness=[1.5, 1.5, 1.5, 1.5, 7.5, 7.5])
+    images = attributed(
+        ImageIntakeConfig(kind="image", height=2, width=2),
+        image=list(image),
+        brightness=[1.5, 1.5, 1.5, 1.5, 7.5, 7.5],
+    )
     assert named(images, "brightness")["brightness = 7.5"] == [False, False, False, True, True]
     assert {"contrast", "ink"} < set(images)
     assert "image" not in images
@@ -95,7 +112,11 @@ def test_a_condition_is_sql_about_any_column_and_not_met_by_a_gap(sliceable):
 
 
 def test_what_cannot_be_sliced_by_is_named_with_what_can(sliceable):
-    with pytest.raises(ValueError, match=r"evaluation\.slices: the data set has no column 'sex'; it has wind, region, season"):
+    with pytest.raises(
+        ValueError, match=r"evaluation\.slices: the data set has no column 'sex'; it has wind, region, season"
+    ):
         named(sliceable, "sex")
-    with pytest.raises(ValueError, match=r"(?s)evaluation\.slices: where 'winds > 1': .*columns are wind, region, season"):
+    with pytest.raises(
+        ValueError, match=r"(?s)evaluation\.slices: where 'winds > 1': .*columns are wind, region, season"
+    ):
         named(sliceable, {"where": "winds > 1"})

@@ -29,7 +29,9 @@ def registry(with_mlflow, tmp_path):
         digests.append(digest(checkpoint))
         write_json(bundle / "lineage.json", {"checkpoint": {"digest": digests[-1]}})
         client.create_model_version("wine", bundle.as_uri(), run_id=run.info.run_id)
-    dataset = DatasetVersion(uri="d", digest="d", project="wine", version=1, tag="wine/v1", commit="c", rows=1, splits={})
+    dataset = DatasetVersion(
+        uri="d", digest="d", project="wine", version=1, tag="wine/v1", commit="c", rows=1, splits={}
+    )
     served = Served(uri="b", digest="b", version=2, graph_digest="g", dataset=dataset)
     releases = Releases(settings.home / "releases")
     releases.change("wine", lambda manifest: promote(stage_canary(manifest, served, 0.0), 2))
@@ -48,7 +50,11 @@ def test_before_anything_serves_there_is_no_champion(registry, settings):
 
 
 def test_a_version_that_is_not_there_is_named_with_those_that_are(registry, settings):
-    with pytest.raises(ValueError, match=r"training.start wine/3: no such registered model; there are wine/2, wine/1"):
+    with pytest.raises(
+        ValueError, match=r"training.start wine/3: no such registered model; there are wine/2, wine/1"
+    ):
         named_checkpoint("wine/3", settings)
-    with pytest.raises(ValueError, match=r"training.start beer/1: no such registered model; there are none of this project"):
+    with pytest.raises(
+        ValueError, match=r"training.start beer/1: no such registered model; there are none of this project"
+    ):
         named_checkpoint("beer/1", settings)

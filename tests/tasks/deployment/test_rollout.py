@@ -10,7 +10,7 @@ import pytest
 from mlflow import MlflowClient
 from onnxruntime import InferenceSession
 
-from configs.project import Deployment
+from configs.deployment import DeploymentConfig
 from infra.files import digest, write_json
 from tasks.deployment.registry import Registry, registered
 from tasks.deployment.release_health import champion_of
@@ -22,7 +22,7 @@ from tasks.rows.raw import TensorSpec, rows_from
 PROJECT = "spots"
 PIXELS = np.array([[9, 0, 0, 0], [0, 9, 0, 0], [0, 0, 9, 0]], dtype=np.uint8).reshape(3, 2, 2, 1)
 ROWS = rows_from([TensorSpec("image", "uint8", (2, 2, 1))], {"image": PIXELS})
-QUICK = Deployment(canary_share=0.5, canary_requests=10, canary_seconds=20)
+QUICK = DeploymentConfig(canary_share=0.5, canary_requests=10, canary_seconds=20)
 
 
 @pytest.fixture
@@ -103,7 +103,9 @@ def test_live_requests_of_the_canary_are_counted(deploy, trained, server):
     asking = threading.Thread(target=ask_on)
     asking.start()
     try:
-        trial = deploy(trained(2), Deployment(canary_share=1.0, canary_requests=300, canary_seconds=20)).trial
+        trial = deploy(
+            trained(2), DeploymentConfig(canary_share=1.0, canary_requests=300, canary_seconds=20)
+        ).trial
     finally:
         ended.set()
         asking.join()
@@ -125,7 +127,9 @@ def test_the_same_bundle_again_changes_nothing_and_mends_the_aliases(deploy, tra
     assert len(registry.search_model_versions(f"name='{PROJECT}'")) == 1
 
 
-def test_a_deployment_that_was_killed_on_trial_is_finished_by_the_next(deploy, trained, server, registry, settings):
+def test_a_deployment_that_was_killed_on_trial_is_finished_by_the_next(
+    deploy, trained, server, registry, settings
+):
     deploy(trained(1))
     made = trained(2)
     version = Registry(settings.tracking_uri).register(made, Path(made.uri), made.candidates[0].graph.digest)
@@ -138,7 +142,9 @@ def test_a_deployment_that_was_killed_on_trial_is_finished_by_the_next(deploy, t
     assert len(registry.search_model_versions(f"name='{PROJECT}'")) == 2
 
 
-def test_a_challenger_that_answers_otherwise_than_its_graph_is_rolled_back(deploy, trained, server, registry, monkeypatch):
+def test_a_challenger_that_answers_otherwise_than_its_graph_is_rolled_back(
+    deploy, trained, server, registry, monkeypatch
+):
     deploy(trained(1))
     other = InferenceSession(f"{trained(3).uri}/model.onnx", providers=["CPUExecutionProvider"])
     monkeypatch.setattr("tasks.deployment.canary.session", lambda _: other)
@@ -168,7 +174,10 @@ def test_live_requests_that_the_canary_cannot_answer_roll_it_back(deploy, traine
     asking = threading.Thread(target=ask_on)
     asking.start()
     try:
-        rollout = deploy(trained(2, broken_at=5), Deployment(canary_share=1.0, canary_requests=300, canary_seconds=20))
+        rollout = deploy(
+            trained(2, broken_at=5),
+            DeploymentConfig(canary_share=1.0, canary_requests=300, canary_seconds=20),
+        )
     finally:
         ended.set()
         asking.join()
@@ -186,7 +195,9 @@ def test_a_canary_that_a_person_rolls_away_is_not_promoted(deploy, trained, serv
 
     person = threading.Thread(target=rows_while_a_person_rolls_back)
     person.start()
-    release = deploy(trained(3), Deployment(canary_share=0.5, canary_requests=2000, canary_seconds=60)).release
+    release = deploy(
+        trained(3), DeploymentConfig(canary_share=0.5, canary_requests=2000, canary_seconds=60)
+    ).release
     person.join()
     assert (release.status, release.version, release.previous) == ("rolled-back", 3, 1)
     assert release.reason == "spots: version 3 is not on trial (canary: none); deploy it again"
@@ -209,7 +220,9 @@ def test_a_challenger_that_the_server_refuses_is_rolled_back(deploy, trained, se
         (settings.home / "bundles" / PROJECT / made.digest[:16] / "model.onnx").write_bytes(b"no graph")
         return ROWS[:count]
 
-    release = roll_out(made, rows_and_damage, Deployment(canary_requests=10, canary_seconds=3), settings).release
+    release = roll_out(
+        made, rows_and_damage, DeploymentConfig(canary_requests=10, canary_seconds=3), settings
+    ).release
     assert release.status == "rolled-back"
     assert "version 2 is refused: DigestError" in release.reason
     assert serving(server) == "1"
@@ -236,7 +249,9 @@ def test_a_server_that_is_away_is_named_with_the_command_that_starts_it(trained,
 
 def test_a_rollback_serves_the_previous_version_and_can_be_taken_back(deploy, trained, server, registry):
     deploy(trained(1))
-    with pytest.raises(ReleaseError, match="spots: there is no version to go back to, only version 1 has served"):
+    with pytest.raises(
+        ReleaseError, match="spots: there is no version to go back to, only version 1 has served"
+    ):
         roll_back(PROJECT)
     deploy(trained(2))
     release = roll_back(PROJECT)
@@ -262,13 +277,21 @@ def test_a_run_does_not_bring_back_what_a_person_rolled_back(deploy, trained, se
     roll_back(PROJECT)
     again = deploy(second).release
     assert (again.status, again.version) == ("unchanged", 1)
-    assert again.reason == "the same graph as version 2, which was rolled back by hand; `gyre rollback` takes that back"
+    assert (
+        again.reason
+        == "the same graph as version 2, which was rolled back by hand; `gyre rollback` takes that back"
+    )
     assert deploy(trained(0)).release.status == "promoted"
 
 
-def test_other_inputs_are_a_new_major_and_the_version_before_answers_who_fits_it(settings, registry, server, trained):
+def test_other_inputs_are_a_new_major_and_the_version_before_answers_who_fits_it(
+    settings, registry, server, trained
+):
     roll_out(trained(1), lambda count: ROWS[:count], QUICK, settings)
-    large = rows_from([TensorSpec("image", "uint8", (3, 3, 1))], {"image": np.eye(9, dtype=np.uint8)[:3].reshape(3, 3, 3, 1)})
+    large = rows_from(
+        [TensorSpec("image", "uint8", (3, 3, 1))],
+        {"image": np.eye(9, dtype=np.uint8)[:3].reshape(3, 3, 3, 1)},
+    )
     rollout = roll_out(trained(2, side=3), lambda count: large[:count], QUICK, settings)
     assert rollout.release.status == "promoted"
     assert rollout.release.reason.endswith(
@@ -278,7 +301,9 @@ def test_other_inputs_are_a_new_major_and_the_version_before_answers_who_fits_it
     assert serving(server) == "1"
     roll_out(trained(0, side=3), lambda count: large[:count], QUICK, settings)
     manifest = Releases(settings.home / "releases").read(PROJECT)
-    assert [(each.version, each.major) for each in (manifest.champion, manifest.previous, *manifest.majors)] == [(3, 2), (2, 2), (1, 1)]
+    assert [
+        (each.version, each.major) for each in (manifest.champion, manifest.previous, *manifest.majors)
+    ] == [(3, 2), (2, 2), (1, 1)]
     assert serving(server) == "1"
     retire(PROJECT, 1)
     assert Releases(settings.home / "releases").read(PROJECT).majors == ()

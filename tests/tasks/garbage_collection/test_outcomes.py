@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from configs.data import Versioning
+from configs.versioning import VersioningConfig
 from tasks.garbage_collection.outcomes import clear, unused
 from tasks.records import LabelReport
 from tasks.rows.parts import stored, write
@@ -33,11 +33,38 @@ def home(tmp_path):
         (quarantine / f"{name}.parquet").touch()
     (tmp_path / "rows").mkdir()
     contents = np.random.default_rng(0).integers(2**64, size=40, dtype=np.uint64)
-    write([pd.DataFrame({"id": [f"r{n}" for n in range(40)], "x": range(40), "label": "a", "origin_content": contents})], tmp_path / "rows")
-    nothing = {"agreement": 1.0, "annotators": (), "relabelled": 0, "suspects": None, "suspected": 0, "failures": ()}
+    write(
+        [
+            pd.DataFrame(
+                {"id": [f"r{n}" for n in range(40)], "x": range(40), "label": "a", "origin_content": contents}
+            )
+        ],
+        tmp_path / "rows",
+    )
+    nothing = {
+        "agreement": 1.0,
+        "annotators": (),
+        "relabelled": 0,
+        "suspects": None,
+        "suspected": 0,
+        "failures": (),
+    }
     labels = LabelReport(**stored(tmp_path / "rows").model_dump(), rows=40, **nothing)
-    named = {"validation": {"suspects": "outcomes/validation-kept/suspects.parquet", "quarantine": f"quarantine/wine/{ONE}.parquet"}}
-    make_version("wine", labels, ("x",), Versioning(), Repository(home / "data", str(home / "remote")), home / "datasets", origin=named)
+    named = {
+        "validation": {
+            "suspects": "outcomes/validation-kept/suspects.parquet",
+            "quarantine": f"quarantine/wine/{ONE}.parquet",
+        }
+    }
+    make_version(
+        "wine",
+        labels,
+        ("x",),
+        VersioningConfig(),
+        Repository(home / "data", str(home / "remote")),
+        home / "datasets",
+        origin=named,
+    )
     for path in [*home.glob("quarantine/wine/*"), *home.glob("outcomes/validation-*")]:
         os.utime(path, (0, 0))
     return home
@@ -56,4 +83,9 @@ def test_what_a_version_a_decision_or_a_recent_run_names_stays(home):
 
 
 def test_what_only_versions_name_that_are_about_to_go_goes_with_them(home):
-    assert names(unused(home, home / "results", 30, {"wine/v1"})) == ["validation-kept", "validation-old", ONE, THREE]
+    assert names(unused(home, home / "results", 30, {"wine/v1"})) == [
+        "validation-kept",
+        "validation-old",
+        ONE,
+        THREE,
+    ]

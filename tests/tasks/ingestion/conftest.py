@@ -6,15 +6,17 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from configs.project import ClassificationResult, Cluster, TabularIntake
+from configs.cluster import ClusterConfig
+from configs.intake import TabularIntakeConfig
+from configs.result import ClassificationResultConfig
 from infra.cluster import open_cluster
 from tasks.ingestion.ingest import ingest, snapshot
 from tasks.ingestion.partitions.sources import pieces
 from tasks.production.prediction_log import PredictionLog
 from tasks.rows.parts import read
 
-SIZES = TabularIntake(kind="tabular", numeric=("height",))
-KINDS = ClassificationResult(kind="classification", classes=("cat", "dog"), label="kind")
+SIZES = TabularIntakeConfig(kind="tabular", numeric=("height",))
+KINDS = ClassificationResultConfig(kind="classification", classes=("cat", "dog"), label="kind")
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +30,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def client():
-    with open_cluster(Cluster(workers=2)) as client:
+    with open_cluster(ClusterConfig(workers=2)) as client:
         yield client
 
 
@@ -38,7 +40,10 @@ def tables(tmp_path):
 
     def read_all(source, intake=SIZES, label="kind"):
         (tmp_path / "kept").mkdir(exist_ok=True)
-        return [pa.concat_tables(list(piece.slice.tables())) for piece in pieces(source, intake, label, tmp_path / "kept")]
+        return [
+            pa.concat_tables(list(piece.slice.tables()))
+            for piece in pieces(source, intake, label, tmp_path / "kept")
+        ]
 
     return read_all
 

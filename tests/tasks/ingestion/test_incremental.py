@@ -12,8 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
-from configs.data import Column, Join, Source, Sql
-from configs.project import ClassificationResult, Cluster, TabularIntake
+from configs.cluster import ClusterConfig
+from configs.intake import TabularIntakeConfig
+from configs.result import ClassificationResultConfig
+from configs.source import ColumnConfig, JoinConfig, SourceConfig, SqlConfig
 from infra.cluster import open_cluster
 from tasks.ingestion.ingest import ingest, snapshot
 from tasks.ingestion.partitions import store
@@ -21,8 +23,8 @@ from tasks.production.prediction_log import PredictionLog
 from tasks.rows.parts import part_paths, read
 
 HEAD = "id,height,kind\n"
-SIZES = TabularIntake(kind="tabular", numeric=("height",))
-KINDS = ClassificationResult(kind="classification", classes=("cat", "dog"), label="kind")
+SIZES = TabularIntakeConfig(kind="tabular", numeric=("height",))
+KINDS = ClassificationResultConfig(kind="classification", classes=("cat", "dog"), label="kind")
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def files(tmp_path):
         (tmp_path / "data").mkdir(exist_ok=True)
         for name, text in contents.items():
             (tmp_path / "data" / f"{name}.csv").write_text(HEAD + text)
-        return Source(reader="csv", path=str(tmp_path / "data" / "*.csv"))
+        return SourceConfig(reader="csv", path=str(tmp_path / "data" / "*.csv"))
 
     return write
 
@@ -76,14 +78,19 @@ def test_a_kept_slice_that_was_damaged_is_read_again(run, files, tmp_path):
 def test_a_row_of_a_later_file_takes_the_place_of_an_earlier_one(run, files, tmp_path):
     made, frame, _ = run(files(a="1,1,cat\n2,2,cat\n", b="2,7,dog\n"))
     assert made.duplicates == 1
-    assert frame[["id", "height", "origin", "origin_line"]].values.tolist() == [["1", 1, "a.csv", 2], ["2", 7, "b.csv", 2]]
+    assert frame[["id", "height", "origin", "origin_line"]].values.tolist() == [
+        ["1", 1, "a.csv", 2],
+        ["2", 7, "b.csv", 2],
+    ]
     kept = (tmp_path / "slices").glob("*/part-*.parquet")
-    assert sorted(pq.read_metadata(path).num_rows for path in kept) == [1, 2], "the kept slice has both its rows"
+    assert sorted(pq.read_metadata(path).num_rows for path in kept) == [1, 2], (
+        "the kept slice has both its rows"
+    )
 
 
 def test_keys_of_several_columns_and_of_all(run, files):
     source = files(a="1,1,cat\n1,2,cat\n1,2,cat\n1,3,c|t\n")
-    columns = renamed() | {"pet": Column(type="text", source="id")}
+    columns = renamed() | {"pet": ColumnConfig(type="text", source="id")}
     del columns["id"]
     _, frame, _ = run(source.model_copy(update={"key": ("pet", "kind"), "columns": columns}))
     assert frame[["id", "height"]].values.tolist() == [["1|cat", 2], [r"1|c\|t", 3]]
@@ -94,27 +101,37 @@ def test_keys_of_several_columns_and_of_all(run, files):
 
 def renamed():
     """The contract of files whose `id` names no row."""
-    return {"id": Column(type="text"), "height": Column(type="number"), "kind": Column(type="text")}
+    return {
+        "id": ColumnConfig(type="text"),
+        "height": ColumnConfig(type="number"),
+        "kind": ColumnConfig(type="text"),
+    }
 
 
 def test_a_source_that_is_appended_comes_after_and_keeps_the_contract(run, files, tmp_path):
     (tmp_path / "more.jsonl").write_text('{"id": "1", "height": 8.5, "kind": "dog"}\n')
-    more = Source(reader="jsonl", path=str(tmp_path / "more.jsonl"))
-    _, frame, _ = run(files(a="1,1,cat\n3,3,cat\n").model_copy(update={"columns": renamed(), "append": (more,)}))
+    more = SourceConfig(reader="jsonl", path=str(tmp_path / "more.jsonl"))
+    _, frame, _ = run(
+        files(a="1,1,cat\n3,3,cat\n").model_copy(update={"columns": renamed(), "append": (more,)})
+    )
     assert frame[["id", "height", "origin"]].values.tolist() == [["3", 3, "a.csv"], ["1", 8.5, "more.jsonl"]]
 
 
 def test_joined_columns_stand_beside_their_rows(run, files, tmp_path):
     (tmp_path / "owners.csv").write_text("kind,owner\ncat,Ann\n")
-    other = Source(reader="csv", path=str(tmp_path / "owners.csv"))
+    other = SourceConfig(reader="csv", path=str(tmp_path / "owners.csv"))
     source = files(a="1,1,cat\n2,2,dog\n3,3,cat\n")
-    _, frame, _ = run(source.model_copy(update={"join": (Join(source=other, on="kind"),)}))
+    _, frame, _ = run(source.model_copy(update={"join": (JoinConfig(source=other, on="kind"),)}))
     assert frame["owner"].astype(object).where(frame["owner"].notna(), None).to_list() == ["Ann", None, "Ann"]
-    _, frame, _ = run(source.model_copy(update={"join": (Join(source=other, on="kind", how="inner"),)}), name="inner")
+    _, frame, _ = run(
+        source.model_copy(update={"join": (JoinConfig(source=other, on="kind", how="inner"),)}), name="inner"
+    )
     assert frame[["id", "origin_line"]].values.tolist() == [["1", 2], ["3", 4]]
     (tmp_path / "owners.csv").write_text("kind,owner\ncat,Ann\ncat,Bob\n")
-    with pytest.raises(ValueError, match=r"join with source .*owners.csv: kind 'cat' comes 2 times; a join would double rows"):
-        run(source.model_copy(update={"join": (Join(source=other, on="kind"),)}), name="twice")
+    with pytest.raises(
+        ValueError, match=r"join with source .*owners.csv: kind 'cat' comes 2 times; a join would double rows"
+    ):
+        run(source.model_copy(update={"join": (JoinConfig(source=other, on="kind"),)}), name="twice")
 
 
 def test_the_first_rows_alone_make_a_trial(run, files):
@@ -129,7 +146,7 @@ def test_a_watermark_adds_ranges_that_never_change(run, tmp_path):
     with engine.begin() as connected:
         connected.execute(sa.text("CREATE TABLE pets (id INTEGER, height REAL, kind TEXT, changed INTEGER)"))
         connected.execute(sa.text("INSERT INTO pets VALUES (1, 1, 'cat', 10), (2, 2, 'dog', 20)"))
-    source = Source(reader="sql", path=url, sql=Sql(table="pets"), watermark="changed")
+    source = SourceConfig(reader="sql", path=url, sql=SqlConfig(table="pets"), watermark="changed")
     first, _, found = run(source)
     same, _, _ = run(source, name="same")
     with engine.begin() as connected:
@@ -158,8 +175,10 @@ def dump(tmp_path):
             case "parquet":
                 frame.to_parquet(path, index=False)
         types = {"id": "text", "height": "number", "kind": "text", "changed": "integer"}
-        columns = {name: Column(type=kind) for name, kind in types.items()} if kind == "csv" else {}
-        return Source(reader=kind, path=str(tmp_path / "data" / f"*.{kind}"), watermark="changed", columns=columns)
+        columns = {name: ColumnConfig(type=kind) for name, kind in types.items()} if kind == "csv" else {}
+        return SourceConfig(
+            reader=kind, path=str(tmp_path / "data" / f"*.{kind}"), watermark="changed", columns=columns
+        )
 
     return write
 
@@ -168,7 +187,9 @@ def dump(tmp_path):
 def test_of_a_file_that_is_written_anew_only_rows_above_its_watermark_are_new(run, dump, tmp_path, kind):
     first, _, found = run(dump(kind, [(1, 1, "cat", 9), (2, 2, "dog", 10)]))
     same, _, _ = run(dump(kind, [(1, 5, "dog", 9), (2, 2, "dog", 10)]), name="same")
-    more, frame, _ = run(dump(kind, [(1, 5, "dog", 9), (2, 2, "dog", 10), (2, 7, "cat", 30), (3, 3, "cat", None)]), name="more")
+    more, frame, _ = run(
+        dump(kind, [(1, 5, "dog", 9), (2, 2, "dog", 10), (2, 7, "cat", 30), (3, 3, "cat", None)]), name="more"
+    )
     assert (first.read, same.read, more.read) == (1, 0, 1)
     assert (same.rows.digest, more.duplicates) == (first.rows.digest, 1)
     assert frame[["id", "height"]].values.tolist() == [["1", 1], ["2", 7]]
@@ -197,12 +218,16 @@ def test_a_source_that_fails_half_way_leaves_nothing_visible(run, files, tmp_pat
 
 
 def test_a_worker_that_is_killed_changes_no_byte(tmp_path, files):
-    contents = {f"f{number}": "".join(f"{number}-{row},{row},cat\n" for row in range(60_000)) for number in range(12)}
+    contents = {
+        f"f{number}": "".join(f"{number}-{row},{row},cat\n" for row in range(60_000)) for number in range(12)
+    }
     source, digests = files(**contents), []
     for name, kill in (("calm", False), ("killed", True)):
         kept = tmp_path / name
-        with open_cluster(Cluster(workers=2)) as client:
-            found = snapshot("pets", source, SIZES, KINDS, PredictionLog(tmp_path / "log"), tmp_path / "o", kept)
+        with open_cluster(ClusterConfig(workers=2)) as client:
+            found = snapshot(
+                "pets", source, SIZES, KINDS, PredictionLog(tmp_path / "log"), tmp_path / "o", kept
+            )
             pids = list(client.run(os.getpid).values())
             watcher = threading.Thread(target=kill_in_the_middle, args=(kept, pids[0]), daemon=True)
             if kill:
@@ -247,14 +272,26 @@ def test_a_full_disk_is_named_and_nothing_half_written_stays(client, files, tmp_
     small = tmp_path / "small"
     small.mkdir()
     try:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small], check=True, capture_output=True)
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small], check=True, capture_output=True
+        )
     except (FileNotFoundError, subprocess.CalledProcessError) as error:
         pytest.skip(f"no small disk could be mounted: {error}")
     try:
         draw = np.random.default_rng(0)
         source = files(a="".join(f"{draw.bytes(32).hex()},{draw.random()},cat\n" for _ in range(60_000)))
-        found = snapshot("pets", source, SIZES, KINDS, PredictionLog(tmp_path / "log"), tmp_path / "outcomes", small / "slices")
-        with pytest.raises(OSError, match=rf"no space left in {small}.*: the rows of .*csv do not fit, \d MB are free"):
+        found = snapshot(
+            "pets",
+            source,
+            SIZES,
+            KINDS,
+            PredictionLog(tmp_path / "log"),
+            tmp_path / "outcomes",
+            small / "slices",
+        )
+        with pytest.raises(
+            OSError, match=rf"no space left in {small}.*: the rows of .*csv do not fit, \d MB are free"
+        ):
             ingest(found, source, SIZES, KINDS, client, small / "rows", small / "slices")
         assert not (small / "rows").exists()
         assert not list((small / "slices").iterdir())

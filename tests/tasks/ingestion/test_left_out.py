@@ -3,18 +3,18 @@
 import pytest
 import sqlalchemy as sa
 
-from configs.data import Column, Join, Source, Sql
-from configs.project import TabularIntake
+from configs.intake import TabularIntakeConfig
+from configs.source import ColumnConfig, JoinConfig, SourceConfig, SqlConfig
 from tasks.ingestion.preview import preview
 
 HEAD = "id,height,kind,changed\n"
 CONTRACT = {
-    "id": Column(type="text"),
-    "height": Column(type="number"),
-    "kind": Column(type="text"),
-    "changed": Column(type="integer"),
+    "id": ColumnConfig(type="text"),
+    "height": ColumnConfig(type="number"),
+    "kind": ColumnConfig(type="text"),
+    "changed": ColumnConfig(type="integer"),
 }
-SIZES = TabularIntake(kind="tabular", numeric=("height",))
+SIZES = TabularIntakeConfig(kind="tabular", numeric=("height",))
 
 
 @pytest.fixture
@@ -23,7 +23,9 @@ def marked(tmp_path):
 
     def write(text):
         (tmp_path / "pets.csv").write_text(HEAD + text)
-        return Source(reader="csv", path=str(tmp_path / "pets.csv"), columns=CONTRACT, watermark="changed")
+        return SourceConfig(
+            reader="csv", path=str(tmp_path / "pets.csv"), columns=CONTRACT, watermark="changed"
+        )
 
     return write
 
@@ -46,7 +48,9 @@ def test_rows_without_a_watermark_are_counted(findings, marked):
     assert found["unmarked_rows"].examples == ("line 3 of pets.csv",)
 
 
-def test_blank_lines_are_counted_beside_a_watermark_too_and_once_however_many_runs_read_the_file(findings, marked):
+def test_blank_lines_are_counted_beside_a_watermark_too_and_once_however_many_runs_read_the_file(
+    findings, marked
+):
     _, first = findings(marked("1,1,cat,5\n\n"))
     assert (first["blank_lines"].count, first["blank_lines"].total) == (1, 2)
     frame, again = findings(marked("1,1,cat,5\n\n2,2,dog,6\n\n"), "again")
@@ -57,20 +61,25 @@ def test_blank_lines_are_counted_beside_a_watermark_too_and_once_however_many_ru
 
 
 def test_header_rows_are_counted_beside_a_watermark_too(findings, marked):
-    contract = CONTRACT | {"changed": Column(type="text"), "height": Column(type="text")}
+    contract = CONTRACT | {"changed": ColumnConfig(type="text"), "height": ColumnConfig(type="text")}
     source = marked("1,1,cat,a\nid,height,kind,changed\n2,2,dog,b\n").model_copy(update={"columns": contract})
     _, found = findings(source)
     assert (found["header_rows"].count, found["header_rows"].examples) == (1, ("line 3",))
 
 
-def test_a_row_without_a_watermark_that_is_added_later_is_counted_though_nothing_new_is_read(findings, marked):
+def test_a_row_without_a_watermark_that_is_added_later_is_counted_though_nothing_new_is_read(
+    findings, marked
+):
     findings(marked("1,1,cat,5\n"))
     _, found = findings(marked("1,1,cat,5\n2,2,dog,\n"), "again")
     assert found["unmarked_rows"].count == 1
 
 
 def test_a_source_without_any_watermark_is_an_error(run, marked):
-    with pytest.raises(ValueError, match=r"no row has a value in 'changed' \(source.watermark\), so none is read; set source.watermark"):
+    with pytest.raises(
+        ValueError,
+        match=r"no row has a value in 'changed' \(source.watermark\), so none is read; set source.watermark",
+    ):
         run(marked("1,1,cat,\n"))
 
 
@@ -81,7 +90,9 @@ def test_rows_of_a_table_without_a_watermark_are_counted(findings, tmp_path):
         opened.execute(sa.text("CREATE TABLE pets (id TEXT, height REAL, kind TEXT, changed INTEGER)"))
         opened.execute(sa.text("INSERT INTO pets VALUES ('1', 1, 'cat', 5), ('2', 2, 'dog', NULL)"))
     engine.dispose()
-    frame, found = findings(Source(reader="sql", path=url, sql=Sql(table="pets"), watermark="changed"))
+    frame, found = findings(
+        SourceConfig(reader="sql", path=url, sql=SqlConfig(table="pets"), watermark="changed")
+    )
     assert frame["id"].to_list() == ["1"]
     assert (found["unmarked_rows"].count, found["unmarked_rows"].total) == (1, 2)
 
@@ -98,13 +109,20 @@ def owned(tmp_path):
     def write(how, pets="1,1,cat,5\n2,2,dog,6\n3,3,,7\n", owners="cat,Ann\ncow,Bob\n\n"):
         (tmp_path / "pets.csv").write_text(HEAD + pets)
         (tmp_path / "owners.csv").write_text("kind,owner\n" + owners)
-        other = Source(reader="csv", path=str(tmp_path / "owners.csv"))
-        return Source(reader="csv", path=str(tmp_path / "pets.csv"), join=(Join(source=other, on="kind", how=how),))
+        other = SourceConfig(reader="csv", path=str(tmp_path / "owners.csv"))
+        return SourceConfig(
+            reader="csv",
+            path=str(tmp_path / "pets.csv"),
+            join=(JoinConfig(source=other, on="kind", how=how),),
+        )
 
     return write
 
 
-@pytest.mark.parametrize(("how", "check", "kept"), [("inner", "unmatched_dropped", ["1"]), ("left", "unmatched_kept", ["1", "2", "3"])])
+@pytest.mark.parametrize(
+    ("how", "check", "kept"),
+    [("inner", "unmatched_dropped", ["1"]), ("left", "unmatched_kept", ["1", "2", "3"])],
+)
 def test_rows_without_a_match_are_counted(findings, owned, how, check, kept):
     frame, found = findings(owned(how))
     assert frame["id"].to_list() == kept
@@ -114,7 +132,11 @@ def test_rows_without_a_match_are_counted(findings, owned, how, check, kept):
 
 def test_rows_of_a_joined_source_that_no_row_wants_are_counted_and_its_blank_lines(findings, owned):
     _, found = findings(owned("left"))
-    assert (found["unmatched_joined"].count, found["unmatched_joined"].total, found["unmatched_joined"].examples) == (1, 2, ("'cow'",))
+    assert (
+        found["unmatched_joined"].count,
+        found["unmatched_joined"].total,
+        found["unmatched_joined"].examples,
+    ) == (1, 2, ("'cow'",))
     assert found["blank_lines"].about == "owners.csv"
 
 
@@ -124,5 +146,8 @@ def test_a_join_in_which_all_rows_match_is_nothing_to_tell(findings, owned):
 
 
 def test_a_join_that_leaves_no_row_says_so(run, owned):
-    with pytest.raises(ValueError, match=r"holds no rows; .*on kind: 1 of 1 rows have no match in the joined source and were left out"):
+    with pytest.raises(
+        ValueError,
+        match=r"holds no rows; .*on kind: 1 of 1 rows have no match in the joined source and were left out",
+    ):
         run(owned("inner", pets="1,1,Cat,5\n"))

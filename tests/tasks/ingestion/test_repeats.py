@@ -2,7 +2,7 @@
 
 import pytest
 
-from configs.data import Source
+from configs.source import SourceConfig
 
 HEAD = "code,height,kind\n"
 
@@ -16,7 +16,7 @@ def source(tmp_path):
             path = tmp_path / "data" / f"{name}.csv"
             path.parent.mkdir(exist_ok=True)
             path.write_text(HEAD + text)
-        return Source(reader="csv", path=str(tmp_path / "data" / "*.csv"), key=key)
+        return SourceConfig(reader="csv", path=str(tmp_path / "data" / "*.csv"), key=key)
 
     return written
 
@@ -31,7 +31,9 @@ def test_repeated_keys_are_named_with_how_often_they_come(run, source):
     found = repeated(made)
     assert (found.count, found.total) == (3, 5)
     assert found.examples == ("'x' 3 times", "'y' 2 times")
-    assert "set source.key to columns that name a row, or to origin_line, which keeps every row" in found.advice
+    assert (
+        "set source.key to columns that name a row, or to origin_line, which keeps every row" in found.advice
+    )
 
 
 def test_rows_that_are_wholly_alike_are_named_by_their_first_line(run, source):
@@ -70,8 +72,15 @@ def test_files_of_one_name_cannot_be_keyed_by_line(run, source, tmp_path):
     source("origin_line", a="x,1,cat\n")
     (tmp_path / "data" / "more").mkdir()
     (tmp_path / "data" / "more" / "a.csv").write_text(HEAD + "x,1,cat\n")
-    with pytest.raises(ValueError, match=r"data/a.csv and .*more/a.csv have one name, so key: origin_line cannot tell their rows apart"):
-        run(Source(reader="csv", path=str(tmp_path / "data"), key="origin_line"))
-    appended = Source(reader="csv", path=str(tmp_path / "data" / "more" / "a.csv"))
+    with pytest.raises(
+        ValueError,
+        match=r"data/a.csv and .*more/a.csv have one name, so key: origin_line cannot tell their rows apart",
+    ):
+        run(SourceConfig(reader="csv", path=str(tmp_path / "data"), key="origin_line"))
+    appended = SourceConfig(reader="csv", path=str(tmp_path / "data" / "more" / "a.csv"))
     with pytest.raises(ValueError, match=r"a.csv is the name of a file of source .*data/a.csv too"):
-        run(Source(reader="csv", path=str(tmp_path / "data" / "a.csv"), key="origin_line", append=(appended,)))
+        run(
+            SourceConfig(
+                reader="csv", path=str(tmp_path / "data" / "a.csv"), key="origin_line", append=(appended,)
+            )
+        )

@@ -8,14 +8,16 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from configs.data import Source, Split
-from configs.project import ClassificationResult, ImageIntake, TabularIntake, TextIntake
+from configs.intake import ImageIntakeConfig, TabularIntakeConfig, TextIntakeConfig
+from configs.result import ClassificationResultConfig
+from configs.source import SourceConfig
+from configs.versioning import SplitConfig
 from tasks.ingestion.ingest import snapshot
 from tasks.production.prediction_log import PredictionLog
 from tasks.versioning.split import Splitter
 
-KINDS = ClassificationResult(kind="classification", classes=("cat", "dog"), label="kind")
-AGES = TabularIntake(kind="tabular", numeric=("age",))
+KINDS = ClassificationResultConfig(kind="classification", classes=("cat", "dog"), label="kind")
+AGES = TabularIntakeConfig(kind="tabular", numeric=("age",))
 
 
 @pytest.fixture
@@ -24,11 +26,20 @@ def sides(run, tmp_path):
 
     def of(source, intake, content=()):
         found = snapshot(
-            "pets", source, intake, KINDS, PredictionLog(tmp_path / "log"), tmp_path / "outcomes", tmp_path / "slices", content
+            "pets",
+            source,
+            intake,
+            KINDS,
+            PredictionLog(tmp_path / "log"),
+            tmp_path / "outcomes",
+            tmp_path / "slices",
+            content,
         )
         name = f"rows-{len(list((tmp_path / 'outcomes').glob('rows-*')))}"
         made, frame, _ = run(source, intake, found=found, name=name)
-        split = Splitter(Split())(pa.table({"origin_content": frame["origin_content"]}))["split"].to_pylist()
+        split = Splitter(SplitConfig())(pa.table({"origin_content": frame["origin_content"]}))[
+            "split"
+        ].to_pylist()
         return made, dict(zip(frame["id"], split, strict=True))
 
     return of
@@ -48,7 +59,7 @@ def people(tmp_path):
         } | more
         lines = [",".join(columns), *(",".join(map(str, row)) for row in zip(*columns.values(), strict=True))]
         (tmp_path / name).write_text("\n".join(lines) + "\n")
-        return Source(reader="csv", path=str(tmp_path / name))
+        return SourceConfig(reader="csv", path=str(tmp_path / name))
 
     return write
 
@@ -62,21 +73,23 @@ def test_images_of_another_size_stay_in_their_split_and_copies_on_one_side(sides
             path = tmp_path / "images" / ("cat" if number % 2 else "dog") / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(stream.getvalue())
-    source = Source(reader="images", path=str(tmp_path / "images"))
-    _, large = sides(source, ImageIntake(kind="image", height=8, width=8))
-    _, small = sides(source, ImageIntake(kind="image", height=6, width=6, channels=3))
+    source = SourceConfig(reader="images", path=str(tmp_path / "images"))
+    _, large = sides(source, ImageIntakeConfig(kind="image", height=8, width=8))
+    _, small = sides(source, ImageIntakeConfig(kind="image", height=6, width=6, channels=3))
     assert large == small
     assert set(large.values()) == {"train", "validation", "test"}
-    assert all(side == large[name.replace("/", "/copy-")] for name, side in large.items() if "copy" not in name)
+    assert all(
+        side == large[name.replace("/", "/copy-")] for name, side in large.items() if "copy" not in name
+    )
 
 
 def test_an_input_more_another_kind_and_an_input_less_move_no_row(sides, people):
     source = people()
-    made, first = sides(source, TabularIntake(kind="tabular", numeric=("age",), categorical=("city",)))
+    made, first = sides(source, TabularIntakeConfig(kind="tabular", numeric=("age",), categorical=("city",)))
     assert made.rows.content == ("age", "city")
     for intake in (
-        TabularIntake(kind="tabular", numeric=("age",)),
-        TabularIntake(kind="tabular", categorical=("age", "city")),
+        TabularIntakeConfig(kind="tabular", numeric=("age",)),
+        TabularIntakeConfig(kind="tabular", categorical=("age", "city")),
     ):
         again, then = sides(source, intake, made.rows.content)
         assert (then, again.rows.content) == (first, made.rows.content)
@@ -85,7 +98,7 @@ def test_an_input_more_another_kind_and_an_input_less_move_no_row(sides, people)
 def test_a_new_column_of_the_source_moves_no_row(sides, people):
     made, first = sides(people(), AGES)
     wider = people("wider.csv", weight=range(200))
-    _, then = sides(wider, TabularIntake(kind="tabular", numeric=("age", "weight")), made.rows.content)
+    _, then = sides(wider, TabularIntakeConfig(kind="tabular", numeric=("age", "weight")), made.rows.content)
     assert then == first
 
 
@@ -112,16 +125,24 @@ def test_a_lost_column_splits_anew_and_says_so(sides, people):
 
 def test_a_late_label_goes_where_the_sources_copy_is_and_stays_when_it_is_corrected(sides, tmp_path):
     texts = [f"message {number} of many" for number in range(100)]
-    (tmp_path / "texts.csv").write_text("id,text,kind\n" + "".join(f"t{n},{text},cat\n" for n, text in enumerate(texts)))
+    (tmp_path / "texts.csv").write_text(
+        "id,text,kind\n" + "".join(f"t{n},{text},cat\n" for n, text in enumerate(texts))
+    )
     log, served = PredictionLog(tmp_path / "log"), [f"r{number}" for number in range(100)]
     noon = [datetime(2026, 1, 1, 12)] * 100
     shouted = {"input.text": [text.upper() for text in texts]}
     log.append_predictions(
-        pa.table({"request_id": served, "time": noon, "version": [1] * 100, "answer": ["cat"] * 100} | shouted), "d", "0"
+        pa.table(
+            {"request_id": served, "time": noon, "version": [1] * 100, "answer": ["cat"] * 100} | shouted
+        ),
+        "d",
+        "0",
     )
-    source = Source(reader="csv", path=str(tmp_path / "texts.csv"))
+    source = SourceConfig(reader="csv", path=str(tmp_path / "texts.csv"))
     for number, label in enumerate(("cat", "dog")):
         times = [datetime(2026, 1, 2 + number)] * 100
-        log.append_labels(pa.table({"request_id": served, "time": times, "label": [label] * 100}), "d", str(number))
-        _, found = sides(source, TextIntake(kind="text"))
+        log.append_labels(
+            pa.table({"request_id": served, "time": times, "label": [label] * 100}), "d", str(number)
+        )
+        _, found = sides(source, TextIntakeConfig(kind="text"))
         assert [found[f"r{n}"] for n in range(100)] == [found[f"t{n}"] for n in range(100)]

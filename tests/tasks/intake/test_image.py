@@ -5,11 +5,11 @@ import pytest
 import torch
 from PIL import Image
 
-from configs.project import ImageIntake
-from tasks.intake import build
+from configs.intake import ImageIntakeConfig
+from tasks.intake import build_intake
 from tasks.rows.raw import rows_from
 
-INTAKE = build(ImageIntake(kind="image", height=8, width=6, channels=1, shift=1))
+INTAKE = build_intake(ImageIntakeConfig(kind="image", height=8, width=6, channels=1, shift=1))
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 8, 6, 1), dtype=np.uint8)
 
 

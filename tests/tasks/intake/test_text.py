@@ -7,13 +7,19 @@ import pytest
 import torch
 from onnx import helper
 
-from configs.project import TextIntake
-from tasks.intake import build
+from configs.intake import TextIntakeConfig
+from tasks.intake import build_intake
 from tasks.intake.encoder import ENCODED
 from tasks.rows.raw import MAX_TEXT, feed, rows_from
 
-INTAKE = build(TextIntake(kind="text", length=8))
-TRAIN = ["Free prize! Call 08712 now", "free now", "call me now, Über", "Über 日本 日本 😀 😀", "prize, prize!"]
+INTAKE = build_intake(TextIntakeConfig(kind="text", length=8))
+TRAIN = [
+    "Free prize! Call 08712 now",
+    "free now",
+    "call me now, Über",
+    "Über 日本 日本 😀 😀",
+    "prize, prize!",
+]
 HOSTILE = [
     "",
     " \t\n\r\x0b\x0c ",
@@ -44,7 +50,9 @@ def encoder():
 def session(encoder):
     opsets = {"": 20}
     graph = encoder.prefix(opsets)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid(*each) for each in opsets.items()], ir_version=10)
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid(*each) for each in opsets.items()], ir_version=10
+    )
     return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
 
 
@@ -55,7 +63,7 @@ def test_the_vocabulary_is_what_occurs_twice_the_most_frequent_first(encoder):
 
 
 def test_the_vocabulary_is_no_larger_than_asked():
-    small = build(TextIntake(kind="text", vocabulary=4)).encoder()
+    small = build_intake(TextIntakeConfig(kind="text", vocabulary=4)).encoder()
     small.fit(rows_of(TRAIN))
     assert small.state() == {"tokens": ["now", "prize"]}
     assert small.size == 4

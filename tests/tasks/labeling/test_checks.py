@@ -4,16 +4,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from configs.project import ClassificationResult, Labeling, RegressionResult, TabularIntake
+from configs.intake import TabularIntakeConfig
+from configs.labeling import LabelingConfig
+from configs.result import ClassificationResultConfig, RegressionResultConfig
 from infra.files import digest, whole_folder
-from tasks import intake as intakes
-from tasks import result as results
+from tasks.intake import build_intake
 from tasks.labeling.label import label
 from tasks.records import ValidationReport
+from tasks.result import build_result
 from tasks.rows.parts import write
 
 ROWS = 400
-YES_NO = ClassificationResult(kind="classification", classes=("yes", "no"))
+YES_NO = ClassificationResultConfig(kind="classification", classes=("yes", "no"))
 
 
 @pytest.fixture
@@ -25,9 +27,22 @@ def found(tmp_path):
         with whole_folder(tmp_path / "in") as partial:
             write([frame], partial)
         stored = {"uri": str(tmp_path / "in"), "digest": digest(tmp_path / "in")}
-        facts = {"rows": len(frame), "quarantined": 0, "quarantine": None, "rules": (), "failures": (), "report": ""}
-        taken = intakes.build(TabularIntake(kind="tabular", **intake))
-        report = label(ValidationReport(**stored, **facts), Labeling(suspects=0), taken, results.build(result), tmp_path / "out")
+        facts = {
+            "rows": len(frame),
+            "quarantined": 0,
+            "quarantine": None,
+            "rules": (),
+            "failures": (),
+            "report": "",
+        }
+        taken = build_intake(TabularIntakeConfig(kind="tabular", **intake))
+        report = label(
+            ValidationReport(**stored, **facts),
+            LabelingConfig(suspects=0),
+            taken,
+            build_result(result),
+            tmp_path / "out",
+        )
         assert report.failures == ()
         return {(each.check, each.about): each for each in report.findings}
 
@@ -51,19 +66,26 @@ def test_rows_without_a_label_are_counted(found, draw):
 
 def test_a_number_that_is_not_a_number_is_a_missing_label(found, draw):
     labels = np.where(np.arange(ROWS) < 90, np.nan, draw.normal(size=ROWS))
-    result = RegressionResult(kind="regression")
-    missing = found(pd.DataFrame({"size": draw.normal(size=ROWS), "label": labels}), result, numeric=("size",))
+    result = RegressionResultConfig(kind="regression")
+    missing = found(
+        pd.DataFrame({"size": draw.normal(size=ROWS), "label": labels}), result, numeric=("size",)
+    )
     assert missing[("missing_labels", "label")].count == 90
 
 
 def test_one_label_for_all_rows_is_found(found, draw):
     alike = found(pd.DataFrame({"size": draw.normal(size=ROWS), "label": "yes"}), numeric=("size",))
-    assert alike[("constant_label", "label")].told == "rows have the same label, 'yes': there is nothing to learn"
+    assert (
+        alike[("constant_label", "label")].told
+        == "rows have the same label, 'yes': there is nothing to learn"
+    )
 
 
 def test_a_class_without_rows_is_named(found, draw):
-    result = ClassificationResult(kind="classification", classes=("yes", "no", "maybe"))
-    absent = found(pd.DataFrame({"size": draw.normal(size=ROWS), "label": classes(draw)}), result, numeric=("size",))
+    result = ClassificationResultConfig(kind="classification", classes=("yes", "no", "maybe"))
+    absent = found(
+        pd.DataFrame({"size": draw.normal(size=ROWS), "label": classes(draw)}), result, numeric=("size",)
+    )
     assert absent[("absent_classes", "label")].examples == ("maybe",)
 
 
@@ -77,7 +99,9 @@ def test_an_input_that_gives_the_class_away_is_named_and_a_good_one_is_not(found
     labels = classes(draw)
     amount = np.where(labels == "yes", 1.0, 0.0) + draw.normal(0, 0.05, ROWS)
     good = np.where(draw.random(ROWS) < 0.9, np.where(labels == "yes", "a", "b"), "c")
-    frame = pd.DataFrame({"paid": amount, "code": labels.map({"yes": "Y7", "no": "N2"}), "good": good, "label": labels})
+    frame = pd.DataFrame(
+        {"paid": amount, "code": labels.map({"yes": "Y7", "no": "N2"}), "good": good, "label": labels}
+    )
     leaking = found(frame, numeric=("paid",), categorical=("code", "good"))
     assert {about for check, about in leaking if check == "leaking_inputs"} == {"paid", "code"}
 
@@ -98,12 +122,14 @@ def test_a_rare_class_is_only_given_away_by_what_finds_it(found, draw):
 def test_parts_that_add_up_to_the_number_are_named(found, draw):
     parts = draw.integers(0, 500, (ROWS, 2)).astype(float)
     frame = pd.DataFrame({"casual": parts[:, 0], "registered": parts[:, 1], "label": parts.sum(axis=1)})
-    leaking = found(frame, RegressionResult(kind="regression"), numeric=("casual", "registered"))
+    leaking = found(frame, RegressionResultConfig(kind="regression"), numeric=("casual", "registered"))
     assert [about for _, about in leaking] == ["casual and registered"]
 
 
 def test_a_number_that_is_the_label_in_another_unit_is_named(found, draw):
     celsius = draw.normal(15, 8, ROWS)
-    frame = pd.DataFrame({"fahrenheit": celsius * 1.8 + 32, "noise": draw.normal(size=ROWS), "label": celsius})
-    leaking = found(frame, RegressionResult(kind="regression"), numeric=("fahrenheit", "noise"))
+    frame = pd.DataFrame(
+        {"fahrenheit": celsius * 1.8 + 32, "noise": draw.normal(size=ROWS), "label": celsius}
+    )
+    leaking = found(frame, RegressionResultConfig(kind="regression"), numeric=("fahrenheit", "noise"))
     assert ("leaking_inputs", "fahrenheit") in leaking

@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from configs.project import ImageIntake, TextIntake, Training
-from tasks import intake as intakes
+from configs.intake import ImageIntakeConfig, TextIntakeConfig
+from configs.training import TrainingConfig
+from tasks.intake import build_intake
 from tasks.model.network import build
 from tasks.rows.raw import rows_from
 
-IMAGES, TEXTS = intakes.build(ImageIntake(kind="image", height=32, width=32, channels=3)), intakes.build(TextIntake(kind="text", length=8))
+IMAGES, TEXTS = (
+    build_intake(ImageIntakeConfig(kind="image", height=32, width=32, channels=3)),
+    build_intake(TextIntakeConfig(kind="text", length=8)),
+)
 
 
 @pytest.fixture
@@ -28,11 +32,11 @@ def own(monkeypatch):
 
 
 def texts(words, **training):
-    return build(Training(**training), TEXTS, words, (8,), 3)
+    return build(TrainingConfig(**training), TEXTS, words, (8,), 3)
 
 
 def images(**training):
-    return build(Training(**training), IMAGES, IMAGES.encoder(), (3, 32, 32), 5)
+    return build(TrainingConfig(**training), IMAGES, IMAGES.encoder(), (3, 32, 32), 5)
 
 
 def answered(network, rows):
@@ -46,12 +50,17 @@ def test_a_network_of_ones_own_takes_options_and_is_told_the_vocabulary(own, wor
 
 
 def test_an_option_that_is_unknown_is_named(own):
-    with pytest.raises(ValueError, match=r"training.network networks:Layers with training.network_options {'wide': 1}: .*'wide'"):
+    with pytest.raises(
+        ValueError,
+        match=r"training.network networks:Layers with training.network_options {'wide': 1}: .*'wide'",
+    ):
         images(network="networks:Layers", network_options={"wide": 1})
 
 
 def test_a_network_of_tokens_is_refused_for_images(own):
-    with pytest.raises(ValueError, match=r"training\.network networks:Embedded: takes token ids; the intake gives no texts"):
+    with pytest.raises(
+        ValueError, match=r"training\.network networks:Embedded: takes token ids; the intake gives no texts"
+    ):
         images(network="networks:Embedded")
 
 
@@ -60,7 +69,10 @@ def test_an_image_network_of_timm(words):
     assert answered(images(network="timm:resnet18"), torch.randn(2, 3, 32, 32)).shape == (2, 5)
     with pytest.raises(ValueError, match=r"training.network timm:nothing .*: Unknown model"):
         images(network="timm:nothing")
-    with pytest.raises(ValueError, match=r"training.network timm:resnet18: takes images; the intake gives rows of shape \(8,\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"training.network timm:resnet18: takes images; the intake gives rows of shape \(8,\)",
+    ):
         texts(words, network="timm:resnet18")
 
 

@@ -13,19 +13,21 @@ import pytest
 from scipy.stats import wasserstein_distance
 from sklearn.datasets import load_digits
 
+from configs.intake import TabularIntakeConfig, TextIntakeConfig
 from configs.load import load
-from configs.project import ClassificationResult, Monitoring, RegressionResult, TabularIntake, TextIntake
-from tasks.intake import build
+from configs.monitoring import MonitoringConfig
+from configs.result import ClassificationResultConfig, RegressionResultConfig
+from tasks.intake import build_intake
 from tasks.monitoring import drift
 from tasks.production import drift_reference
 from tasks.production.prediction_log import SCHEMAS, PredictionLog, input_columns
 from tasks.records import Champion, DatasetVersion
-from tasks.result import build as build_result
+from tasks.result import build_result
 from tasks.rows import parts
 from tasks.rows.raw import rows_from
 
 DIGITS = load("digits")
-INPUTS = build(DIGITS.intake).inputs
+INPUTS = build_intake(DIGITS.intake).inputs
 BUNCH = load_digits()
 IMAGES = np.round(BUNCH.images * 255 / 16).astype(np.uint8)
 LABELS = BUNCH.target.astype(str)
@@ -50,9 +52,23 @@ def champion_of(frame, folder, version=1):
     parts.write([frame if "origin" in frame else frame.assign(origin="rows")], folder)
     stored = parts.stored(folder)
     data = DatasetVersion(
-        uri=stored.uri, digest=stored.digest, project="digits", version=1, tag="digits/v1", commit="0", rows=len(frame), splits={}
+        uri=stored.uri,
+        digest=stored.digest,
+        project="digits",
+        version=1,
+        tag="digits/v1",
+        commit="0",
+        rows=len(frame),
+        splits={},
     )
-    return Champion(uri=str(folder), digest=f"bundle{version}", project="digits", version=version, graph_digest="0", dataset=data)
+    return Champion(
+        uri=str(folder),
+        digest=f"bundle{version}",
+        project="digits",
+        version=version,
+        graph_digest="0",
+        dataset=data,
+    )
 
 
 def retrained(change):
@@ -60,14 +76,18 @@ def retrained(change):
     images = np.concatenate([IMAGES[:1000], change(IMAGES[1200:1360])])
     labels = np.r_[LABELS[:1000], LABELS[1200:1360]]
     origin = np.repeat(["rows", "feedback"], [1000, 160])
-    return pd.DataFrame({"image": list(images.reshape(len(images), -1)), "label": labels, "origin": origin, "split": "train"})
+    return pd.DataFrame(
+        {"image": list(images.reshape(len(images), -1)), "label": labels, "origin": origin, "split": "train"}
+    )
 
 
 @pytest.fixture(scope="module")
 def champion(tmp_path_factory):
     """Trained on seven of ten of the first thousand scans."""
     rows = np.arange(1000)
-    frame = pd.DataFrame({"image": list(IMAGES[:1000].reshape(1000, -1)), "label": LABELS[:1000], "split": "train"})
+    frame = pd.DataFrame(
+        {"image": list(IMAGES[:1000].reshape(1000, -1)), "label": LABELS[:1000], "split": "train"}
+    )
     frame.loc[rows % 10 >= 7, "split"] = "test"
     return champion_of(frame, tmp_path_factory.mktemp("data") / "rows")
 
@@ -92,16 +112,33 @@ def serve(log, rows, answers, *, version=1, name="a", start=START, inputs=INPUTS
 
 
 def tell_truth(log, identities, time, name="a"):
-    columns = {"request_id": identities, "time": [time.replace(tzinfo=None)] * len(identities), "label": ["1"] * len(identities)}
+    columns = {
+        "request_id": identities,
+        "time": [time.replace(tzinfo=None)] * len(identities),
+        "label": ["1"] * len(identities),
+    }
     log.append_labels(pa.table(columns, schema=SCHEMAS["labels"]), "2026-01-01", name)
 
 
-def look(log, champion, since=None, *, monitoring=DIGITS.monitoring, intake=DIGITS.intake, result=DIGITS.result):
+def look(
+    log, champion, since=None, *, monitoring=DIGITS.monitoring, intake=DIGITS.intake, result=DIGITS.result
+):
     folder = log.folder.parent / "reports"
-    return drift.observe("digits", champion, since, intake=intake, result=result, monitoring=monitoring, log=log, report_folder=folder)
+    return drift.observe(
+        "digits",
+        champion,
+        since,
+        intake=intake,
+        result=result,
+        monitoring=monitoring,
+        log=log,
+        report_folder=folder,
+    )
 
 
-@pytest.mark.parametrize("window", [slice(1000, 1200), slice(1200, 1400), slice(1400, 1600), slice(1597, 1797)])
+@pytest.mark.parametrize(
+    "window", [slice(1000, 1200), slice(1200, 1400), slice(1400, 1600), slice(1597, 1797)]
+)
 def test_held_out_scans_of_other_writers_are_ok(log, champion, window):
     serve(log, IMAGES[window], LABELS[window])
     report = look(log, champion)
@@ -148,18 +185,27 @@ def test_a_retrained_champion_drifts_where_a_third_world_comes(log, tmp_path):
 
 def test_distances_are_wasserstein_in_standard_deviations_of_a_sample_of_the_training_rows(log, champion):
     serve(log, IMAGES[1000:1200], LABELS[1000:1200])
-    rows = build(DIGITS.intake)
+    rows = build_intake(DIGITS.intake)
     kept, _ = drift_reference.frames(champion.dataset, rows, build_result(DIGITS.result), None)
     expected = kept["brightness"].head(DIGITS.monitoring.reference)
     current = rows.describe(rows_from(INPUTS, {"image": IMAGES[1000:1200, :, :, None]}))["brightness"]
     found = {one.name: one.distance for one in look(log, champion).descriptors}
-    assert found["brightness"] == pytest.approx(wasserstein_distance(expected, current) / expected.std(ddof=0), rel=0.02)
+    assert found["brightness"] == pytest.approx(
+        wasserstein_distance(expected, current) / expected.std(ddof=0), rel=0.02
+    )
 
 
 def test_only_the_newest_predictions_of_the_champion_are_compared(log, champion):
     serve(log, grey_paper(IMAGES[1000:1200]), LABELS[1000:1200], name="old")
     serve(log, IMAGES[1200:1400], LABELS[1200:1400], name="new", start=START + timedelta(hours=1))
-    serve(log, grey_paper(IMAGES[1400:1600]), LABELS[1400:1600], name="canary", version=2, start=START + timedelta(hours=2))
+    serve(
+        log,
+        grey_paper(IMAGES[1400:1600]),
+        LABELS[1400:1600],
+        name="canary",
+        version=2,
+        start=START + timedelta(hours=2),
+    )
     report = look(log, champion)
     assert report.verdict == "ok"
     assert report.newest == "2026-01-01T01:00:00.199000+00:00"
@@ -201,17 +247,22 @@ def test_only_the_newest_pages_are_kept(log, champion, monkeypatch):
 def test_a_column_that_fell_silent_drifts(log, tmp_path):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(
-        {"heat": rng.normal(size=300), "dust": rng.normal(size=300), "label": rng.choice(["yes", "no"], 300), "split": "train"}
+        {
+            "heat": rng.normal(size=300),
+            "dust": rng.normal(size=300),
+            "label": rng.choice(["yes", "no"], 300),
+            "split": "train",
+        }
     )
-    inputs = build(TabularIntake(kind="tabular", numeric=("heat", "dust"))).inputs
+    inputs = build_intake(TabularIntakeConfig(kind="tabular", numeric=("heat", "dust"))).inputs
     rows = rows_from(inputs, {"heat": rng.normal(size=200), "dust": np.full(200, np.nan)})
     serve(log, rows, rng.choice(["yes", "no"], 200))
     report = look(
         log,
         champion_of(frame, tmp_path / "rows"),
-        monitoring=Monitoring(),
-        intake=TabularIntake(kind="tabular", numeric=("heat", "dust")),
-        result=ClassificationResult(kind="classification", classes=("yes", "no")),
+        monitoring=MonitoringConfig(),
+        intake=TabularIntakeConfig(kind="tabular", numeric=("heat", "dust")),
+        result=ClassificationResultConfig(kind="classification", classes=("yes", "no")),
     )
     assert {found.name: found.drifted for found in report.descriptors} == {
         "dust": True,
@@ -226,29 +277,47 @@ def prices(count, shares, start=0):
     draw = np.random.default_rng(start)
     kind = draw.choice(list("abc"), count, p=shares)
     when = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(start, start + count), unit="h")
-    return pd.DataFrame({"kind": kind, "when": when, "price": draw.normal(100, 10, count).astype(str), "split": "train"})
+    return pd.DataFrame(
+        {"kind": kind, "when": when, "price": draw.normal(100, 10, count).astype(str), "split": "train"}
+    )
 
 
 @pytest.mark.parametrize(("shares", "drifted"), [((0.6, 0.3, 0.1), False), ((0.0, 0.1, 0.9), True)])
 def test_categories_and_prices_are_watched_and_time_may_go_on(log, tmp_path, shares, drifted):
     intake, result = (
-        TabularIntake(kind="tabular", categorical=("kind",), dates=("when",)),
-        RegressionResult(kind="regression", label="price"),
+        TabularIntakeConfig(kind="tabular", categorical=("kind",), dates=("when",)),
+        RegressionResultConfig(kind="regression", label="price"),
     )
-    built, now = build(intake), prices(200, shares, 5000)
+    built, now = build_intake(intake), prices(200, shares, 5000)
     serve(log, built.rows(now), now["price"])
     frame = prices(500, (0.6, 0.3, 0.1))
-    report = look(log, champion_of(frame, tmp_path / "rows"), monitoring=Monitoring(), intake=intake, result=result)
+    report = look(
+        log,
+        champion_of(frame, tmp_path / "rows"),
+        monitoring=MonitoringConfig(),
+        intake=intake,
+        result=result,
+    )
     found = {one.name: one.drifted for one in report.descriptors}
     assert found == {"kind": drifted, "hour of when": False, "weekday of when": False, "model answer": False}
 
 
 def test_shouting_drifts(log, tmp_path):
-    calm = pd.DataFrame({"text": [f"see you at {number % 9}" for number in range(300)], "label": "ham", "split": "train"})
-    intake = TextIntake(kind="text")
-    serve(log, build(intake).rows(pd.DataFrame({"text": [f"CALL 0800{number} NOW" for number in range(150)]})), ["ham"] * 150)
-    result = ClassificationResult(kind="classification", classes=("ham", "spam"))
-    report = look(log, champion_of(calm, tmp_path / "rows"), monitoring=Monitoring(), intake=intake, result=result)
+    calm = pd.DataFrame(
+        {"text": [f"see you at {number % 9}" for number in range(300)], "label": "ham", "split": "train"}
+    )
+    intake = TextIntakeConfig(kind="text")
+    serve(
+        log,
+        build_intake(intake).rows(
+            pd.DataFrame({"text": [f"CALL 0800{number} NOW" for number in range(150)]})
+        ),
+        ["ham"] * 150,
+    )
+    result = ClassificationResultConfig(kind="classification", classes=("ham", "spam"))
+    report = look(
+        log, champion_of(calm, tmp_path / "rows"), monitoring=MonitoringConfig(), intake=intake, result=result
+    )
     assert {"digits", "capitals"} <= {one.name for one in report.descriptors if one.drifted}
     assert "model answer" not in {one.name for one in report.descriptors if one.drifted}
 
@@ -280,7 +349,9 @@ def test_too_few_predictions_are_insufficient_without_a_heavy_import(log, champi
 
 def by_class(rows):
     """Training rows in the order of a folder of images: a class after another."""
-    frame = pd.DataFrame({"image": list(IMAGES[rows].reshape(len(rows), -1)), "label": LABELS[rows], "split": "train"})
+    frame = pd.DataFrame(
+        {"image": list(IMAGES[rows].reshape(len(rows), -1)), "label": LABELS[rows], "split": "train"}
+    )
     return frame.sort_values("label", kind="stable")
 
 
@@ -289,5 +360,8 @@ def test_rows_that_come_a_class_after_another_are_no_drift_and_hide_none(log, tm
     order = np.random.default_rng(1).permutation(1797)
     now = order[1497:]
     serve(log, change(IMAGES[now]) if change else IMAGES[now], LABELS[now])
-    monitoring = Monitoring(window=300)
-    assert look(log, champion_of(by_class(order[:1497]), tmp_path / "rows"), monitoring=monitoring).verdict == verdict
+    monitoring = MonitoringConfig(window=300)
+    assert (
+        look(log, champion_of(by_class(order[:1497]), tmp_path / "rows"), monitoring=monitoring).verdict
+        == verdict
+    )

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from configs.project import Monitoring, Retraining
+from configs.monitoring import MonitoringConfig, RetrainingConfig
 from tasks.monitoring.episode_store import Ledger
 from tasks.monitoring.episodes import ClaimRequested, Observed, Released, RetrainingEnded
 from tasks.records import DriftReport
@@ -23,14 +23,25 @@ def url(tmp_path):
 
 def drifted(project="digits", version=1, newest="2026-01-01T00:00:00.000000+00:00"):
     return DriftReport(
-        project=project, version=version, verdict="drifted", rows=200, labels=200, share=0.7, descriptors=(), newest=newest, report=None
+        project=project,
+        version=version,
+        verdict="drifted",
+        rows=200,
+        labels=200,
+        share=0.7,
+        descriptors=(),
+        newest=newest,
+        report=None,
     )
 
 
 def announce(url, project="digits", version=1):
     """A ledger with one announced episode."""
     ledger = Ledger(url)
-    history, _ = ledger.apply(project, Observed(drifted(project, version), NOW, Monitoring(), Retraining(cooldown_seconds=0)))
+    history, _ = ledger.apply(
+        project,
+        Observed(drifted(project, version), NOW, MonitoringConfig(), RetrainingConfig(cooldown_seconds=0)),
+    )
     assert history.current.state == "open"
     return ledger
 
@@ -90,7 +101,7 @@ def test_every_attempt_is_kept_for_lineage(url):
     for run in ("run-1", "run-2"):
         assert granted(ledger, "digits-1", run)
         ledger.apply("digits", RetrainingEnded(run))
-        ledger.apply("digits", Observed(drifted(), NOW, Monitoring(), Retraining()))
+        ledger.apply("digits", Observed(drifted(), NOW, MonitoringConfig(), RetrainingConfig()))
     assert ledger.claims("digits-1") == ["run-1", "run-2"]
 
 

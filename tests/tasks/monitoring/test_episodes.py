@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from configs.project import Monitoring, Retraining
+from configs.monitoring import MonitoringConfig, RetrainingConfig
 from tasks.monitoring.episodes import (
     GRACE,
     Announced,
@@ -22,8 +22,8 @@ from tasks.monitoring.episodes import (
 from tasks.records import DriftReport
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-MONITORING = Monitoring(window=200, minimum=100, confirmations=2)
-RETRAINING = Retraining(minimum_labels=150, cooldown_seconds=600, max_attempts=3)
+MONITORING = MonitoringConfig(window=200, minimum=100, confirmations=2)
+RETRAINING = RetrainingConfig(minimum_labels=150, cooldown_seconds=600, max_attempts=3)
 
 
 def look(verdict="drifted", newest=1, labels=150, version=1):
@@ -101,7 +101,9 @@ def test_a_late_older_verdict_does_not_count():
 def test_an_open_episode_waits_for_labels():
     play = Play()
     play.observe(newest=1, labels=0)
-    assert play.observe(newest=2, labels=37)[-1] == Instruction("wait", "drift seen, waiting for labels: 37 of 150")
+    assert play.observe(newest=2, labels=37)[-1] == Instruction(
+        "wait", "drift seen, waiting for labels: 37 of 150"
+    )
     assert play.history.current.state == "open"
     assert kinds(play.tell(ClaimRequested("digits-1", "run-1"))) == ["refuse"]
     assert kinds(play.observe(newest=2, labels=150)) == ["announce"]
@@ -156,7 +158,9 @@ def test_after_enough_failures_a_person_must_look_and_a_release_goes_on():
 def test_a_newer_version_closes_the_episode_and_an_older_one_does_not():
     play = Play().claimed()
     assert play.tell(Released(1, play.now)) == ()
-    assert play.tell(Released(2, play.now)) == (Instruction("close", "version 2 serves instead of version 1"),)
+    assert play.tell(Released(2, play.now)) == (
+        Instruction("close", "version 2 serves instead of version 1"),
+    )
     assert play.history.current is None
 
 
@@ -177,7 +181,9 @@ def test_no_episode_opens_before_the_cooldown_is_over():
 def test_a_world_that_moved_back_closes_an_episode_that_no_run_holds():
     play = Play().announced()
     assert kinds(play.observe(newest=3, verdict="ok")) == ["wait"]
-    assert play.observe(newest=4, verdict="ok")[0] == Instruction("close", "production looks like the training rows again")
+    assert play.observe(newest=4, verdict="ok")[0] == Instruction(
+        "close", "production looks like the training rows again"
+    )
 
 
 def test_a_world_that_moved_back_leaves_a_running_retraining():
@@ -209,7 +215,9 @@ class Histories(RuleBasedStateMachine):
         for instruction in instructions:
             if instruction.kind == "open" and instruction.reason.endswith("drifted"):
                 assert self.confirmed >= MONITORING.confirmations
-                assert self.closed_at is None or self.play.now >= self.closed_at + timedelta(seconds=RETRAINING.cooldown_seconds)
+                assert self.closed_at is None or self.play.now >= self.closed_at + timedelta(
+                    seconds=RETRAINING.cooldown_seconds
+                )
             if instruction.kind == "announce":
                 assert labels >= RETRAINING.minimum_labels
                 assert self.holder is None
@@ -226,7 +234,9 @@ class Histories(RuleBasedStateMachine):
         self.newest += fresh
         if self.newest > self.counted and verdict != "insufficient":
             self.confirmed, self.counted = self.confirmed + 1 if verdict == "drifted" else 0, self.newest
-        instructions = self.play.observe(verdict=verdict, newest=self.newest, labels=labels, version=self.serving, after=after)
+        instructions = self.play.observe(
+            verdict=verdict, newest=self.newest, labels=labels, version=self.serving, after=after
+        )
         self.judge(instructions, labels)
         assert max(self.play.history.streak, 0) == self.confirmed
 

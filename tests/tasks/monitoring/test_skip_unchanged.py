@@ -29,13 +29,29 @@ def looked(project, settings):
 
 
 def predict(settings, name):
-    row = {"request_id": [name], "time": [datetime.now(UTC).replace(tzinfo=None)], "version": [1], "answer": ["3"]}
-    PredictionLog(settings.home / "predictions" / "digits").append_predictions(pa.table(row, SCHEMAS["predictions"]), DAY, name)
+    row = {
+        "request_id": [name],
+        "time": [datetime.now(UTC).replace(tzinfo=None)],
+        "version": [1],
+        "answer": ["3"],
+    }
+    PredictionLog(settings.home / "predictions" / "digits").append_predictions(
+        pa.table(row, SCHEMAS["predictions"]), DAY, name
+    )
 
 
 def report(project, settings):
     seen = sight("digits", project.intake, project.result, project.monitoring, settings.home)
-    facts = {"version": 1, "verdict": "ok", "rows": 1, "labels": 0, "share": 0.0, "descriptors": (), "newest": "", "report": None}
+    facts = {
+        "version": 1,
+        "verdict": "ok",
+        "rows": 1,
+        "labels": 0,
+        "share": 0.0,
+        "descriptors": (),
+        "newest": "",
+        "report": None,
+    }
     return DriftReport(project="digits", seen=seen, **facts)
 
 
@@ -57,7 +73,9 @@ def test_a_new_prediction_is_looked_at(project, looked):
 
 def test_a_late_label_is_looked_at(project, looked):
     row = {"request_id": ["first"], "time": [datetime.now(UTC).replace(tzinfo=None)], "label": ["3"]}
-    PredictionLog(looked.home / "predictions" / "digits").append_labels(pa.table(row, SCHEMAS["labels"]), "2026-01-02", "late")
+    PredictionLog(looked.home / "predictions" / "digits").append_labels(
+        pa.table(row, SCHEMAS["labels"]), "2026-01-02", "late"
+    )
     assert known(project, looked) is None
 
 
@@ -78,7 +96,17 @@ def test_before_the_first_look_nothing_is_spared(project, settings):
     "pending",
     [
         History(streak=1),
-        History(episode=Episode(id="digits-1", project="digits", version=1, state="open", attempts=0, flow_run_id=None, event_id=None)),
+        History(
+            episode=Episode(
+                id="digits-1",
+                project="digits",
+                version=1,
+                state="open",
+                attempts=0,
+                flow_run_id=None,
+                event_id=None,
+            )
+        ),
     ],
     ids=["drift seen", "an episode"],
 )

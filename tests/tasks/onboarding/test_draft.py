@@ -43,7 +43,8 @@ def people():
             "income": draw.normal(30_000, 9_000, ROWS).round(2),
             "city": draw.choice(["Oslo", "Bergen", "Narvik"], ROWS),
             "joined": [
-                f"{day:02d}/{month:02d}/2025" for day, month in zip(draw.integers(1, 29, ROWS), draw.integers(1, 13, ROWS), strict=True)
+                f"{day:02d}/{month:02d}/2025"
+                for day, month in zip(draw.integers(1, 29, ROWS), draw.integers(1, 13, ROWS), strict=True)
             ],
             "country": "Norway",
             "left": draw.choice(["yes", "no"], ROWS),
@@ -54,8 +55,16 @@ def people():
 def test_a_table_gets_inputs_of_every_kind_a_label_and_no_identifier(drafted, people):
     config, text = drafted(people)
     assert config.source.key == "person_id"
-    assert (config.intake.numeric, config.intake.categorical, config.intake.dates) == (("age", "income"), ("city",), ("joined",))
-    assert (config.result.kind, config.result.label, config.result.classes) == ("classification", "left", ("no", "yes"))
+    assert (config.intake.numeric, config.intake.categorical, config.intake.dates) == (
+        ("age", "income"),
+        ("city",),
+        ("joined",),
+    )
+    assert (config.result.kind, config.result.label, config.result.classes) == (
+        "classification",
+        "left",
+        ("no", "yes"),
+    )
     assert "# 'country' is no input: all its values are 'Norway'" in text
     assert "'left' was taken for the label" in text
 
@@ -85,8 +94,14 @@ def test_numbers_as_classes_are_classes(drafted, people):
 
 
 def test_prose_is_a_text_project(drafted):
-    words = np.random.default_rng(3).choice(["good", "bad", "film", "story", "long", "actor", "night"], (ROWS, 9))
-    config, _ = drafted(pd.DataFrame({"review": [" ".join(line) for line in words], "sentiment": np.where(words[:, 0] < "f", "a", "b")}))
+    words = np.random.default_rng(3).choice(
+        ["good", "bad", "film", "story", "long", "actor", "night"], (ROWS, 9)
+    )
+    config, _ = drafted(
+        pd.DataFrame(
+            {"review": [" ".join(line) for line in words], "sentiment": np.where(words[:, 0] < "f", "a", "b")}
+        )
+    )
     assert (config.intake.kind, config.intake.column, config.result.label) == ("text", "review", "sentiment")
 
 
@@ -107,12 +122,15 @@ def test_what_cannot_be_told_is_asked_for(people, tmp_path):
     people.to_csv(tmp_path / "data.csv", index=False)
     with pytest.raises(ValueError, match="--label shoe: no such column; there are person_id, age"):
         draft(str(tmp_path / "data.csv"), "shoe", None)
-    with pytest.raises(ValueError, match="column 'country' has 1 different values, so there is nothing to learn"):
+    with pytest.raises(
+        ValueError, match="column 'country' has 1 different values, so there is nothing to learn"
+    ):
         draft(str(tmp_path / "data.csv"), "country", None)
 
 
 @pytest.mark.parametrize(
-    ("place", "name"), [("/x/Bank data (1).csv", "bank_data_1"), ("s3://b/2024-sales.parquet?v=2", "project_2024_sales")]
+    ("place", "name"),
+    [("/x/Bank data (1).csv", "bank_data_1"), ("s3://b/2024-sales.parquet?v=2", "project_2024_sales")],
 )
 def test_a_project_is_named_after_its_file(place, name):
     assert project_name(place) == name

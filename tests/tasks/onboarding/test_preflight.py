@@ -13,7 +13,8 @@ from tasks.onboarding.preflight import PreflightError, look_ahead
 DATA = Path(os.environ.get("GYRE_DATA", Path(__file__).parents[4] / "shared" / "data"))
 HEAD = "id,size,colour,label\n"
 ROWS = HEAD + "".join(
-    f"{number},{number / 7:.3f},{'red' if number % 3 else 'blue'},{'yes' if number % 2 else 'no'}\n" for number in range(90)
+    f"{number},{number / 7:.3f},{'red' if number % 3 else 'blue'},{'yes' if number % 2 else 'no'}\n"
+    for number in range(90)
 )
 PROJECT = {
     "intake": "{kind: tabular, numeric: [size], categorical: [colour]}",
@@ -82,20 +83,33 @@ def test_every_key_that_names_a_column_is_checked_and_all_are_told_at_once(proje
             validation="{expectations: [{type: expect_column_values_to_not_be_null, kwargs: {column: depth}}]}",
         )
     )
-    for column, key in [("weight", "training.sample_weight"), ("person", "versioning.split.column"), ("shape", "evaluation.slices")]:
+    for column, key in [
+        ("weight", "training.sample_weight"),
+        ("person", "versioning.split.column"),
+        ("shape", "evaluation.slices"),
+    ]:
         assert f"no column {column!r} ({key})" in said
     assert "no column 'depth' (validation.expectations, expect_column_values_to_not_be_null)" in said
 
 
 def test_a_network_that_does_not_take_the_rows_is_named(project, tmp_path):
-    (tmp_path / "narrow_net.py").write_text("from torch import nn\n\ndef Net(shape, outputs):\n    return nn.Linear(7, outputs)\n")
+    (tmp_path / "narrow_net.py").write_text(
+        "from torch import nn\n\ndef Net(shape, outputs):\n    return nn.Linear(7, outputs)\n"
+    )
     said = refusal(project(training="{network: 'narrow_net:Net'}"))
-    assert "training.network narrow_net:Net does not take these rows: mat1 and mat2 shapes cannot be multiplied" in said
+    assert (
+        "training.network narrow_net:Net does not take these rows: mat1 and mat2 shapes cannot be multiplied"
+        in said
+    )
 
 
 def test_a_network_with_other_outputs_is_named(project, tmp_path):
-    (tmp_path / "wide_net.py").write_text("from torch import nn\n\ndef Net(shape, outputs):\n    return nn.Linear(shape[0], 5)\n")
-    assert "training.network wide_net:Net gives outputs [64, 5]; want [64, 2]" in refusal(project(training="{network: 'wide_net:Net'}"))
+    (tmp_path / "wide_net.py").write_text(
+        "from torch import nn\n\ndef Net(shape, outputs):\n    return nn.Linear(shape[0], 5)\n"
+    )
+    assert "training.network wide_net:Net gives outputs [64, 5]; want [64, 2]" in refusal(
+        project(training="{network: 'wide_net:Net'}")
+    )
 
 
 def test_images_are_looked_at_too(tmp_path):
@@ -105,7 +119,9 @@ def test_images_are_looked_at_too(tmp_path):
         Image.fromarray(np.full((8, 8), number, np.uint8)).save(folder / f"{number}.png")
     text = "name: pets\nsource: {reader: images, path: photos}\nintake: {kind: image, height: 8, width: 8}\n"
     (tmp_path / "pets.yaml").write_text(text + "result: {kind: classification, classes: [cat, cow]}\n")
-    assert "column 'label' holds 'dog'; result.classes allows cat, cow" in refusal(load(tmp_path / "pets.yaml"))
+    assert "column 'label' holds 'dog'; result.classes allows cat, cow" in refusal(
+        load(tmp_path / "pets.yaml")
+    )
 
 
 @pytest.mark.parametrize("name", names())

@@ -8,7 +8,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.states import Completed
 from prefect.testing.utilities import prefect_test_harness
 
-from configs.project import Training
+from configs.training import TrainingConfig
 from flows.ending import project_name, refusable
 from tasks.pipeline.code import code_digest, installed
 from tasks.pipeline.stage import REFUSED, StoppedError, outcome_key, stage, table
@@ -24,9 +24,9 @@ def in_a_stage(monkeypatch):
 
 
 def test_equal_inputs_give_equal_keys_and_others_do_not():
-    one = outcome_key(step, {"rows": 1, "training": Training()})
-    assert one == outcome_key(step, {"training": Training(), "rows": 1})
-    assert one != outcome_key(step, {"rows": 1, "training": Training(epochs=3)})
+    one = outcome_key(step, {"rows": 1, "training": TrainingConfig()})
+    assert one == outcome_key(step, {"training": TrainingConfig(), "rows": 1})
+    assert one != outcome_key(step, {"rows": 1, "training": TrainingConfig(epochs=3)})
     assert one.startswith("training-")
 
 
@@ -38,7 +38,7 @@ def test_a_volatile_input_changes_nothing():
 def test_a_users_changed_network_changes_the_key(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     source = tmp_path / "users_network.py"
-    inputs = {"training": Training(network="users_network:Net")}
+    inputs = {"training": TrainingConfig(network="users_network:Net")}
     source.write_text("class Net: ...")
     before = outcome_key(step, inputs)
     source.write_text("class Net: pass")
@@ -48,7 +48,9 @@ def test_a_users_changed_network_changes_the_key(tmp_path, monkeypatch):
 
 
 def test_a_table_keeps_its_cells_apart():
-    assert table([{"rule": "a|b", "share": 0.123456}]) == "| rule | share |\n| --- | --- |\n| a\\|b | 0.1235 |"
+    assert (
+        table([{"rule": "a|b", "share": 0.123456}]) == "| rule | share |\n| --- | --- |\n| a\\|b | 0.1235 |"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +67,11 @@ def refused(prefect, settings, monkeypatch, caplog):
     def weigh(value: int, limit: int) -> int:
         ran.append(value)
         if value < limit or len(ran) == 1:
-            raise StoppedError("the scales refuse it", [f"value {value} is under limit {limit}"], "a larger value, or another limit")
+            raise StoppedError(
+                "the scales refuse it",
+                [f"value {value} is under limit {limit}"],
+                "a larger value, or another limit",
+            )
         return value
 
     weigh.__module__ = "tasks.training.task"
@@ -86,7 +92,9 @@ def test_a_stage_that_refuses_ends_the_run_as_refused_with_reasons_and_without_a
     state = refused[1]("things", 5, return_state=True)
     assert (state.name, state.type, state.message) == (REFUSED, StateType.CANCELLED, TOLD)
     with get_client(sync_client=True) as client:
-        (task_run,) = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id])))
+        (task_run,) = client.read_task_runs(
+            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
+        )
         run = client.read_flow_run(state.state_details.flow_run_id)
     assert (task_run.state.name, task_run.state.message) == (REFUSED, TOLD)
     assert run.name == "things: the scales refuse it"

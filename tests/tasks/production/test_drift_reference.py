@@ -5,32 +5,45 @@ import onnx
 import pandas as pd
 import pytest
 
-from configs.project import ClassificationResult, ImageIntake, RegressionResult, TabularIntake
-from tasks import intake as intakes
-from tasks import result as results
+from configs.intake import ImageIntakeConfig, TabularIntakeConfig
+from configs.result import ClassificationResultConfig, RegressionResultConfig
+from tasks.intake import build_intake
 from tasks.production import drift_reference
 from tasks.records import DatasetVersion
+from tasks.result import build_result
 from tasks.rows.parts import stored, write
 
-HEIGHTS = intakes.build(TabularIntake(kind="tabular", numeric=("height",)))
-LETTERS = results.build(ClassificationResult(kind="classification", classes=tuple("abc")))
+HEIGHTS = build_intake(TabularIntakeConfig(kind="tabular", numeric=("height",)))
+LETTERS = build_result(ClassificationResultConfig(kind="classification", classes=tuple("abc")))
 
 
 def version(frames, folder):
     folder.mkdir()
     write(frames, folder)
     rows = sum(map(len, frames))
-    return DatasetVersion(**stored(folder).model_dump(), project="pets", version=1, tag="pets/v1", commit="0", rows=rows, splits={})
+    return DatasetVersion(
+        **stored(folder).model_dump(),
+        project="pets",
+        version=1,
+        tag="pets/v1",
+        commit="0",
+        rows=rows,
+        splits={},
+    )
 
 
 def sorted_by_class(rows=6000, split="train"):
     labels = np.repeat(list("abc"), [rows // 2, rows // 3, rows - rows // 2 - rows // 3])
-    return pd.DataFrame({"height": np.arange(rows, dtype=float), "label": labels, "origin": "a.csv", "split": split})
+    return pd.DataFrame(
+        {"height": np.arange(rows, dtype=float), "label": labels, "origin": "a.csv", "split": split}
+    )
 
 
 def test_rows_that_come_a_class_after_another_are_sampled_of_every_class(tmp_path):
     frame = sorted_by_class()
-    kept, given = drift_reference.frames(version([frame[:2500], frame[2500:]], tmp_path / "rows"), HEIGHTS, LETTERS, None)
+    kept, given = drift_reference.frames(
+        version([frame[:2500], frame[2500:]], tmp_path / "rows"), HEIGHTS, LETTERS, None
+    )
     assert len(kept) == drift_reference.MOST
     for rows in (60, 500, 2000):
         shares = given["model answer"].head(rows).value_counts(normalize=True)
@@ -43,18 +56,22 @@ def test_the_reference_is_the_same_every_time_and_rows_keep_their_labels(tmp_pat
     dataset = version([frame[:400], frame[400:]], tmp_path / "rows")
     first, again = (drift_reference.frames(dataset, HEIGHTS, LETTERS, None) for _ in range(2))
     assert all(one.equals(other) for one, other in zip(first, again, strict=True))
-    assert (frame.set_index("height")["label"][first[0]["height"]].to_numpy() == first[1]["model answer"]).all()
+    assert (
+        frame.set_index("height")["label"][first[0]["height"]].to_numpy() == first[1]["model answer"]
+    ).all()
 
 
 def test_of_late_labels_the_newest_are_kept(tmp_path):
     late = sorted_by_class(3000).assign(origin="feedback")
-    kept, _ = drift_reference.frames(version([sorted_by_class(300), late], tmp_path / "rows"), HEIGHTS, LETTERS, None)
+    kept, _ = drift_reference.frames(
+        version([sorted_by_class(300), late], tmp_path / "rows"), HEIGHTS, LETTERS, None
+    )
     newest = kept[kept[drift_reference.ORIGIN] == drift_reference.FEEDBACK]["height"]
     assert newest.tolist() == list(range(1000, 3000))
 
 
 def test_numbers_are_sampled_without_classes(tmp_path):
-    number = results.build(RegressionResult(kind="regression"))
+    number = build_result(RegressionResultConfig(kind="regression"))
     frame = sorted_by_class().assign(label=np.arange(6000.0))
     kept, given = drift_reference.frames(version([frame], tmp_path / "rows"), HEIGHTS, number, None)
     assert np.array_equal(kept["height"], given["model answer"])
@@ -68,8 +85,10 @@ def test_answers_are_the_graphs_to_rows_that_it_did_not_learn_from(spots, tmp_pa
     split = np.where(places == 0, "train", np.where(places == 1, "validation", "test"))
     frame = pd.DataFrame({"image": list(images), "label": "left", "origin": "a", "split": split})
     dataset = version([frame], tmp_path / "rows")
-    intake = intakes.build(ImageIntake(kind="image", height=2, width=2))
-    result = results.build(ClassificationResult(kind="classification", classes=("left", "middle", "right")))
+    intake = build_intake(ImageIntakeConfig(kind="image", height=2, width=2))
+    result = build_result(
+        ClassificationResultConfig(kind="classification", classes=("left", "middle", "right"))
+    )
     onnx.save(spots, tmp_path / "model.onnx")
     (tmp_path / "bundle").mkdir()
     drift_reference.write(tmp_path / "bundle", dataset, intake, result, tmp_path / "model.onnx")

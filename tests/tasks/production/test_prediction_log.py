@@ -17,13 +17,19 @@ def log(tmp_path):
     log = PredictionLog(tmp_path / "it's")
     minutes = [NOON + timedelta(minutes=minute) for minute in range(3)]
     served = {"request_id": ["a", "b", "c"], "time": minutes, "version": [1, 1, 2], "role": ["champion"] * 3}
-    log.append_predictions(pa.table(served | {"input.height": [1.0, 2.0, 3.0], "answer": ["x", "y", "x"]}), "2026-01-01", "0")
+    log.append_predictions(
+        pa.table(served | {"input.height": [1.0, 2.0, 3.0], "answer": ["x", "y", "x"]}), "2026-01-01", "0"
+    )
     return log
 
 
 def label(log, name, **labels):
     times = [NOON + timedelta(hours=int(name))] * len(labels)
-    log.append_labels(pa.table({"request_id": list(labels), "time": times, "label": list(labels.values())}), "2026-01-02", name)
+    log.append_labels(
+        pa.table({"request_id": list(labels), "time": times, "label": list(labels.values())}),
+        "2026-01-02",
+        name,
+    )
 
 
 def test_an_empty_log_has_no_rows(tmp_path):
@@ -52,10 +58,26 @@ def test_labels_since_a_moment(log):
 
 
 def test_lines_of_models_with_other_inputs_are_read_side_by_side(log):
-    served = {"request_id": ["d", "e"], "time": [NOON + timedelta(hours=1)] * 2, "version": [3, 3], "role": ["champion"] * 2}
-    log.append_predictions(pa.table(served | {"input.height": ["7", "tall"], "input.kind": ["x", "y"], "answer": ["x", "y"]}), "d", "1")
+    served = {
+        "request_id": ["d", "e"],
+        "time": [NOON + timedelta(hours=1)] * 2,
+        "version": [3, 3],
+        "role": ["champion"] * 2,
+    }
+    log.append_predictions(
+        pa.table(served | {"input.height": ["7", "tall"], "input.kind": ["x", "y"], "answer": ["x", "y"]}),
+        "d",
+        "1",
+    )
     frame = log.latest(10)
-    rows, fits = logged_rows(frame, [TensorSpec("height", "float32", ()), TensorSpec("kind", "str", ()), TensorSpec("new", "float32", ())])
+    rows, fits = logged_rows(
+        frame,
+        [
+            TensorSpec("height", "float32", ()),
+            TensorSpec("kind", "str", ()),
+            TensorSpec("new", "float32", ()),
+        ],
+    )
     assert frame["request_id"].tolist() == ["a", "b", "c", "d", "e"]
     assert rows["height"][:4].tolist() == [1, 2, 3, 7]
     assert rows["kind"].tolist()[:4] == ["", "", "", "x"]
@@ -64,12 +86,29 @@ def test_lines_of_models_with_other_inputs_are_read_side_by_side(log):
 
 
 def test_rows_come_back_as_they_were_served(log):
-    inputs = [TensorSpec("image", "uint8", (2, 1)), TensorSpec("text", "str", ()), TensorSpec("when", "float64", ())]
+    inputs = [
+        TensorSpec("image", "uint8", (2, 1)),
+        TensorSpec("text", "str", ()),
+        TensorSpec("when", "float64", ()),
+    ]
     rows = rows_from(
-        inputs, {"image": np.arange(4, dtype=np.uint8).reshape(2, 2, 1), "text": ["é\0\n😀", ""], "when": [np.nan, 1.7e9 + 0.125]}
+        inputs,
+        {
+            "image": np.arange(4, dtype=np.uint8).reshape(2, 2, 1),
+            "text": ["é\0\n😀", ""],
+            "when": [np.nan, 1.7e9 + 0.125],
+        },
     )
-    served = {"request_id": ["x", "y"], "time": [NOON + timedelta(hours=2)] * 2, "version": [4, 4], "answer": ["x", "y"]}
+    served = {
+        "request_id": ["x", "y"],
+        "time": [NOON + timedelta(hours=2)] * 2,
+        "version": [4, 4],
+        "answer": ["x", "y"],
+    }
     log.append_predictions(pa.table(served | input_columns(rows)), "d", "2")
     again, fits = logged_rows(log.latest(2, version=4), inputs)
     assert fits.all()
-    assert all(np.array_equal(again[name], rows[name], equal_nan=name == "when") for name in ("image", "text", "when"))
+    assert all(
+        np.array_equal(again[name], rows[name], equal_nan=name == "when")
+        for name in ("image", "text", "when")
+    )

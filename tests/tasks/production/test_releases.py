@@ -20,11 +20,19 @@ from tasks.production.releases import (
 )
 from tasks.records import DatasetVersion
 
-DATASET = DatasetVersion(uri="/rows", digest="d", project="spots", version=1, tag="spots/v1", commit="c", rows=1, splits={})
+DATASET = DatasetVersion(
+    uri="/rows", digest="d", project="spots", version=1, tag="spots/v1", commit="c", rows=1, splits={}
+)
 
 
 def version(number):
-    return Served(uri=f"/bundles/{number}", digest=str(number), version=number, graph_digest=f"g{number}", dataset=DATASET)
+    return Served(
+        uri=f"/bundles/{number}",
+        digest=str(number),
+        version=number,
+        graph_digest=f"g{number}",
+        dataset=DATASET,
+    )
 
 
 def released(*numbers):
@@ -47,7 +55,9 @@ def test_a_transition_made_twice_equals_made_once():
 
 
 def test_only_what_is_on_trial_can_be_promoted():
-    with pytest.raises(ReleaseError, match=r"spots: version 3 is not on trial \(canary: none\); deploy it again"):
+    with pytest.raises(
+        ReleaseError, match=r"spots: version 3 is not on trial \(canary: none\); deploy it again"
+    ):
         promote(released(1), 3)
     with pytest.raises(ReleaseError, match=r"canary: version 2"):
         promote(stage_canary(released(1), version(2), 0.5), 3)
@@ -80,7 +90,9 @@ def test_the_last_version_of_each_older_major_is_kept_until_it_is_retired():
     manifest = majors(1, 1, 2, 3, 3, 3)
     assert [(each.version, each.major) for each in manifest.majors] == [(3, 2), (2, 1)]
     assert [each.version for each in retire(manifest, 2).majors] == [3]
-    with pytest.raises(ReleaseError, match="spots: version 5 is no older major version that still serves; there are: 3, 2"):
+    with pytest.raises(
+        ReleaseError, match="spots: version 5 is no older major version that still serves; there are: 3, 2"
+    ):
         retire(manifest, 5)
 
 
@@ -116,7 +128,11 @@ def test_a_manifest_remembers_champions_of_the_past_newest_first():
     manifest = released(*range(1, 10))
     assert (manifest.previous, manifest.earlier) == (version(8), tuple(map(version, (7, 6, 5, 4, 3))))
     again = promote(stage_canary(manifest, version(7), 0.5), 7)
-    assert (again.champion, again.previous, again.earlier) == (version(7), version(9), tuple(map(version, (8, 6, 5, 4, 3))))
+    assert (again.champion, again.previous, again.earlier) == (
+        version(7),
+        version(9),
+        tuple(map(version, (8, 6, 5, 4, 3))),
+    )
 
 
 def test_what_a_person_rolled_back_is_no_fallback():

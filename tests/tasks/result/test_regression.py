@@ -6,12 +6,12 @@ import pytest
 import torch
 from sklearn.metrics import r2_score
 
-from configs.project import RegressionResult
+from configs.result import RegressionResultConfig
 from tasks.compilation.gate import compare
-from tasks.result import build
+from tasks.result import build_result
 
-PLAIN = build(RegressionResult(kind="regression", label="cnt"))
-LOG = build(RegressionResult(kind="regression", label="cnt", log=True))
+PLAIN = build_result(RegressionResultConfig(kind="regression", label="cnt"))
+LOG = build_result(RegressionResultConfig(kind="regression", label="cnt", log=True))
 TRUTH = np.array([1.0, 10, 100, 1000])
 
 
@@ -25,12 +25,16 @@ def test_labels_are_numbers_or_their_text():
 
 @pytest.mark.parametrize("label", ["many", "nan", "inf", None])
 def test_a_label_that_is_no_number_is_named(label):
-    with pytest.raises(ValueError, match=r"column .cnt. holds .*; result\.kind regression wants finite numbers"):
+    with pytest.raises(
+        ValueError, match=r"column .cnt. holds .*; result\.kind regression wants finite numbers"
+    ):
         PLAIN.targets(pd.Series(["1", label], dtype=object))
 
 
 def test_a_logarithm_wants_no_number_under_zero():
-    with pytest.raises(ValueError, match=r"column 'cnt' holds '-1'; .* wants numbers from 0 on \(result\.log\)"):
+    with pytest.raises(
+        ValueError, match=r"column 'cnt' holds '-1'; .* wants numbers from 0 on \(result\.log\)"
+    ):
         LOG.targets(pd.Series(["1", "-1"]))
 
 
@@ -61,9 +65,15 @@ def test_the_mean_of_the_scores_is_r2():
     given = answers(2, 9, 120, 900)
     metrics = PLAIN.metrics(given, TRUTH)
     assert list(metrics) == ["r2", "mae", "rmse"]
-    assert metrics["r2"] == pytest.approx(PLAIN.scores(given, TRUTH).mean()) == pytest.approx(r2_score(TRUTH, given["prediction"]))
+    assert (
+        metrics["r2"]
+        == pytest.approx(PLAIN.scores(given, TRUTH).mean())
+        == pytest.approx(r2_score(TRUTH, given["prediction"]))
+    )
     assert metrics["mae"] == pytest.approx((1 + 1 + 20 + 100) / 4)
-    assert LOG.metrics(given, TRUTH)["r2"] == pytest.approx(r2_score(np.log1p(TRUTH), np.log1p(given["prediction"])))
+    assert LOG.metrics(given, TRUTH)["r2"] == pytest.approx(
+        r2_score(np.log1p(TRUTH), np.log1p(given["prediction"]))
+    )
 
 
 def test_the_paired_bootstrap_tells_a_better_model_from_an_equal_one():

@@ -8,7 +8,9 @@ from tasks.rows.content_hash import digests
 
 
 def of(*columns):
-    return digests([pa.chunked_array([pa.array(column) if isinstance(column, list) else column]) for column in columns]).to_pylist()
+    return digests(
+        [pa.chunked_array([pa.array(column) if isinstance(column, list) else column]) for column in columns]
+    ).to_pylist()
 
 
 def test_a_number_is_the_same_however_it_is_written_or_kept():
@@ -34,11 +36,19 @@ def test_values_do_not_run_into_each_other():
 
 @pytest.mark.parametrize("kind", [pa.uint8(), pa.int64()])
 def test_pixels_are_the_same_in_any_type(kind):
-    assert of(pa.array([[1, 2, 255], [0, 0, 7]], pa.list_(kind))) == of(pa.array([[1, 2, 255], [0, 0, 7]], pa.list_(pa.int16())))
+    assert of(pa.array([[1, 2, 255], [0, 0, 7]], pa.list_(kind))) == of(
+        pa.array([[1, 2, 255], [0, 0, 7]], pa.list_(pa.int16()))
+    )
 
 
 @pytest.mark.parametrize(
-    "column", [pa.array([None, None], pa.null()), pa.array([b"\xff\xd8", None]), pa.array([{"a": 1}, None]), pa.array([[[1], [2]], None])]
+    "column",
+    [
+        pa.array([None, None], pa.null()),
+        pa.array([b"\xff\xd8", None]),
+        pa.array([{"a": 1}, None]),
+        pa.array([[[1], [2]], None]),
+    ],
 )
 def test_any_type_of_a_source_has_content(column):
     first, second = of(column)

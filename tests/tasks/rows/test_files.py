@@ -2,7 +2,7 @@
 
 import pytest
 
-from configs.data import Csv
+from configs.source import CsvConfig
 from tasks.rows.files import format_named, read_records
 
 COLUMNS = ("age", "sex")
@@ -10,16 +10,26 @@ TWO = [{"age": 1, "sex": "m"}, {"age": 2, "sex": "f"}]
 
 
 def records(text, name="standard input", **dialect):
-    return read_records(text.encode(), name, None, Csv(**dialect), COLUMNS)
+    return read_records(text.encode(), name, None, CsvConfig(**dialect), COLUMNS)
 
 
 @pytest.mark.parametrize("name", ["standard input", "rows.json", "rows.jsonl", "rows.csv"])
 def test_a_format_is_told_by_name_or_content(name):
-    lines, texts = '{"age": 1, "sex": "m"}\n\n{"age": 2, "sex": "f"}\n', [{"age": "1", "sex": "m"}, {"age": "2", "sex": "f"}]
+    lines, texts = (
+        '{"age": 1, "sex": "m"}\n\n{"age": 2, "sex": "f"}\n',
+        [{"age": "1", "sex": "m"}, {"age": "2", "sex": "f"}],
+    )
     json = "[" + lines.replace("\n\n", ",") + "]"
     csv = "age,sex\n1,m\n2,f\n"
-    found = {"rows.json": [json], "rows.jsonl": [lines], "rows.csv": [csv], "standard input": [json, lines, csv]}
-    assert [records(text, name) for text in found[name]] == [texts if text is csv else TWO for text in found[name]]
+    found = {
+        "rows.json": [json],
+        "rows.jsonl": [lines],
+        "rows.csv": [csv],
+        "standard input": [json, lines, csv],
+    }
+    assert [records(text, name) for text in found[name]] == [
+        texts if text is csv else TWO for text in found[name]
+    ]
 
 
 def test_one_object_is_one_row_over_one_line_or_several():
@@ -55,6 +65,6 @@ def test_what_is_wrong_is_named_with_its_place(text, name, error):
 
 def test_what_is_no_text_is_named():
     with pytest.raises(ValueError, match=r"a\.csv: byte 4 is not utf-8; save it as utf-8"):
-        read_records(b"age\n\xff\n", "a.csv", None, Csv(), COLUMNS)
+        read_records(b"age\n\xff\n", "a.csv", None, CsvConfig(), COLUMNS)
     with pytest.raises(ValueError, match="--format xlsx: want one of csv, json, jsonl"):
         format_named("xlsx")

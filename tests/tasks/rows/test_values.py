@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from configs.data import Column
+from configs.source import ColumnConfig
 from tasks.rows.values import input_columns, raw_rows
 
 DESCRIBED = [
@@ -24,7 +24,9 @@ FEBRUARY = 1_580_515_200
 
 
 def read(*records, contract=None, allow_missing=False):
-    return raw_rows(records, "rows.csv", input_columns(DESCRIBED, contract or {}, {"day": None}), allow_missing)
+    return raw_rows(
+        records, "rows.csv", input_columns(DESCRIBED, contract or {}, {"day": None}), allow_missing
+    )
 
 
 def refusal(*records, **options):
@@ -34,7 +36,9 @@ def refusal(*records, **options):
 
 
 def test_good_rows_are_read_without_a_word():
-    rows, notices = read(GOOD, [22.0, "Male", 3, "2020-02-01"], {key: str(value) for key, value in GOOD.items()})
+    rows, notices = read(
+        GOOD, [22.0, "Male", 3, "2020-02-01"], {key: str(value) for key, value in GOOD.items()}
+    )
     assert [row.tolist() for row in rows] == [(22.0, "Male", "3", float(FEBRUARY))] * 3
     assert notices == []
 
@@ -53,7 +57,9 @@ def test_a_column_that_no_row_has_is_named_with_the_one_that_looks_like_it():
         'such as {"age":39.0,"Sex":"Female","grade":"1","day":"2020-02-01"}. '
         "Rename the columns, or answer without them: --allow-missing"
     )
-    assert refusal({}).startswith("rows.csv: no column 'age', 'Sex', 'grade', 'day'; want age, Sex, grade, day, such as")
+    assert refusal({}).startswith(
+        "rows.csv: no column 'age', 'Sex', 'grade', 'day'; want age, Sex, grade, day, such as"
+    )
     rows, notices = read(renamed, allow_missing=True)
     assert rows["Sex"].tolist() == [""]
     assert notices == [
@@ -63,7 +69,9 @@ def test_a_column_that_no_row_has_is_named_with_the_one_that_looks_like_it():
 
 
 def test_a_row_without_any_value_is_refused():
-    assert refusal(GOOD, dict.fromkeys(GOOD, "")).startswith("rows.csv, row 1: has no value in any column that the model takes; want age")
+    assert refusal(GOOD, dict.fromkeys(GOOD, "")).startswith(
+        "rows.csv, row 1: has no value in any column that the model takes; want age"
+    )
     assert refusal(GOOD, {}).startswith("rows.csv, row 1: has no value")
 
 
@@ -83,7 +91,11 @@ def test_a_single_missing_value_is_missing():
         ("age", True, "True; want a number"),
         ("age", [1], "[1]; want a number"),
         ("Sex", {"a": 1}, "{'a': 1}; want a text"),
-        ("day", "02/31/2020", "'02/31/2020'; want a date as %d/%m/%Y, or in ISO 8601 such as 2026-01-31T12:00"),
+        (
+            "day",
+            "02/31/2020",
+            "'02/31/2020'; want a date as %d/%m/%Y, or in ISO 8601 such as 2026-01-31T12:00",
+        ),
         ("day", "soon", "'soon'; want a date as %d/%m/%Y"),
     ],
 )
@@ -98,21 +110,26 @@ def test_all_that_is_wrong_is_told_up_to_a_few():
 
 def test_values_are_read_as_the_sources_contract_has_them():
     contract = {
-        "age": Column(type="number", thousands=".", decimal=",", missing=("", "?")),
-        "Sex": Column(type="text", source="sex of person", suffix="."),
-        "grade": Column(type="integer"),
-        "day": Column(type="timestamp", format="%d/%m/%Y"),
+        "age": ColumnConfig(type="number", thousands=".", decimal=",", missing=("", "?")),
+        "Sex": ColumnConfig(type="text", source="sex of person", suffix="."),
+        "grade": ColumnConfig(type="integer"),
+        "day": ColumnConfig(type="timestamp", format="%d/%m/%Y"),
     }
     source = {"age": "1.234,5", "sex of person": " Male. ", "grade": "3.0", "day": "01/02/2020"}
     rows, notices = read(source, source | {"age": "?", "day": "2020-02-01"}, contract=contract)
     assert rows[0].tolist() == (1234.5, "Male", "3", float(FEBRUARY))
     assert np.isnan(rows["age"][1])
     assert rows["day"][1] == FEBRUARY
-    assert [notice.partition(":")[0] for notice in notices] == ["Sex, 2 rows, the first is row 0", "grade, 2 rows, the first is row 0"]
+    assert [notice.partition(":")[0] for notice in notices] == [
+        "Sex, 2 rows, the first is row 0",
+        "grade, 2 rows, the first is row 0",
+    ]
     assert refusal(source | {"grade": "3.5"}, contract=contract).startswith(
         "rows.csv, row 0: grade is '3.5'; want a text of type integer, as source.columns.grade says"
     )
 
 
 def test_a_list_of_another_length_is_refused():
-    assert refusal([1, 2]).startswith("rows.csv, row 0: [1, 2] has 2 values; want age, Sex, grade, day, such as")
+    assert refusal([1, 2]).startswith(
+        "rows.csv, row 0: [1, 2] has 2 values; want age, Sex, grade, day, such as"
+    )

@@ -41,7 +41,9 @@ def test_the_version_before_answers_for_a_damaged_champion_and_says_so(server, v
     server.start()
     response = asked(server)
     assert response["model_version"] == "2"
-    assert response["parameters"] == {"degraded": "the released version cannot be loaded; version 2 answers in its place"}
+    assert response["parameters"] == {
+        "degraded": "the released version cannot be loaded; version 2 answers in its place"
+    }
     assert response["outputs"][-1]["data"] == ["right"]
     told = "version 3 cannot be loaded, version 2 answers in its place: DigestError: "
     ready = server.get("/v2/health/ready")
@@ -86,7 +88,11 @@ def test_a_damaged_canary_gets_no_request(server, versions, served):
     server.start()
     with server.client() as client:
         assert {client.infer(ROW, f"request-{number}")["model_version"] for number in range(40)} == {"3"}
-    assert server.get("/v2/health/ready").json()["degraded"]["spots"].startswith("version 4 cannot be loaded and gets no request")
+    assert (
+        server.get("/v2/health/ready")
+        .json()["degraded"]["spots"]
+        .startswith("version 4 cannot be loaded and gets no request")
+    )
     mend()
     server.wait(lambda: server.roles().get("canary") == "4")
 

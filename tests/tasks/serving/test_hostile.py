@@ -29,12 +29,17 @@ LEAVES = NUMBERS | st.text(max_size=5)
 JSON = st.recursive(
     LEAVES,
     lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["name", "shape", "data"]) | st.text(max_size=3), inner, max_size=3)
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["name", "shape", "data"]) | st.text(max_size=3), inner, max_size=3)
     ),
 )
 
 
-RIGHT = {"f": st.none() | st.floats(-1e38, 1e38), "U": st.none() | st.text(max_size=4), "u": st.integers(0, 255)}
+RIGHT = {
+    "f": st.none() | st.floats(-1e38, 1e38),
+    "U": st.none() | st.text(max_size=4),
+    "u": st.integers(0, 255),
+}
 
 
 @st.composite
@@ -46,7 +51,14 @@ def inputs(draw):
         count = int(np.prod(shape))
         flat = draw(st.lists(RIGHT[np.dtype(spec.dtype).kind], min_size=count, max_size=count))
         nested = np.array([None, *flat], dtype=object)[1:].reshape(shape).tolist()
-        made.append({"name": spec.name, "shape": shape, "datatype": TYPES[spec.name], "data": draw(st.sampled_from([flat, nested]))})
+        made.append(
+            {
+                "name": spec.name,
+                "shape": shape,
+                "datatype": TYPES[spec.name],
+                "data": draw(st.sampled_from([flat, nested])),
+            }
+        )
     return draw(st.permutations(made))
 
 
@@ -107,7 +119,10 @@ def checked(body):
         for row, values in zip(found, sent, strict=True):
             flat = np.ravel(row)
             assert len(flat) == len(values)
-            assert all(is_what_was_sent(value, original, spec.dtype) for value, original in zip(flat, values, strict=True))
+            assert all(
+                is_what_was_sent(value, original, spec.dtype)
+                for value, original in zip(flat, values, strict=True)
+            )
     return rows
 
 
@@ -124,7 +139,9 @@ def test_spoiled_inputs_are_taken_as_sent_or_refused(bad):
 
 
 @settings(max_examples=200, deadline=None)
-@given(JSON | st.fixed_dictionaries({}, optional=dict.fromkeys(("id", "parameters", "inputs", "outputs"), JSON)))
+@given(
+    JSON | st.fixed_dictionaries({}, optional=dict.fromkeys(("id", "parameters", "inputs", "outputs"), JSON))
+)
 def test_any_json_is_refused_with_a_text(value):
     assert checked(json.dumps(value).encode()) is None
 
@@ -157,7 +174,9 @@ def test_json_of_any_depth_is_refused_with_a_text(start, depth):
 
 
 def test_what_no_json_may_hold_is_named_with_its_place():
-    with pytest.raises(Refusal, match=r"the body is not JSON: unexpected character.*char 7.*there stands 'NaN"):
+    with pytest.raises(
+        Refusal, match=r"the body is not JSON: unexpected character.*char 7.*there stands 'NaN"
+    ):
         json_object(b'{"a": [NaN]}')
     with pytest.raises(Refusal, match="the body is not JSON: number is infinity"):
         json_object(b'{"a": 1e400}')

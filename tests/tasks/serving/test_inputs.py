@@ -11,30 +11,39 @@ import pandas as pd
 import pytest
 import torch
 
-from configs.project import ClassificationResult, RegressionResult, TabularIntake, TextIntake, Training
+from configs.intake import TabularIntakeConfig, TextIntakeConfig
+from configs.result import ClassificationResultConfig, RegressionResultConfig
+from configs.training import TrainingConfig
 from infra.files import digest, write_json
-from tasks import intake as intakes
-from tasks import result as results
 from tasks.compilation.signature import signature
+from tasks.intake import build_intake
 from tasks.model.model import Model
 from tasks.model.onnx_export import graph_bytes
 from tasks.model.onnx_session import answers, session
 from tasks.production.prediction_log import PredictionLog, logged_rows
 from tasks.production.releases import Served
 from tasks.records import DatasetVersion
+from tasks.result import build_result
 from tasks.rows.parts import stored, write
 
 # torch 2.13, at export: its own deprecated check.
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
 MODEL = "/v2/models/spots"
-TABLE = intakes.build(TabularIntake(kind="tabular", numeric=("size",), categorical=("kind",), dates=("day",)))
-AMOUNT = results.build(RegressionResult(kind="regression", label="amount", log=True))
-TEXTS = intakes.build(TextIntake(kind="text", length=8))
-CLASSES = results.build(ClassificationResult(kind="classification", classes=("ham", "spam")))
-FRAME = pd.DataFrame({"size": [1.5, None, 3.0], "kind": ["a", "b", None], "day": ["2024-01-01T06:00", None, "2024-06-01"]})
+TABLE = build_intake(
+    TabularIntakeConfig(kind="tabular", numeric=("size",), categorical=("kind",), dates=("day",))
+)
+AMOUNT = build_result(RegressionResultConfig(kind="regression", label="amount", log=True))
+TEXTS = build_intake(TextIntakeConfig(kind="text", length=8))
+CLASSES = build_result(ClassificationResultConfig(kind="classification", classes=("ham", "spam")))
+FRAME = pd.DataFrame(
+    {"size": [1.5, None, 3.0], "kind": ["a", "b", None], "day": ["2024-01-01T06:00", None, "2024-06-01"]}
+)
 TRUTH = {"size": [1.5, None, 3.0], "kind": ["a", "b", ""], "day": [1704088800.0, None, 1717200000.0]}
 TYPES = {"size": "FP32", "kind": "BYTES", "day": "FP64"}
-INPUTS = [{"name": name, "shape": [3], "datatype": TYPES[name], "data": TRUTH[name]} for name in ("kind", "day", "size")]
+INPUTS = [
+    {"name": name, "shape": [3], "datatype": TYPES[name], "data": TRUTH[name]}
+    for name in ("kind", "day", "size")
+]
 
 
 def served(intake, result, frame, labels, folder):
@@ -42,7 +51,7 @@ def served(intake, result, frame, labels, folder):
     torch.manual_seed(0)
     rows, encoder = intake.rows(frame), intake.encoder()
     encoder.fit(np.concatenate([rows, rows]))
-    model = Model(encoder, intake, result, Training()).eval()
+    model = Model(encoder, intake, result, TrainingConfig()).eval()
     model.preprocessing.fit(encoder.encode(rows))
     model.postprocessing.fit(result.targets(pd.Series(labels)))
     bundle = folder / "bundle"
@@ -53,9 +62,18 @@ def served(intake, result, frame, labels, folder):
     write_json(bundle / "signature.json", facts)
     (folder / "rows").mkdir()
     write([pd.DataFrame({"id": ["a"], "split": ["test"]})], folder / "rows")
-    data = {"project": "spots", "version": 1, "tag": "spots/v1", "commit": "c", "rows": 1, "splits": {"test": 1}}
+    data = {
+        "project": "spots",
+        "version": 1,
+        "tag": "spots/v1",
+        "commit": "c",
+        "rows": 1,
+        "splits": {"test": 1},
+    }
     dataset = DatasetVersion(**stored(folder / "rows").model_dump(), **data)
-    return Served(**stored(bundle).model_dump(), version=1, graph_digest=facts["graph_digest"], dataset=dataset)
+    return Served(
+        **stored(bundle).model_dump(), version=1, graph_digest=facts["graph_digest"], dataset=dataset
+    )
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +82,10 @@ def versions(tmp_path_factory):
     base = tmp_path_factory.mktemp("versions")
     frame = pd.DataFrame({"text": ["free prize", "see you", "日本 😀"]})
     made = {}
-    for name, asked in {"table": (TABLE, AMOUNT, FRAME, [1, 10, 100]), "texts": (TEXTS, CLASSES, frame, ["spam", "ham", "ham"])}.items():
+    for name, asked in {
+        "table": (TABLE, AMOUNT, FRAME, [1, 10, 100]),
+        "texts": (TEXTS, CLASSES, frame, ["spam", "ham", "ham"]),
+    }.items():
         (base / name).mkdir()
         made[name] = served(*asked, base / name), base / name / "bundle" / "model.onnx"
     return made
@@ -116,9 +137,21 @@ def predict(tmp_path):
 
     def run(project, rows, *options):
         (tmp_path / "spots.yaml").write_text(project)
-        command = [Path(sys.executable).with_name("gyre"), "predict", str(tmp_path / "spots.yaml"), "-", *options]
+        command = [
+            Path(sys.executable).with_name("gyre"),
+            "predict",
+            str(tmp_path / "spots.yaml"),
+            "-",
+            *options,
+        ]
         done = subprocess.run(
-            command, input=rows, capture_output=True, text=True, timeout=120, check=False, env=os.environ | {"COLUMNS": "200"}
+            command,
+            input=rows,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            env=os.environ | {"COLUMNS": "200"},
         )
         return done.returncode, done.stdout, done.stderr
 
@@ -149,7 +182,9 @@ def test_a_persons_rows_are_answered_with_id_version_and_notices(table, predict)
 def test_a_misnamed_column_is_refused_with_the_name_that_looks_like_it(table, predict):
     code, out, err = predict(PROJECT, '{"Size": 1, "kind": "a", "day": null}')
     assert (code, out) == (1, "")
-    assert err.startswith("gyre: standard input: no column 'size' ('Size' looks like it); want size, day, kind, such as {")
+    assert err.startswith(
+        "gyre: standard input: no column 'size' ('Size' looks like it); want size, day, kind, such as {"
+    )
     code, out, _ = predict(PROJECT, '{"Size": 1, "kind": "a", "day": null}', "--allow-missing")
     assert code == 0
     assert "▲ no column 'size' ('Size' looks like it): missing in every row, as --allow-missing says" in out
@@ -159,7 +194,9 @@ def test_a_persons_text_is_answered_with_its_probability(texts, predict):
     _, graph = texts
     code, out, _ = predict(TEXT_PROJECT, '{"text": "free prize"}\n{"text": "see you"}\n', "--json")
     rows = json.loads(out)["rows"]
-    expected = answers(graph, TEXTS.rows(pd.DataFrame({"text": ["free prize", "see you"]})))["probability"].max(axis=1)
+    expected = answers(graph, TEXTS.rows(pd.DataFrame({"text": ["free prize", "see you"]})))[
+        "probability"
+    ].max(axis=1)
     assert code == 0
     assert np.allclose([row["probability"] for row in rows], expected, atol=1e-5)
     code, out, _ = predict(TEXT_PROJECT, "text\nfree prize\n")
@@ -169,13 +206,17 @@ def test_a_persons_text_is_answered_with_its_probability(texts, predict):
 
 def test_predict_imports_neither_torch_nor_pandas_for_columns_and_texts():
     code = "import sys, flows.cli, flows.predict; print([name for name in ('torch', 'pandas', 'pyarrow') if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+    )
     assert done.stdout == "[]\n"
 
 
 def test_the_model_describes_its_inputs(table):
     found = table[0].get(MODEL).json()["inputs"]
-    assert found == [{"name": name, "datatype": TYPES[name], "shape": [-1]} for name in ("size", "day", "kind")]
+    assert found == [
+        {"name": name, "datatype": TYPES[name], "shape": [-1]} for name in ("size", "day", "kind")
+    ]
 
 
 def test_missing_and_unseen_values_are_noticed_in_the_answer(table):
@@ -195,7 +236,9 @@ def test_missing_and_unseen_values_are_noticed_in_the_answer(table):
 def test_the_model_tells_what_training_rows_had(table):
     found = table[0].get(f"{MODEL}/columns").json()
     assert found["version"] == "1"
-    assert [(each["name"], each["datatype"], each["categories"], each["usual"]) for each in found["columns"]] == [
+    assert [
+        (each["name"], each["datatype"], each["categories"], each["usual"]) for each in found["columns"]
+    ] == [
         ("size", "FP32", None, "2.25"),
         ("day", "FP64", None, "2024-03-17"),
         ("kind", "BYTES", ["a", "b"], None),
@@ -214,7 +257,10 @@ def test_what_was_asked_comes_back_from_the_log(table):
     for name in TABLE.columns:
         assert np.array_equal(rows[name], TABLE.rows(FRAME)[name], equal_nan=name != "kind")
     labelled = log.labelled()
-    assert dict(zip(labelled["request_id"], labelled["label"], strict=True)) == {"mine#0": "12.5", "mine#1": "7"}
+    assert dict(zip(labelled["request_id"], labelled["label"], strict=True)) == {
+        "mine#0": "12.5",
+        "mine#1": "7",
+    }
 
 
 def test_hostile_columns_are_refused_by_name(table):
@@ -222,25 +268,49 @@ def test_hostile_columns_are_refused_by_name(table):
     kind, day, size = INPUTS
     wrong = {
         "inputs is missing; want a list with 3 tensors: size, day, kind": None,
-        "inputs has no 'day'; want 3 tensors: size, day, kind (null stands for a missing value)": [kind, size],
+        "inputs has no 'day'; want 3 tensors: size, day, kind (null stands for a missing value)": [
+            kind,
+            size,
+        ],
         "inputs[1].name is 'colour'; want 'size' or 'day' or 'kind'": [kind, size | {"name": "colour"}, day],
-        "inputs[3].name is 'day' for the second time; want 3 tensors: size, day, kind": [kind, day, size, day],
+        "inputs[3].name is 'day' for the second time; want 3 tensors: size, day, kind": [
+            kind,
+            day,
+            size,
+            day,
+        ],
         "inputs[0].name is ['kind']; want 'size' or 'day' or 'kind'": [kind | {"name": ["kind"]}],
         "input 'kind': datatype is 'FP32'; want 'BYTES'": [kind | {"datatype": "FP32"}, day, size],
-        "input 'kind': data[1] (row 1) is 7; want texts or null (BYTES)": [kind | {"data": ["a", 7, "b"]}, day, size],
-        "input 'size': data[0] (row 0) is 'big'; want numbers or null (FP32, at most 3.4e+38)": [kind, day, size | {"data": ["big", 1, 2]}],
+        "input 'kind': data[1] (row 1) is 7; want texts or null (BYTES)": [
+            kind | {"data": ["a", 7, "b"]},
+            day,
+            size,
+        ],
+        "input 'size': data[0] (row 0) is 'big'; want numbers or null (FP32, at most 3.4e+38)": [
+            kind,
+            day,
+            size | {"data": ["big", 1, 2]},
+        ],
         "input 'day': data[0] (row 0) is '2024-01-01'; want numbers or null (FP64, at most 1.8e+308)": [
             kind,
             day | {"data": ["2024-01-01", 1, 2]},
             size,
         ],
-        "input 'day': has 2 rows; want 3, as many as input 'size'": [kind, day | {"shape": [2], "data": [1, 2]}, size],
+        "input 'day': has 2 rows; want 3, as many as input 'size'": [
+            kind,
+            day | {"shape": [2], "data": [1, 2]},
+            size,
+        ],
         "input 'size': shape is [3, 2]; want [1 to 1024]": [kind, day, size | {"shape": [3, 2]}],
     }
     responses = [server.post(f"{MODEL}/infer", {"inputs": inputs}) for inputs in wrong.values()]
     assert {response.status_code for response in responses} == {400}
     assert [response.json()["error"] for response in responses] == list(wrong)
-    extreme = [kind | {"data": ["\0", "x" * 20_000, "\u202e"]}, day | {"data": [1e300, -1e300, 0]}, size | {"data": [3e38, -3e38, 0]}]
+    extreme = [
+        kind | {"data": ["\0", "x" * 20_000, "\u202e"]},
+        day | {"data": [1e300, -1e300, 0]},
+        size | {"data": [3e38, -3e38, 0]},
+    ]
     answered = server.post(f"{MODEL}/infer", {"inputs": extreme})
     assert answered.status_code == 200
     assert np.isfinite(answered.json()["outputs"][0]["data"]).all()
@@ -254,8 +324,12 @@ def test_labels_of_a_number_are_numbers(table):
         'labels[0].label is [1]; want a text, such as {"request_id": "...", "label": "..."}': [1],
         'labels[0].label is True; want a text, such as {"request_id": "...", "label": "..."}': True,
     }
-    responses = [server.post(f"{MODEL}/labels", {"request_id": "a", "label": label}) for label in texts.values()]
-    assert [(response.status_code, response.json()["error"]) for response in responses] == [(400, text) for text in texts]
+    responses = [
+        server.post(f"{MODEL}/labels", {"request_id": "a", "label": label}) for label in texts.values()
+    ]
+    assert [(response.status_code, response.json()["error"]) for response in responses] == [
+        (400, text) for text in texts
+    ]
     with server.client() as client:
         client.infer(TABLE.rows(FRAME.head(1)), "a")
     assert server.post(f"{MODEL}/labels", {"request_id": "a", "label": 7}).json() == {"accepted": 1}
@@ -267,7 +341,9 @@ def test_texts_are_answered_whatever_stands_in_them(texts):
     rows = TEXTS.rows(pd.DataFrame({"text": asked}))
     tensor = {"name": "text", "shape": [len(asked)], "datatype": "BYTES", "data": asked}
     response = server.post(f"{MODEL}/infer", {"id": "texts", "inputs": [tensor]}).json()
-    assert np.allclose(np.reshape(response["outputs"][1]["data"], (-1, 2)), answers(graph, rows)["probability"], atol=1e-5)
+    assert np.allclose(
+        np.reshape(response["outputs"][1]["data"], (-1, 2)), answers(graph, rows)["probability"], atol=1e-5
+    )
     assert set(response["outputs"][2]["data"]) <= {"ham", "spam"}
     server.stop()
     log = PredictionLog(server.settings.home / "predictions" / "spots")

@@ -129,24 +129,38 @@ def test_a_label_of_a_row_that_was_logged_before_the_server_began_is_taken(servi
 def test_two_truths_of_one_row_in_one_list_are_refused(serving):
     labels = [{"request_id": "a", "label": "left"}, {"request_id": "a", "label": "right"}]
     response = serving.post("/v2/models/spots/labels", {"labels": labels})
-    assert (response.status_code, response.json()["error"]) == (400, "labels[1]: request 'a' has label 'left' in the same list")
+    assert (response.status_code, response.json()["error"]) == (
+        400,
+        "labels[1]: request 'a' has label 'left' in the same list",
+    )
 
 
 def test_one_label_needs_no_list(serving):
     with serving.client() as client:
         client.infer(ROW, "a")
-    assert serving.post("/v2/models/spots/labels", {"request_id": "a", "label": "left"}).json() == {"accepted": 1}
+    assert serving.post("/v2/models/spots/labels", {"request_id": "a", "label": "left"}).json() == {
+        "accepted": 1
+    }
 
 
 def test_a_wrong_label_is_named_and_none_of_its_list_is_taken(serving, log):
     good, told = {"request_id": "a", "label": "left"}, "/v2/models/spots/labels"
     texts = {
-        "labels[1].label is 'up'; want one of left, middle, right": [good, {"request_id": "b", "label": "up"}],
-        'labels[0].request_id is missing; want a text, such as {"request_id": "...", "label": "..."}': [{"label": "left"}],
-        'labels[0].label is 7; want a text, such as {"request_id": "...", "label": "..."}': [{"request_id": "a", "label": 7}],
+        "labels[1].label is 'up'; want one of left, middle, right": [
+            good,
+            {"request_id": "b", "label": "up"},
+        ],
+        'labels[0].request_id is missing; want a text, such as {"request_id": "...", "label": "..."}': [
+            {"label": "left"}
+        ],
+        'labels[0].label is 7; want a text, such as {"request_id": "...", "label": "..."}': [
+            {"request_id": "a", "label": 7}
+        ],
         'labels is []; want a list such as [{"request_id": "...", "label": "..."}]': [],
     }
     responses = [serving.post(told, {"labels": labels}) for labels in texts.values()]
-    assert [(response.status_code, response.json()["error"]) for response in responses] == [(400, text) for text in texts]
+    assert [(response.status_code, response.json()["error"]) for response in responses] == [
+        (400, text) for text in texts
+    ]
     serving.stop()
     assert log._query("select * from labels", {}).empty

@@ -45,7 +45,11 @@ def test_a_row_that_the_graph_cannot_bear_fails_alone(server, served):
 
     def ask(number):
         row = spot(number % 3, fourth=77 if number == 20 else 0)
-        body = {"inputs": [{"name": "image", "shape": [1, 2, 2, 1], "datatype": "UINT8", "data": row.ravel().tolist()}]}
+        body = {
+            "inputs": [
+                {"name": "image", "shape": [1, 2, 2, 1], "datatype": "UINT8", "data": row.ravel().tolist()}
+            ]
+        }
         return server.post("/v2/models/spots/infer", body).status_code
 
     with ThreadPoolExecutor(16) as pool:
@@ -149,7 +153,9 @@ LARGE = np.eye(9, dtype=np.uint8)[2].reshape(1, 3, 3, 1)
 """A row of a version that takes images of 3 x 3 pixels; its brightest pixel is the third."""
 
 
-def test_clients_of_an_older_major_are_answered_by_it_on_trial_after_promotion_and_after_a_restart(server, served):
+def test_clients_of_an_older_major_are_answered_by_it_on_trial_after_promotion_and_after_a_restart(
+    server, served
+):
     server.release(served(1))
     large = served(2, side=3, major=2)
     with server.client() as client:

@@ -25,7 +25,11 @@ def test_null_is_a_missing_number():
     [
         ([1, "2"], "float32", "data[1] (row 1) is '2'; want numbers or null (FP32"),
         ([1, True], "float64", "data[1] (row 1) is True; want numbers or null (FP64"),
-        ([True, 2], "int64", "data[0] (row 0) is True; want whole numbers from -9223372036854775808 to 9223372036854775807 (INT64)"),
+        (
+            [True, 2],
+            "int64",
+            "data[0] (row 0) is True; want whole numbers from -9223372036854775808 to 9223372036854775807 (INT64)",
+        ),
         ([True, 1], "bool", "data[1] (row 1) is 1; want true or false"),
         ([3, [1, 2]], "int8", "data[1] (row 1) is [1, 2]; want whole numbers from -128 to 127 (INT8)"),
         ([], "int8", "data is empty; want whole numbers from -128 to 127 (INT8)"),
@@ -38,7 +42,11 @@ def test_null_is_a_missing_number():
         (["a", True], "str", "data[1] (row 1) is True; want texts or null (BYTES)"),
         ([{"a": "b"}], "str", "data[0] (row 0) is {'a': 'b'}; want texts or null (BYTES)"),
         (["a", "x" * 20_001], "str", "data[1] (row 1) has 20001 characters; want at most 20000"),
-        (["x" * 20_000, *[""] * 200], "str", "201 texts of up to 20000 characters; want at most 200 such texts a request"),
+        (
+            ["x" * 20_000, *[""] * 200],
+            "str",
+            "201 texts of up to 20000 characters; want at most 200 such texts a request",
+        ),
         ([2**70], "int64", "data[0] (row 0) is 1180591620717411303424; want whole numbers"),
     ],
 )

@@ -8,14 +8,17 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from configs.project import ClassificationResult, Cluster, ImageIntake, Training
+from configs.cluster import ClusterConfig
+from configs.intake import ImageIntakeConfig
+from configs.result import ClassificationResultConfig
+from configs.training import TrainingConfig
 from infra.cluster import open_cluster
 from tasks.records import DatasetVersion
 from tasks.rows.parts import stored, write
 from tasks.training.plan import Plan
 
-INTAKE = ImageIntake(kind="image", height=8, width=8)
-RESULT = ClassificationResult(kind="classification", classes=tuple("0123456789"))
+INTAKE = ImageIntakeConfig(kind="image", height=8, width=8)
+RESULT = ClassificationResultConfig(kind="classification", classes=tuple("0123456789"))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -37,9 +40,23 @@ def digits(tmp_path_factory):
         split = ["train"] * train + ["validation"] * validation + ["test"] * test
         pixels = np.minimum(bunch.images[:rows] * 16, 255).astype(np.uint8).reshape(rows, -1)
         labels = bunch.target[:rows].astype(str)
-        write([pd.DataFrame({"id": map(str, range(rows)), "image": list(pixels), "label": labels, "split": split})], folder)
+        write(
+            [
+                pd.DataFrame(
+                    {"id": map(str, range(rows)), "image": list(pixels), "label": labels, "split": split}
+                )
+            ],
+            folder,
+        )
         splits = {"train": train, "validation": validation, "test": test}
-        facts = {"project": "digits", "version": 1, "tag": "digits/v1", "commit": "c0ffee", "rows": rows, "splits": splits}
+        facts = {
+            "project": "digits",
+            "version": 1,
+            "tag": "digits/v1",
+            "commit": "c0ffee",
+            "rows": rows,
+            "splits": splits,
+        }
         return DatasetVersion(**stored(folder).model_dump(), **facts)
 
     return make
@@ -53,7 +70,7 @@ def dataset(digits):
 
 def planned(rows, folder, **training):
     """A plan with that training section."""
-    section = Training(**{"epochs": 2, "batch_size": 64, "learning_rate": 0.001} | training)
+    section = TrainingConfig(**{"epochs": 2, "batch_size": 64, "learning_rate": 0.001} | training)
     return Plan(dataset=rows, intake=INTAKE, result=RESULT, training=section, folder=folder)
 
 
@@ -65,7 +82,7 @@ def plan(dataset, tmp_path):
 
 @pytest.fixture(scope="module")
 def client():
-    with open_cluster(Cluster(workers=2)) as client:
+    with open_cluster(ClusterConfig(workers=2)) as client:
         yield client
 
 

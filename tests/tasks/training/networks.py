@@ -63,4 +63,6 @@ class Layers(nn.Sequential):
 
     def __init__(self, row_shape, outputs):
         channels, height, width = row_shape
-        super().__init__(nn.Flatten(), nn.Linear(channels * height * width, 64), nn.ReLU(), nn.Linear(64, outputs))
+        super().__init__(
+            nn.Flatten(), nn.Linear(channels * height * width, 64), nn.ReLU(), nn.Linear(64, outputs)
+        )

@@ -25,7 +25,13 @@ def stepped(steps, commits=None, resume=False):
     first = 0
     if resume:
         commit = commits.newest()
-        model.load_state_dict({name.removeprefix("model."): each for name, each in commit.tensors.items() if name.startswith("model.")})
+        model.load_state_dict(
+            {
+                name.removeprefix("model."): each
+                for name, each in commit.tensors.items()
+                if name.startswith("model.")
+            }
+        )
         restore_optimizer(optimizer, commit.tensors, commit.facts["groups"])
         schedule.load_state_dict(commit.facts["schedule"])
         first = commit.step

@@ -45,7 +45,9 @@ def test_a_changed_checkpoint_is_refused(trained):
 
 def test_an_empty_test_split_is_an_error_that_says_what_to_change(trained, digits):
     made, _ = trained(rows=digits(64, 10, 0), epochs=1)
-    with pytest.raises(ValueError, match=r"digits/v1: no rows in the test split; leave more rows to it in versioning\.split"):
+    with pytest.raises(
+        ValueError, match=r"digits/v1: no rows in the test split; leave more rows to it in versioning\.split"
+    ):
         evaluate(made, stored(made.checkpoint))
 
 

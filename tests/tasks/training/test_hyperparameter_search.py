@@ -8,10 +8,15 @@ import time
 import pytest
 from pydantic import ValidationError
 
-from configs.search import Search
+from configs.search import SearchConfig
 from tasks.training.hyperparameter_search import opened, picture, search
 
-SECTION = {"parameters": {"training.learning_rate": {"low": 1e-4, "high": 1.0, "log": True}, "training.epochs": {"choices": [1, 2, 4]}}}
+SECTION = {
+    "parameters": {
+        "training.learning_rate": {"low": 1e-4, "high": 1.0, "log": True},
+        "training.epochs": {"choices": [1, 2, 4]},
+    }
+}
 
 
 @pytest.fixture
@@ -29,7 +34,7 @@ def bowl(values, number, report):
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_a_search_finds_better_values_than_the_first_it_tried(storage, sampler):
-    found = search("bowl", storage, Search(**SECTION, sampler=sampler, trials=25), bowl, slots=2)
+    found = search("bowl", storage, SearchConfig(**SECTION, sampler=sampler, trials=25), bowl, slots=2)
     scores = [trial["score"] for trial in found.trials if "score" in trial]
     assert len(found.trials) == 25
     assert found.figures[0]["score"] == max(scores) > scores[0]
@@ -37,8 +42,11 @@ def test_a_search_finds_better_values_than_the_first_it_tried(storage, sampler):
 
 
 def test_a_grid_tries_every_combination_once(storage):
-    parameters = {"training.epochs": {"low": 1, "high": 3, "step": 1}, "training.network": {"choices": ["a:A", None]}}
-    section = Search(parameters=parameters, sampler="grid", trials=100)
+    parameters = {
+        "training.epochs": {"low": 1, "high": 3, "step": 1},
+        "training.network": {"choices": ["a:A", None]},
+    }
+    section = SearchConfig(parameters=parameters, sampler="grid", trials=100)
     found = search("grid", storage, section, lambda values, *_: {"score": values["training.epochs"]}, slots=2)
     tried = sorted((trial["training.epochs"], str(trial["training.network"])) for trial in found.trials)
     assert tried == [(epochs, name) for epochs in (1, 2, 3) for name in ("None", "a:A")]
@@ -53,13 +61,15 @@ def test_trials_that_do_worse_are_pruned(storage):
             reported.append(number)
         return {"score": 1.0}
 
-    found = search("pruned", storage, Search(**SECTION, trials=8), steady, slots=1)
+    found = search("pruned", storage, SearchConfig(**SECTION, trials=8), steady, slots=1)
     assert [trial["state"] for trial in found.trials] == ["complete"] * 5 + ["pruned"] * 3
     assert reported.count(7) < 5
 
 
 def test_several_objectives_give_every_best_compromise(storage):
-    found = search("two", storage, Search(**SECTION, objectives=("score", "seconds"), trials=20), bowl, slots=1)
+    found = search(
+        "two", storage, SearchConfig(**SECTION, objectives=("score", "seconds"), trials=20), bowl, slots=1
+    )
     assert len(found.best) > 1
     assert {tuple(figures) for figures in found.figures} == {("score", "seconds")}
 
@@ -70,14 +80,14 @@ def test_a_failing_trial_does_not_end_the_search_but_nothing_but_failures_does(s
             raise ValueError("no memory")
         return {"score": 1.0}
 
-    found = search("odd", storage, Search(**SECTION, trials=4), odd, slots=1)
+    found = search("odd", storage, SearchConfig(**SECTION, trials=4), odd, slots=1)
     assert sorted(trial["state"] for trial in found.trials).count("complete") == 4
 
     def broken(values, number, report):
         raise ValueError("no memory at all")
 
     with pytest.raises(ValueError, match="no memory at all"):
-        search("broken", storage, Search(**SECTION, trials=20), broken, slots=1)
+        search("broken", storage, SearchConfig(**SECTION, trials=20), broken, slots=1)
 
 
 KILLED = """
@@ -109,19 +119,21 @@ def test_a_killed_search_goes_on_and_repeats_no_finished_trial(storage, tmp_path
     assert 3 <= len(before) < 8
     subprocess.run(command, check=True, timeout=60)
     tried = [path.name.partition("-") for path in marks.iterdir()]
-    states = [trial.state.name for trial in opened("killed", storage, Search(**SECTION)).trials]
+    states = [trial.state.name for trial in opened("killed", storage, SearchConfig(**SECTION)).trials]
     assert states.count("COMPLETE") == 8
     assert len(tried) <= 8 + 2, "at most the two that ran when it was killed were measured twice"
 
 
 def test_a_search_for_something_else_is_refused(storage):
-    search("bowl", storage, Search(**SECTION, trials=1), bowl, slots=1)
-    with pytest.raises(ValueError, match="search 'bowl' was for score, not for seconds; give it another name"):
-        search("bowl", storage, Search(**SECTION, objectives=("seconds",), trials=1), bowl, slots=1)
+    search("bowl", storage, SearchConfig(**SECTION, trials=1), bowl, slots=1)
+    with pytest.raises(
+        ValueError, match="search 'bowl' was for score, not for seconds; give it another name"
+    ):
+        search("bowl", storage, SearchConfig(**SECTION, objectives=("seconds",), trials=1), bowl, slots=1)
 
 
 def test_the_picture_shows_the_search(storage):
-    section = Search(**SECTION, trials=5)
+    section = SearchConfig(**SECTION, trials=5)
     search("bowl", storage, section, bowl, slots=1)
     assert picture(opened("bowl", storage, section), section).startswith(b"\x89PNG")
 
@@ -136,4 +148,4 @@ def test_the_picture_shows_the_search(storage):
 )
 def test_a_parameter_without_values_is_refused(parameter, message):
     with pytest.raises(ValidationError, match=message):
-        Search(parameters={"training.epochs": parameter})
+        SearchConfig(parameters={"training.epochs": parameter})

@@ -7,17 +7,17 @@ import numpy as np
 import onnx
 import pytest
 
-from configs.project import Training
-from tasks import intake as intakes
-from tasks import result as results
+from configs.training import TrainingConfig
 from tasks.compilation.export import export
 from tasks.compilation.measurement import held_out, measure
 from tasks.compilation.signature import signature
+from tasks.intake import build_intake
 from tasks.model.model import load
 from tasks.model.onnx_export import eager
 from tasks.model.onnx_session import answers, session
 from tasks.optimization.quantize import quantize
 from tasks.records import DatasetVersion, TrainedModel
+from tasks.result import build_result
 from tasks.rows.parts import stored, write
 from tasks.rows.raw import blank
 from tasks.training.evaluate import evaluate
@@ -38,7 +38,14 @@ def version(frame, folder, project):
     split = [name for name, count in splits.items() for _ in range(count)]
     folder.mkdir(parents=True)
     write([frame.assign(id=[str(number) for number in range(ROWS)], split=split)], folder)
-    facts = {"project": project, "version": 1, "tag": f"{project}/v1", "commit": "c", "rows": ROWS, "splits": splits}
+    facts = {
+        "project": project,
+        "version": 1,
+        "tag": f"{project}/v1",
+        "commit": "c",
+        "rows": ROWS,
+        "splits": splits,
+    }
     return DatasetVersion(**stored(folder).model_dump(), **facts)
 
 
@@ -47,11 +54,15 @@ def plan(request, tmp_path_factory):
     """Makes plans on the same rows, each in a folder of its own."""
     frame, intake, result = KINDS[request.param](ROWS)
     base = tmp_path_factory.mktemp(request.param)
-    built = intakes.build(intake)
-    dataset = version(built.frame(built.rows(frame)).assign(**{result.label: frame[result.label]}), base / "rows", request.param)
+    built = build_intake(intake)
+    dataset = version(
+        built.frame(built.rows(frame)).assign(**{result.label: frame[result.label]}),
+        base / "rows",
+        request.param,
+    )
 
     def make(name, **training):
-        section = Training(**{"epochs": 8, "learning_rate": 0.005} | training)
+        section = TrainingConfig(**{"epochs": 8, "learning_rate": 0.005} | training)
         return Plan(dataset=dataset, intake=intake, result=result, training=section, folder=base / name)
 
     return make
@@ -62,8 +73,10 @@ def trained(plan):
     made = plan("trained")
     fit(made, Single(), lambda _: None)
     metrics, _ = evaluate(made, stored(made.checkpoint))
-    model = TrainedModel(**stored(made.checkpoint).model_dump(), dataset=made.dataset, run_id="0", ranks=1, metrics=metrics)
-    return made, model, intakes.build(made.intake), results.build(made.result)
+    model = TrainedModel(
+        **stored(made.checkpoint).model_dump(), dataset=made.dataset, run_id="0", ranks=1, metrics=metrics
+    )
+    return made, model, build_intake(made.intake), build_result(made.result)
 
 
 @pytest.fixture(scope="module")
@@ -77,15 +90,23 @@ def test_what_can_be_learned_is_learned(trained):
 
 
 def test_the_checkpoint_has_its_encoder_as_json(trained):
-    assert sorted(path.name for path in trained[0].checkpoint.iterdir()) == ["checkpoint.json", "encoder.json", "model.safetensors"]
+    assert sorted(path.name for path in trained[0].checkpoint.iterdir()) == [
+        "checkpoint.json",
+        "encoder.json",
+        "model.safetensors",
+    ]
 
 
 def test_the_graph_takes_raw_rows_and_answers_as_the_model(trained, graph):
     plan, model, intake, result = trained
     opened = session(Path(graph.uri))
-    assert [value.name for value in opened.get_inputs()] == [spec["name"] for spec in signature(intake, result)["inputs"]]
+    assert [value.name for value in opened.get_inputs()] == [
+        spec["name"] for spec in signature(intake, result)["inputs"]
+    ]
     assert all(len(value.shape) == 1 for value in opened.get_inputs())
-    rows = np.concatenate([held_out(model.dataset, intake, result)[0], blank(intake.inputs, 2), hostile(intake)])
+    rows = np.concatenate(
+        [held_out(model.dataset, intake, result)[0], blank(intake.inputs, 2), hostile(intake)]
+    )
     module = load(model, intake, result, plan.training)
     assert graph.parity < 1e-5
     assert result.parity(eager(module, rows, result.names), answers(opened, rows)) < 1e-5
@@ -116,7 +137,9 @@ def test_the_int8_graph_takes_the_same_rows_and_is_as_good(trained, graph, tmp_p
     assert rounded.megabytes < 0.6 * exact.megabytes
     assert small.parity < 0.5
     assert any(node.op_type == "QuantizeLinear" for node in onnx.load(small.uri).graph.node)
-    assert all(np.isfinite(values).all() for values in answers(session(Path(small.uri)), hostile(intake)).values())
+    assert all(
+        np.isfinite(values).all() for values in answers(session(Path(small.uri)), hostile(intake)).values()
+    )
 
 
 def test_a_column_with_the_name_of_an_output_is_refused_before_training(plan):
@@ -124,7 +147,10 @@ def test_a_column_with_the_name_of_an_output_is_refused_before_training(plan):
     text = "TextIntake" in type(made.intake).__name__
     intake = made.intake.model_copy(update={"column": "class"} if text else {"numeric": ("prediction",)})
     name = "class" if text else "prediction"
-    with pytest.raises(ValueError, match=f"column '{name}' has the name of one of the graph's outputs; rename it in the source"):
+    with pytest.raises(
+        ValueError,
+        match=f"column '{name}' has the name of one of the graph's outputs; rename it in the source",
+    ):
         from tasks.model.model import check_names
 
-        check_names(intakes.build(intake), results.build(made.result))
+        check_names(build_intake(intake), build_result(made.result))

@@ -27,19 +27,32 @@ def folder(tmp_path):
 
 
 def loader(folder, batch_size=48, window_bytes=1500, split="train"):
-    return Loader(folder, split, ["number"], lambda table: (table["number"].to_pylist(),), batch_size, seed=3, window_bytes=window_bytes)
+    return Loader(
+        folder,
+        split,
+        ["number"],
+        lambda table: (table["number"].to_pylist(),),
+        batch_size,
+        seed=3,
+        window_bytes=window_bytes,
+    )
 
 
 def epoch(found, number=1, ranks=1, first=0):
     """The global batches, put together from what each rank gets."""
     shares = [list(found.epoch(number, rank, ranks, first)) for rank in range(ranks)]
-    return [[row for share in batch for row in share.rows[0][: share.end - share.start]] for batch in zip(*shares, strict=True)]
+    return [
+        [row for share in batch for row in share.rows[0][: share.end - share.start]]
+        for batch in zip(*shares, strict=True)
+    ]
 
 
 def test_an_epoch_holds_every_row_of_the_split_once(folder):
     found = loader(folder)
     batches = epoch(found)
-    assert sorted(row for batch in batches for row in batch) == [number for number in range(ROWS) if number % 5 != 4]
+    assert sorted(row for batch in batches for row in batch) == [
+        number for number in range(ROWS) if number % 5 != 4
+    ]
     assert [len(batch) for batch in batches] == [48] * 16 + [32]
     assert (found.rows, found.steps) == (800, 17)
 
@@ -50,7 +63,9 @@ def test_the_order_does_not_depend_on_the_number_of_ranks(folder, ranks):
 
 
 def test_every_rank_has_a_row_in_every_batch(folder):
-    assert all(len(share.rows[0]) >= 1 for share in loader(folder, batch_size=999).epoch(1, rank=63, ranks=64))
+    assert all(
+        len(share.rows[0]) >= 1 for share in loader(folder, batch_size=999).epoch(1, rank=63, ranks=64)
+    )
 
 
 def test_epochs_differ_and_an_epoch_repeats_itself(folder):
@@ -107,7 +122,11 @@ def test_memory_does_not_grow_with_the_rows(tmp_path):
     def peak(rows):
         (folder := tmp_path / str(rows)).mkdir()
         done = subprocess.run(
-            [sys.executable, "-c", PEAK, str(folder), str(rows)], capture_output=True, text=True, timeout=200, check=False
+            [sys.executable, "-c", PEAK, str(folder), str(rows)],
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         return int(done.stdout)

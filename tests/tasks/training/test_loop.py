@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from configs.project import Training
+from configs.training import TrainingConfig
 from infra.files import digest, read_json
 from infra.ranks.run import RankError
 from tasks.training.evaluate import validate
@@ -56,7 +56,9 @@ def pair(client, dataset, tmp_path_factory):
 def test_two_ranks_reach_the_weights_of_one_process(pair):
     one, before, two, messages = pair
     assert largest_difference(one, two) < 1e-5
-    assert [message["loss"] for message in messages] == pytest.approx([message["loss"] for message in before], abs=1e-5)
+    assert [message["loss"] for message in messages] == pytest.approx(
+        [message["loss"] for message in before], abs=1e-5
+    )
     assert [message["accuracy"] for message in messages] == [message["accuracy"] for message in before]
 
 
@@ -86,7 +88,9 @@ def test_another_seed_gives_another_model(plan):
 def test_each_epoch_is_told_once(pair):
     messages = pair[3]
     assert [(message["epoch"], message["epochs"]) for message in messages] == [(1, 3), (2, 3), (3, 3)]
-    assert all(set(message) == {"epoch", "epochs", "loss", "samples_per_s", "accuracy"} for message in messages)
+    assert all(
+        set(message) == {"epoch", "epochs", "loss", "samples_per_s", "accuracy"} for message in messages
+    )
 
 
 def test_without_a_validation_split_the_metric_is_left_out(plan, digits):
@@ -150,7 +154,10 @@ def test_compressed_gradients_train_nearly_alike(client, plan, pair):
 
 
 def test_bfloat16_trains(plan):
-    assert on_one_process(plan("bf16", epochs=8, learning_rate=0.004, precision="bfloat16"))[-1]["accuracy"] > 0.7
+    assert (
+        on_one_process(plan("bf16", epochs=8, learning_rate=0.004, precision="bfloat16"))[-1]["accuracy"]
+        > 0.7
+    )
 
 
 def test_the_weights_of_the_epoch_that_did_best_on_the_validation_split_are_kept(plan):
@@ -161,13 +168,18 @@ def test_the_weights_of_the_epoch_that_did_best_on_the_validation_split_are_kept
 
 
 def test_training_stops_when_nothing_gets_better(plan):
-    scores = [message["accuracy"] for message in on_one_process(plan("patient", epochs=40, learning_rate=0.004, patience=2))]
+    scores = [
+        message["accuracy"]
+        for message in on_one_process(plan("patient", epochs=40, learning_rate=0.004, patience=2))
+    ]
     assert len(scores) < 40
     assert max(scores) == scores[-3]
 
 
 def test_a_training_stops_by_itself_where_a_third_of_it_brings_nothing_better(plan):
-    scores = [message["accuracy"] for message in on_one_process(plan("still", epochs=60, learning_rate=1e-12))]
+    scores = [
+        message["accuracy"] for message in on_one_process(plan("still", epochs=60, learning_rate=1e-12))
+    ]
     assert len(scores) == 1 + 60 // 3
 
 
@@ -190,11 +202,11 @@ def evaluate_validation(plan):
 
 
 def test_the_learning_rate_rises_and_falls_as_its_schedule_says():
-    warm = Training(learning_rate=0.1, warmup=0.5)
+    warm = TrainingConfig(learning_rate=0.1, warmup=0.5)
     assert [round(rate(warm, step, 8), 4) for step in (0, 4, 6, 8)] == [0.004, 0.1, 0.05, 0.0]
-    linear = Training(learning_rate=0.1, warmup=0, schedule="linear")
+    linear = TrainingConfig(learning_rate=0.1, warmup=0, schedule="linear")
     assert [round(rate(linear, step, 8), 4) for step in (0, 4, 8)] == [0.1, 0.05, 0.0]
-    assert rate(Training(learning_rate=0.1, warmup=0, schedule="constant"), 7, 8) == 0.1
+    assert rate(TrainingConfig(learning_rate=0.1, warmup=0, schedule="constant"), 7, 8) == 0.1
 
 
 def test_the_checkpoint_says_what_it_was_made_from(plan, dataset):
@@ -206,14 +218,21 @@ def test_the_checkpoint_says_what_it_was_made_from(plan, dataset):
     assert set(facts) == {"project", "dataset", "weights", "intake", "result", "training"}
 
 
-def test_a_network_of_the_users_own_with_running_statistics_trains_alike_on_both_ranks(client, plan, own_networks):
-    checkpoint, messages = on_two_ranks(client, plan("own", network="networks:WithStatistics", learning_rate=0.01, epochs=5))
+def test_a_network_of_the_users_own_with_running_statistics_trains_alike_on_both_ranks(
+    client, plan, own_networks
+):
+    checkpoint, messages = on_two_ranks(
+        client, plan("own", network="networks:WithStatistics", learning_rate=0.01, epochs=5)
+    )
     assert checkpoint.digest
     assert messages[-1]["accuracy"] > 0.7
 
 
 def test_ranks_that_end_with_different_weights_give_no_model(client, plan, own_networks):
-    with pytest.raises(DivergedError, match=r"the ranks ended with different weights \(rank 0: [0-9a-f]{12}, rank 1: [0-9a-f]{12}\)"):
+    with pytest.raises(
+        DivergedError,
+        match=r"the ranks ended with different weights \(rank 0: [0-9a-f]{12}, rank 1: [0-9a-f]{12}\)",
+    ):
         on_two_ranks(client, plan("straying", network="networks:Straying", epochs=1))
 
 
@@ -262,7 +281,9 @@ def test_within_an_epoch_it_says_how_far_it_is_and_how_it_goes(plan, monkeypatch
     found = []
     fit(plan("told", epochs=2), Single(), found.append)
     told = [message for message in found if "progress" in message]
-    assert [message["progress"] for message in told] == pytest.approx([(step + 1) / len(told) for step in range(len(told))])
+    assert [message["progress"] for message in told] == pytest.approx(
+        [(step + 1) / len(told) for step in range(len(told))]
+    )
     assert told[-1]["loss"] < told[0]["loss"]
     assert told[-1]["seconds_left"] == 0 < told[0]["seconds_left"]
     assert re.fullmatch(r"loss \d\S+, [\d,]+ samples/s, 0:00:00 left", in_words(told[-1]))

@@ -8,10 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import tasks.intake
-from configs.project import Cluster
+from configs.cluster import ClusterConfig
 from infra.cluster import open_cluster
 from infra.files import read_json
+from tasks.intake import build_intake
 from tasks.records import DatasetVersion
 from tasks.rows.parts import stored, write
 from tasks.training.batch_norm import BatchNorm
@@ -23,12 +23,16 @@ from tasks.training.train import train_on_ranks
 sys.path.append(str(Path(__file__).parent))
 from kinds import KINDS
 
-NETWORKS = {"layers": {"network": "networks:Layers"}, "convolutions": {"network": "networks:Convolutions"}, "default": {}}
+NETWORKS = {
+    "layers": {"network": "networks:Layers"},
+    "convolutions": {"network": "networks:Convolutions"},
+    "default": {},
+}
 
 
 @pytest.fixture(scope="module")
 def client():
-    with open_cluster(Cluster(workers=4)) as client:
+    with open_cluster(ClusterConfig(workers=4)) as client:
         yield client
 
 
@@ -41,14 +45,25 @@ def made(plan, own_networks, tmp_path):
         if network in NETWORKS:
             return made
         frame, intake, result = KINDS[network](301)
-        built = tasks.intake.build(intake)
+        built = build_intake(intake)
         folder = tmp_path / name / "rows"
         folder.mkdir(parents=True)
-        rows = built.frame(built.rows(frame)).assign(**{result.label: frame[result.label]}, id=[str(n) for n in range(301)], split="train")
+        rows = built.frame(built.rows(frame)).assign(
+            **{result.label: frame[result.label]}, id=[str(n) for n in range(301)], split="train"
+        )
         write([pd.DataFrame(rows)], folder)
-        facts = {"project": network, "version": 1, "tag": f"{network}/v1", "commit": "c", "rows": 301, "splits": {"train": 301}}
+        facts = {
+            "project": network,
+            "version": 1,
+            "tag": f"{network}/v1",
+            "commit": "c",
+            "rows": 301,
+            "splits": {"train": 301},
+        }
         dataset = DatasetVersion(**stored(folder).model_dump(), **facts)
-        return Plan(dataset=dataset, intake=intake, result=result, training=made.training, folder=tmp_path / name)
+        return Plan(
+            dataset=dataset, intake=intake, result=result, training=made.training, folder=tmp_path / name
+        )
 
     return make
 
@@ -59,7 +74,9 @@ def difference(one, other):
     return max(float((tensor - tensors[1][name]).abs().max()) for name, tensor in tensors[0].items())
 
 
-@pytest.mark.parametrize(("network", "ranks"), [("layers", 4), ("convolutions", 2), ("convolutions", 4), ("text", 4), ("table", 2)])
+@pytest.mark.parametrize(
+    ("network", "ranks"), [("layers", 4), ("convolutions", 2), ("convolutions", 4), ("text", 4), ("table", 2)]
+)
 def test_several_ranks_reach_the_weights_of_one_process(client, made, network, ranks):
     one, several = made(network, "one"), made(network, "several", ranks=ranks)
     fit(one, Single(), lambda _: None)
@@ -70,7 +87,10 @@ def test_several_ranks_reach_the_weights_of_one_process(client, made, network, r
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 def test_other_strategies_reach_them_too(client, made, strategy):
-    one, three = made("convolutions", "one", clip=1.0), made("convolutions", "three", clip=1.0, ranks=3, strategy=strategy)
+    one, three = (
+        made("convolutions", "one", clip=1.0),
+        made("convolutions", "three", clip=1.0, ranks=3, strategy=strategy),
+    )
     told = [], []
     fit(one, Single(), told[0].append)
     train_on_ranks(client, three, told[1].append)
@@ -88,7 +108,10 @@ def test_pieces_of_a_share_change_nothing(client, made, strategy):
 
 
 def test_parts_of_a_network_are_committed_whole_and_go_on_by_another_strategy(client, made):
-    undisturbed, killed = made("convolutions", "undisturbed", ranks=2), made("convolutions", "killed", ranks=2, commit_seconds=1e-9)
+    undisturbed, killed = (
+        made("convolutions", "undisturbed", ranks=2),
+        made("convolutions", "killed", ranks=2, commit_seconds=1e-9),
+    )
     killed = killed.model_copy(update={"training": killed.training.model_copy(update={"strategy": "fsdp"})})
     train_on_ranks(client, undisturbed, lambda _: None)
 
@@ -102,7 +125,14 @@ def test_parts_of_a_network_are_committed_whole_and_go_on_by_another_strategy(cl
     commit = max(path for path in kept.iterdir() if path.name.startswith("step-"))
     steps = []
     for name, strategy in (("as-parts", "fsdp"), ("as-one", "single")):
-        again = made("convolutions", name, ranks=1 if strategy == "single" else 2, strategy=strategy, resume=commit, commit_seconds=1e-9)
+        again = made(
+            "convolutions",
+            name,
+            ranks=1 if strategy == "single" else 2,
+            strategy=strategy,
+            resume=commit,
+            commit_seconds=1e-9,
+        )
         train_on_ranks(client, again, lambda message: steps.append(message.get("committed", 99)))
         assert difference(undisturbed, again) < 1e-5
     assert min(steps) > 3

@@ -15,6 +15,8 @@ def test_a_rank_tells_its_memory_and_work_once_in_a_while():
         usage.tell(step)
     (message,) = told
     assert (message["rank"], message["step"]) == (1, 1)
-    assert message["usage"]["process_memory_megabytes"] == pytest.approx(psutil.Process().memory_info().rss / 1e6, rel=0.1)
+    assert message["usage"]["process_memory_megabytes"] == pytest.approx(
+        psutil.Process().memory_info().rss / 1e6, rel=0.1
+    )
     assert message["usage"]["process_cpu_percentage"] > 0
     assert 0 < message["usage"]["system_memory_usage_percentage"] < 100

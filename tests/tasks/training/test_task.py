@@ -8,7 +8,7 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.testing.utilities import prefect_test_harness
 
-from configs.project import Cluster
+from configs.cluster import ClusterConfig
 from infra.files import verified
 from infra.settings import Settings
 from tasks.training.task import train
@@ -30,7 +30,7 @@ def test_training_gives_a_checked_checkpoint_a_report_and_an_mlflow_run_and_is_n
 
     @flow
     def training():
-        return train(asked.dataset, asked.intake, asked.result, asked.training, None, Cluster())
+        return train(asked.dataset, asked.intake, asked.result, asked.training, None, ClusterConfig())
 
     model, settings = training(), Settings()
     folder = verified(model.uri, model.digest)
@@ -39,11 +39,17 @@ def test_training_gives_a_checked_checkpoint_a_report_and_an_mlflow_run_and_is_n
     assert folder.is_relative_to(settings.home / "outcomes")
     assert next(iter(model.metrics)) == "accuracy"
     assert shown["progress"].data == 100
-    assert re.fullmatch(r"epoch 3/3, loss \d\S+, accuracy \d\S+, [\d,]+ samples/s", shown["progress"].description)
+    assert re.fullmatch(
+        r"epoch 3/3, loss \d\S+, accuracy \d\S+, [\d,]+ samples/s", shown["progress"].description
+    )
     for name in ("curves.png", "errors.png"):
         assert (pictures / name).is_file()
         assert settings.report_url(pictures / name) in shown["markdown"].data
     assert f"{settings.mlflow_url}/#/experiments/" in shown["markdown"].data
     assert MlflowClient(settings.tracking_uri).get_run(model.run_id).info.status == "FINISHED"
-    assert {path.suffix for path in settings.folder("mlflow", "artifacts").rglob("*.*")} == {".png", ".json", ".safetensors"}
+    assert {path.suffix for path in settings.folder("mlflow", "artifacts").rglob("*.*")} == {
+        ".png",
+        ".json",
+        ".safetensors",
+    }
     assert training() == model

@@ -9,7 +9,10 @@ from mlflow.tracking import MlflowClient
 
 from tasks.training.tracking import OUTCOME, Tracker
 
-MESSAGES = [{"epoch": epoch, "epochs": 2, "loss": 1 / epoch, "samples_per_s": 100.0, "accuracy": epoch / 2} for epoch in (1, 2)]
+MESSAGES = [
+    {"epoch": epoch, "epochs": 2, "loss": 1 / epoch, "samples_per_s": 100.0, "accuracy": epoch / 2}
+    for epoch in (1, 2)
+]
 
 
 @pytest.fixture(scope="module")
@@ -43,14 +46,25 @@ def test_a_run_has_parameters_curves_metrics_and_artifacts(track, client, tmp_pa
         tracker.keep(tmp_path / "checkpoint")
     run = client.get_run(tracker.run_id)
     assert run.info.status == "FINISHED"
-    assert {"ranks": "2", "seed": "7", "dataset_tag": "digits/v1", "dataset_digest": dataset.digest}.items() <= run.data.params.items()
-    assert [(point.step, point.value) for point in client.get_metric_history(tracker.run_id, "loss")] == [(1, 1.0), (2, 0.5)]
+    assert {
+        "ranks": "2",
+        "seed": "7",
+        "dataset_tag": "digits/v1",
+        "dataset_digest": dataset.digest,
+    }.items() <= run.data.params.items()
+    assert [(point.step, point.value) for point in client.get_metric_history(tracker.run_id, "loss")] == [
+        (1, 1.0),
+        (2, 0.5),
+    ]
     assert run.data.metrics["test_accuracy"] == 0.98
     (read,) = run.inputs.dataset_inputs
     assert (read.dataset.name, read.dataset.digest) == ("digits/v1", dataset.digest[:36])
     assert run.data.metrics["system/rank_1/process_memory_megabytes"] == 512.0
     kept = Path(run.info.artifact_uri.removeprefix("file://"))
-    assert {path.relative_to(kept).as_posix() for path in kept.rglob("*.*")} == {"curves.png", "checkpoint/model.safetensors"}
+    assert {path.relative_to(kept).as_posix() for path in kept.rglob("*.*")} == {
+        "curves.png",
+        "checkpoint/model.safetensors",
+    }
     assert client.get_experiment(run.info.experiment_id).name == "digits"
     assert tracker.page == f"#/experiments/{run.info.experiment_id}/runs/{tracker.run_id}"
 
@@ -58,7 +72,9 @@ def test_a_run_has_parameters_curves_metrics_and_artifacts(track, client, tmp_pa
 def test_the_commit_of_the_code_is_on_the_run(track, client):
     with track("commit") as tracker:
         pass
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
     assert client.get_run(tracker.run_id).data.tags.get("mlflow.source.git.commit", "") == head.stdout.strip()
 
 
@@ -88,7 +104,11 @@ def test_what_could_not_be_written_is_an_error(track, tmp_path):
 def test_importing_the_task_imports_no_heavy_library():
     heavy = "torch", "mlflow", "sklearn", "matplotlib", "horovod"
     told = subprocess.run(
-        [sys.executable, "-c", f"import sys, tasks.training.task; print([name for name in {heavy!r} if name in sys.modules])"],
+        [
+            sys.executable,
+            "-c",
+            f"import sys, tasks.training.task; print([name for name in {heavy!r} if name in sys.modules])",
+        ],
         capture_output=True,
         text=True,
         check=True,

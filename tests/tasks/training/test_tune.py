@@ -4,12 +4,15 @@ import threading
 
 import pytest
 
-from configs.search import Search
+from configs.search import SearchConfig
 from tasks.training import hyperparameter_search as core
 from tasks.training.tracking import Tracker
 from tasks.training.tune import Trials
 
-SECTION = Search(parameters={"training.learning_rate": {"choices": [1e-6, 0.004]}, "training.epochs": {"choices": [3]}}, trials=2)
+SECTION = SearchConfig(
+    parameters={"training.learning_rate": {"choices": [1e-6, 0.004]}, "training.epochs": {"choices": [3]}},
+    trials=2,
+)
 
 
 @pytest.fixture
@@ -18,7 +21,10 @@ def trials(client, plan, tmp_path):
 
     def make(section=SECTION, rows=None):
         made = plan("search", **({"rows": rows} if rows else {}))
-        tracker = lambda trial, number: Tracker(f"sqlite:///{tmp_path}/mlflow.db", tmp_path, trial, f"trial {number}")  # noqa: E731
+
+        def tracker(trial, number):
+            return Tracker(f"sqlite:///{tmp_path}/mlflow.db", tmp_path, trial, f"trial {number}")
+
         return Trials(client, made, section, tracker)
 
     return make
@@ -38,13 +44,15 @@ def test_two_workers_try_two_settings_side_by_side_and_the_better_one_wins(trial
 
 
 def test_a_value_that_does_not_fit_is_named(trials):
-    with pytest.raises(ValueError, match=r"search.parameters.training.epochs: -3: Input should be greater than or equal to 1"):
+    with pytest.raises(
+        ValueError, match=r"search.parameters.training.epochs: -3: Input should be greater than or equal to 1"
+    ):
         trials().planned({"training.epochs": -3}, 0)
 
 
 def test_a_search_for_nothing_and_one_without_a_validation_split_are_refused(trials, digits):
     with pytest.raises(ValueError, match=r"search.parameters is empty; name keys with their values"):
-        trials(Search())
+        trials(SearchConfig())
     with pytest.raises(ValueError, match=r"digits/v1 has no validation split to score trials on"):
         trials(rows=digits(64, validation=0))
 

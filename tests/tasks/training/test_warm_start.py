@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 from safetensors.torch import load_file
 
-from configs.project import ClassificationResult, ImageIntake
+from configs.intake import ImageIntakeConfig
+from configs.result import ClassificationResultConfig
 from tasks.records import DatasetVersion
 from tasks.rows import parts as rows_of
 from tasks.rows.parts import stored, write
@@ -12,18 +13,27 @@ from tasks.training.loop import fit
 from tasks.training.strategy import Single
 from tasks.training.train import train_on_ranks
 
-PARITY = ClassificationResult(kind="classification", classes=("even", "odd"))
+PARITY = ClassificationResultConfig(kind="classification", classes=("even", "odd"))
 
 
 @pytest.fixture(scope="module")
 def base(digits, tmp_path_factory):
     """A network that knows digits, as a plan and a checkpoint."""
-    from configs.project import Training
+    from configs.training import TrainingConfig
     from tasks.training.plan import Plan
 
-    result = ClassificationResult(kind="classification", classes=tuple("0123456789"))
-    intake, section = ImageIntake(kind="image", height=8, width=8), Training(epochs=8, learning_rate=0.004)
-    plan = Plan(dataset=digits(900), intake=intake, result=result, training=section, folder=tmp_path_factory.mktemp("base"))
+    result = ClassificationResultConfig(kind="classification", classes=tuple("0123456789"))
+    intake, section = (
+        ImageIntakeConfig(kind="image", height=8, width=8),
+        TrainingConfig(epochs=8, learning_rate=0.004),
+    )
+    plan = Plan(
+        dataset=digits(900),
+        intake=intake,
+        result=result,
+        training=section,
+        folder=tmp_path_factory.mktemp("base"),
+    )
     fit(plan, Single(), lambda _: None)
     return plan, stored(plan.checkpoint)
 
@@ -37,9 +47,13 @@ def fine(base, plan, digits, tmp_path):
         frame = rows_of.read(rows)
         folder = tmp_path / f"{name}-rows"
         folder.mkdir()
-        write([frame.assign(label=pd.Series(frame["label"].astype(int) % 2).map({0: "even", 1: "odd"}))], folder)
+        write(
+            [frame.assign(label=pd.Series(frame["label"].astype(int) % 2).map({0: "even", 1: "odd"}))], folder
+        )
         facts = rows.model_dump(exclude={"uri", "digest"})
-        made = plan(name, DatasetVersion(**stored(folder).model_dump(), **facts), **{"start": "digits/1", **training})
+        made = plan(
+            name, DatasetVersion(**stored(folder).model_dump(), **facts), **{"start": "digits/1", **training}
+        )
         return made.model_copy(update={"result": PARITY, "start": base[1] if start else None})
 
     return make
@@ -58,14 +72,20 @@ def accuracy(plan):
 def differing(one, other):
     """Layers of which a tensor is another, or of another shape."""
     pairs = {name: (one.get(name), tensor) for name, tensor in other.items()}
-    return {name.rpartition(".")[0] for name, (a, b) in pairs.items() if a is None or a.shape != b.shape or (a != b).any()}
+    return {
+        name.rpartition(".")[0]
+        for name, (a, b) in pairs.items()
+        if a is None or a.shape != b.shape or (a != b).any()
+    }
 
 
 def test_layers_that_rest_stay_as_they_are_and_the_last_is_new(base, fine):
     made = fine("rested", trunk_rate=0)
     fit(made, Single(), lambda _: None)
     before, after = tensors(base[0]), tensors(made)
-    assert differing(before, after) == {next(name for name, tensor in after.items() if tensor.shape == (2,)).rpartition(".")[0]}
+    assert differing(before, after) == {
+        next(name for name, tensor in after.items() if tensor.shape == (2,)).rpartition(".")[0]
+    }
 
 
 def test_what_digits_are_helps_to_tell_even_from_odd(fine):
@@ -77,7 +97,9 @@ def test_kept_layers_have_a_learning_rate_of_their_own_alike_on_two_ranks(client
     one, two = fine("one", trunk_rate=0.1, epochs=1), fine("two", trunk_rate=0.1, epochs=1)
     fit(one, Single(), lambda _: None)
     train_on_ranks(client, two, lambda _: None)
-    assert max(float((tensor - tensors(two)[name]).abs().max()) for name, tensor in tensors(one).items()) < 1e-5
+    assert (
+        max(float((tensor - tensors(two)[name]).abs().max()) for name, tensor in tensors(one).items()) < 1e-5
+    )
     full = fine("full", epochs=1)
     fit(full, Single(), lambda _: None)
     first = next(name for name in tensors(one) if name.startswith("network."))
@@ -100,25 +122,38 @@ def test_resting_layers_are_committed_and_resumed(fine):
 
 
 def test_the_same_answers_keep_the_last_layer_too(base, plan, digits):
-    made = plan("same", digits(100), start="digits/1", learning_rate=1e-9, epochs=1).model_copy(update={"start": base[1]})
+    made = plan("same", digits(100), start="digits/1", learning_rate=1e-9, epochs=1).model_copy(
+        update={"start": base[1]}
+    )
     fit(made, Single(), lambda _: None)
     before = tensors(base[0])
-    assert all((tensor - before[name]).abs().max() < 1e-6 for name, tensor in tensors(made).items() if name.startswith("network."))
+    assert all(
+        (tensor - before[name]).abs().max() < 1e-6
+        for name, tensor in tensors(made).items()
+        if name.startswith("network.")
+    )
 
 
 def test_where_nothing_is_left_to_train_the_key_is_named(base, plan, digits):
     made = plan("nothing", digits(100), start="digits/1", trunk_rate=0).model_copy(update={"start": base[1]})
-    with pytest.raises(ValueError, match=r"training.trunk_rate is 0 and training.start has the same answers.*raise it"):
+    with pytest.raises(
+        ValueError, match=r"training.trunk_rate is 0 and training.start has the same answers.*raise it"
+    ):
         fit(made, Single(), lambda _: None)
 
 
 def test_a_model_of_other_rows_is_refused(fine):
-    made = fine("other").model_copy(update={"intake": ImageIntake(kind="image", height=16, width=4)})
-    with pytest.raises(ValueError, match=r"digits/1: it takes image uint8\[8, 8, 1\], this project's rows are image uint8\[16, 4, 1\]"):
+    made = fine("other").model_copy(update={"intake": ImageIntakeConfig(kind="image", height=16, width=4)})
+    with pytest.raises(
+        ValueError,
+        match=r"digits/1: it takes image uint8\[8, 8, 1\], this project's rows are image uint8\[16, 4, 1\]",
+    ):
         fit(made, Single(), lambda _: None)
 
 
 def test_another_network_is_refused(fine, own_networks):
     made = fine("network", network="networks:Layers")
-    with pytest.raises(ValueError, match=r"training.start digits/1: its network has no layer in common with this project's"):
+    with pytest.raises(
+        ValueError, match=r"training.start digits/1: its network has no layer in common with this project's"
+    ):
         fit(made, Single(), lambda _: None)

@@ -61,7 +61,9 @@ def test_two_ranks_weigh_as_one_process(client, weighed):
 
 
 def test_what_is_no_weight_is_named(weighed):
-    with pytest.raises(ValueError, match=r"training.sample_weight: column 'weight' holds -1.0; want finite numbers from 0 on"):
+    with pytest.raises(
+        ValueError, match=r"training.sample_weight: column 'weight' holds -1.0; want finite numbers from 0 on"
+    ):
         trained(weighed("negative", lambda label: np.where(label == 3, -1.0, 1.0)))
     with pytest.raises(ValueError, match=r"digits/v1 has no column 'importance'; it has .*weight"):
         trained(weighed("missing", np.ones_like, sample_weight="importance"))
@@ -74,7 +76,11 @@ def test_soft_labels_are_learned_and_labels_are_asked(plan, digits, tmp_path):
     write([frame.assign(sure=list(following))], tmp_path)
     dataset = DatasetVersion(**stored(tmp_path).model_dump(), **rows.model_dump(exclude={"uri", "digest"}))
     made = plan("soft", dataset, epochs=8, learning_rate=0.005)
-    _, told = trained(made.model_copy(update={"result": made.result.model_copy(update={"soft_label": "sure"})}))
-    losses, accuracies = ([message[name] for message in told if "epoch" in message] for name in ("loss", "accuracy"))
+    _, told = trained(
+        made.model_copy(update={"result": made.result.model_copy(update={"soft_label": "sure"})})
+    )
+    losses, accuracies = (
+        [message[name] for message in told if "epoch" in message] for name in ("loss", "accuracy")
+    )
     assert losses[-1] < losses[0] / 2
     assert accuracies[-1] < 0.1

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from configs.data import Validation
+from configs.validation import ValidationConfig
 from tasks.validation.proposal.propose import propose
 from tasks.validation.proposal.report import to_yaml
 
@@ -39,7 +39,14 @@ def visits(shops=40, rows=1000, seed=3):
         for number in range(shops)
     ]
     return pd.DataFrame(
-        [{**chance.choice(known), "paid": chance.choice(["cash", "card"]), "sum": round(chance.uniform(5, 80), 2)} for _ in range(rows)]
+        [
+            {
+                **chance.choice(known),
+                "paid": chance.choice(["cash", "card"]),
+                "sum": round(chance.uniform(5, 80), 2),
+            }
+            for _ in range(rows)
+        ]
     )
 
 
@@ -52,7 +59,9 @@ def flagged(learned, given, severities=("quarantine",)):
 def rules(frame, column, **options):
     """What is proposed about a column."""
     found = propose(frame, **options).expectations
-    return {rule.type: rule for rule in found if rule.kwargs.get("column", rule.kwargs.get("column_B")) == column}
+    return {
+        rule.type: rule for rule in found if rule.kwargs.get("column", rule.kwargs.get("column_B")) == column
+    }
 
 
 def known_and_new(frame, key="shop"):
@@ -63,7 +72,11 @@ def known_and_new(frame, key="shop"):
 
 def test_a_set_of_what_shops_are_called_is_not_proposed_though_all_are_in_both_halves():
     found = propose(visits())
-    sets = {rule.kwargs["column"] for rule in found.expectations if rule.type == "expect_column_values_to_be_in_set"}
+    sets = {
+        rule.kwargs["column"]
+        for rule in found.expectations
+        if rule.type == "expect_column_values_to_be_in_set"
+    }
     assert sets == {"owner", "paid"}
     assert "a set: its 40 values name things that other columns describe, of which more will come" in {
         each.why for each in found.declined if each.about == "name"
@@ -86,8 +99,14 @@ def test_a_dependency_finds_what_is_wrong_with_shops_that_were_not_there_to_lear
 def test_what_a_finer_key_explains_is_not_taken_for_a_dependency_of_a_coarser_one():
     # Each county has one shop but for three: that county determines town is known of three counties.
     frame = visits(30, 900)
-    frame["county"] = frame["shop"].map(lambda shop: f"county {'abcdefghijklmnopqrstuvwxyz'[(shop - 1000) % 27 % 26]}")
-    determined = {(rule.kwargs["column_A"], rule.kwargs["column_B"]) for rule in propose(frame).expectations if rule.type == DETERMINES}
+    frame["county"] = frame["shop"].map(
+        lambda shop: f"county {'abcdefghijklmnopqrstuvwxyz'[(shop - 1000) % 27 % 26]}"
+    )
+    determined = {
+        (rule.kwargs["column_A"], rule.kwargs["column_B"])
+        for rule in propose(frame).expectations
+        if rule.type == DETERMINES
+    }
     assert ("shop", "county") in determined or ("name", "county") in determined
     assert not any(column == "county" for column, _ in determined)
 
@@ -111,7 +130,9 @@ def test_what_gives_the_label_away_is_a_warning_and_no_rule():
     frame["left"] = np.where(np.random.default_rng(0).random(len(frame)) < 0.3, "yes", "no")
     frame["reason"] = np.where(frame["left"] == "yes", "moved", "none given")
     found = propose(frame, label="left")
-    assert not any("left" in (rule.kwargs.get("column_A"), rule.kwargs.get("column_B")) for rule in found.expectations)
+    assert not any(
+        "left" in (rule.kwargs.get("column_A"), rule.kwargs.get("column_B")) for rule in found.expectations
+    )
     told = "reason and the label left determine each other's value: it gives the label away; leave it out of the intake"
     assert found.warnings == (told,)
     assert f"# WARNING: {told}" in to_yaml(found).splitlines()
@@ -165,31 +186,42 @@ def test_values_of_another_column_are_errors():
 def test_the_yaml_says_the_evidence_of_each_rule_and_what_is_not_proposed():
     found = propose(visits())
     text = to_yaml(found)
-    assert Validation(**yaml.safe_load(text)["validation"]).expectations == found.expectations
+    assert ValidationConfig(**yaml.safe_load(text)["validation"]).expectations == found.expectations
     written = text.splitlines()
     rows = [number for number, line in enumerate(written) if line.startswith("  - type:")]
     assert all(written[number - 1].startswith("  # ") for number in rows)
-    assert any(line.endswith("held out by rows, name: 0 flagged; of 40 values of shop at most 7.2% (95 %)") for line in written)
+    assert any(
+        line.endswith("held out by rows, name: 0 flagged; of 40 values of shop at most 7.2% (95 %)")
+        for line in written
+    )
     assert f"# Considered and not proposed: {len(found.declined)}" in written
-    assert "#   town: a set: its 40 values name things that other columns describe, of which more will come" in written
+    assert (
+        "#   town: a set: its 40 values name things that other columns describe, of which more will come"
+        in written
+    )
 
 
 def test_what_a_value_holds_does_not_end_a_comment():
     given = pd.DataFrame({"text": ["fine"] * 300 + ["fi\nvalidation: {}"] * 2, "n": range(302)})
     found = propose(given)
-    assert Validation(**yaml.safe_load(to_yaml(found))["validation"]).expectations == found.expectations
+    assert ValidationConfig(**yaml.safe_load(to_yaml(found))["validation"]).expectations == found.expectations
 
 
 def test_a_text_for_a_missing_value_is_told_of():
     frame = visits()
     frame.loc[frame.index % 4 == 0, "owner"] = "N/A"
-    assert "that no value stands for a missing one: 250 rows say 'N/A'; name it as `missing` in the contract" in {
-        each.why for each in propose(frame).declined if each.about == "owner"
-    }
+    assert (
+        "that no value stands for a missing one: 250 rows say 'N/A'; name it as `missing` in the contract"
+        in {each.why for each in propose(frame).declined if each.about == "owner"}
+    )
 
 
 def test_of_few_keys_rules_only_warn():
-    found = [rule for rule in propose(visits(12, 600)).expectations if rule.kwargs.get("column") == "name" and "null" not in rule.type]
+    found = [
+        rule
+        for rule in propose(visits(12, 600)).expectations
+        if rule.kwargs.get("column") == "name" and "null" not in rule.type
+    ]
     assert {rule.severity for rule in found} <= {"warn"}
 
 
@@ -203,7 +235,11 @@ def test_proposing_imports_no_expectations():
 
 @pytest.mark.parametrize(
     ("table", "way", "least"),
-    [("hospital", "by rows", 0.94), ("hospital", "by ProviderNumber", 0.9), ("hospital", "from dirty rows alone", 0.8)],
+    [
+        ("hospital", "by rows", 0.94),
+        ("hospital", "by ProviderNumber", 0.9),
+        ("hospital", "from dirty rows alone", 0.8),
+    ],
 )
 def test_wrong_cells_of_real_data_are_found(table, way, least):
     if not (folder := DIRTY["DATA"] / "tabular" / table).exists():

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from configs.data import Expectation, Validation
+from configs.validation import ExpectationConfig, ValidationConfig
 from infra.files import digest
 from tasks.records import Precedents, RawRows
 from tasks.rows.parts import read, stored, write
@@ -23,10 +23,14 @@ from tasks.validation.task import description
 from tasks.validation.validate import validate
 
 BETWEEN, SET = "expect_column_values_to_be_between(size)", "expect_column_values_to_be_in_set(kind)"
-RULES = Validation(
+RULES = ValidationConfig(
     expectations=(
-        Expectation(type="expect_column_values_to_be_between", kwargs={"column": "size", "max_value": 100}),
-        Expectation(type="expect_column_values_to_be_in_set", kwargs={"column": "kind", "value_set": ["cat", "dog"]}),
+        ExpectationConfig(
+            type="expect_column_values_to_be_between", kwargs={"column": "size", "max_value": 100}
+        ),
+        ExpectationConfig(
+            type="expect_column_values_to_be_in_set", kwargs={"column": "kind", "value_set": ["cat", "dog"]}
+        ),
     ),
     max_quarantined=0.5,
 )
@@ -35,8 +39,12 @@ RULES = Validation(
 def pets():
     """40 rows in two parts; r3 is too large, r25 too large and of no kind that is allowed."""
     numbers = range(40)
-    frame = pd.DataFrame({"id": [f"r{n}" for n in numbers], "pixels": [np.full(4, n, np.uint8) for n in numbers]})
-    frame = frame.assign(size=10.0, kind="cat", born=pd.Timestamp("2024-01-01"), origin="pets.csv", origin_line=range(2, 42))
+    frame = pd.DataFrame(
+        {"id": [f"r{n}" for n in numbers], "pixels": [np.full(4, n, np.uint8) for n in numbers]}
+    )
+    frame = frame.assign(
+        size=10.0, kind="cat", born=pd.Timestamp("2024-01-01"), origin="pets.csv", origin_line=range(2, 42)
+    )
     frame.loc[[3, 25], "size"] = 300.0
     frame.loc[25, "kind"] = "cow"
     return frame
@@ -46,7 +54,11 @@ class Clinic:
     """A source's rows, validated as often as asked with the decisions in force, as the Prefect task does it."""
 
     def __init__(self, folder):
-        self.folder, self.quarantine, self.runs = folder, Quarantine(folder / "home" / "quarantine" / "pets"), 0
+        self.folder, self.quarantine, self.runs = (
+            folder,
+            Quarantine(folder / "home" / "quarantine" / "pets"),
+            0,
+        )
         self.rows = pets()
 
     def check(self, validation=RULES):
@@ -56,10 +68,14 @@ class Clinic:
         write([self.rows[:20], self.rows[20:]], raw)
         rows = RawRows(**stored(raw).model_dump(), rows=len(self.rows), feedback_rows=0)
         before = self.before()
-        return self.quarantine.keep(validate(rows, validation, output, self.folder / "reports", before), rows, validation, before)
+        return self.quarantine.keep(
+            validate(rows, validation, output, self.folder / "reports", before), rows, validation, before
+        )
 
     def before(self):
-        return Precedents(decisions=frozen(in_force(self.quarantine.log.all()), self.quarantine.folder / "in-force"))
+        return Precedents(
+            decisions=frozen(in_force(self.quarantine.log.all()), self.quarantine.folder / "in-force")
+        )
 
     def became(self, report):
         return {row["row"]: row["became"] for row in json.loads(Path(report.decisions.uri).read_text())}
@@ -82,10 +98,21 @@ def test_a_quarantined_row_keeps_source_line_and_every_reason_after_the_runs_fil
     assert [(each["rule"], each["rows"]) for each in found["reasons"]] == [(BETWEEN, 2), (SET, 1)]
     assert found["reasons"][0]["limits"] == [{"column": "size", "max_value": 100}]
     assert found["origins"] == [{"origin": "pets.csv", "rows": 2}]
-    assert found["rows"][1] == {"id": "r25", "origin": "pets.csv", "origin_line": 27, "reasons": [BETWEEN, SET], "decided": ""}
+    assert found["rows"][1] == {
+        "id": "r25",
+        "origin": "pets.csv",
+        "origin_line": 27,
+        "reasons": [BETWEEN, SET],
+        "decided": "",
+    }
     assert [row["id"] for row in overview(clinic.quarantine, "in_set", 20)["rows"]] == ["r25"]
     row = described(clinic.quarantine, "r25")
-    assert (row["origin"], row["origin_line"], row["values"]["kind"], row["values"]["pixels"]) == ("pets.csv", 27, "cow", "4 values")
+    assert (row["origin"], row["origin_line"], row["values"]["kind"], row["values"]["pixels"]) == (
+        "pets.csv",
+        27,
+        "cow",
+        "4 values",
+    )
     assert row["reasons"][1] == {"rule": SET, "limits": [{"column": "kind", "value_set": ["cat", "dog"]}]}
 
 
@@ -108,7 +135,11 @@ def test_a_fixed_row_comes_back_with_its_value_in_the_columns_type(clinic):
     fix(clinic.quarantine, "r3", {"size": "30", "born": "2025-02-03T04:00"}, "a digit too many")
     report = clinic.check()
     rows, before = accepted(report), pets().set_index("id")
-    assert (rows.loc["r3", "size"], rows.loc["r3", "born"], report.quarantined) == (30.0, pd.Timestamp("2025-02-03T04:00"), 1)
+    assert (rows.loc["r3", "size"], rows.loc["r3", "born"], report.quarantined) == (
+        30.0,
+        pd.Timestamp("2025-02-03T04:00"),
+        1,
+    )
     pd.testing.assert_frame_equal(rows.drop("r3"), before.drop(["r3", "r25"]), check_dtype=False)
     assert list(rows.index[:5]) == ["r0", "r1", "r2", "r3", "r4"]
     assert rows["size"].dtype == before["size"].dtype
@@ -153,7 +184,11 @@ def test_what_is_undone_is_as_it_was_to_the_byte_and_stays_in_the_history(clinic
     assert described(clinic.quarantine, "r25")["in_quarantine"]
     undo(clinic.quarantine, ["r25", "r3"], "nothing is decided any more")
     second = clinic.check()
-    assert (second.digest, second.quarantine.digest, second.decisions) == (first.digest, first.quarantine.digest, None)
+    assert (second.digest, second.quarantine.digest, second.decisions) == (
+        first.digest,
+        first.quarantine.digest,
+        None,
+    )
     assert clinic.before() == before
     states = [(entry["kind"], entry["state"]) for entry in described(clinic.quarantine, "r25")["history"]]
     assert states == [("fix", "undone"), ("release", "undone"), ("undo", "taken"), ("undo", "taken")]
@@ -162,7 +197,9 @@ def test_what_is_undone_is_as_it_was_to_the_byte_and_stays_in_the_history(clinic
 def test_all_rows_that_break_a_rule_are_released_together(clinic):
     clinic.check()
     release(clinic.quarantine, ["r3"], "one by one")
-    assert [row.id for row in release(clinic.quarantine, [], "scale replaced", reason="between").rows] == ["r25"]
+    assert [row.id for row in release(clinic.quarantine, [], "scale replaced", reason="between").rows] == [
+        "r25"
+    ]
     assert clinic.check(RULES.model_copy(update={"max_quarantined": 0.0})).failures == ()
 
 
@@ -216,14 +253,31 @@ def test_a_decision_that_cannot_be_taken_says_why_and_leaves_nothing(clinic):
     assert refused(release, kept, ["r3", "r9"], "x") == (
         "row 'r9' is not in quarantine; `gyre data quarantine list pets` names the rows that are"
     )
-    assert refused(release, kept, ["r3"], "  ") == "release: a decision needs a reason that others can read later; give it with --why"
-    assert refused(release, kept, [], "x", "unique") == f"'unique': no rule is called so; rows break {BETWEEN}; {SET}"
-    assert refused(release, kept, [], "x", "expect") == f"'expect': more than one rule is called so; rows break {BETWEEN}; {SET}"
-    assert refused(fix, kept, "r3", {"size": "big"}, "x").startswith("size: 'big' is no double, the column's type")
+    assert (
+        refused(release, kept, ["r3"], "  ")
+        == "release: a decision needs a reason that others can read later; give it with --why"
+    )
+    assert (
+        refused(release, kept, [], "x", "unique")
+        == f"'unique': no rule is called so; rows break {BETWEEN}; {SET}"
+    )
+    assert (
+        refused(release, kept, [], "x", "expect")
+        == f"'expect': more than one rule is called so; rows break {BETWEEN}; {SET}"
+    )
+    assert refused(fix, kept, "r3", {"size": "big"}, "x").startswith(
+        "size: 'big' is no double, the column's type"
+    )
     assert refused(fix, kept, "r3", {"born": "soon"}, "x").startswith("born: 'soon' is no timestamp")
     assert refused(fix, kept, "r3", {"pixels": "1"}, "x").startswith("pixels: values of type list")
-    assert refused(fix, kept, "r3", {"id": "r4"}, "x") == "'id' is no column that can be set; there are pixels, size, kind, born"
-    assert refused(undo, kept, ["r3"], "x") == "no decision about row 'r3' is in force; there are decisions about none"
+    assert (
+        refused(fix, kept, "r3", {"id": "r4"}, "x")
+        == "'id' is no column that can be set; there are pixels, size, kind, born"
+    )
+    assert (
+        refused(undo, kept, ["r3"], "x")
+        == "no decision about row 'r3' is in force; there are decisions about none"
+    )
     assert kept.log.all() == []
     release(kept, ["r3"], "x")
     assert refused(release, kept, ["r3"], "y").startswith("row 'r3' is released already: release 1 by ")
@@ -245,14 +299,14 @@ def test_two_writers_lose_no_decision_and_share_no_number(tmp_path):
         writer.join(60)
     found = DecisionLog(tmp_path).all()
     assert [decision.number for decision in found] == list(range(1, 41))
-    assert {decision.rows[0].id for decision in found} == {f"{name}{number}" for name in "ab" for number in range(20)}
+    assert {decision.rows[0].id for decision in found} == {
+        f"{name}{number}" for name in "ab" for number in range(20)
+    }
     assert not list(tmp_path.glob(".decision.*"))
 
 
 def test_a_writer_killed_at_any_moment_leaves_whole_decisions_alone(tmp_path):
-    body = (
-        f"from pathlib import Path\nfrom tests.tasks.validation.test_quarantine import decide\nwhile 1: decide(Path({str(tmp_path)!r}), '')"
-    )
+    body = f"from pathlib import Path\nfrom tests.tasks.validation.test_quarantine import decide\nwhile 1: decide(Path({str(tmp_path)!r}), '')"
     writer = subprocess.Popen([sys.executable, "-c", body])
     try:
         for _ in range(600):
@@ -265,7 +319,9 @@ def test_a_writer_killed_at_any_moment_leaves_whole_decisions_alone(tmp_path):
         writer.wait(10)
     assert len(DecisionLog(tmp_path).all()) > 30
     decide(tmp_path, "next")
-    assert [decision.number for decision in DecisionLog(tmp_path).all()][-1] == len(list(tmp_path.glob("[0-9]*.json")))
+    assert [decision.number for decision in DecisionLog(tmp_path).all()][-1] == len(
+        list(tmp_path.glob("[0-9]*.json"))
+    )
 
 
 def test_the_quarantine_file_holds_the_rows_as_the_source_has_them(clinic):

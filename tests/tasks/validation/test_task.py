@@ -9,8 +9,9 @@ from prefect import flow
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 from prefect.testing.utilities import prefect_test_harness
 
-from configs.data import Expectation, Validation
-from configs.project import ClassificationResult, Labeling
+from configs.labeling import LabelingConfig
+from configs.result import ClassificationResultConfig
+from configs.validation import ExpectationConfig, ValidationConfig
 from tasks.garbage_collection.outcomes import clear
 from tasks.pipeline.stage import REFUSED
 from tasks.records import RawRows
@@ -18,8 +19,8 @@ from tasks.rows.parts import read, stored, write
 from tasks.validation.review.review import fix, overview, release, undo
 from tasks.validation.task import precedents, quarantine_of, validate
 
-RULE = Expectation(type="expect_column_values_to_be_between", kwargs={"column": "age", "max_value": 99})
-KINDS = ClassificationResult(kind="classification", classes=("a", "b"))
+RULE = ExpectationConfig(type="expect_column_values_to_be_between", kwargs={"column": "age", "max_value": 99})
+KINDS = ClassificationResultConfig(kind="classification", classes=("a", "b"))
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,9 @@ def prefect():
 @pytest.fixture
 def run(prefect, settings, tmp_path):
     """A run over ten riders, two of whom are too old; gives the state of its validation."""
-    frame = pd.DataFrame({"id": [f"r{n}" for n in range(10)], "age": [30.0] * 8 + [350.0, 101.0], "label": "a"})
+    frame = pd.DataFrame(
+        {"id": [f"r{n}" for n in range(10)], "age": [30.0] * 8 + [350.0, 101.0], "label": "a"}
+    )
     (tmp_path / "raw").mkdir()
     write([frame.assign(origin="rows.csv", origin_line=range(2, 12))], tmp_path / "raw")
     rows = RawRows(**stored(tmp_path / "raw").model_dump(), rows=10, feedback_rows=0)
@@ -39,8 +42,14 @@ def run(prefect, settings, tmp_path):
     def ran(most=1.0):
         @flow
         def stages():
-            asked = Validation(expectations=(RULE,), max_quarantined=most)
-            return validate("riders", rows, asked, precedents("riders", rows, asked, Labeling(), KINDS), return_state=True)
+            asked = ValidationConfig(expectations=(RULE,), max_quarantined=most)
+            return validate(
+                "riders",
+                rows,
+                asked,
+                precedents("riders", rows, asked, LabelingConfig(), KINDS),
+                return_state=True,
+            )
 
         return stages(return_state=True).result(raise_on_failure=False)
 

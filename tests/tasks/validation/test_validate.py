@@ -8,21 +8,30 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from configs.data import Expectation, Validation
+from configs.validation import ExpectationConfig, ValidationConfig
 from infra.files import DigestError, digest
 from tasks.records import RawRows
 from tasks.rows.parts import read, stored, write
 from tasks.validation.task import description
 from tasks.validation.validate import validate
 
-SIZE = Expectation(type="expect_column_values_to_be_between", kwargs={"column": "size", "max_value": 100})
-KIND = Expectation(type="expect_column_values_to_be_in_set", kwargs={"column": "kind", "value_set": ["cat", "dog"]})
+SIZE = ExpectationConfig(
+    type="expect_column_values_to_be_between", kwargs={"column": "size", "max_value": 100}
+)
+KIND = ExpectationConfig(
+    type="expect_column_values_to_be_in_set", kwargs={"column": "kind", "value_set": ["cat", "dog"]}
+)
 
 
 @pytest.fixture
 def rows(tmp_path):
     """40 rows in two parts; r3 is too large, r25 too large and of no kind that is allowed."""
-    frame = pd.DataFrame({"id": [f"r{number}" for number in range(40)], "pixels": [np.full(4, number, np.uint8) for number in range(40)]})
+    frame = pd.DataFrame(
+        {
+            "id": [f"r{number}" for number in range(40)],
+            "pixels": [np.full(4, number, np.uint8) for number in range(40)],
+        }
+    )
     frame = frame.assign(size=10.0, kind="cat", note=None)
     frame.loc[[3, 25], "size"] = 300.0
     frame.loc[25, "kind"] = "cow"
@@ -34,7 +43,12 @@ def rows(tmp_path):
 @pytest.fixture
 def check(rows, tmp_path):
     def checked(*expectations, name="checked", **options):
-        return validate(rows, Validation(expectations=expectations, **options), tmp_path / name, tmp_path / "reports" / name)
+        return validate(
+            rows,
+            ValidationConfig(expectations=expectations, **options),
+            tmp_path / name,
+            tmp_path / "reports" / name,
+        )
 
     return checked
 
@@ -77,13 +91,15 @@ def test_more_rows_in_quarantine_than_allowed_stop_it(check):
 
 
 def test_a_run_without_any_accepted_row_stops(check):
-    nothing = Expectation(type="expect_column_values_to_be_null", kwargs={"column": "id"})
+    nothing = ExpectationConfig(type="expect_column_values_to_be_null", kwargs={"column": "id"})
     assert check(nothing, max_quarantined=1.0).failures == ("all 40 rows are quarantined",)
 
 
 def test_a_rule_of_severity_fail_stops_the_run_and_sets_nothing_aside(check):
     report = check(with_severity(SIZE, "fail"))
-    assert report.failures == ("expect_column_values_to_be_between(size) does not hold: 2 of 40 rows, such as 300, 300",)
+    assert report.failures == (
+        "expect_column_values_to_be_between(size) does not hold: 2 of 40 rows, such as 300, 300",
+    )
     assert (report.quarantine, report.rows) == (None, 40)
 
 
@@ -94,12 +110,19 @@ def test_a_rule_of_severity_warn_only_reports(check):
 
 
 def test_a_rule_about_the_table_cannot_quarantine_and_stops_the_run(check):
-    (failure,) = check(Expectation(type="expect_table_row_count_to_equal", kwargs={"value": 5})).failures
-    assert failure == "expect_table_row_count_to_equal does not hold: 40; it has no rows to quarantine, so its severity is fail or warn"
+    (failure,) = check(
+        ExpectationConfig(type="expect_table_row_count_to_equal", kwargs={"value": 5})
+    ).failures
+    assert (
+        failure
+        == "expect_table_row_count_to_equal does not hold: 40; it has no rows to quarantine, so its severity is fail or warn"
+    )
 
 
 def test_a_rule_that_cannot_be_checked_stops_the_run_whatever_its_severity(check):
-    missing = Expectation(type="expect_column_values_to_not_be_null", severity="warn", kwargs={"column": "pixels"})
+    missing = ExpectationConfig(
+        type="expect_column_values_to_not_be_null", severity="warn", kwargs={"column": "pixels"}
+    )
     (failure,) = check(missing).failures
     assert 'could not be checked: Error: The column "pixels" in BatchData does not exist.' in failure
     assert failure.endswith("rules can be about the columns id, size, kind, note")
@@ -107,7 +130,7 @@ def test_a_rule_that_cannot_be_checked_stops_the_run_whatever_its_severity(check
 
 def test_an_expectation_that_is_not_taken_leaves_nothing(check, tmp_path):
     with pytest.raises(ValueError, match="no such expectation"):
-        check(Expectation(type="expect_wonders"))
+        check(ExpectationConfig(type="expect_wonders"))
     assert not (tmp_path / "checked").exists()
 
 
@@ -130,8 +153,13 @@ def test_data_docs_are_kept(check, tmp_path):
 
 def test_people_are_told_what_broke_and_which_rows(check):
     text = description(check(SIZE, max_quarantined=0.0))
-    assert text.startswith("- **stopped**: 2 of 40 rows quarantined (5.0%); validation.max_quarantined is 0.0%")
-    assert "| `expect_column_values_to_be_between(size)` | quarantine | **no** | 2 of 40 rows, such as 300, 300 |" in text
+    assert text.startswith(
+        "- **stopped**: 2 of 40 rows quarantined (5.0%); validation.max_quarantined is 0.0%"
+    )
+    assert (
+        "| `expect_column_values_to_be_between(size)` | quarantine | **no** | 2 of 40 rows, such as 300, 300 |"
+        in text
+    )
     assert "| r25 | expect_column_values_to_be_between(size) |" in text
 
 
@@ -158,5 +186,13 @@ def test_the_rows_set_aside_are_those_that_were_counted_whatever_stands_in_a_rul
     (tmp_path / "raw").mkdir()
     write([frame], tmp_path / "raw")
     rows = RawRows(**stored(tmp_path / "raw").model_dump(), rows=len(ODD), feedback_rows=0)
-    report = validate(rows, Validation(expectations=(Expectation(**rule),), max_quarantined=1), tmp_path / "out", tmp_path / "reports")
-    assert (report.rules[0].unexpected, set(pq.read_table(report.quarantine.uri)["id"].to_pylist())) == (2, set(ODD[-2:]))
+    report = validate(
+        rows,
+        ValidationConfig(expectations=(ExpectationConfig(**rule),), max_quarantined=1),
+        tmp_path / "out",
+        tmp_path / "reports",
+    )
+    assert (report.rules[0].unexpected, set(pq.read_table(report.quarantine.uri)["id"].to_pylist())) == (
+        2,
+        set(ODD[-2:]),
+    )

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from configs.data import Versioning
+from configs.versioning import VersioningConfig
 from infra.files import digest, whole_folder
 from tasks.records import LabelReport
 from tasks.rows.content_hash import digests
@@ -37,20 +37,39 @@ class Workshop:
     def labelled(self, name, rows):
         """So many rows in one part."""
         numbers = range(rows)
-        return self.of_frames(name, [pd.DataFrame({"id": [f"r{n}" for n in numbers], "x": [float(n) for n in numbers], "label": "a"})])
+        return self.of_frames(
+            name,
+            [
+                pd.DataFrame(
+                    {"id": [f"r{n}" for n in numbers], "x": [float(n) for n in numbers], "label": "a"}
+                )
+            ],
+        )
 
     def of_frames(self, name, frames):
         """A part a frame; the content of a row is its first column beside `id`."""
         target = self.folder / name
-        frames = [frame.assign(origin_content=digests([pa.chunked_array([frame.iloc[:, 1]])]).to_numpy()) for frame in frames]
+        frames = [
+            frame.assign(origin_content=digests([pa.chunked_array([frame.iloc[:, 1]])]).to_numpy())
+            for frame in frames
+        ]
         with whole_folder(target) as partial:
             write(frames, partial)
-        nothing = {"agreement": 1.0, "annotators": (), "relabelled": 0, "suspects": None, "suspected": 0, "failures": ()}
+        nothing = {
+            "agreement": 1.0,
+            "annotators": (),
+            "relabelled": 0,
+            "suspects": None,
+            "suspected": 0,
+            "failures": (),
+        }
         return LabelReport(uri=str(target), digest=digest(target), rows=sum(map(len, frames)), **nothing)
 
     def make(self, labels, project="wine", **options):
         """A version of them, split by their content."""
-        return make_version(project, labels, ("x",), Versioning(), self.repository, self.datasets, **options)
+        return make_version(
+            project, labels, ("x",), VersioningConfig(), self.repository, self.datasets, **options
+        )
 
 
 @pytest.fixture

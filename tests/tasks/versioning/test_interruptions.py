@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from configs.data import Versioning
+from configs.versioning import VersioningConfig
 from infra.files import digest
 from tasks.rows.parts import read
 from tasks.versioning.repository import Repository
@@ -64,10 +64,14 @@ TRACKED = {".dvc/.gitignore", ".dvc/config", ".dvcignore", ".gitignore", "wine.d
 
 def writer(workshop, labels, project="wine", point=""):
     command = [sys.executable, "-c", WRITER, str(workshop.folder), labels.model_dump_json(), project, point]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3])
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3]
+    )
 
 
-@pytest.mark.parametrize("point", ["rewriting", "add", "checkout", "push", "lay_out", "write_json", "git add", "commit"])
+@pytest.mark.parametrize(
+    "point", ["rewriting", "add", "checkout", "push", "lay_out", "write_json", "git add", "commit"]
+)
 def test_after_a_kill_the_next_run_ends_in_the_same_version(workshop, point):
     old, new = workshop.labelled("old", 40), workshop.labelled("new", 60)
     first = workshop.make(old)
@@ -86,7 +90,8 @@ def test_after_a_kill_the_next_run_ends_in_the_same_version(workshop, point):
 
 def test_two_writers_wait_for_each_other(workshop):
     writers = [
-        writer(workshop, workshop.labelled(f"rows-{rows}", rows), project) for rows, project in ((40, "wine"), (50, "wine"), (60, "tea"))
+        writer(workshop, workshop.labelled(f"rows-{rows}", rows), project)
+        for rows, project in ((40, "wine"), (50, "wine"), (60, "tea"))
     ]
     ended = [each.communicate(timeout=DEADLINE_S) for each in writers]
     assert [each.returncode for each in writers] == [0, 0, 0], ended
@@ -111,7 +116,9 @@ def test_a_writer_that_waits_too_long_says_for_whom(workshop):
     held.wait(DEADLINE_S)
     started = time.monotonic()
     with (
-        pytest.raises(TimeoutError, match=f"process {os.getpid()} has been writing for 0.3 s; wait for it or end it"),
+        pytest.raises(
+            TimeoutError, match=f"process {os.getpid()} has been writing for 0.3 s; wait for it or end it"
+        ),
         repository.opened(0.3),
     ):
         pass
@@ -125,7 +132,9 @@ def small_disk(tmp_path):
     """A folder with 8 MB of room."""
     folder = tmp_path / "small"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], capture_output=True, check=False
+    )
     if mounted.returncode:
         pytest.skip("only root may mount a small disk")
     yield folder
@@ -136,13 +145,20 @@ def test_a_full_disk_is_named_and_the_version_before_stays(workshop, small_disk)
     repository = Repository(small_disk / "data", str(workshop.folder / "remote"))
 
     def make(labels):
-        return make_version("wine", labels, ("x",), Versioning(), repository, small_disk / "datasets")
+        return make_version("wine", labels, ("x",), VersioningConfig(), repository, small_disk / "datasets")
 
     first = make(workshop.labelled("few", 40))
     noise = pd.DataFrame(
-        {"id": [f"r{n}" for n in range(40)], "x": range(40), "label": "a", "blob": [os.urandom(2**18).hex() for _ in range(40)]}
+        {
+            "id": [f"r{n}" for n in range(40)],
+            "x": range(40),
+            "label": "a",
+            "blob": [os.urandom(2**18).hex() for _ in range(40)],
+        }
     )
-    with pytest.raises(OSError, match=rf"no space left in {small_disk}/\w+: this version takes up to \d+ MB, \d MB are free"):
+    with pytest.raises(
+        OSError, match=rf"no space left in {small_disk}/\w+: this version takes up to \d+ MB, \d MB are free"
+    ):
         make(workshop.of_frames("many", [noise]))
     assert repository.versions("wine") == {1: first.digest}
     assert digest(Path(first.uri)) == first.digest

@@ -93,7 +93,13 @@ def test_versions_go_over_ssh_and_back(workshop, free_port, tmp_path):
     for name in ("host", "user"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", keys / name], check=True)
     Path("/run/sshd").mkdir(exist_ok=True)
-    lines = [f"HostKey {keys}/host", f"AuthorizedKeysFile {keys}/user.pub", "StrictModes no", "Subsystem sftp internal-sftp", "UsePAM no"]
+    lines = [
+        f"HostKey {keys}/host",
+        f"AuthorizedKeysFile {keys}/user.pub",
+        "StrictModes no",
+        "Subsystem sftp internal-sftp",
+        "UsePAM no",
+    ]
     (keys / "config").write_text("\n".join([*lines, "PasswordAuthentication no", f"PidFile {keys}/pid", ""]))
     command = [sshd, "-D", "-e", "-f", keys / "config", "-p", str(port), "-o", "ListenAddress=127.0.0.1"]
     server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
@@ -109,7 +115,9 @@ def test_files_that_a_remote_lacks_are_named(workshop, tmp_path):
     workshop.make(workshop.labelled("few", 40))
     subprocess.run(["git", "clone", "--quiet", workshop.repository.root, tmp_path / "other"], check=True)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match=r"wine/v1: \d of its files are not in .*/empty; push them from where they were made"):
+    with pytest.raises(
+        ValueError, match=r"wine/v1: \d of its files are not in .*/empty; push them from where they were made"
+    ):
         pull(Repository(tmp_path / "other", str(tmp_path / "empty")), "wine", tmp_path / "datasets")
 
 

@@ -3,13 +3,13 @@ from datetime import UTC, datetime, timedelta, timezone
 import pyarrow as pa
 import pytest
 
-from configs.data import Column
+from configs.source import ColumnConfig
 from tasks.ingestion.parsing.contract import conform
 
 
 def one(values, type_=None, name="shop.csv", **spec):
     table = pa.table({"x": pa.array(values, type_)})
-    return conform(table, {"x": Column(**spec)}, "error", name)["x"].to_pylist()
+    return conform(table, {"x": ColumnConfig(**spec)}, "error", name)["x"].to_pylist()
 
 
 def refusal(values, type_=None, **spec):
@@ -59,7 +59,9 @@ def test_a_value_that_does_not_fit_is_named_with_its_row_and_the_fix():
     assert "in ISO 8601" in refusal(["1/2/2020"], type="timestamp")
 
 
-@pytest.mark.parametrize("value", ["nan", "inf", "-Infinity", "0x10", "1_000", "12 3", "--5", "9223372036854775808"])
+@pytest.mark.parametrize(
+    "value", ["nan", "inf", "-Infinity", "0x10", "1_000", "12 3", "--5", "9223372036854775808"]
+)
 def test_what_only_programs_call_numbers_is_none(value):
     assert f"{value!r} is no" in refusal([value, "1"], type="integer")
 
@@ -86,7 +88,9 @@ def test_timestamps_are_read_by_their_format(text, form, moment):
 
 @pytest.mark.parametrize("text", ["2/31/2011", "13/1/2011", "1/1/11", "2/29/2011", "1/1/2011 x"])
 def test_a_day_that_does_not_exist_is_no_timestamp(text):
-    assert f"{text!r} is no timestamp as %m/%d/%Y (1 of 2 values)" in refusal(["2/28/2011", text], type="timestamp", format="%m/%d/%Y")
+    assert f"{text!r} is no timestamp as %m/%d/%Y (1 of 2 values)" in refusal(
+        ["2/28/2011", text], type="timestamp", format="%m/%d/%Y"
+    )
 
 
 def test_an_unknown_field_of_a_format_is_named():
@@ -97,15 +101,19 @@ def test_an_unknown_field_of_a_format_is_named():
 def test_a_renamed_column_is_named_beside_the_new_one():
     table = pa.table({"hours-per-week": ["1"]})
     with pytest.raises(
-        ValueError, match=r"no column 'hours_per_week'; 'hours-per-week' is new and looks like it: set source.columns.hours"
+        ValueError,
+        match=r"no column 'hours_per_week'; 'hours-per-week' is new and looks like it: set source.columns.hours",
     ):
-        conform(table, {"hours_per_week": Column(type="integer")}, "error", "adult.csv")
+        conform(table, {"hours_per_week": ColumnConfig(type="integer")}, "error", "adult.csv")
 
 
 def test_extra_columns_break_the_contract_unless_it_says_otherwise():
     table = pa.table({"a": ["1"], "b": ["2"]})
-    contract = {"c": Column(type="integer", source="a")}
-    with pytest.raises(ValueError, match=r"'b' not in the contract; add to source.columns, or set source.extra to ignore or keep"):
+    contract = {"c": ColumnConfig(type="integer", source="a")}
+    with pytest.raises(
+        ValueError,
+        match=r"'b' not in the contract; add to source.columns, or set source.extra to ignore or keep",
+    ):
         conform(table, contract, "error", "s")
     assert conform(table, contract, "ignore", "s").to_pydict() == {"c": [1]}
     assert conform(table, contract, "keep", "s").to_pydict() == {"c": [1], "b": ["2"]}
@@ -114,7 +122,7 @@ def test_extra_columns_break_the_contract_unless_it_says_otherwise():
 def test_a_column_there_twice_is_named():
     table = pa.table([pa.array([1]), pa.array([2])], names=["a", "a"])
     with pytest.raises(ValueError, match="column 'a' is there 2 times"):
-        conform(table, {"a": Column(type="integer")}, "error", "s")
+        conform(table, {"a": ColumnConfig(type="integer")}, "error", "s")
 
 
 def test_typed_columns_change_without_loss_or_not_at_all():
@@ -122,9 +130,11 @@ def test_typed_columns_change_without_loss_or_not_at_all():
     assert one([1.0, None], pa.float64(), type="integer") == [1, None]
     assert one([7], pa.int64(), type="text") == ["7"]
     east = timezone(timedelta(hours=2))
-    assert one([datetime(2020, 1, 1, 2, tzinfo=east).astimezone(UTC)], pa.timestamp("ns", "Europe/Helsinki"), type="timestamp") == [
-        datetime(2020, 1, 1)
-    ]
+    assert one(
+        [datetime(2020, 1, 1, 2, tzinfo=east).astimezone(UTC)],
+        pa.timestamp("ns", "Europe/Helsinki"),
+        type="timestamp",
+    ) == [datetime(2020, 1, 1)]
     assert "row 1: 1.5 is no whole number" in refusal([1.5], pa.float64(), type="integer")
     assert "row 1: 9007199254740993 is no finite number" in refusal([2**53 + 1], pa.int64(), type="number")
 
@@ -132,7 +142,8 @@ def test_typed_columns_change_without_loss_or_not_at_all():
 def test_a_retyped_column_is_named_with_both_types():
     said = refusal([1.5], pa.float64(), type="timestamp")
     assert (
-        said == "shop.csv: column 'x' is double, the contract says timestamp; if the source is right, set source.columns.x.type to number"
+        said
+        == "shop.csv: column 'x' is double, the contract says timestamp; if the source is right, set source.columns.x.type to number"
     )
 
 
@@ -142,7 +153,9 @@ def test_dictionaries_and_columns_of_nulls_take_any_type():
 
 
 def test_a_required_value_that_is_missing_breaks_the_contract():
-    assert "row 2: a value is missing (1 of 2)" in refusal(["1", "?"], type="integer", missing=("?",), required=True)
+    assert "row 2: a value is missing (1 of 2)" in refusal(
+        ["1", "?"], type="integer", missing=("?",), required=True
+    )
 
 
 def test_without_a_contract_the_table_stays_as_it_came():

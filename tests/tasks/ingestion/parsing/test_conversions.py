@@ -2,8 +2,8 @@
 
 import pytest
 
-from configs.data import Source
-from configs.project import TabularIntake
+from configs.intake import TabularIntakeConfig
+from configs.source import SourceConfig
 
 ID = "20260101123456789"
 
@@ -15,7 +15,10 @@ def found(run, tmp_path):
     def ingested(*files, **intake):
         for number, text in enumerate(files):
             (tmp_path / f"{number}.csv").write_text(text)
-        made, _, _ = run(Source(reader="csv", path=str(tmp_path / "*.csv")), intake=TabularIntake(kind="tabular", **intake))
+        made, _, _ = run(
+            SourceConfig(reader="csv", path=str(tmp_path / "*.csv")),
+            intake=TabularIntakeConfig(kind="tabular", **intake),
+        )
         return {(each.check, each.about): each for each in made.rows.findings}
 
     return ingested

@@ -3,10 +3,10 @@
 import pandas as pd
 import pytest
 
-from configs.data import Column, Source
-from configs.project import TabularIntake
+from configs.intake import TabularIntakeConfig
+from configs.source import ColumnConfig, SourceConfig
 
-DAYS = TabularIntake(kind="tabular", dates=("booked",))
+DAYS = TabularIntakeConfig(kind="tabular", dates=("booked",))
 
 
 @pytest.fixture
@@ -17,7 +17,9 @@ def booked(run, tmp_path):
         for number, texts in enumerate(files):
             rows = "".join(f'{number}-{row},"{text}",cat\n' for row, text in enumerate(texts))
             (tmp_path / f"{number}.csv").write_text("id,booked,kind\n" + rows)
-        made, frame, found = run(Source(reader="csv", path=str(tmp_path / "*.csv"), **section), intake=intake, name=name)
+        made, frame, found = run(
+            SourceConfig(reader="csv", path=str(tmp_path / "*.csv"), **section), intake=intake, name=name
+        )
         days = frame["booked"].dt.strftime("%Y-%m-%d").to_list()
         return days, {each.check: each for each in made.rows.findings}, found
 
@@ -33,7 +35,17 @@ PLAIN = days("%Y-%m-%d")
 
 
 @pytest.mark.parametrize(
-    "form", ["%d/%m/%Y", "%m/%d/%Y", "%d.%m.%y", "%d-%b-%Y", "%B %d, %Y", "%Y%m%d", "%d/%m/%Y %H:%M", "%a, %d %b %Y %H:%M:%S +0000"]
+    "form",
+    [
+        "%d/%m/%Y",
+        "%m/%d/%Y",
+        "%d.%m.%y",
+        "%d-%b-%Y",
+        "%B %d, %Y",
+        "%Y%m%d",
+        "%d/%m/%Y %H:%M",
+        "%a, %d %b %Y %H:%M:%S +0000",
+    ],
 )
 def test_the_format_is_found_over_all_rows_and_every_row_is_read_by_it(booked, form):
     found, findings, _ = booked(days(form))
@@ -57,10 +69,13 @@ def test_what_was_read_is_read_again_when_a_later_file_tells_the_format(booked):
 
 def test_dates_that_can_be_read_either_way_are_an_error_that_shows_both(booked):
     with pytest.raises(
-        ValueError, match=r"column 'booked' \(intake.dates\): '05/06/2020' is 6 May 2020 as %m/%d/%Y, and 5 June 2020 as %d/%m/%Y"
+        ValueError,
+        match=r"column 'booked' \(intake.dates\): '05/06/2020' is 6 May 2020 as %m/%d/%Y, and 5 June 2020 as %d/%m/%Y",
     ):
         booked(["01/01/2020", "05/06/2020"])
-    with pytest.raises(ValueError, match=r"'02/01/2003' is 1 February 2003 as %m/%d/%Y, and 2 January 2003 as %d/%m/%Y"):
+    with pytest.raises(
+        ValueError, match=r"'02/01/2003' is 1 February 2003 as %m/%d/%Y, and 2 January 2003 as %d/%m/%Y"
+    ):
         booked(["01/01/2019", "01/01/2020"])
 
 
@@ -73,7 +88,11 @@ def test_a_declared_format_settles_what_the_rows_cannot(booked):
 
 
 def test_a_contracts_format_is_known_to_those_who_read_clients_dates(booked):
-    columns = {"id": Column(type="text"), "booked": Column(type="timestamp", format="%d/%m/%Y"), "kind": Column(type="text")}
+    columns = {
+        "id": ColumnConfig(type="text"),
+        "booked": ColumnConfig(type="timestamp", format="%d/%m/%Y"),
+        "kind": ColumnConfig(type="text"),
+    }
     found, _, snapshot = booked(["01/02/2020"], columns=columns)
     assert (found, snapshot.date_formats) == (["2020-02-01"], {"booked": "%d/%m/%Y"})
 
@@ -87,7 +106,10 @@ def test_a_value_in_another_format_is_counted_and_never_read_otherwise(booked):
 
 
 def test_files_that_write_dates_differently_are_named_with_theirs(booked):
-    with pytest.raises(ValueError, match=r"written as %m/%d/%Y in 1.csv \('01/01/2020'\) and as %d/%m/%Y in 0.csv .* source.append"):
+    with pytest.raises(
+        ValueError,
+        match=r"written as %m/%d/%Y in 1.csv \('01/01/2020'\) and as %d/%m/%Y in 0.csv .* source.append",
+    ):
         booked(days("%d/%m/%Y") * 2, days("%m/%d/%Y"))
 
 
@@ -99,14 +121,23 @@ def test_numbers_are_dates_in_the_unit_that_their_size_tells(booked, unit, times
 
 
 def test_excels_days_are_found_in_a_column_of_whole_numbers(booked):
-    columns = {"id": Column(type="text"), "booked": Column(type="integer"), "kind": Column(type="text")}
+    columns = {
+        "id": ColumnConfig(type="text"),
+        "booked": ColumnConfig(type="integer"),
+        "kind": ColumnConfig(type="text"),
+    }
     assert booked(range(43831, 43891), columns=columns)[0] == PLAIN
 
 
 def test_numbers_that_are_no_dates_are_named(booked):
-    columns = {"id": Column(type="text"), "booked": Column(type="integer"), "kind": Column(type="text")}
+    columns = {
+        "id": ColumnConfig(type="text"),
+        "booked": ColumnConfig(type="integer"),
+        "kind": ColumnConfig(type="text"),
+    }
     with pytest.raises(
-        ValueError, match=r"column 'booked' \(intake.dates\) holds numbers such as 5, .*set intake.date_formats.booked to seconds"
+        ValueError,
+        match=r"column 'booked' \(intake.dates\) holds numbers such as 5, .*set intake.date_formats.booked to seconds",
     ):
         booked([5, 6], columns=columns)
 

@@ -3,22 +3,26 @@
 import pytest
 import yaml
 
-from configs.data import Column, Source
-from configs.project import TabularIntake
+from configs.intake import TabularIntakeConfig
+from configs.source import ColumnConfig, SourceConfig
 from tasks.ingestion.preview import preview
 
 HEAD = "id,size,colour,country,kind\n"
-INTAKE = TabularIntake(kind="tabular", numeric=("size",), categorical=("colour", "country"))
+INTAKE = TabularIntakeConfig(kind="tabular", numeric=("size",), categorical=("colour", "country"))
 
-TEXT = Column(type="text")
-CONTRACT = {"id": TEXT, "size": Column(type="number"), "colour": TEXT, "country": TEXT, "kind": TEXT}
+TEXT = ColumnConfig(type="text")
+CONTRACT = {"id": TEXT, "size": ColumnConfig(type="number"), "colour": TEXT, "country": TEXT, "kind": TEXT}
 
 
 def pets(sizes=(), colours=(), countries=()):
     """Forty rows, the first of them with these values."""
     usual = [str(20 + number % 17 / 2) for number in range(40)], ["red", "blue"] * 20, ["Norway", "Peru"] * 20
-    columns = [[*given, *rest[len(given) :]] for given, rest in zip((sizes, colours, countries), usual, strict=True)]
-    return HEAD + "".join(f"{number},{','.join(row)},cat\n" for number, row in enumerate(zip(*columns, strict=True)))
+    columns = [
+        [*given, *rest[len(given) :]] for given, rest in zip((sizes, colours, countries), usual, strict=True)
+    ]
+    return HEAD + "".join(
+        f"{number},{','.join(row)},cat\n" for number, row in enumerate(zip(*columns, strict=True))
+    )
 
 
 @pytest.fixture
@@ -27,7 +31,7 @@ def look(tmp_path):
 
     def found(rows, **source):
         (tmp_path / "pets.csv").write_text(rows)
-        made = Source(reader="csv", path=str(tmp_path / "pets.csv"), **source)
+        made = SourceConfig(reader="csv", path=str(tmp_path / "pets.csv"), **source)
         (looked,) = preview(made, INTAKE, "kind")
         return {each.about: each for each in looked.findings if each.check == "undeclared_missing"}
 
@@ -50,7 +54,10 @@ def test_minus_one_where_nothing_else_is_negative(look):
     assert look(pets(sizes=["-1", "3", "-1"]))["size"].examples == ("'-1' (2)",)
 
 
-@pytest.mark.parametrize("sizes", [["999"], ["28.5", "29"], ["60", "60", "60"], ["-1", "-2", "-1"], ["0", "0", "0"], ["99", "98", "99"]])
+@pytest.mark.parametrize(
+    "sizes",
+    [["999"], ["28.5", "29"], ["60", "60", "60"], ["-1", "-2", "-1"], ["0", "0", "0"], ["99", "98", "99"]],
+)
 def test_large_and_frequent_values_like_the_others_are_none(look, sizes):
     rest = [str(number * 2.5) for number in range(40)]
     assert look(pets(sizes=[*sizes, *rest[len(sizes) :]])) == {}
@@ -81,6 +88,8 @@ def test_the_advice_declares_them(look, contract, column):
 def test_a_run_counts_those_of_all_files(run, tmp_path):
     for number, text in enumerate([pets(sizes=["-999", "NA"]), pets(sizes=["-999"])]):
         (tmp_path / f"{number}.csv").write_text(text.replace("id,", "number,", 1))
-    made, _, _ = run(Source(reader="csv", path=str(tmp_path / "*.csv"), key="origin_line"), intake=INTAKE)
+    made, _, _ = run(
+        SourceConfig(reader="csv", path=str(tmp_path / "*.csv"), key="origin_line"), intake=INTAKE
+    )
     (found,) = [each for each in made.rows.findings if each.check == "undeclared_missing"]
     assert (found.about, found.count, found.total) == ("size", 3, 80)

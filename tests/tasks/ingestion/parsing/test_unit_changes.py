@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from configs.data import Column
+from configs.source import ColumnConfig
 from tasks.ingestion.parsing.unit_changes import check_units, quantiles
 
 DATA = Path(os.environ.get("GYRE_DATA", Path(__file__).parents[5] / "shared/data"))
@@ -21,7 +21,7 @@ def written(folder, name, values):
 
 def contract(folder, values):
     usual = quantiles(written(folder, "usual", values), ["x"])["x"]
-    return {"x": Column(type="number", usual=usual)}
+    return {"x": ColumnConfig(type="number", usual=usual)}
 
 
 @pytest.mark.parametrize(

@@ -57,12 +57,16 @@ def test_each_annotator_errs_at_a_rate_of_its_own_and_skips_some():
 def test_an_annotator_prefers_one_confusion_a_digit():
     rows = frame(annotators=1, error_rate=0.3)
     wrong = rows[(rows["annotator_1"] != rows["label"]) & rows["annotator_1"].notna()]
-    favourites = wrong.groupby("label")["annotator_1"].agg(lambda given: given.value_counts(normalize=True).iloc[0])
+    favourites = wrong.groupby("label")["annotator_1"].agg(
+        lambda given: given.value_counts(normalize=True).iloc[0]
+    )
     assert favourites.min() > 0.5
 
 
 def test_a_range_beyond_the_scans_is_refused():
-    with pytest.raises(ValueError, match=r"rows \[0, 2000\]: want \[start, stop\] with 0 <= start < stop <= 1797"):
+    with pytest.raises(
+        ValueError, match=r"rows \[0, 2000\]: want \[start, stop\] with 0 <= start < stop <= 1797"
+    ):
         scans(rows=[0, 2000])
     with pytest.raises(ValueError, match=r"scans \[5, 5\]"):
         images(5, 5)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from configs.data import Limits, Source, Sql
+from configs.source import LimitsConfig, SourceConfig, SqlConfig
 
 DEADLINE_S = 60
 SECRET = "hunter-too"  # noqa: S105 - of a server that lives as long as its test
@@ -37,7 +37,9 @@ def process():
     started = []
 
     def start(*command, **options):
-        started.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options))
+        started.append(
+            subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
+        )
         return started[-1]
 
     yield start
@@ -57,7 +59,10 @@ def secrets():
 
 def postgres_tools():
     """The folder of PostgreSQL's programs; None where it is not installed."""
-    for folder in [*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True), Path(shutil.which("initdb") or "/none").parent]:
+    for folder in [
+        *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True),
+        Path(shutil.which("initdb") or "/none").parent,
+    ]:
         if (folder / "initdb").exists():
             return folder
     return None
@@ -75,12 +80,25 @@ def database(process, tmp_path_factory):
         if not shutil.which("runuser"):
             pytest.skip("PostgreSQL does not run as root, and runuser is not installed")
         user = ["runuser", "-u", "nobody", "--"]
-        for parent in itertools.takewhile(lambda each: each != Path(tempfile.gettempdir()), (folder, *folder.parents)):
+        for parent in itertools.takewhile(
+            lambda each: each != Path(tempfile.gettempdir()), (folder, *folder.parents)
+        ):
             parent.chmod(0o755)
         shutil.chown(folder, "nobody")
     (folder.parent / "password").write_text(SECRET)
     (folder.parent / "password").chmod(0o644)
-    made = [tools / "initdb", "-D", folder / "data", "-U", "gyre", "-A", "scram-sha-256", "--pwfile", folder.parent / "password", "-N"]
+    made = [
+        tools / "initdb",
+        "-D",
+        folder / "data",
+        "-U",
+        "gyre",
+        "-A",
+        "scram-sha-256",
+        "--pwfile",
+        folder.parent / "password",
+        "-N",
+    ]
     subprocess.run([*user, *map(str, made)], check=True, capture_output=True, timeout=DEADLINE_S, cwd=folder)
     import socket
 
@@ -91,7 +109,12 @@ def database(process, tmp_path_factory):
     server = process(*user, *map(str, [tools / "postgres", *options]), cwd=folder)
     import psycopg
 
-    until(lambda: psycopg.connect(f"host=127.0.0.1 port={port} user=gyre password={SECRET} dbname=postgres").close(), server)
+    until(
+        lambda: psycopg.connect(
+            f"host=127.0.0.1 port={port} user=gyre password={SECRET} dbname=postgres"
+        ).close(),
+        server,
+    )
     return f"postgresql+psycopg://gyre:{{}}@127.0.0.1:{port}/postgres"
 
 
@@ -110,8 +133,8 @@ def pets(database):
         )
 
     def source(**options):
-        sql = options.pop("sql", Sql(table="public.pets", partition_on="id"))
-        return Source(reader="sql", path=database.format("$PETS_PASSWORD"), sql=sql, **options)
+        sql = options.pop("sql", SqlConfig(table="public.pets", partition_on="id"))
+        return SourceConfig(reader="sql", path=database.format("$PETS_PASSWORD"), sql=sql, **options)
 
     def execute(text):
         with psycopg.connect(database.format(SECRET).replace("+psycopg", "")) as connected:
@@ -129,7 +152,7 @@ def test_a_table_is_read_in_ranges_each_row_once(run, pets):
 
 
 def test_a_query_is_read_like_a_table(run, pets):
-    _, frame, _ = run(pets(sql=Sql(query="SELECT * FROM pets WHERE id <= 3;")))
+    _, frame, _ = run(pets(sql=SqlConfig(query="SELECT * FROM pets WHERE id <= 3;")))
     assert frame["id"].to_list() == ["1", "2", "3"]
 
 
@@ -145,7 +168,7 @@ def test_ranges_that_did_not_change_are_not_read_again(run, pets):
 def test_a_time_column_is_a_watermark(run, pets):
     source = pets(watermark="changed")
     first, _, _ = run(source)
-    pets.execute(f"INSERT INTO pets VALUES (1, 9, 'cat', '{datetime(2026, 2, 1)}')")  # noqa: S608
+    pets.execute(f"INSERT INTO pets VALUES (1, 9, 'cat', '{datetime(2026, 2, 1)}')")
     more, frame, _ = run(source, name="more")
     assert (first.read, more.read, more.rows.rows) == (1, 1, 1000)
     assert frame.set_index("id")["height"]["1"] == 9
@@ -153,12 +176,19 @@ def test_a_time_column_is_a_watermark(run, pets):
 
 @pytest.mark.parametrize("fault", ["password", "table", "port"])
 def test_what_is_wrong_is_named_without_the_password(run, pets, monkeypatch, fault, caplog, tmp_path):
-    source = pets() if fault != "table" else pets(sql=Sql(table="cats"))
+    source = pets() if fault != "table" else pets(sql=SqlConfig(table="cats"))
     if fault == "password":
         monkeypatch.setenv("PETS_PASSWORD", "not-the-right-one")
     if fault == "port":
-        source = source.model_copy(update={"path": source.path.replace("127.0.0.1:", "127.0.0.1:1")[:60].rsplit(":", 1)[0] + ":1/postgres"})
-    with pytest.raises(ValueError, match=r"source postgresql.*: .*look at source.path and source.sql") as error:
+        source = source.model_copy(
+            update={
+                "path": source.path.replace("127.0.0.1:", "127.0.0.1:1")[:60].rsplit(":", 1)[0]
+                + ":1/postgres"
+            }
+        )
+    with pytest.raises(
+        ValueError, match=r"source postgresql.*: .*look at source.path and source.sql"
+    ) as error:
         run(source)
     assert SECRET not in str(error.value) + caplog.text
     assert "not-the-right-one" not in str(error.value) + caplog.text
@@ -167,7 +197,9 @@ def test_what_is_wrong_is_named_without_the_password(run, pets, monkeypatch, fau
 def test_no_password_is_kept_in_records_or_files(run, pets, tmp_path, caplog):
     made, _, found = run(pets())
     assert SECRET not in found.model_dump_json() + made.rows.model_dump_json() + caplog.text
-    assert not [path for path in tmp_path.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
+    assert not [
+        path for path in tmp_path.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +215,9 @@ def s3(process):
     server = process(str(Path(sys.executable).parent / "moto_server"), "-H", "127.0.0.1", "-p", str(port))
     url = f"http://127.0.0.1:{port}"
     until(lambda: urllib.request.urlopen(url, timeout=5).close(), server)
-    system = s3fs.S3FileSystem(key="k", secret=SECRET, client_kwargs={"endpoint_url": url}, skip_instance_cache=True)
+    system = s3fs.S3FileSystem(
+        key="k", secret=SECRET, client_kwargs={"endpoint_url": url}, skip_instance_cache=True
+    )
     system.mkdir("pets")
     for name, text in {"a": "1,1,cat\n", "b": '2,2,"dog"\n'}.items():
         system.pipe(f"pets/{name}.csv", f"id,height,kind\n{text}".encode())
@@ -198,7 +232,7 @@ def test_files_of_a_bucket_are_known_by_their_checksums(run, s3):
         "client_kwargs": {"endpoint_url": url},
         "use_listings_cache": False,
     }
-    source = Source(reader="csv", path="s3://pets/*.csv", options=options)
+    source = SourceConfig(reader="csv", path="s3://pets/*.csv", options=options)
     first, frame, found = run(source)
     system.pipe("pets/c.csv", b"id,height,kind\n3,3,cat\n")
     more, _, _ = run(source, name="more")
@@ -224,13 +258,17 @@ def web(process, tmp_path_factory):
 
 def test_a_file_of_the_web_is_known_by_its_content(run, web):
     url, folder = web
-    source = Source(reader="csv", path=f"{url}/a.csv")
+    source = SourceConfig(reader="csv", path=f"{url}/a.csv")
     first, frame, _ = run(source)
     same, _, _ = run(source, name="same")
     (folder / "a.csv").write_text("id,height,kind\n1,5,cat\n")
     more, changed, _ = run(source, name="more")
     assert (first.read, same.read, more.read) == (1, 0, 1)
-    assert (frame["height"].to_list(), changed["height"].to_list(), frame["origin"].to_list()) == ([1], [5], ["a.csv"])
+    assert (frame["height"].to_list(), changed["height"].to_list(), frame["origin"].to_list()) == (
+        [1],
+        [5],
+        ["a.csv"],
+    )
 
 
 def test_a_server_that_does_not_answer_is_given_up(run, free_port, tmp_path):
@@ -239,6 +277,11 @@ def test_a_server_that_does_not_answer_is_given_up(run, free_port, tmp_path):
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", port := free_port()))
         silent.listen()
-        source = Source(reader="csv", path=f"http://127.0.0.1:{port}/a.csv", limits=Limits(seconds=1))
-        with pytest.raises(ValueError, match=r"source http://127.0.0.1:\d+/a.csv: did not answer within 1 s; raise source.limits.seconds"):
+        source = SourceConfig(
+            reader="csv", path=f"http://127.0.0.1:{port}/a.csv", limits=LimitsConfig(seconds=1)
+        )
+        with pytest.raises(
+            ValueError,
+            match=r"source http://127.0.0.1:\d+/a.csv: did not answer within 1 s; raise source.limits.seconds",
+        ):
             run(source)

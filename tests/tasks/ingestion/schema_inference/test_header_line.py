@@ -2,7 +2,7 @@
 
 import pytest
 
-from configs.data import Csv, Source
+from configs.source import CsvConfig, SourceConfig
 from tasks.ingestion.schema_inference.file_formats import sniffed
 from tasks.ingestion.schema_inference.tables import infer
 
@@ -22,7 +22,7 @@ def findings(run, tmp_path):
 
     def of(text, **section):
         (tmp_path / "rows.csv").write_text(text)
-        made, frame, _ = run(Source(reader="csv", path=str(tmp_path / "rows.csv"), **section))
+        made, frame, _ = run(SourceConfig(reader="csv", path=str(tmp_path / "rows.csv"), **section))
         return frame, {each.check: each for each in made.rows.findings}
 
     return of
@@ -37,13 +37,20 @@ def test_a_header_that_repeats_a_column_is_a_header_and_every_column_gets_a_name
     assert found.source.csv.names == ("id", "height", "height_2", "column_4")
     assert found.source.csv.has_header
     assert found.rows == 40
-    assert "line 1 is the header: 'id' stands over numbers; it has 'height' more than once" in found.remarks[""]
+    assert (
+        "line 1 is the header: 'id' stands over numbers; it has 'height' more than once" in found.remarks[""]
+    )
     assert "it leaves names out" in found.remarks[""]
 
 
-@pytest.mark.parametrize("names", ["1990,1991,1992,1993", "0,1,2,3", "country,1990,1991,1992", "label,0,1,2", "2020-01,2020-02,2020-03,x"])
+@pytest.mark.parametrize(
+    "names",
+    ["1990,1991,1992,1993", "0,1,2,3", "country,1990,1991,1992", "label,0,1,2", "2020-01,2020-02,2020-03,x"],
+)
 def test_numbers_may_name_columns(inferred, names):
-    row = {"country,1990,1991,1992": "Peru#,7.5,#,5", "2020-01,2020-02,2020-03,x": "3,#,8,9"}.get(names, "3,#,8,9")
+    row = {"country,1990,1991,1992": "Peru#,7.5,#,5", "2020-01,2020-02,2020-03,x": "3,#,8,9"}.get(
+        names, "3,#,8,9"
+    )
     assert list(inferred(f"{names}\n" + lines(row)).source.columns) == names.split(",")
 
 
@@ -57,32 +64,46 @@ def test_a_first_line_like_the_others_is_a_row(inferred, row):
 def test_lines_before_the_table_are_left_out_and_said_to_be(inferred, findings):
     text = "# made by a machine\nHeights of pets\n\nid,height,kind\n" + lines("#,1.5,cat")
     found = inferred(text)
-    assert (found.source.csv.skip, found.rows, list(found.source.columns)) == (3, 40, ["id", "height", "kind"])
+    assert (found.source.csv.skip, found.rows, list(found.source.columns)) == (
+        3,
+        40,
+        ["id", "height", "kind"],
+    )
     assert "3 lines before the table are left out" in found.remarks[""]
     frame, _ = findings(text, csv=found.source.csv)
     assert (len(frame), frame["origin_line"].to_list()[:2]) == (40, [5, 6])
 
 
 def test_a_header_with_a_name_twice_or_none_stops_a_run_with_names_to_take(findings):
-    with pytest.raises(ValueError, match=r"'height' comes twice; .* header: true beside it, such as \[id, height, height_2, kind\]"):
+    with pytest.raises(
+        ValueError,
+        match=r"'height' comes twice; .* header: true beside it, such as \[id, height, height_2, kind\]",
+    ):
         findings("id,height,height,kind\n1,2,3,cat\n")
-    with pytest.raises(ValueError, match=r"rows.csv: column 1 has no name; .* such as \[column_1, height, kind\]"):
+    with pytest.raises(
+        ValueError, match=r"rows.csv: column 1 has no name; .* such as \[column_1, height, kind\]"
+    ):
         findings(",height,kind\n1,2,cat\n", key="height")
 
 
 def test_names_take_the_place_of_a_header_that_is_said_to_be_there(findings):
-    named = Csv(names=("id", "height", "height_2", "kind"), header=True)
+    named = CsvConfig(names=("id", "height", "height_2", "kind"), header=True)
     frame, _ = findings("id,height,height,kind\n1,2,3,cat\n", csv=named)
     assert (frame["id"].to_list(), frame["height_2"].to_list()) == (["1"], ["3"])
 
 
 def test_names_beside_the_same_header_line_do_not_make_a_row_of_it(findings):
-    with pytest.raises(ValueError, match=r"line 1 names the columns \(id, height, kind\), .* set source.csv.header to true"):
-        findings("ID,height,kind\n1,2,cat\n", csv=Csv(names=("id", "height", "kind")))
+    with pytest.raises(
+        ValueError, match=r"line 1 names the columns \(id, height, kind\), .* set source.csv.header to true"
+    ):
+        findings("ID,height,kind\n1,2,cat\n", csv=CsvConfig(names=("id", "height", "kind")))
 
 
 def test_a_blank_first_line_is_no_empty_file(findings):
-    with pytest.raises(ValueError, match=r"rows.csv: line 1, which should name the columns, is blank; set source.csv.skip to 1"):
+    with pytest.raises(
+        ValueError,
+        match=r"rows.csv: line 1, which should name the columns, is blank; set source.csv.skip to 1",
+    ):
         findings("\nid,height,kind\n1,2,cat\n")
 
 
@@ -100,18 +121,27 @@ def test_a_header_line_among_the_rows_is_named(findings):
 def test_a_byte_order_mark_and_another_order_of_columns_change_nothing(run, tmp_path):
     (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbfid,height,kind\r\n1,2,cat\r\n")
     (tmp_path / "b.csv").write_text("kind,id,height\ndog,2,3\n")
-    _, frame, _ = run(Source(reader="csv", path=str(tmp_path / "*.csv")))
-    assert frame[["id", "height", "kind"]].to_dict("list") == {"id": ["1", "2"], "height": [2, 3], "kind": ["cat", "dog"]}
+    _, frame, _ = run(SourceConfig(reader="csv", path=str(tmp_path / "*.csv")))
+    assert frame[["id", "height", "kind"]].to_dict("list") == {
+        "id": ["1", "2"],
+        "height": [2, 3],
+        "kind": ["cat", "dog"],
+    }
 
 
-@pytest.mark.parametrize(("text", "said"), [("", "is empty; bring a file"), ("\ufeff \n", "is empty"), ("id,height\n", "no rows to infer")])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("", "is empty; bring a file"), ("\ufeff \n", "is empty"), ("id,height\n", "no rows to infer")],
+)
 def test_a_file_without_rows_says_what_to_do(inferred, text, said):
     with pytest.raises(ValueError, match=rf"rows.csv: {said}"):
         inferred(text)
 
 
 def test_two_columns_that_name_a_row_together_are_found(inferred):
-    rows = "".join(f"shop{shop},2020-01-{day:02},{shop * day % 7}\n" for shop in range(12) for day in range(1, 29))
+    rows = "".join(
+        f"shop{shop},2020-01-{day:02},{shop * day % 7}\n" for shop in range(12) for day in range(1, 29)
+    )
     found = inferred("shop,day,sold\n" + rows)
     assert found.source.key == ("shop", "day")
     assert found.remarks["key"] == "no single column names a row; shop and day together do, in all 336 rows"
@@ -128,5 +158,6 @@ def test_few_repeated_rows_are_counted_and_left_out_with_another_way_told(inferr
     found = inferred("height,size\n" + rows + "0.000,0\n")
     assert found.source.key == "*"
     assert (
-        '1 of 301 rows (0.33%) are the same as another: key: "*" leaves them out; key: origin_line keeps every row' in found.remarks["key"]
+        '1 of 301 rows (0.33%) are the same as another: key: "*" leaves them out; key: origin_line keeps every row'
+        in found.remarks["key"]
     )

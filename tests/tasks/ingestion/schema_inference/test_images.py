@@ -8,8 +8,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from configs.data import Source
-from configs.project import ImageIntake
+from configs.intake import ImageIntakeConfig
+from configs.source import SourceConfig
 from tasks.ingestion.schema_inference.images import holds_images, infer_images
 
 
@@ -42,14 +42,17 @@ def inferred(tmp_path):
 
 @pytest.mark.parametrize("pack", [False, True])
 def test_classes_are_the_folders_and_the_size_is_the_most_frequent(inferred, pack):
-    files = {f"cat/{number}.png": png() for number in range(4)} | {"dog/1.png": png(), "dog/2.png": png((300, 200))}
+    files = {f"cat/{number}.png": png() for number in range(4)} | {
+        "dog/1.png": png(),
+        "dog/2.png": png((300, 200)),
+    }
     found, text = inferred(files, pack)
     assert found["intake"] == {"kind": "image", "height": 8, "width": 10, "channels": 3, "resize": "stretch"}
     assert found["result"] == {"kind": "classification", "classes": ["cat", "dog"]}
     assert "# cat 4, dog 2" in text
     assert "1 images have another size: 300 x 200 (1, such as " in text
-    assert Source(**found["source"]).reader == "images"
-    assert ImageIntake(**found["intake"])
+    assert SourceConfig(**found["source"]).reader == "images"
+    assert ImageIntakeConfig(**found["intake"])
 
 
 def test_a_csv_beside_the_images_gives_the_labels(inferred):

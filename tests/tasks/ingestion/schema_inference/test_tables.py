@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
-from configs.data import Source, Sql
+from configs.source import SourceConfig, SqlConfig
 from tasks.ingestion.parsing.contract import conform
 from tasks.ingestion.schema_inference.file_formats import first_rows, sniffed
 from tasks.ingestion.schema_inference.tables import Inferred, infer, infer_files, to_yaml
@@ -82,17 +82,26 @@ def test_messages_with_quotation_marks_and_without_a_header_are_read():
 
 @pytest.mark.parametrize(
     "file",
-    ["tabular/adult-test.csv", "tabular/Telco-Customer-Churn.csv", "tabular/nyc_taxis_raw.csv", "drift/elec2.csv", "text/sms_spam.tsv"],
+    [
+        "tabular/adult-test.csv",
+        "tabular/Telco-Customer-Churn.csv",
+        "tabular/nyc_taxis_raw.csv",
+        "drift/elec2.csv",
+        "text/sms_spam.tsv",
+    ],
 )
 def test_the_yaml_is_a_source_whose_contract_its_rows_keep(file):
     found = real(file)
-    source = Source(**yaml.safe_load(to_yaml(found))["source"])
+    source = SourceConfig(**yaml.safe_load(to_yaml(found))["source"])
     assert source == found.source
     assert conform(first_rows(source, 10**6), source.columns, "error", file).num_rows == found.rows
 
 
 def test_ambiguous_days_are_said_to_be(tmp_path):
-    found = of_csv(tmp_path, "when,n\n" + "".join(f"0{1 + number % 9}/0{1 + number % 7}/2020,{number}\n" for number in range(40)))
+    found = of_csv(
+        tmp_path,
+        "when,n\n" + "".join(f"0{1 + number % 9}/0{1 + number % 7}/2020,{number}\n" for number in range(40)),
+    )
     assert found.source.columns["when"].format == "%m/%d/%Y"
     told = found.remarks["when"]
     assert told.startswith("day and month cannot be told apart: %d/%m/%Y fits as well ('0")
@@ -100,7 +109,8 @@ def test_ambiguous_days_are_said_to_be(tmp_path):
 
 def test_numbers_with_separators_units_and_strays_are_numbers(tmp_path):
     rows = "".join(
-        f"{number};1.{number:03d},5;{number} kg;00{number % 5};{'tbd' if number == 7 else number}\n" for number in range(100, 200)
+        f"{number};1.{number:03d},5;{number} kg;00{number % 5};{'tbd' if number == 7 else number}\n"
+        for number in range(100, 200)
     )
     rows = rows.replace("107\n", "tbd\n")
     found = of_csv(tmp_path, "id;price;weight;zip;left\n" + rows)
@@ -116,14 +126,20 @@ def test_numbers_with_separators_units_and_strays_are_numbers(tmp_path):
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
 def test_other_encodings_and_byte_order_marks_are_read(encoding, tmp_path):
-    found = of_csv(tmp_path, "name,n\n" + "".join(f"Käthe Müller aus Köln und Größe {number},{number}\n" for number in range(60)), encoding)
+    found = of_csv(
+        tmp_path,
+        "name,n\n" + "".join(f"Käthe Müller aus Köln und Größe {number},{number}\n" for number in range(60)),
+        encoding,
+    )
     assert list(found.source.columns) == ["name", "n"]
     table = first_rows(found.source, 5)
     assert table["name"][0].as_py().startswith("Käthe Müller")
 
 
 def test_files_and_tables_with_types_keep_them(tmp_path):
-    frame = pd.DataFrame({"id": range(200), "x": [number / 7 for number in range(200)], "on": [True, False] * 100})
+    frame = pd.DataFrame(
+        {"id": range(200), "x": [number / 7 for number in range(200)], "on": [True, False] * 100}
+    )
     frame["at"] = pd.Timestamp("2020-01-01")
     pq.write_table(pa.Table.from_pandas(frame), tmp_path / "rows.parquet")
     frame.drop(columns="at").to_json(tmp_path / "rows.jsonl", orient="records", lines=True)
@@ -151,7 +167,9 @@ def test_an_unknown_kind_of_file_is_named_with_the_known_ones(tmp_path):
 
 def test_a_folder_of_files_is_inferred_from_its_first(tmp_path):
     for name in ("b", "a"):
-        (tmp_path / f"{name}.csv").write_text("id,n\n" + "".join(f"{name}{number},{number}\n" for number in range(9)))
+        (tmp_path / f"{name}.csv").write_text(
+            "id,n\n" + "".join(f"{name}{number},{number}\n" for number in range(9))
+        )
     for place in (str(tmp_path), f"{tmp_path}/*.csv"):
         found = infer_files(place)
         assert (found.source.path, found.source.key) == (f"{tmp_path}/*.csv", "id")
@@ -159,5 +177,9 @@ def test_a_folder_of_files_is_inferred_from_its_first(tmp_path):
 
 
 def test_a_password_does_not_get_into_the_yaml():
-    found = Inferred(Source(reader="sql", path="postgresql://ann:s3cret@db:5432/shop", sql=Sql(table="t")), 1, {})
+    found = Inferred(
+        SourceConfig(reader="sql", path="postgresql://ann:s3cret@db:5432/shop", sql=SqlConfig(table="t")),
+        1,
+        {},
+    )
     assert "path: postgresql://ann:$PASSWORD@db:5432/shop" in to_yaml(found)

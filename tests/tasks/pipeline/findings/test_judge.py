@@ -2,7 +2,7 @@
 
 import pytest
 
-from configs.checks import Checks
+from configs.checks import ChecksConfig
 from tasks.pipeline.findings import judge
 from tasks.records import Finding
 
@@ -20,7 +20,7 @@ def repeated(count):
 
 
 def action(finding, **checks):
-    return judge([finding], Checks(**checks))[0].action
+    return judge([finding], ChecksConfig(**checks))[0].action
 
 
 def test_a_share_refuses_what_lies_above_it_and_warns_of_the_rest():
@@ -35,12 +35,12 @@ def test_a_word_decides_whatever_the_share(word):
 
 
 def test_the_refused_come_first():
-    judged = judge([repeated(1), repeated(900)], Checks())
+    judged = judge([repeated(1), repeated(900)], ChecksConfig())
     assert [each.action for each in judged] == ["refuse", "warn"]
 
 
 def test_a_refusal_says_what_was_found_the_limit_and_both_ways_to_go_on():
-    (judged,) = judge([repeated(470)], Checks())
+    (judged,) = judge([repeated(470)], ChecksConfig())
     assert judged.reason == (
         "source.key id: 470 of 1,000 rows repeat the key of a later row and were left out (47.00%) "
         "(checks.repeated_keys refuses more than 0.01). To go on: set source.key to columns that name a row; or, where it is meant, "

@@ -3,18 +3,22 @@
 import pandas as pd
 import pytest
 
-from configs.data import Expectation, Validation
+from configs.validation import ExpectationConfig, ValidationConfig
 from tasks.rows.parts import part_paths, schema_of, write
 from tasks.validation.checks import suite
 from tasks.validation.checks.engine import opened
 
 FRAME = pd.DataFrame(
-    {"id": ["a", "b", "c", "d"], "size": pd.Series([1.0, 2.0, 300.0, None], dtype="float32"), "kind": ["cat", "dog", "dog", "cow"]}
+    {
+        "id": ["a", "b", "c", "d"],
+        "size": pd.Series([1.0, 2.0, 300.0, None], dtype="float32"),
+        "kind": ["cat", "dog", "dog", "cow"],
+    }
 )
 
 
 def expect(name, severity="quarantine", **kwargs):
-    return Expectation(type=f"expect_{name}", severity=severity, kwargs=kwargs)
+    return ExpectationConfig(type=f"expect_{name}", severity=severity, kwargs=kwargs)
 
 
 @pytest.fixture
@@ -28,7 +32,7 @@ def rows(tmp_path):
 @pytest.fixture
 def check(rows):
     def checked(*expectations):
-        validation = Validation(expectations=expectations)
+        validation = ValidationConfig(expectations=expectations)
         return suite.checked(suite.run(suite.build(validation), rows), validation)
 
     return checked
@@ -54,7 +58,12 @@ def test_missing_values_are_named(check, broken):
 
 
 def test_outcomes_keep_the_order_of_the_yaml(check):
-    names = ["table_row_count_to_be_between", "column_values_to_be_unique", "column_mean_to_be_between", "column_values_to_not_be_null"]
+    names = [
+        "table_row_count_to_be_between",
+        "column_values_to_be_unique",
+        "column_mean_to_be_between",
+        "column_values_to_not_be_null",
+    ]
     found = check(
         expect(names[0], min_value=1),
         expect(names[1], column="kind"),
@@ -63,7 +72,12 @@ def test_outcomes_keep_the_order_of_the_yaml(check):
     )
     assert [rule.outcome.rule.split("(")[0] for rule in found] == [f"expect_{name}" for name in names]
     assert [rule.outcome.success for rule in found] == [True, False, False, True]
-    assert [rule.outcome.observed for rule in found] == ["4", "2 of 4 rows, such as dog, dog", "101", "0 of 4 rows"]
+    assert [rule.outcome.observed for rule in found] == [
+        "4",
+        "2 of 4 rows, such as dog, dog",
+        "101",
+        "0 of 4 rows",
+    ]
 
 
 def test_rows_that_mostly_tolerates_stay(check, broken):
@@ -90,21 +104,30 @@ def test_rules_over_several_columns_name_them(check, broken):
 @pytest.mark.parametrize(
     ("expectation", "error"),
     [
-        (expect("column_values_to_be_betwen", column="size"), "did you mean expect_column_values_to_be_between"),
+        (
+            expect("column_values_to_be_betwen", column="size"),
+            "did you mean expect_column_values_to_be_between",
+        ),
         (expect("nonsense_xyzzy"), "no such expectation; see https://greatexpectations.io/expectations"),
         (
             expect("column_values_to_be_between", column="size", min=3),
             "unknown argument 'min'; it takes column, mostly, row_condition, condition_parser, min_value, max_value, ",
         ),
-        (expect("column_values_to_be_between", column="size", min_value="low"), "min_value 'low': value is not a valid float; it takes"),
+        (
+            expect("column_values_to_be_between", column="size", min_value="low"),
+            "min_value 'low': value is not a valid float; it takes",
+        ),
         (expect("column_values_to_be_between", min_value=1), "column: field required; it takes column"),
-        (expect("column_values_to_be_between", column="size"), "min_value and max_value cannot both be None; it takes"),
+        (
+            expect("column_values_to_be_between", column="size"),
+            "min_value and max_value cannot both be None; it takes",
+        ),
     ],
 )
 def test_an_expectation_that_is_not_taken_is_explained(expectation, error):
     fine = expect("column_values_to_not_be_null", column="id")
     with pytest.raises(ValueError, match=rf"validation.expectations\[1\]: {expectation.type}: .*{error}"):
-        suite.build(Validation(expectations=(fine, expectation)))
+        suite.build(ValidationConfig(expectations=(fine, expectation)))
 
 
 def test_an_expectation_that_raises_is_broken_and_says_why(check):
@@ -115,12 +138,15 @@ def test_an_expectation_that_raises_is_broken_and_says_why(check):
     assert missing.raised
     assert pattern.raised
     assert not missing.outcome.success
-    assert missing.outcome.observed == 'could not be checked: Error: The column "weight" in BatchData does not exist.'
+    assert (
+        missing.outcome.observed
+        == 'could not be checked: Error: The column "weight" in BatchData does not exist.'
+    )
 
 
 def test_data_docs_are_drawn_for_every_kind_of_result(capfd, rows):
     ranges = {"quantiles": [0.5], "value_ranges": [[1, 3]]}
-    validation = Validation(
+    validation = ValidationConfig(
         expectations=(
             expect("column_mean_to_be_between", column="size", max_value=5),
             expect("column_quantile_values_to_be_between", column="size", quantile_ranges=ranges),

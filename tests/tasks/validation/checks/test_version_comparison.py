@@ -9,7 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from configs.data import AgainstLast, Categories, Distribution, Expectation, Freshness, Validation, Versioning, Volume
+from configs.validation import (
+    CategoriesConfig,
+    DistributionConfig,
+    ExpectationConfig,
+    FreshnessConfig,
+    ValidationConfig,
+    VersionComparisonConfig,
+    VolumeConfig,
+)
+from configs.versioning import VersioningConfig
 from infra.files import digest, whole_folder
 from tasks.records import LabelReport, Precedents, RawRows
 from tasks.rows.parts import part_paths, stored, write
@@ -32,7 +41,11 @@ def rides(rows, seed=0, shift=0.0, regions=REGIONS):
     frame = pd.DataFrame({"id": [f"r{n}" for n in range(rows)], "x": draw.normal(10 + shift, 2, rows)})
     frame["region"] = draw.choice(regions, rows, p=share / share.sum())
     frame["when"] = WHEN - pd.to_timedelta(range(rows), unit="h")
-    frame["day"], frame["label"], frame["origin"] = frame["when"].dt.strftime("%Y-%m-%dT%H:%M"), "a", "rides.csv"
+    frame["day"], frame["label"], frame["origin"] = (
+        frame["when"].dt.strftime("%Y-%m-%dT%H:%M"),
+        "a",
+        "rides.csv",
+    )
     frame["origin_content"] = draw.integers(2**64, size=rows, dtype=np.uint64)
     return frame
 
@@ -43,10 +56,25 @@ def home(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     with whole_folder(home / "first") as partial:
         write([rides(2000)[:900], rides(2000)[900:]], partial)
-    nothing = {"agreement": 1.0, "annotators": (), "relabelled": 0, "suspects": None, "suspected": 0, "failures": ()}
+    nothing = {
+        "agreement": 1.0,
+        "annotators": (),
+        "relabelled": 0,
+        "suspects": None,
+        "suspected": 0,
+        "failures": (),
+    }
     labels = LabelReport(uri=str(home / "first"), digest=digest(home / "first"), rows=2000, **nothing)
     repository = Repository(home / "data", str(home / "remote"))
-    make_version("rides", labels, ("x",), Versioning(), repository, home / "datasets", origin={"raw": labels.digest})
+    make_version(
+        "rides",
+        labels,
+        ("x",),
+        VersioningConfig(),
+        repository,
+        home / "datasets",
+        origin={"raw": labels.digest},
+    )
     return home
 
 
@@ -57,11 +85,16 @@ def check(home, tmp_path):
     def checked(frame, rules, project="rides", expectations=(), parts=1, **before):
         raw = tmp_path / f"raw-{len(list(tmp_path.iterdir()))}"
         raw.mkdir()
-        write([frame[part * len(frame) // parts : (part + 1) * len(frame) // parts] for part in range(parts)], raw)
+        write(
+            [frame[part * len(frame) // parts : (part + 1) * len(frame) // parts] for part in range(parts)],
+            raw,
+        )
         rows = RawRows(**stored(raw).model_dump(), rows=len(frame), feedback_rows=0)
         precedents = Precedents(last=last_version(project, rows.digest, home), **before)
-        validation = Validation(expectations=expectations, against_last=rules, max_quarantined=1.0)
-        return validate(rows, validation, tmp_path / f"{raw.name}-out", tmp_path / "reports", precedents, home)
+        validation = ValidationConfig(expectations=expectations, against_last=rules, max_quarantined=1.0)
+        return validate(
+            rows, validation, tmp_path / f"{raw.name}-out", tmp_path / "reports", precedents, home
+        )
 
     return checked
 
@@ -70,8 +103,11 @@ def outcomes(report):
     return {rule.rule: (rule.success, rule.observed) for rule in report.rules}
 
 
-EVERYTHING = AgainstLast(
-    volume=Volume(), freshness=Freshness(column="when"), distribution=Distribution(), categories=Categories(columns=("region",))
+EVERYTHING = VersionComparisonConfig(
+    volume=VolumeConfig(),
+    freshness=FreshnessConfig(column="when"),
+    distribution=DistributionConfig(),
+    categories=CategoriesConfig(columns=("region",)),
 )
 
 
@@ -79,58 +115,80 @@ def test_rows_like_the_last_versions_pass_every_rule(check):
     report = check(rides(2100, seed=1), EVERYTHING)
     assert report.failures == ()
     found = outcomes(report)
-    assert found["rows_against_last"] == (True, "2100 rows, rides/v1 has 2000: 5.0% more; at most 10.0% fewer")
-    assert found["newest_against_last(when)"] == (True, "newest 2024-03-01 00:00:00, rides/v1 has 2024-03-01 00:00:00")
-    assert found["categories_against_last(region)"] == (True, "0 new, at most 0; 0 vanished, at most 0; against rides/v1")
+    assert found["rows_against_last"] == (
+        True,
+        "2100 rows, rides/v1 has 2000: 5.0% more; at most 10.0% fewer",
+    )
+    assert found["newest_against_last(when)"] == (
+        True,
+        "newest 2024-03-01 00:00:00, rides/v1 has 2024-03-01 00:00:00",
+    )
+    assert found["categories_against_last(region)"] == (
+        True,
+        "0 new, at most 0; 0 vanished, at most 0; against rides/v1",
+    )
     compared = {name for name in found if name.startswith("distribution")}
-    assert compared == {"distribution_against_last(x)", "distribution_against_last(region)", "distribution_against_last(label)"}
+    assert compared == {
+        "distribution_against_last(x)",
+        "distribution_against_last(region)",
+        "distribution_against_last(label)",
+    }
     assert found["distribution_against_last(x)"][0]
 
 
 def test_a_first_version_has_nothing_to_compare_and_says_so(check):
     report = check(rides(10), EVERYTHING, project="other")
     assert report.failures == ()
-    assert set(outcomes(report).values()) == {(True, "nothing to compare: no version of other rows comes before")}
+    assert set(outcomes(report).values()) == {
+        (True, "nothing to compare: no version of other rows comes before")
+    }
     assert len(report.rules) == 4
 
 
 def test_too_few_rows_stop_the_run_with_both_numbers(check):
-    report = check(rides(1000), AgainstLast(volume=Volume(shrink=0.2)))
-    assert report.failures == ("rows_against_last does not hold: 1000 rows, rides/v1 has 2000: 50.0% fewer; at most 20.0% fewer",)
+    report = check(rides(1000), VersionComparisonConfig(volume=VolumeConfig(shrink=0.2)))
+    assert report.failures == (
+        "rows_against_last does not hold: 1000 rows, rides/v1 has 2000: 50.0% fewer; at most 20.0% fewer",
+    )
 
 
 def test_rows_in_quarantine_do_not_count_as_rows(check):
-    rule = Expectation(type="expect_column_values_to_not_be_in_set", kwargs={"column": "region", "value_set": ["north"]})
-    report = check(rides(2000), AgainstLast(volume=Volume()), expectations=(rule,))
+    rule = ExpectationConfig(
+        type="expect_column_values_to_not_be_in_set", kwargs={"column": "region", "value_set": ["north"]}
+    )
+    report = check(rides(2000), VersionComparisonConfig(volume=VolumeConfig()), expectations=(rule,))
     assert "2000 rows" not in report.rules[-1].observed.split(",")[0]
     assert not report.rules[-1].success
 
 
 def test_too_many_rows_only_warn_where_that_is_asked(check):
-    report = check(rides(5000), AgainstLast(volume=Volume(grow=1.0, severity="warn")))
+    report = check(rides(5000), VersionComparisonConfig(volume=VolumeConfig(grow=1.0, severity="warn")))
     assert (report.failures, report.rules[0].success) == ((), False)
-    assert report.rules[0].observed == "5000 rows, rides/v1 has 2000: 150.0% more; at most 10.0% fewer or 100.0% more"
+    assert (
+        report.rules[0].observed
+        == "5000 rows, rides/v1 has 2000: 150.0% more; at most 10.0% fewer or 100.0% more"
+    )
 
 
 @pytest.mark.parametrize("column", ["when", "day"])
 def test_rows_older_than_the_last_versions_stop_the_run(check, column):
-    report = check(rides(2000)[100:], AgainstLast(freshness=Freshness(column=column)))
+    report = check(rides(2000)[100:], VersionComparisonConfig(freshness=FreshnessConfig(column=column)))
     told = "newest 2024-02-25 20:00:00, rides/v1 has 2024-03-01 00:00:00"
     assert report.failures == (f"newest_against_last({column}) does not hold: {told}",)
 
 
 def test_rows_may_be_so_old_and_no_older_when_the_run_starts(check, tmp_path):
     write([rides(10)], tmp_path)
-    rule, start = Freshness(column="when", hours=24), WHEN.to_pydatetime().replace(tzinfo=dt.UTC)
+    rule, start = FreshnessConfig(column="when", hours=24), WHEN.to_pydatetime().replace(tzinfo=dt.UTC)
     assert too_old(part_paths(tmp_path), rule, start + dt.timedelta(hours=24)) == ""
     stale = too_old(part_paths(tmp_path), rule, start + dt.timedelta(hours=25))
-    report = check(rides(2000), AgainstLast(freshness=rule), stale=stale)
+    report = check(rides(2000), VersionComparisonConfig(freshness=rule), stale=stale)
     told = "newest 2024-03-01 00:00:00 is more than 24 hours old"
     assert report.failures == (f"newest_at_most_hours_old(when) does not hold: {told}",)
 
 
 def far(check, frame, column, **rule):
-    report = check(frame, AgainstLast(distribution=Distribution(columns=(column,), **rule)))
+    report = check(frame, VersionComparisonConfig(distribution=DistributionConfig(columns=(column,), **rule)))
     [found] = report.rules
     return found.success, float(found.observed.split()[1])
 
@@ -143,7 +201,10 @@ def test_a_shifted_column_is_told_by_its_distance(check):
 
 
 def test_a_change_of_unit_and_missing_values_are_far(check):
-    assert far(check, rides(2000).assign(x=lambda rows: rows["x"] * 1000), "x") == (False, pytest.approx(0.83, abs=0.01))
+    assert far(check, rides(2000).assign(x=lambda rows: rows["x"] * 1000), "x") == (
+        False,
+        pytest.approx(0.83, abs=0.01),
+    )
     empty = rides(2000).astype({"x": "float64"})
     empty.loc[::2, "x"] = np.nan
     assert far(check, empty, "x")[0] is False
@@ -154,7 +215,10 @@ def apart(tmp_path):
     """The distance of values from those of a version."""
 
     def measured(before, now):
-        write([pd.DataFrame({"id": [f"r{n}" for n in range(len(before))], "x": before, "split": "train"})], tmp_path)
+        write(
+            [pd.DataFrame({"id": [f"r{n}" for n in range(len(before))], "x": before, "split": "train"})],
+            tmp_path,
+        )
         facts = statistics(part_paths(tmp_path), "label")["columns"]["x"]
         with duckdb.connect() as connection:
             connection.register("rows", pd.DataFrame({"x": now}))
@@ -197,35 +261,61 @@ def test_other_shares_of_the_same_texts_are_far(check):
 
 
 def test_a_column_that_is_gone_breaks_the_rule(check):
-    report = check(rides(2000).drop(columns="x"), AgainstLast(distribution=Distribution(severity="fail")))
-    assert report.failures == ("distribution_against_last(x) does not hold: the column is gone, rides/v1 has it",)
+    report = check(
+        rides(2000).drop(columns="x"),
+        VersionComparisonConfig(distribution=DistributionConfig(severity="fail")),
+    )
+    assert report.failures == (
+        "distribution_against_last(x) does not hold: the column is gone, rides/v1 has it",
+    )
 
 
 def test_numbers_that_became_texts_break_the_rule(check):
-    report = check(rides(2000).assign(x="ten"), AgainstLast(distribution=Distribution(severity="fail")))
+    report = check(
+        rides(2000).assign(x="ten"), VersionComparisonConfig(distribution=DistributionConfig(severity="fail"))
+    )
     told = "distribution_against_last(x) does not hold: holds texts that are no numbers, rides/v1 has numbers"
     assert report.failures == (told,)
 
 
 def test_a_label_that_is_empty_until_labeling_is_not_compared(check):
     frame = rides(2000).assign(label=None)
-    assert outcomes(check(frame, AgainstLast(distribution=Distribution())))["distribution_against_last(label)"][0] is False
-    assert "distribution_against_last(label)" not in outcomes(check(frame, AgainstLast(distribution=Distribution()), unlabelled="label"))
+    assert (
+        outcomes(check(frame, VersionComparisonConfig(distribution=DistributionConfig())))[
+            "distribution_against_last(label)"
+        ][0]
+        is False
+    )
+    assert "distribution_against_last(label)" not in outcomes(
+        check(frame, VersionComparisonConfig(distribution=DistributionConfig()), unlabelled="label")
+    )
 
 
 def test_new_and_vanished_values_are_named(check):
     frame = rides(2000)
-    frame["region"] = frame["region"].replace({"village 3": "Village 3", "village 4": "Village 4", "village 5": None})
-    report = check(frame, AgainstLast(categories=Categories(columns=("region",), vanished=2, severity="fail")))
+    frame["region"] = frame["region"].replace(
+        {"village 3": "Village 3", "village 4": "Village 4", "village 5": None}
+    )
+    report = check(
+        frame,
+        VersionComparisonConfig(
+            categories=CategoriesConfig(columns=("region",), vanished=2, severity="fail")
+        ),
+    )
     told = "2 new (Village 3, Village 4), at most 0; 3 vanished (village 3, village 4, village 5), at most 2; against rides/v1"
     assert report.failures == (f"categories_against_last(region) does not hold: {told}",)
 
 
 def test_a_column_that_rows_do_not_have_is_an_error_that_names_it(check):
-    with pytest.raises(ValueError, match=r"against_last\.freshness: the rows have no column 'wen'; they have id, x, region, when"):
-        check(rides(10), AgainstLast(freshness=Freshness(column="wen")))
-    with pytest.raises(ValueError, match=r"against_last\.freshness\.column: 'x' is double; name a column of moments"):
-        check(rides(10), AgainstLast(freshness=Freshness(column="x")))
+    with pytest.raises(
+        ValueError,
+        match=r"against_last\.freshness: the rows have no column 'wen'; they have id, x, region, when",
+    ):
+        check(rides(10), VersionComparisonConfig(freshness=FreshnessConfig(column="wen")))
+    with pytest.raises(
+        ValueError, match=r"against_last\.freshness\.column: 'x' is double; name a column of moments"
+    ):
+        check(rides(10), VersionComparisonConfig(freshness=FreshnessConfig(column="x")))
 
 
 def test_the_same_rows_give_the_same_outcomes_however_they_are_cut(check, home):

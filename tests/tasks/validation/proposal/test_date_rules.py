@@ -19,12 +19,21 @@ def orders(rows=900, seed=2):
     chance = np.random.default_rng(seed)
     ordered = pd.Timestamp("2021-01-01") + pd.to_timedelta(np.sort(chance.integers(0, 730, rows)), unit="D")
     delivered = ordered + pd.to_timedelta(chance.integers(1, 15, rows), unit="D")
-    return pd.DataFrame({"number": 5000 + np.arange(rows), "ordered": ordered, "delivered": delivered, "sum": chance.normal(50, 9, rows)})
+    return pd.DataFrame(
+        {
+            "number": 5000 + np.arange(rows),
+            "ordered": ordered,
+            "delivered": delivered,
+            "sum": chance.normal(50, 9, rows),
+        }
+    )
 
 
 def as_texts(frame, form):
     """Dates as texts."""
-    return frame.assign(**{name: frame[name].dt.strftime(form) for name in ("ordered", "delivered") if name in frame})
+    return frame.assign(
+        **{name: frame[name].dt.strftime(form) for name in ("ordered", "delivered") if name in frame}
+    )
 
 
 def swapped(frame, column, rows):
@@ -65,7 +74,9 @@ def test_swapped_dates_among_the_rows_that_teach_are_found_too():
 def test_swapped_dates_are_found_where_the_columns_hold_moments():
     good = orders()
     given, places = swapped(as_texts(good, "%Y-%m-%d"), "delivered", CANDIDATES)
-    given = given.assign(ordered=pd.to_datetime(given["ordered"]), delivered=pd.to_datetime(given["delivered"]))
+    given = given.assign(
+        ordered=pd.to_datetime(given["ordered"]), delivered=pd.to_datetime(given["delivered"])
+    )
     assert flagged(good, given) == places
 
 
@@ -73,9 +84,15 @@ def test_swapped_dates_are_found_where_the_columns_hold_moments():
 def test_swapped_dates_are_found_by_a_column_of_months_or_weekdays(part, form):
     chance = np.random.default_rng(8)
     days = pd.Timestamp("2021-01-01") + pd.to_timedelta(chance.integers(0, 1200, 900), unit="D")
-    good = pd.DataFrame({"ordered": days.strftime("%Y-%m-%d"), part: days.strftime(form), "sum": chance.normal(50, 9, 900)})
+    good = pd.DataFrame(
+        {"ordered": days.strftime("%Y-%m-%d"), part: days.strftime(form), "sum": chance.normal(50, 9, 900)}
+    )
     given, places = swapped(good, "ordered", CANDIDATES)
-    wrong = [row for row in places if pd.Timestamp(given.loc[row, "ordered"]).strftime(form) != given.loc[row, part]]
+    wrong = [
+        row
+        for row in places
+        if pd.Timestamp(given.loc[row, "ordered"]).strftime(form) != given.loc[row, part]
+    ]
     assert flagged(good, given) == wrong
 
 
@@ -88,6 +105,13 @@ def test_whole_numbers_that_became_fractions_still_say_the_month():
 def test_dates_that_have_nothing_to_do_with_each_other_get_no_rule():
     chance = np.random.default_rng(9)
     frame = pd.DataFrame(
-        {name: pd.Timestamp("2021-01-01") + pd.to_timedelta(chance.integers(0, 730, 600), unit="D") for name in ("one", "other")}
+        {
+            name: pd.Timestamp("2021-01-01") + pd.to_timedelta(chance.integers(0, 730, 600), unit="D")
+            for name in ("one", "other")
+        }
     ).assign(number=range(600))
-    assert not [rule for rule in propose(frame).expectations if rule.type.startswith((f"{RULES}ExpectDate", f"{RULES}ExpectColumnToSay"))]
+    assert not [
+        rule
+        for rule in propose(frame).expectations
+        if rule.type.startswith((f"{RULES}ExpectDate", f"{RULES}ExpectColumnToSay"))
+    ]

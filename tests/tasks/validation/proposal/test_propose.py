@@ -9,7 +9,7 @@ import pytest
 import yaml
 from great_expectations.execution_engine import sqlalchemy_execution_engine
 
-from configs.data import Expectation, Validation
+from configs.validation import ExpectationConfig, ValidationConfig
 from infra.imports import resolve
 from tasks.validation.proposal import patterns
 from tasks.validation.proposal.propose import propose
@@ -30,25 +30,44 @@ def good(rows=400):
             "city": [CITIES[zip_] for zip_ in zips],
             "dose": [f"{chance.randint(1, 99)} mg" for _ in range(rows)],
             "age": [chance.randint(20, 60) for _ in range(rows)],
-            "note": [None if chance.random() < 0.2 else "".join(chance.choices("abc xyz", k=chance.randint(1, 30))) for _ in range(rows)],
+            "note": [
+                None if chance.random() < 0.2 else "".join(chance.choices("abc xyz", k=chance.randint(1, 30)))
+                for _ in range(rows)
+            ],
         }
     )
 
 
 def rules(frame, column):
-    return {rule.type: rule for rule in propose(frame).expectations if rule.kwargs.get("column", rule.kwargs.get("column_B")) == column}
+    return {
+        rule.type: rule
+        for rule in propose(frame).expectations
+        if rule.kwargs.get("column", rule.kwargs.get("column_B")) == column
+    }
 
 
 def unexpected(rule, batch):
-    kind = resolve(rule.type) if ":" in rule.type else gx.expectations.registry.get_expectation_impl(rule.type)
-    result = batch.validate(kind(**rule.kwargs), result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["id"]})
-    assert not any("Traceback" in str(info) for info in result.exception_info.values()), str(result.exception_info)[:6000]
+    kind = (
+        resolve(rule.type) if ":" in rule.type else gx.expectations.registry.get_expectation_impl(rule.type)
+    )
+    result = batch.validate(
+        kind(**rule.kwargs),
+        result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["id"]},
+    )
+    assert not any("Traceback" in str(info) for info in result.exception_info.values()), str(
+        result.exception_info
+    )[:6000]
     return sorted(row["id"] for row in result.result.get("unexpected_index_list") or [])
 
 
 def frame_batch(frame):
     sources = gx.get_context(mode="ephemeral").data_sources
-    return sources.add_pandas("p").add_dataframe_asset("a").add_batch_definition_whole_dataframe("b").get_batch({"dataframe": frame})
+    return (
+        sources.add_pandas("p")
+        .add_dataframe_asset("a")
+        .add_batch_definition_whole_dataframe("b")
+        .get_batch({"dataframe": frame})
+    )
 
 
 class Dialect(str):
@@ -65,8 +84,12 @@ def sql_batch(tmp_path, monkeypatch):
             connection.execute("CREATE TABLE rows AS SELECT * FROM frame")
         persisted = (*sqlalchemy_execution_engine._PERSISTED_CONNECTION_DIALECTS, Dialect("duckdb"))
         monkeypatch.setattr(sqlalchemy_execution_engine, "_PERSISTED_CONNECTION_DIALECTS", persisted)
-        source = gx.get_context(mode="ephemeral").data_sources.add_sql("d", connection_string=f"duckdb:///{tmp_path}/rows.db")
-        return source.add_table_asset("t", table_name="rows").add_batch_definition_whole_table("w").get_batch()
+        source = gx.get_context(mode="ephemeral").data_sources.add_sql(
+            "d", connection_string=f"duckdb:///{tmp_path}/rows.db"
+        )
+        return (
+            source.add_table_asset("t", table_name="rows").add_batch_definition_whole_table("w").get_batch()
+        )
 
     return batch
 
@@ -74,9 +97,15 @@ def sql_batch(tmp_path, monkeypatch):
 def test_each_kind_of_column_gets_its_rules():
     frame = good()
     assert rules(frame, "key")["expect_column_values_to_be_unique"].severity == "quarantine"
-    assert rules(frame, "city")["expect_column_values_to_be_in_set"].kwargs["value_set"] == sorted(CITIES.values())
+    assert rules(frame, "city")["expect_column_values_to_be_in_set"].kwargs["value_set"] == sorted(
+        CITIES.values()
+    )
     assert rules(frame, "dose")["expect_column_values_to_match_regex"].kwargs["regex"] == r"^[0-9]{1,2}\ mg$"
-    assert rules(frame, "age")["expect_column_values_to_be_between"].kwargs == {"column": "age", "min_value": 10, "max_value": 70}
+    assert rules(frame, "age")["expect_column_values_to_be_between"].kwargs == {
+        "column": "age",
+        "min_value": 10,
+        "max_value": 70,
+    }
     assert rules(frame, "note")["expect_column_values_to_not_be_null"].severity == "warn"
     assert rules(frame, "city")[DETERMINES].kwargs == {"column_A": "zip", "column_B": "city"}
 
@@ -84,17 +113,27 @@ def test_each_kind_of_column_gets_its_rules():
 def test_a_frame_and_parquet_parts_give_the_same_suite_whatever_their_number(tmp_path):
     frame = good()
     for number in range(4):
-        pq.write_table(pa.Table.from_pandas(frame.iloc[100 * number : 100 * number + 100]), tmp_path / f"part-{number:05d}.parquet")
+        pq.write_table(
+            pa.Table.from_pandas(frame.iloc[100 * number : 100 * number + 100]),
+            tmp_path / f"part-{number:05d}.parquet",
+        )
     assert propose(sorted(tmp_path.glob("*.parquet"))) == propose(frame)
 
 
 def test_the_yaml_is_the_suite():
     suite = propose(good())
-    assert Validation(**yaml.safe_load(to_yaml(suite))["validation"]).expectations == suite.expectations
+    assert ValidationConfig(**yaml.safe_load(to_yaml(suite))["validation"]).expectations == suite.expectations
 
 
 def test_values_that_keep_coming_are_no_set():
-    frame = pd.DataFrame({"name": [f"{chr(97 + number % 26)}{chr(97 + number // 26)}{'abcdefg'[number % 7]}" for number in range(300)]})
+    frame = pd.DataFrame(
+        {
+            "name": [
+                f"{chr(97 + number % 26)}{chr(97 + number // 26)}{'abcdefg'[number % 7]}"
+                for number in range(300)
+            ]
+        }
+    )
     assert "expect_column_values_to_be_in_set" not in rules(frame, "name")
 
 
@@ -104,7 +143,9 @@ def test_a_set_that_later_rows_went_beyond_is_only_warned_of():
 
 
 def test_running_numbers_may_get_more_digits():
-    found = rules(pd.DataFrame({"n": list(map(str, range(1, 400)))}), "n")["expect_column_values_to_match_regex"]
+    found = rules(pd.DataFrame({"n": list(map(str, range(1, 400)))}), "n")[
+        "expect_column_values_to_match_regex"
+    ]
     assert found.kwargs["regex"] == "^[0-9]+$"
 
 
@@ -131,9 +172,14 @@ def test_a_pattern_matches_what_it_was_learned_from(learn):
     assert found is None or all(re.match(found, text) for text in texts)
 
 
-SPELT = Expectation(type=MISSPELT, kwargs={"column": "city", "value_set": ["birmingham", "boaz", "12 main st"]})
+SPELT = ExpectationConfig(
+    type=MISSPELT, kwargs={"column": "city", "value_set": ["birmingham", "boaz", "12 main st"]}
+)
 MISSPELLINGS = pd.DataFrame(
-    {"id": list("abcdefg"), "city": ["birmingham", "birmingxam", "paris", "boxz", None, "14 main st", "1x main st"]}
+    {
+        "id": list("abcdefg"),
+        "city": ["birmingham", "birmingxam", "paris", "boxz", None, "14 main st", "1x main st"],
+    }
 )
 
 
@@ -151,18 +197,26 @@ PAIRS = pd.DataFrame(
 )
 
 
-@pytest.mark.parametrize(("known", "wrong"), [(None, ["c"]), ({"3": "it's"}, ["c", "g"]), ({"1": "y"}, ["a", "b", "d"])])
+@pytest.mark.parametrize(
+    ("known", "wrong"), [(None, ["c"]), ({"3": "it's"}, ["c", "g"]), ({"1": "y"}, ["a", "b", "d"])]
+)
 def test_a_determined_value_is_the_known_one_or_that_of_most_rows(known, wrong, sql_batch):
-    rule = Expectation(type=DETERMINES, kwargs={"column_A": "zip", "column_B": "city", **({"known": known} if known else {})})
+    rule = ExpectationConfig(
+        type=DETERMINES, kwargs={"column_A": "zip", "column_B": "city", **({"known": known} if known else {})}
+    )
     assert unexpected(rule, frame_batch(PAIRS)) == wrong
     assert unexpected(rule, sql_batch(PAIRS)) == wrong
 
 
 @pytest.mark.parametrize(
-    "empty", [pa.nulls(400), pa.nulls(400, pa.string()), pa.nulls(400, pa.float64())], ids=["no type", "text", "number"]
+    "empty",
+    [pa.nulls(400), pa.nulls(400, pa.string()), pa.nulls(400, pa.float64())],
+    ids=["no type", "text", "number"],
 )
 def test_of_a_column_without_a_value_people_are_told_when_it_gets_some(empty):
     table = pa.Table.from_pandas(good(), preserve_index=False).append_column("fee", empty)
-    assert [(rule.type, rule.severity) for rule in propose(table).expectations if rule.kwargs.get("column") == "fee"] == [
-        ("expect_column_values_to_be_null", "warn")
-    ]
+    assert [
+        (rule.type, rule.severity)
+        for rule in propose(table).expectations
+        if rule.kwargs.get("column") == "fee"
+    ] == [("expect_column_values_to_be_null", "warn")]
