@@ -16,6 +16,7 @@ from configs.evaluation import EvaluationConfig, SliceConfig
 from tasks.intake import Intake, Rows
 from tasks.records import DatasetVersion
 from tasks.rows.parts import read, schema_of
+from tasks.rows.sql import open_database
 
 log = logging.getLogger("gyre.compilation")
 
@@ -85,7 +86,9 @@ def matching(frame: pd.DataFrame, condition: str) -> npt.NDArray[np.bool_]:
 
     Raises ValueError.
     """
-    with duckdb.connect(config={"enable_external_access": "false"}) as connection:
+    with open_database() as connection:
+        # The condition is the user's: it reads these rows and no file.
+        connection.execute("SET enable_external_access = false")
         connection.register("rows", pa.Table.from_pandas(frame, preserve_index=False))
         try:
             asked = f"SELECT coalesce(({condition})::BOOLEAN, false) AS met FROM rows"

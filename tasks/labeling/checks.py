@@ -12,6 +12,7 @@ from tasks.records import Finding, Stored
 from tasks.result import Result
 from tasks.rows.leakage import leaks
 from tasks.rows.parts import part_paths, schema_of, tables
+from tasks.rows.sql import identifier, open_database
 
 STAGE = "label"
 SHOWN = 5
@@ -77,15 +78,15 @@ def odd_labels(rows: Stored, result: Result) -> list[Finding]:
 
 def constant_inputs(rows: Stored, intake: Intake) -> list[Finding]:
     """Single-valued inputs that are the same in all rows, or missing in all."""
-    import duckdb
-
     folder = Path(rows.uri)
     there = schema_of(folder).names
     names = [spec.name for spec in intake.inputs if not spec.shape and spec.name in there]
     if not names:
         return []
-    columns = ", ".join(f"min({quoted(name)}), max({quoted(name)}), count({quoted(name)})" for name in names)
-    with duckdb.connect() as connection:
+    columns = ", ".join(
+        f"min({identifier(name)}), max({identifier(name)}), count({identifier(name)})" for name in names
+    )
+    with open_database() as connection:
         query = f"SELECT count(*), {columns} FROM read_parquet(?)"
         (total, *found) = connection.execute(query, [[str(path) for path in part_paths(folder)]]).fetchall()[
             0
@@ -121,8 +122,3 @@ def leaking_inputs(sample: pd.DataFrame, intake: Intake, result: Result) -> list
             )
         )
     return findings
-
-
-def quoted(name: str) -> str:
-    """A column's name in SQL."""
-    return '"' + name.replace('"', '""') + '"'

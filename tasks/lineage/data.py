@@ -6,6 +6,7 @@ from typing import Any
 
 from infra.files import read_json
 from tasks.lineage.graph import Graph, Node
+from tasks.rows.sql import open_database
 from tasks.rows.versions import NUMBERED, Versions
 from tasks.validation.review.decisions import Decision, DecisionLog, history
 
@@ -112,12 +113,10 @@ class Data:
 
     def reasons(self, facts: dict[str, Any], row: str) -> list[str]:
         """The rules that a row breaks in a version's quarantine."""
-        import duckdb
-
         kept = facts.get("validation", {}).get("quarantine")
         if not kept or not (path := self.home / kept["path"]).is_file():
             return []
-        with duckdb.connect() as connection:
+        with open_database() as connection:
             asked = "SELECT reasons FROM read_parquet(?) WHERE id::VARCHAR = ?"
             lines = connection.execute(asked, [str(path), row]).fetchall()
         return sorted({str(reason) for line in lines for reason in line[0]})

@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 
 from infra.files import whole_file
 from tasks.rows.raw import TEXT, Rows, TensorSpec, blank
+from tasks.rows.sql import open_database
 
 if TYPE_CHECKING:
     # The model server only appends, and stays small without them.
@@ -105,9 +106,7 @@ class PredictionLog:
 
     def _query(self, sql: str, parameters: Mapping[str, object]) -> "pd.DataFrame":
         """Runs `sql` with the views `predictions` and `labels`; a kind of which there is no file yet is an empty view."""
-        import duckdb
-
-        with duckdb.connect(config={"threads": 2}) as connection:
+        with open_database() as connection:
             for kind, schema in SCHEMAS.items():
                 files = [str(path) for path in sorted(self.folder.glob(f"*/{kind}-*.parquet"))]
                 if files:

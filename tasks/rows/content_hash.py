@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tasks.rows.sql import open_database
+
 COLUMN = "origin_content"
 """Column of the data set (uint64), beside `origin` and `origin_line`."""
 BETWEEN = b"\x1f"
@@ -30,10 +32,8 @@ def digest_of_bytes(data: bytes) -> int:
 
 def digests(columns: Sequence[pa.ChunkedArray]) -> pa.UInt64Array:
     """Of each row's values in some columns [rows]; md5, because it is the same in every version of every library."""
-    import duckdb
-
     joined = pc.binary_join_element_wise(*map(as_bytes, columns), pa.scalar(BETWEEN, pa.large_binary()))
-    with duckdb.connect(config={"threads": 1}) as connection:
+    with open_database(threads=1) as connection:
         connection.register("contents", pa.table({"content": joined}))
         found = connection.execute("SELECT md5_number_lower(content) AS digest FROM contents").fetchnumpy()
     return pa.array(np.asarray(found["digest"]), pa.uint64())

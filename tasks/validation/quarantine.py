@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic_core import to_json
@@ -20,7 +19,7 @@ from pydantic_core import to_json
 from configs.validation import ValidationConfig
 from infra.files import read_json, whole_file, write_json
 from tasks.records import Precedents, RawRows, Stored, ValidationReport
-from tasks.validation.checks.engine import text
+from tasks.rows.sql import literal, open_database
 from tasks.validation.checks.suite import title
 from tasks.validation.review.decisions import DecidedRow, DecisionLog
 from tasks.validation.review.row_content import contents
@@ -120,8 +119,8 @@ class Quarantine:
             return []
         names = pq.read_schema(path).names
         places = [name if name in names else f"NULL::{kind} AS {name}" for name, kind in PLACES.items()]
-        view = f"WITH kept AS (SELECT id::VARCHAR AS id, {', '.join(places)}, reasons FROM read_parquet({text(str(path))}))"
-        with duckdb.connect() as connection:
+        view = f"WITH kept AS (SELECT id::VARCHAR AS id, {', '.join(places)}, reasons FROM read_parquet({literal(path)}))"
+        with open_database() as connection:
             return connection.execute(f"{view} {query}", list(values)).fetchall()
 
     def file(self, name: str | None) -> Path | None:

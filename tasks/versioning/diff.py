@@ -6,8 +6,8 @@ from pathlib import Path
 import duckdb
 
 from tasks.rows.parts import schema_of
+from tasks.rows.sql import open_database
 
-MEMORY = "1GB"
 COLUMNS_ADDED = ("origin_content", "split")
 """Columns that are no part of a row's content."""
 MOST_CHANGES = 20
@@ -37,7 +37,7 @@ def difference(before: Path, now: Path, label: str) -> Difference:
     """Between two folders of parts; rows are the same by `id`, and changed where any column that both have differs."""
     old, new = (set(schema_of(folder).names) for folder in (before, now))
     both = sorted((old & new) - {*COLUMNS_ADDED, "id"})
-    with duckdb.connect(config={"memory_limit": MEMORY}) as connection:
+    with open_database() as connection:
         for name, folder in (("before", before), ("now", now)):
             files = f"{folder}/part-*.parquet".replace("'", "''")
             connection.execute(

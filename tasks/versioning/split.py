@@ -26,6 +26,7 @@ import pyarrow.compute as pc
 from configs.versioning import SplitConfig
 from tasks.rows import content_hash
 from tasks.rows.parts import part_paths
+from tasks.rows.sql import identifier, open_database
 
 Places = npt.NDArray[np.intp]
 NAMES = ("train", "validation", "test")
@@ -87,9 +88,10 @@ def splitter(folder: Path, split: SplitConfig) -> Splitter:
     import duckdb
 
     shares = [split.train, split.train + split.validation]
-    asked = f'SELECT quantile_disc("{split.column}", {shares}), count(*) - count("{split.column}") FROM read_parquet(?)'
+    column = identifier(split.column)
+    asked = f"SELECT quantile_disc({column}, {shares}), count(*) - count({column}) FROM read_parquet(?)"
     try:
-        with duckdb.connect() as connection:
+        with open_database() as connection:
             moments, missing = connection.execute(
                 asked, [[str(path) for path in part_paths(folder)]]
             ).fetchall()[0]

@@ -1,17 +1,15 @@
 """What is found in a version's rows, asked of DuckDB on its parts: out of core, and the same whatever the number of threads."""
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
 
 from tasks.rows.histogram import cell
+from tasks.rows.sql import identifier, open_rows
 
-MEMORY = "1GB"
 SAMPLE_ROWS = 200_000
 """Quantiles, histograms and the most frequent values are those of about so many rows, chosen by a hash of
 their ids."""
@@ -28,12 +26,12 @@ SHARES = tuple(number / BINS for number in range(1, BINS + 1))
 
 def statistics(parts: Sequence[Path], label: str) -> dict[str, Any]:
     """`schema` (DuckDB's type of each column), `columns` (see `column`), `labels` (rows of each class by split) and `sampled`."""
-    with rows_of(parts) as connection:
+    with open_rows(parts) as connection:
         schema = {str(name): str(kind) for name, kind, *_ in connection.execute("DESCRIBE rows").fetchall()}
         total = connection.execute("SELECT count(*) FROM rows").fetchall()[0][0]
         step = max(1, math.ceil(total / SAMPLE_ROWS))
         names = [name for name, kind in schema.items() if name not in NAMES_OF_ROWS and plain(kind)]
-        chosen = ", ".join(map(quoted, names))
+        chosen = ", ".join(map(identifier, names))
         connection.execute(
             f"CREATE TEMP TABLE sample AS SELECT {chosen} FROM rows WHERE hash(id) % {step} = 0"
         )
@@ -46,18 +44,9 @@ def statistics(parts: Sequence[Path], label: str) -> dict[str, Any]:
         }
 
 
-@contextmanager
-def rows_of(parts: Sequence[Path]) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection with the view `rows`; what does not fit into MEMORY goes to a folder that is removed at the end."""
-    with TemporaryDirectory(prefix="gyre-") as spill, duckdb.connect() as connection:
-        connection.execute(f"SET memory_limit = '{MEMORY}'; SET temp_directory = '{spill}'")
-        connection.read_parquet([str(path) for path in parts], union_by_name=True).create_view("rows")
-        yield connection
-
-
 def column(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> dict[str, Any]:
     """count, missing, distinct (about), min, max; of numbers mean, std, quantiles and histogram too, of others the top values."""
-    asked = quoted(name)
+    asked = identifier(name)
     number = f"{asked}::DOUBLE" if numeric(kind) else f"epoch({asked}::TIMESTAMP)" if temporal(kind) else None
     counted = f"count({asked}), count(*) - count({asked}), approx_count_distinct({asked}), min({asked})::VARCHAR, max({asked})::VARCHAR"
     moments = f", avg({number}), stddev_pop({number})" if number and numeric(kind) else ", NULL, NULL"
@@ -126,7 +115,7 @@ def balance(
     """Rows of each class by split; nothing for a label that is a number."""
     if label not in schema or schema[label].startswith(("DOUBLE", "FLOAT", "DECIMAL")):
         return {}
-    asked = f"SELECT split, {quoted(label)}::VARCHAR, count(*) FROM rows GROUP BY ALL ORDER BY ALL LIMIT {3 * MOST_CLASSES + 1}"
+    asked = f"SELECT split, {identifier(label)}::VARCHAR, count(*) FROM rows GROUP BY ALL ORDER BY ALL LIMIT {3 * MOST_CLASSES + 1}"
     counted = connection.execute(asked).fetchall()
     if len({value for _, value, _ in counted}) > MOST_CLASSES:
         return {}
@@ -138,12 +127,12 @@ def balance(
 
 def leaks(parts: Sequence[Path], columns: Sequence[str]) -> int:
     """Rows of validation and test whose input is also a training row's; texts are compared without case and in single blanks."""
-    with rows_of(parts) as connection:
+    with open_rows(parts) as connection:
         kinds = {str(name): str(kind) for name, kind, *_ in connection.execute("DESCRIBE rows").fetchall()}
         values = [
-            f"trim(regexp_replace(lower({quoted(name)}), '\\s+', ' ', 'g'))"
+            f"trim(regexp_replace(lower({identifier(name)}), '\\s+', ' ', 'g'))"
             if kinds[name] == "VARCHAR"
-            else quoted(name)
+            else identifier(name)
             for name in columns
         ]
         connection.execute(
@@ -151,11 +140,6 @@ def leaks(parts: Sequence[Path], columns: Sequence[str]) -> int:
         )
         asked = "SELECT count(*) FROM inputs WHERE NOT trains AND input IN (SELECT input FROM inputs WHERE trains)"
         return int(connection.execute(asked).fetchall()[0][0])
-
-
-def quoted(name: str) -> str:
-    """A column's name in SQL."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def numeric(kind: str) -> bool:

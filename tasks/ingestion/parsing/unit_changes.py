@@ -4,11 +4,11 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pyarrow.parquet as pq
 
 from configs.source import ColumnConfig
+from tasks.rows.sql import identifier, literal, open_database
 
 Quantiles = tuple[float, float, float, float, float]
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -78,12 +78,12 @@ def quantiles(parts: Sequence[Path], names: Sequence[str]) -> dict[str, Quantile
     if not names or not rows:
         return {}
     step = math.ceil(rows / SAMPLE)
-    quoted = {name: '"' + name.replace('"', '""') + '"' for name in names}
+    quoted = {name: identifier(name) for name in names}
     asked = ", ".join(
         f"count({column}), quantile_disc({column}::DOUBLE, {list(SHARES)})" for column in quoted.values()
     )
-    files = ", ".join("'" + str(path).replace("'", "''") + "'" for path in parts)
-    with duckdb.connect(config={"threads": 2, "memory_limit": "1GB"}) as connection:
+    files = ", ".join(literal(path) for path in parts)
+    with open_database() as connection:
         source = f"read_parquet([{files}], file_row_number=true, union_by_name=true) WHERE file_row_number % {step} = 0"
         answer = connection.execute(f"SELECT {asked} FROM {source}").fetchall()[0]
     pairs = zip(names, answer[::2], answer[1::2], strict=True)

@@ -3,9 +3,8 @@
 Found by DuckDB on disk and in bounded memory, whatever the number of rows.
 """
 
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tasks.rows.parts import part_paths, tables, write_tables
+from tasks.rows.sql import identifier, open_database
 
 Hashes = npt.NDArray[np.uint64]
 ROWS_A_PASS = 2_000_000
@@ -54,28 +54,15 @@ class Repeats:
     """The class whose share moved most; None where the label has no classes, or none moved."""
 
 
-@contextmanager
-def database(folder: Path) -> Iterator[Any]:
-    """A DuckDB of two threads and bounded memory that spills beside the data."""
-    import duckdb
-
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".duckdb-") as spill:
-        options: dict[str, Any] = {
-            "memory_limit": MEMORY,
-            "temp_directory": spill,
-            "threads": 2,
-            "preserve_insertion_order": False,
-        }
-        with duckdb.connect(str(Path(spill) / "work.duckdb"), config=options) as opened:
-            yield opened
+def open_on_disk(folder: Path) -> AbstractContextManager[Any]:
+    """A database whose tables may be larger than memory, in a file below `folder` that is removed at the end."""
+    return open_database(memory=MEMORY, scratch=folder, file=True, preserve_insertion_order=False)
 
 
 @contextmanager
 def hasher() -> Iterator[Callable[[pa.ChunkedArray], Hashes]]:
     """A function that gives the hashes of a column of ids [rows]."""
-    import duckdb
-
-    with duckdb.connect(config={"threads": 1}) as opened:
+    with open_database(threads=1) as opened:
 
         def hashes(ids: pa.ChunkedArray) -> Hashes:
             opened.register("ids", pa.table({"id": ids}))
@@ -96,7 +83,7 @@ def drop_repeated(folder: Path, hashes: list[Path], label: str) -> Repeats:
     if not len(doubtful):
         return Repeats()
     paths = part_paths(folder)
-    with database(folder.parent) as opened:
+    with open_on_disk(folder.parent) as opened:
         opened.register("doubtful", pa.table({"hash": doubtful}))
         mark_losers(opened, paths)
         examples, moved = most_repeated(opened), largest_move(opened, paths, label)
@@ -115,9 +102,9 @@ def most_repeated(opened: Any) -> tuple[tuple[str, int, str], ...]:
 
 def largest_move(opened: Any, paths: list[Path], label: str) -> Move | None:
     """The class whose share of all rows moves most once the losers are gone."""
-    quoted = '"' + label.replace('"', '""') + '"'
+    column = identifier(label)
     rows = (
-        f"SELECT {quoted}::VARCHAR AS class, filename, file_row_number AS number "
+        f"SELECT {column}::VARCHAR AS class, filename, file_row_number AS number "
         "FROM read_parquet(?, filename = true, file_row_number = true, union_by_name = true)"
     )
     query = (

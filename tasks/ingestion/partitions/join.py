@@ -20,13 +20,14 @@ from configs.source import JoinConfig
 from infra.files import read_json, whole_file, write_json
 from tasks.ingestion.parsing.contract import conform
 from tasks.ingestion.parsing.conversions import Conversions, examples_of
-from tasks.ingestion.partitions.deduplication import database
+from tasks.ingestion.partitions.deduplication import open_on_disk
 from tasks.ingestion.partitions.sources import pieces
 from tasks.ingestion.readers import LINE
 from tasks.ingestion.readers.location import name_of
 from tasks.ingestion.readers.stream import ahead, even
 from tasks.pipeline.code import code_digest
 from tasks.rows.parts import ROWS_A_PART, part_writer
+from tasks.rows.sql import identifier
 
 
 @dataclass(frozen=True)
@@ -102,10 +103,10 @@ def check_unique(path: Path, on: str, name: str) -> None:
     """Raises ValueError where `on` is absent, or a value comes twice: the join would double rows."""
     import duckdb
 
-    with database(path.parent) as opened:
-        quoted = '"' + on.replace('"', '""') + '"'
+    with open_on_disk(path.parent) as opened:
+        column = identifier(on)
         try:
-            repeated = f"SELECT {quoted}, count(*) FROM read_parquet(?) WHERE {quoted} IS NOT NULL GROUP BY 1 HAVING count(*) > 1"
+            repeated = f"SELECT {column}, count(*) FROM read_parquet(?) WHERE {column} IS NOT NULL GROUP BY 1 HAVING count(*) > 1"
             found = opened.execute(f"{repeated} ORDER BY 1 LIMIT 1", [str(path)]).fetchone()
         except duckdb.BinderException:
             raise ValueError(f"{name}: no column {on!r} (source.join.on)") from None
@@ -126,7 +127,7 @@ def joined(
         yield from rows
         return
     with ExitStack() as stack:
-        opened = stack.enter_context(database(others[0].path.parent))
+        opened = stack.enter_context(open_on_disk(others[0].path.parent))
         for big in even(rows, ROWS_A_PART):
             for other in others:
                 big = one_joined(opened, big, other, name, conversions, matches)  # noqa: PLW2901
@@ -156,7 +157,7 @@ def one_joined(
             raise ValueError(
                 f"{other.name}: column {twice[0]!r} is in both; leave it out there (source.columns, extra: ignore)"
             )
-        on = '"' + other.on.replace('"', '""') + '"'
+        on = identifier(other.on)
         beside = '(SELECT * RENAME (file_row_number AS "gyre place") FROM read_parquet(?, file_row_number = true)) AS there'
         found = opened.execute(
             f'SELECT * FROM here {other.how.upper()} JOIN {beside} USING ({on}) ORDER BY "gyre row"',

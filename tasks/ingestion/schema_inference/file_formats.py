@@ -21,6 +21,7 @@ from configs.source import CsvConfig, SourceConfig, SqlConfig
 from tasks.ingestion.readers.csv_lines import fields
 from tasks.ingestion.readers.location import GLOB
 from tasks.ingestion.schema_inference.header_line import Header, judge_header
+from tasks.rows.sql import literal, open_database
 
 READERS = {"parquet": "parquet", "pq": "parquet", "jsonl": "jsonl", "ndjson": "jsonl"} | dict.fromkeys(
     ("csv", "tsv", "txt", "data"), "csv"
@@ -83,7 +84,7 @@ def dialect(location: str) -> CsvConfig:
     """How a CSV file is written. Raises ValueError where it is empty."""
     encoding = encoding_of(location)
     check_filled(location)
-    with at_hand(location, encoding) as path, duckdb.connect() as connection:
+    with at_hand(location, encoding) as path, open_database() as connection:
         asked = "SELECT Delimiter, Quote FROM sniff_csv(?, all_varchar=true, sample_size=20000)"
         delimiter, quote = connection.execute(asked, [str(path)]).fetchall()[0]
         with path.open(encoding="utf-8", errors="replace") as stream:
@@ -109,7 +110,7 @@ def check_filled(location: str) -> None:
 
 def first_line(location: str, form: CsvConfig) -> Header:
     """Whether a CSV file's first line names the columns."""
-    with at_hand(location, form.encoding) as path, duckdb.connect() as connection:
+    with at_hand(location, form.encoding) as path, open_database() as connection:
         return judge_header(
             cells(connection, path, form.model_copy(update={"names": ()}), header=False, rows=1000)
         )
@@ -171,15 +172,10 @@ def cells(
     """A CSV file's first rows, texts."""
     names = f", names={list(csv.names)}" if csv.names else ""
     skip = f", skip={csv.skip}" if csv.skip else ""
-    options = f"delim={quoted(csv.delimiter)}, quote={quoted(csv.quote)}, escape={quoted(csv.quote)}, header={str(header).lower()}{names}{skip}"
-    asked = f"SELECT * FROM read_csv({quoted(str(path))}, all_varchar=true, {options}) LIMIT {rows}"
+    options = f"delim={literal(csv.delimiter)}, quote={literal(csv.quote)}, escape={literal(csv.quote)}, header={str(header).lower()}{names}{skip}"
+    asked = f"SELECT * FROM read_csv({literal(path)}, all_varchar=true, {options}) LIMIT {rows}"
     answer: pa.Table = connection.sql(asked).to_arrow_table()
     return answer
-
-
-def quoted(value: str) -> str:
-    """A text in SQL."""
-    return "'" + value.replace("'", "''") + "'"
 
 
 def first_rows(source: SourceConfig, rows: int) -> pa.Table:
@@ -196,10 +192,10 @@ def first_rows(source: SourceConfig, rows: int) -> pa.Table:
             batches = pq.ParquetFile(stream).iter_batches(batch_size=rows)
             return pa.Table.from_batches([next(batches)])
     encoding = source.csv.encoding if source.reader == "csv" else "utf-8"
-    with at_hand(location, encoding) as path, duckdb.connect() as connection:
+    with at_hand(location, encoding) as path, open_database() as connection:
         if source.reader == "csv":
             return cells(connection, path, source.csv, header=source.csv.has_header, rows=rows)
-        asked = f"SELECT * FROM read_json({quoted(str(path))}, format='newline_delimited') LIMIT {rows}"
+        asked = f"SELECT * FROM read_json({literal(path)}, format='newline_delimited') LIMIT {rows}"
         answer: pa.Table = connection.sql(asked).to_arrow_table()
         return answer
 

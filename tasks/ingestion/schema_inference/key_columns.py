@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.ingestion.parsing.row_ids import EVERY, Key
 from tasks.ingestion.readers import LINE
+from tasks.rows.sql import identifier, open_database
 
 NAMED = re.compile(r"(^|_)(id|key|uuid|index|number|instant)$|ID$|Id$")
 TOGETHER = 8
@@ -118,10 +118,10 @@ def chance_alike(values: pa.ChunkedArray) -> float:
 
 def distinct(table: pa.Table, names: Iterable[str]) -> int:
     """Different rows of some columns."""
-    quoted = ", ".join('"' + name.replace('"', '""') + '"' for name in names)
-    with duckdb.connect(config={"threads": 2}) as connection:
+    columns = ", ".join(identifier(name) for name in names)
+    with open_database() as connection:
         connection.register("looked", table)
         found: Any = connection.execute(
-            f"SELECT count(*) FROM (SELECT DISTINCT {quoted} FROM looked)"
+            f"SELECT count(*) FROM (SELECT DISTINCT {columns} FROM looked)"
         ).fetchone()
     return int(found[0])

@@ -7,7 +7,7 @@ import duckdb
 import numpy as np
 
 from tasks.rows.histogram import cell
-from tasks.validation.checks.engine import quoted
+from tasks.rows.sql import identifier
 
 SHOWN_CHARACTERS = 60
 """Texts in a version's facts are cut to so many characters (tasks/versioning/statistics.py)."""
@@ -51,7 +51,7 @@ def numbers(
     edges, rows = facts["cells"]["edges"], facts["cells"]["rows"]
     place = f"CASE WHEN isfinite(v) THEN {cell('v', edges)} ELSE {len(rows)} END"
     moments = facts["type"].startswith(("TIMESTAMP", "DATE"))
-    value = f"epoch({quoted(column)}::TIMESTAMP)" if moments else f"{quoted(column)}::DOUBLE"
+    value = f"epoch({identifier(column)}::TIMESTAMP)" if moments else f"{identifier(column)}::DOUBLE"
     asked = f"SELECT {place} AS cell, count(*) FROM (SELECT {value} AS v FROM rows) GROUP BY 1"
     found = dict(connection.execute(asked).fetchall())
     missing = sum(rows) * facts["missing"] / max(1, facts["count"])
@@ -67,7 +67,7 @@ def texts(
     if not facts.get("top"):
         return None
     names, counts = [value for value, _ in facts["top"]], [rows for _, rows in facts["top"]]
-    asked = quoted(column)
+    asked = identifier(column)
     cut = f"CASE WHEN length(v) > {SHOWN_CHARACTERS} THEN left(v, {SHOWN_CHARACTERS - 1}) || '…' ELSE v END"
     query = f"SELECT {cut} AS value, count(*) FROM (SELECT {asked}::VARCHAR AS v FROM rows) WHERE value IS NULL OR value IN (SELECT unnest($1)) GROUP BY 1"  # noqa: E501
     found = dict(connection.execute(query, [names]).fetchall())

@@ -20,12 +20,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
+from tasks.rows.sql import MEMORY, THREADS, identifier, literal
+
 os.environ.setdefault(
     "GX_ANALYTICS_ENABLED", "false"
 )  # read when Great Expectations is imported, which then sends events out
-MEMORY = "1GB"
-"""What DuckDB may hold; more goes to a scratch folder."""
-THREADS = 2
 TABLE = "rows"
 """The view that rules are about."""
 
@@ -51,7 +50,7 @@ class Rows:
         """The column `id` of what a query finds, each once."""
         inner = query.rstrip().rstrip(";")
         file = self.scratch / "keys.parquet"
-        command = f"COPY (SELECT DISTINCT id::VARCHAR AS id FROM ({inner}) ORDER BY id) TO {text(str(file))} (FORMAT parquet)"
+        command = f"COPY (SELECT DISTINCT id::VARCHAR AS id FROM ({inner}) ORDER BY id) TO {literal(file)} (FORMAT parquet)"
         self.batch.data.execution_engine.execute_query(sa.text(command.replace(":", "\\:")))
         return pq.read_table(file)
 
@@ -65,9 +64,10 @@ def opened(parts: Sequence[Path], fields: Sequence[pa.Field]) -> Iterator[Rows]:
     with tempfile.TemporaryDirectory(prefix="gyre-validation-") as scratch:
         with duckdb.connect(f"{scratch}/rows.duckdb") as connection:
             names = ", ".join(
-                quoted(f.name) + ("::VARCHAR AS " + quoted(f.name)) * pa.types.is_null(f.type) for f in fields
+                identifier(f.name) + ("::VARCHAR AS " + identifier(f.name)) * pa.types.is_null(f.type)
+                for f in fields
             )
-            files = ", ".join(text(str(part)) for part in parts)
+            files = ", ".join(literal(part) for part in parts)
             connection.execute(
                 f"CREATE VIEW {TABLE} AS SELECT {names} FROM read_parquet([{files}], union_by_name = true)"
             )
@@ -126,13 +126,3 @@ def written(engine: Any, select_statement: Any) -> str:
     return str(select_statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True})).replace(
         "%%", "%"
     )
-
-
-def quoted(name: str) -> str:
-    """A column's name as SQL has it."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def text(value: str) -> str:
-    """A text as SQL has it."""
-    return "'" + value.replace("'", "''") + "'"

@@ -6,7 +6,6 @@ frame in memory on pandas.
 
 from typing import Any, ClassVar, Literal
 
-import duckdb
 import pandas as pd
 import sqlalchemy as sa
 from great_expectations.execution_engine.pandas_execution_engine import PandasExecutionEngine
@@ -25,12 +24,12 @@ from great_expectations.expectations.metrics.map_metric_provider.column_pair_map
     ColumnPairMapMetricProvider,
 )
 
+from tasks.rows.sql import identifier, open_database
 from tasks.validation.checks.sql_conditions import (
     far_from_neighbours,
     misspelt,
     not_apart,
     other_part,
-    quoted,
     told,
 )
 
@@ -38,7 +37,7 @@ from tasks.validation.checks.sql_conditions import (
 def frame_flags(columns: dict[str, pd.Series], condition: str) -> pd.Series:
     """Whether a SQL condition is true of each row of a frame."""
     frame = pd.DataFrame({name: values.reset_index(drop=True) for name, values in columns.items()})
-    with duckdb.connect(config={"threads": 2}) as connection:
+    with open_database() as connection:
         connection.register("rows", frame.assign(place=range(len(frame))))
         found = connection.execute(
             f"SELECT coalesce({condition}, FALSE) AS broken FROM rows AS t ORDER BY place"
@@ -61,7 +60,7 @@ class ColumnValuesMisspelt(ColumnMapMetricProvider):
 
     @column_condition_partial(engine=SqlAlchemyExecutionEngine)
     def _sqlalchemy(cls, column: Any, value_set: list[str], **_: Any) -> Any:
-        return sa.literal_column(f"NOT ({misspelt(quoted(column.name) + '::VARCHAR', value_set)})")
+        return sa.literal_column(f"NOT ({misspelt(identifier(column.name) + '::VARCHAR', value_set)})")
 
 
 class ExpectColumnValuesNotToBeMisspelt(ColumnMapExpectation):
@@ -108,7 +107,7 @@ class ColumnPairDetermined(ColumnPairMapMetricProvider):
     def _sqlalchemy(
         cls, column_A: Any, column_B: Any, known: dict[str, str] | None = None, **kwargs: Any
     ) -> Any:
-        a, b = quoted(column_A.name), quoted(column_B.name)
+        a, b = identifier(column_A.name), identifier(column_B.name)
         right = told(rows_of(kwargs["_table"], kwargs["_sqlalchemy_engine"].dialect), a, b, known or {})
         pairs = f"SELECT m.a FROM ({right}) AS m"
         judged = f"({a}::VARCHAR IN ({pairs}))"
@@ -157,7 +156,7 @@ class ColumnPairApart(ColumnPairMapMetricProvider):
         cls, column_A: Any, column_B: Any, min_days: float, max_days: float, **kwargs: Any
     ) -> Any:
         forms = (kwargs.get("first_format"), kwargs.get("second_format"))
-        broken = not_apart(quoted(column_A.name), quoted(column_B.name), min_days, max_days, forms)
+        broken = not_apart(identifier(column_A.name), identifier(column_B.name), min_days, max_days, forms)
         return sa.literal_column(f"(NOT coalesce({broken}, FALSE))")
 
 
@@ -209,7 +208,7 @@ class ColumnPairNearNeighbours(ColumnPairMapMetricProvider):
     def _sqlalchemy(
         cls, column_A: Any, column_B: Any, days: float, second_format: str | None = None, **kwargs: Any
     ) -> Any:
-        a, b = quoted(column_A.name), quoted(column_B.name)
+        a, b = identifier(column_A.name), identifier(column_B.name)
         table = rows_of(kwargs["_table"], kwargs["_sqlalchemy_engine"].dialect)
         far = far_from_neighbours(table, a, b, days, second_format, NEIGHBOURS)
         found = f"(({a}::VARCHAR, {b}::VARCHAR) IN (SELECT (f.a, f.b) FROM ({far}) AS f))"
@@ -257,7 +256,7 @@ class ColumnPairPartOfDate(ColumnPairMapMetricProvider):
     @column_pair_condition_partial(engine=SqlAlchemyExecutionEngine)  # type: ignore[untyped-decorator]
     def _sqlalchemy(cls, column_A: Any, column_B: Any, part: str, says: dict[str, str], **kwargs: Any) -> Any:
         broken = other_part(
-            quoted(column_A.name), quoted(column_B.name), part, says, kwargs.get("first_format")
+            identifier(column_A.name), identifier(column_B.name), part, says, kwargs.get("first_format")
         )
         return sa.literal_column(f"(NOT coalesce({broken}, FALSE))")
 

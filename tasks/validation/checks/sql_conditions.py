@@ -1,21 +1,13 @@
 """Conditions in SQL that Gyre's own expectations check, and that rules are tried with before they are proposed."""
 
+from tasks.rows.sql import literal
+
 LETTERS_AN_EDIT = 6
 """A text of 12 letters is a misspelling of another within two edits."""
 FEWEST_LETTERS = 4
 """Shorter texts are too near each other."""
 MAJORITY = 3
 """Rows from which the rows themselves say which value is right."""
-
-
-def text(value: object) -> str:
-    """A value as SQL has texts."""
-    return "'" + str(value).replace("'", "''") + "'"
-
-
-def quoted(name: object) -> str:
-    """A column's or table's name in SQL."""
-    return '"' + str(name).replace('"', '""') + '"'
 
 
 def near(one: str, other: str) -> str:
@@ -27,7 +19,7 @@ def near(one: str, other: str) -> str:
 
 def misspelt(column: str, known: list[str]) -> str:
     """SQL that is true of a text that is not known and a few edits from one that is, other than in its digits."""
-    listed = ", ".join(map(text, known))
+    listed = ", ".join(map(literal, known))
     search = f"len(list_filter([{listed}], lambda k: {near('k', column)})) > 0"
     return f"CASE WHEN {column} IN ({listed}) OR length({column}) < {FEWEST_LETTERS} THEN FALSE ELSE {search} END"
 
@@ -44,14 +36,14 @@ def told(table: str, a: str, b: str, known: dict[str, str]) -> str:
     most = f"SELECT a, arg_max(b, (n, b)) AS b FROM ({counted}) GROUP BY a HAVING sum(n) >= {MAJORITY} AND 2 * max(n) > sum(n)"
     if not known:
         return most
-    pairs = ", ".join(f"({text(key)}, {text(value)})" for key, value in known.items())
-    return f"SELECT * FROM (VALUES {pairs}) AS known(a, b) UNION ALL SELECT * FROM ({most}) WHERE a NOT IN ({', '.join(map(text, known))})"
+    pairs = ", ".join(f"({literal(key)}, {literal(value)})" for key, value in known.items())
+    return f"SELECT * FROM (VALUES {pairs}) AS known(a, b) UNION ALL SELECT * FROM ({most}) WHERE a NOT IN ({', '.join(map(literal, known))})"
 
 
 def seconds(column: str, form: str | None) -> str:
     """SQL of a moment in seconds since 1970: of a timestamp, or of a text in a format, null where that does not read it."""
     if form:
-        return f"epoch(try_strptime({column}::VARCHAR, {text(form)}))"
+        return f"epoch(try_strptime({column}::VARCHAR, {literal(form)}))"
     return f"epoch(try_cast({column} AS TIMESTAMP))"
 
 
@@ -73,7 +65,7 @@ def other_part(a: str, b: str, part: str, says: dict[str, str], form: str | None
     """SQL that is true where `b` is not what is said of dates in that month, year or on that weekday (Monday is 0)."""
     moment = f"to_timestamp({seconds(a, form)}) AT TIME ZONE 'UTC'"
     value = f"isodow({moment}) - 1" if part == "weekday" else f"extract({part} FROM {moment})"
-    cases = " ".join(f"WHEN {int(key)} THEN {text(said)}" for key, said in says.items())
+    cases = " ".join(f"WHEN {int(key)} THEN {literal(said)}" for key, said in says.items())
     said = f"CASE {value} {cases} END"
     # A column of whole numbers has fractions, 3.0 for 3, from the first missing value on: numbers are
     # compared as such.

@@ -3,11 +3,9 @@
 import datetime as dt
 import html
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -21,9 +19,9 @@ from configs.validation import (
 )
 from tasks.records import DatasetVersion, Precedents, RuleOutcome
 from tasks.rows.parts import part_paths
+from tasks.rows.sql import identifier, open_rows
 from tasks.rows.versions import Versions
 from tasks.validation.checks.distribution_distance import distance
-from tasks.validation.checks.engine import MEMORY, THREADS, quoted, text
 
 NOT_COMPARED = ("id", "origin", "origin_line", "origin_content", "split")
 """Columns that name rows, or that stages add."""
@@ -56,7 +54,7 @@ def compared(
             if rule
         ]
     facts = Versions(home / "data").facts(before.last.project, before.last.version)
-    with opened(parts) as connection:
+    with open_rows(parts) as connection:
         now = Now(connection, before.last, facts, before.unlabelled)
         found += now.volume(rules.volume) if rules.volume else []
         found += now.freshness(rules.freshness) if rules.freshness and rules.freshness.not_older else []
@@ -86,23 +84,11 @@ def too_old(parts: Sequence[Path], rule: FreshnessConfig | None, now: dt.datetim
     """The newest value where it is older than a rule allows at this moment, `none` where there is no value; else nothing."""
     if rule is None or rule.hours is None:
         return ""
-    with opened(parts) as connection:
+    with open_rows(parts) as connection:
         newest = latest(connection, rule.column)
     if newest is None:
         return "none"
     return "" if now - newest <= dt.timedelta(hours=rule.hours) else moment(newest)
-
-
-@contextmanager
-def opened(parts: Sequence[Path]) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection with the view `rows`; what does not fit into memory goes to a folder that is removed at the end."""
-    with TemporaryDirectory(prefix="gyre-against-") as spill, duckdb.connect() as connection:
-        connection.execute(
-            f"SET memory_limit = '{MEMORY}'; SET threads = {THREADS}; SET temp_directory = {text(spill)}"
-        )
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.read_parquet([str(part) for part in parts], union_by_name=True).create_view("rows")
-        yield connection
 
 
 def types(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
@@ -120,7 +106,7 @@ def latest(connection: duckdb.DuckDBPyConnection, column: str) -> dt.datetime | 
         raise ValueError(
             f"validation.against_last.freshness.column: {column!r} is {kind.lower()}; name a column of moments or ISO 8601 texts"
         )
-    read = f"{quoted(column)}::TIMESTAMPTZ"
+    read = f"{identifier(column)}::TIMESTAMPTZ"
     try:
         found = connection.execute(f"SELECT epoch(max({read})) FROM rows").fetchall()[0][0]
     except duckdb.ConversionException as error:
@@ -269,7 +255,7 @@ class Now:
     def only(self, one: str, other: str, column: str) -> tuple[int, str]:
         """How many different values of a column one view has and the other has not, and some of them."""
         values = [
-            f"SELECT DISTINCT {quoted(column)}::VARCHAR AS v FROM {view} WHERE v IS NOT NULL"
+            f"SELECT DISTINCT {identifier(column)}::VARCHAR AS v FROM {view} WHERE v IS NOT NULL"
             for view in (one, other)
         ]
         query = f"SELECT count(*), list(v ORDER BY v)[:{EXAMPLES}] FROM ({values[0]} EXCEPT {values[1]})"

@@ -15,10 +15,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tasks.rows.sql import identifier, open_database
+
 VALUES = 20_000
 """Distinct texts of a column that are looked at, the same ones every time."""
 ADDED = ("gyre_place",)
-MEMORY = "1GB"
 NUMBERS = (
     "TINYINT",
     "SMALLINT",
@@ -66,7 +67,7 @@ def opened(
     rows: pd.DataFrame | pa.Table | Sequence[Path], threads: int = 2
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with the view `rows`, whose column `gyre_place` counts the rows."""
-    with duckdb.connect(config={"threads": threads, "memory_limit": MEMORY}) as connection:
+    with open_database(threads) as connection:
         if isinstance(rows, (pd.DataFrame, pa.Table)):
             table = rows if isinstance(rows, pa.Table) else pa.Table.from_pandas(rows, preserve_index=False)
             connection.register("rows", table.append_column("gyre_place", pa.array(np.arange(len(table)))))
@@ -116,7 +117,7 @@ def kind_of(found: str) -> str:
 
 def profile(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> Profile:
     """One column's profile."""
-    column = quoted(name)
+    column = identifier(name)
     measured = f"length({column})" if kind == "text" else column
     rows, missing, low, high = connection.execute(
         f"SELECT count(*), count(*) - count({column}), min({measured}), max({measured}) FROM rows"
@@ -141,8 +142,3 @@ def texts(connection: duckdb.DuckDBPyConnection, column: str) -> dict[str, int]:
         f"WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY hash({column}), 1 LIMIT {VALUES}"
     ).fetchall()
     return dict(found)
-
-
-def quoted(name: str) -> str:
-    """A column's name in SQL."""
-    return '"' + name.replace('"', '""') + '"'

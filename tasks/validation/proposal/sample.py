@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tasks.validation.proposal.profile import quoted
+from tasks.rows.sql import identifier
 
 ROWS = 200_000
 """Rows looked at, at most."""
@@ -53,7 +53,7 @@ def sampled(connection: duckdb.DuckDBPyConnection, columns: Sequence[str], rows:
     most = max(1000, min(ROWS, CELLS // max(1, len(columns))))
     # An odd step, or a table that alternates between two kinds of rows would show one kind only.
     step = max(1, -(-rows // most)) | 1
-    listed = ", ".join(f"{quoted(name)}::VARCHAR AS {quoted(name)}" for name in columns)
+    listed = ", ".join(f"{identifier(name)}::VARCHAR AS {identifier(name)}" for name in columns)
     found = connection.sql(
         f"SELECT {listed} FROM rows WHERE gyre_place % {step} = 0 ORDER BY gyre_place"
     ).to_arrow_table()

@@ -166,12 +166,12 @@ def test_a_hung_rank_ends_the_run_at_the_deadline(client):
 
 DRIVER = """
 import sys
-from configs.project import Cluster
+from configs.cluster import ClusterConfig
 from infra.cluster import open_cluster
 from infra.ranks.run import run_on_ranks
 
 if __name__ == "__main__":
-    with open_cluster(Cluster.model_validate_json(sys.argv[1])) as client:
+    with open_cluster(ClusterConfig.model_validate_json(sys.argv[1])) as client:
         run_on_ranks(client, "rank_entries:misbehave", {"who": 1, "how": "hang"}, 2, 300, lambda message: print(message["pid"], flush=True))
 """
 

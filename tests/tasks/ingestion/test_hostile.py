@@ -10,13 +10,13 @@ MOST_MIB = 700
 PROGRAM = """
 import json, re, sys, time
 from pathlib import Path
-from configs.data import Source
-from configs.project import TabularIntake
+from configs.source import SourceConfig
+from configs.intake import TabularIntakeConfig
 from tasks.ingestion.partitions.sources import pieces
 started = time.monotonic()
 source, error = Source.model_validate_json(sys.argv[1]), None
 try:
-    for piece in pieces(source, TabularIntake(kind="tabular", numeric=("n",)), "kind", Path(sys.argv[2])):
+    for piece in pieces(source, TabularIntakeConfig(kind="tabular", numeric=("n",)), "kind", Path(sys.argv[2])):
         for table in piece.slice.tables():
             pass
 except ValueError as found:

@@ -21,7 +21,7 @@ DEADLINE_S = 120
 WRITER = """
 import json, os, signal, sys
 from pathlib import Path
-from configs.data import Versioning
+from configs.versioning import VersioningConfig
 from tasks.records import LabelReport
 from tasks.versioning import repository, split, version
 
@@ -57,7 +57,7 @@ def prepared(point):
 root, labels, project, point = Path(sys.argv[1]), LabelReport.model_validate_json(sys.argv[2]), sys.argv[3], sys.argv[4]
 prepared(point)
 store = repository.Repository(root / "home" / "data", str(root / "remote"))
-print(version.make_version(project, labels, ("x",), Versioning(), store, root / "home" / "datasets").tag)
+print(version.make_version(project, labels, ("x",), VersioningConfig(), store, root / "home" / "datasets").tag)
 """
 TRACKED = {".dvc/.gitignore", ".dvc/config", ".dvcignore", ".gitignore", "wine.dvc", "wine.json"}
 
