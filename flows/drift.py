@@ -24,5 +24,5 @@ def drift(
     report_damage(config.name)
     champion = serving_champion(config.name)
     report = observe(config.name, champion, config.intake, config.result, config.monitoring)
-    decide(report, config.monitoring, config.retraining)
+    decide(report, champion, config.monitoring, config.retraining)
     return Completed(message=report.summary, data=report)

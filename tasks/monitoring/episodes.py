@@ -47,6 +47,8 @@ class Observed:
     now: datetime
     monitoring: MonitoringConfig
     retraining: RetrainingConfig
+    superseded_by: int | None = None
+    """The version that serves by now, where that is not the one that was looked at."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,10 @@ def _observed(history: History, event: Observed) -> Step:
     version = event.report.version
     if version is None:
         return history, (Instruction("wait", "no model serves yet"),)
+    if event.superseded_by is not None:
+        # What it saw has ended with that version: counted now, it would open an episode that nothing drifted for.
+        superseded = f"version {event.superseded_by} took over while version {version} was looked at"
+        return history, (Instruction("wait", superseded),)
     history = _counted(history, event.report)
     closed: tuple[Instruction, ...] = ()
     if reason := _over(history, event, version):

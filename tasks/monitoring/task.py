@@ -24,6 +24,7 @@ from tasks.monitoring.episodes import (
 )
 from tasks.monitoring.skip_unchanged import keep, sight
 from tasks.pipeline.stage import announce, show, stage, table
+from tasks.production.releases import Releases
 from tasks.records import Champion, DriftReport, Episode, Release
 from tasks.records.events import DRIFT_DETECTED
 
@@ -61,16 +62,22 @@ def observe(
 
 
 @stage(cached=False)
-def decide(report: DriftReport, monitoring: MonitoringConfig, retraining: RetrainingConfig) -> Episode | None:
-    """The episode that is not over, if there is one; sends the drift event when it is time to."""
+def decide(
+    report: DriftReport, champion: Champion | None, monitoring: MonitoringConfig, retraining: RetrainingConfig
+) -> Episode | None:
+    """The episode that is not over, if there is one; sends the drift event when it is time to.
+
+    champion: what served when the look began; a look at what serves no more decides nothing.
+    """
     ledger = Ledger(Settings().database_url)
     held = ledger.history(report.project).current
     ended: tuple[Instruction, ...] = ()
     if held and held.state == "claimed" and held.flow_run_id and is_over(held.flow_run_id):
         _, ended = ledger.apply(report.project, RetrainingEnded(held.flow_run_id))
-    history, instructions = ledger.apply(
-        report.project, Observed(report, datetime.now(UTC), monitoring, retraining)
-    )
+    serves = Releases(Settings().home / "releases").champion(report.project)
+    superseded_by = serves.version if serves and champion and serves.version != champion.version else None
+    observed = Observed(report, datetime.now(UTC), monitoring, retraining, superseded_by)
+    history, instructions = ledger.apply(report.project, observed)
     if history.current and any(instruction.kind == "announce" for instruction in instructions):
         history, _ = ledger.apply(
             report.project, Announced(history.current.id, announce_drift(history.current, report))

@@ -14,7 +14,7 @@ from configs.source import SourceConfig
 from configs.intake import TabularIntakeConfig
 from tasks.ingestion.partitions.sources import pieces
 started = time.monotonic()
-source, error = Source.model_validate_json(sys.argv[1]), None
+source, error = SourceConfig.model_validate_json(sys.argv[1]), None
 try:
     for piece in pieces(source, TabularIntakeConfig(kind="tabular", numeric=("n",)), "kind", Path(sys.argv[2])):
         for table in piece.slice.tables():

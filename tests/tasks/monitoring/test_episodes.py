@@ -54,6 +54,11 @@ class Play:
         self.now += timedelta(seconds=after)
         return self.tell(Observed(look(**report), self.now, self.monitoring, self.retraining))
 
+    def late_look(self, superseded_by, **report):
+        self.now += timedelta(seconds=1)
+        event = Observed(look(**report), self.now, self.monitoring, self.retraining, superseded_by)
+        return self.tell(event)
+
     def announced(self):
         self.observe(newest=1)
         assert kinds(self.observe(newest=2)) == ["open", "announce"]
@@ -67,6 +72,17 @@ class Play:
 
 def kinds(instructions):
     return [instruction.kind for instruction in instructions]
+
+
+def test_a_look_that_began_before_a_release_opens_no_episode_after_it():
+    play = Play(retraining=RETRAINING.model_copy(update={"cooldown_seconds": 0})).announced()
+    play.tell(ClaimRequested("digits-1", "run"))
+    play.tell(Released(2, play.now))
+    before = play.history
+    for newest in (3, 4, 5):
+        (answer,) = play.late_look(2, newest=newest)
+        assert (answer.kind, answer.reason) == ("wait", "version 2 took over while version 1 was looked at")
+    assert play.history == before
 
 
 def test_an_episode_opens_after_enough_drifted_verdicts_on_new_predictions():
