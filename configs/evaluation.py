@@ -47,9 +47,9 @@ class EvaluationConfig(Section):
 
     slices: tuple[SliceConfig, ...] = ()
     """Slices that are always scored, and that gate.max_slice_drop guards."""
-    found: int = Field(default=10, ge=0, le=100)
+    max_discovered: int = Field(default=10, ge=0, le=100)
     """Slices that nobody named are looked for in all columns, descriptors and pairs of them, the worst so
     many; 0: none."""
-    minimum: int = Field(default=30, ge=2)
+    min_rows: int = Field(default=30, ge=2)
     """Test rows that a slice needs to be found, and to refuse a challenger; a found one has 1 % of them at
     least."""

@@ -20,6 +20,19 @@ BUNDLED = Path(__file__).parent
 EXPONENT = re.compile(r"[-+]?[0-9]+e[-+]?[0-9]+", re.IGNORECASE)
 
 
+RENAMED = {
+    "training.start": "training.warm_start",
+    "training.trunk_rate": "training.backbone_lr_factor",
+    "training.accumulate": "training.accumulation_steps",
+    "training.clip": "training.max_grad_norm",
+    "evaluation.found": "evaluation.max_discovered",
+    "evaluation.minimum": "evaluation.min_rows",
+    "monitoring.minimum": "monitoring.min_predictions",
+    "validation.against_last.distribution.at_most": "validation.against_last.distribution.max_distance",
+}
+"""What keys were called before 0.2, and what they are called now."""
+
+
 class ConfigError(ValueError):
     """A project file cannot be used; the message names the file, the key, the value and what is allowed."""
 
@@ -114,6 +127,8 @@ def explain(path: Path, problem: Any, tree: dict[str, Any], written: Written) ->
     sections, keys = walk(problem["loc"])
     key = ".".join(keys) or "the project"
     value = f"{problem['input']!r:.80}"
+    if problem["type"] == "extra_forbidden" and key in RENAMED:
+        return f"{path}: {key} is called {RENAMED[key]} now (value {value})"
     if problem["type"] == "extra_forbidden":
         return f"{path}: {key}: unknown key (value {value}); allowed here: {', '.join(sections[-1].model_fields)}"
     if problem["type"] == "missing":

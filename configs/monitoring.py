@@ -10,11 +10,11 @@ class MonitoringConfig(Section):
 
     window: int = Field(default=200, ge=1)
     """The latest predictions that are compared."""
-    minimum: int = Field(default=100, ge=1)
+    min_predictions: int = Field(default=100, ge=1)
     """Fewer than this and the verdict is `insufficient`, which never means `ok`."""
     reference: int = Field(default=500, ge=1)
     """Training rows that the predictions are compared with, 2,000 at most: a seeded sample of the source's,
-    each class in its share; and, where a model learned from at least `minimum` late-labelled rows, the newest
+    each class in its share; and, where a model learned from at least `min_predictions` late-labelled rows, the newest
     of these by themselves. The nearer of the two counts: a retrained model is not found drifted because it
     knows the old world too. Answers are compared with those to held-out rows."""
     drift_share: Share = 0.5
@@ -28,8 +28,8 @@ class MonitoringConfig(Section):
     @model_validator(mode="after")
     def window_holds_the_minimum(self) -> "MonitoringConfig":
         """A window that can never fill would never judge."""
-        if self.minimum > self.window:
-            raise ValueError(f"minimum {self.minimum} is larger than window {self.window}")
+        if self.min_predictions > self.window:
+            raise ValueError(f"min_predictions {self.min_predictions} is larger than window {self.window}")
         return self
 
 

@@ -17,11 +17,11 @@ class TrainingConfig(Section):
     installed; none: the intake's default."""
     network_options: dict[str, Any] = {}
     """Keyword arguments of the network, such as {dim: 64, n_layers: 2}."""
-    start: str | None = Field(default=None, pattern=r"^[^/\s]+/([1-9]\d*|champion)$")
+    warm_start: str | None = Field(default=None, pattern=r"^[^/\s]+/([1-9]\d*|champion)$")
     """Registered model to start from, such as digits/2, or digits/champion for the one that serves (from
     nothing, as long as none does): its layers are kept. Its rows must be the same kind as this project's; for
     other classes the last layer is new."""
-    trunk_rate: Share = 1.0
+    backbone_lr_factor: Share = 1.0
     """Learning rate of the kept layers as a share of `learning_rate`; 0 leaves them as they are."""
     strategy: Literal["horovod", "ddp", "fsdp", "single"] = "horovod"
     """How ranks train one network: Horovod; torch's own data parallelism; fsdp, where each rank holds a part
@@ -40,7 +40,7 @@ class TrainingConfig(Section):
     most. With a validation split, the weights of the epoch that did best there are kept."""
     batch_size: int = Field(default=64, ge=1)
     """Rows of all ranks together, so the result does not depend on how many there are."""
-    accumulate: int = Field(default=1, ge=1)
+    accumulation_steps: int = Field(default=1, ge=1)
     """Pieces that a rank's share of a batch is computed in, one after the other: less memory, the same
     result."""
     learning_rate: float = Field(default=0.002, gt=0)
@@ -52,7 +52,7 @@ class TrainingConfig(Section):
     weight_decay: float = Field(default=0.01, ge=0)
     sample_weight: str | None = None
     """Column that says how much a row counts in the loss, from 0 on; their mean counts as 1."""
-    clip: float | None = Field(default=None, gt=0)
+    max_grad_norm: float | None = Field(default=None, gt=0)
     """Largest norm of the gradient; a larger one is scaled down."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the network's arithmetic in training; weights and checkpoint stay float32."""

@@ -49,7 +49,7 @@ class FreshnessConfig(Section):
 class DistributionConfig(Section):
     """How far columns' values may lie from the last version's."""
 
-    at_most: float = Field(default=0.2, gt=0, le=0.8326)
+    max_distance: float = Field(default=0.2, gt=0, le=0.8326)
     """Jensen-Shannon distance (0 for equal shares to 0.83 for no value in common) of a number's quantiles or
     a text's frequent values, missing ones counted too; what so many rows differ by chance alone is taken off.
     """

@@ -82,11 +82,11 @@ def judge(
     frame = attributes(dataset, intake, rows)
     named, answered = declared(frame, evaluation), {result.label, *labeling.annotators}
     outside = [name for name in frame if name not in {*answered, *intake.columns, *intake.describe(rows[:1])}]
-    known = proxies(frame[outside], targets, result.classes is not None) if evaluation.found else []
+    known = proxies(frame[outside], targets, result.classes is not None) if evaluation.max_discovered else []
     answered |= {each.inputs for each in known}
     singles = [part for column in frame if column not in answered for part in by_column(frame[column])]
-    worst = weakest(singles, mine, evaluation.found, evaluation.minimum)
-    slices = score_slices(named, worst, mine, defence.scores, evaluation.minimum)
+    worst = weakest(singles, mine, evaluation.max_discovered, evaluation.min_rows)
+    slices = score_slices(named, worst, mine, defence.scores, evaluation.min_rows)
     return Verdict(
         candidates=choice.candidates,
         chosen=chosen,

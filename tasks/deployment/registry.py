@@ -79,7 +79,7 @@ class Registry:
         if found is None:
             there = ", ".join(f"{project}/{number}" for number in versions) or "none of this project"
             raise ValueError(
-                f"training.start {project}/{version}: no such registered model; there are {there}"
+                f"training.warm_start {project}/{version}: no such registered model; there are {there}"
             )
         lineage = read_json(Path(url2pathname(urlsplit(found.source).path)) / "lineage.json")
         known = str(lineage["checkpoint"]["digest"])

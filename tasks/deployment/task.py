@@ -39,12 +39,12 @@ def report_damage(project: str) -> str:
 
 @stage(cached=False)
 def registered_checkpoint(training: TrainingConfig) -> Stored | None:
-    """The checkpoint of the registered model that `training.start` names; None where it names none, or a champion that is not there yet."""
-    if training.start is None:
+    """The checkpoint of the registered model that `training.warm_start` names; None where it names none, or a champion that is not there yet."""
+    if training.warm_start is None:
         return None
     from tasks.deployment.registry import named_checkpoint
 
-    return named_checkpoint(training.start, Settings())
+    return named_checkpoint(training.warm_start, Settings())
 
 
 @stage(cached=False)

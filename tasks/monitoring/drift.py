@@ -73,7 +73,7 @@ def observe(
         "newest": newest(recent),
     }
     report = report.model_copy(update=facts)
-    if len(recent) < monitoring.minimum:
+    if len(recent) < monitoring.min_predictions:
         return report
     folder = report_folder / look_key(report.newest, champion, intake, result, monitoring)
     if not folder.is_dir():
@@ -169,7 +169,7 @@ def references(
             frame[frame[drift_reference.ORIGIN] == origin].drop(columns=drift_reference.ORIGIN)
             for frame in (inputs, answers)
         ]
-        least = monitoring.minimum if origin == drift_reference.FEEDBACK else 1
+        least = monitoring.min_predictions if origin == drift_reference.FEEDBACK else 1
         if min(len(mine[0]), monitoring.reference) < least or not len(mine[1]):
             continue
         newest = origin == drift_reference.FEEDBACK

@@ -158,7 +158,7 @@ def _consider(history: History, event: Observed, version: int) -> Step:
     confirmations = event.monitoring.confirmations
     if event.report.verdict == "insufficient":
         return history, (
-            Instruction("wait", f"{event.report.rows} of {event.monitoring.minimum} predictions"),
+            Instruction("wait", f"{event.report.rows} of {event.monitoring.min_predictions} predictions"),
         )
     if event.report.verdict == "ok" or history.streak <= 0:
         return history, (Instruction("wait", "production looks like the training rows"),)

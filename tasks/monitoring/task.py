@@ -150,7 +150,7 @@ def description(report: DriftReport, monitoring: MonitoringConfig) -> str:
     if report.unmatched:
         seen += f" ({report.unmatched} labels are of rows that the prediction log does not have)"
     if report.verdict == "insufficient":
-        return f"**insufficient**: {seen}; a verdict takes {monitoring.minimum} predictions."
+        return f"**insufficient**: {seen}; a verdict takes {monitoring.min_predictions} predictions."
     drifted, limit = sum(found.drifted for found in report.descriptors), f"{monitoring.drift_share:.0%}"
     verdict = f"**{report.verdict}**: {drifted} of {len(report.descriptors)} descriptors drifted ({report.share:.0%}, drift from {limit})"
     nearest = {"feedback": "the newest late-labelled rows", "source": "a sample of the source's rows"}.get(

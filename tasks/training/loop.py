@@ -101,7 +101,7 @@ class Fitting:
         self.lessons = Lessons(plan)
         self.loader, self.intake, self.result = self.lessons.loader, self.lessons.intake, self.lessons.result
         model, kept = untrained(self.lessons)
-        self.resting = frozenset() if self.training.trunk_rate else kept
+        self.resting = frozenset() if self.training.backbone_lr_factor else kept
         """Names of tensors that stay as another model has them."""
         warm_start.rest(model, self.resting)
         self.model = model.to(strategy.device)
@@ -191,9 +191,9 @@ class Fitting:
         whole = (share.end - share.start) * self.strategy.size / share.size
         self.strategy.zero(self.optimizer)
         total = torch.zeros((), device=self.strategy.device)
-        for number, (mine, part) in enumerate(pieces(len(rows), self.training.accumulate), start=1):
+        for number, (mine, part) in enumerate(pieces(len(rows), self.training.accumulation_steps), start=1):
             self.rows.counts = whole * part > 0
-            with self.strategy.piece(self.forward, last=number == self.training.accumulate):
+            with self.strategy.piece(self.forward, last=number == self.training.accumulation_steps):
                 with torch.autocast(
                     self.strategy.device.type, torch.bfloat16, enabled=self.training.precision == "bfloat16"
                 ):
@@ -203,7 +203,7 @@ class Fitting:
                 loss.backward()
             total += loss.detach()
         set_rate(self.optimizer, self.training, self.step, self.steps)
-        self.strategy.step(self.optimizer, self.model, self.training.clip)
+        self.strategy.step(self.optimizer, self.model, self.training.max_grad_norm)
         self.step += 1
         return total
 

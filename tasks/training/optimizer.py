@@ -31,7 +31,7 @@ def optimizer(model: Model, kept: frozenset[str], training: TrainingConfig) -> A
     groups: dict[bool, list[Tensor]] = {False: [], True: []}
     for name, parameter in model.named_parameters():
         groups[name in kept].append(parameter)
-    shares = {False: 1.0, True: training.trunk_rate}
+    shares = {False: 1.0, True: training.backbone_lr_factor}
     settings = [
         {"params": parameters, "share": shares[key]} for key, parameters in groups.items() if parameters
     ]

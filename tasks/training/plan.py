@@ -16,7 +16,7 @@ class Plan(Record):
     result: ResultConfig
     training: TrainingConfig
     start: Stored | None = None
-    """Checkpoint of the model that `training.start` names."""
+    """Checkpoint of the model that `training.warm_start` names."""
     folder: Path
     """Where the checkpoint is written; workers see it under the same path."""
 

@@ -28,7 +28,7 @@ def encoder_state(plan: Plan) -> dict[str, Any]:
     ).inputs
     if mine != theirs:
         raise ValueError(
-            f"training.start {plan.training.start}: it takes {described(theirs)}, this project's rows are {described(mine)}"
+            f"training.warm_start {plan.training.warm_start}: it takes {described(theirs)}, this project's rows are {described(mine)}"
         )
     state: dict[str, Any] = read_json(folder / "encoder.json")
     return state
@@ -57,7 +57,7 @@ def take_over(model: Model, plan: Plan) -> frozenset[str]:
     }
     if not kept:
         raise ValueError(
-            f"training.start {plan.training.start}: its network has no layer in common with this project's; is it another?"
+            f"training.warm_start {plan.training.warm_start}: its network has no layer in common with this project's; is it another?"
         )
     model.load_state_dict(mine | seen | kept)
     return frozenset(kept)
@@ -85,7 +85,7 @@ def rest(model: Model, kept: frozenset[str]) -> None:
             parameter.requires_grad_(False)
     if kept and not any(parameter.requires_grad for parameter in model.parameters()):
         raise ValueError(
-            "training.trunk_rate is 0 and training.start has the same answers, so no layer is left to train; raise it"
+            "training.backbone_lr_factor is 0 and training.warm_start has the same answers, so no layer is left to train; raise it"
         )
     for name, layer in model.named_modules():
         if isinstance(layer, _BatchNorm) and f"{name}.running_mean" in kept:

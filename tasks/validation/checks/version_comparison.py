@@ -202,8 +202,8 @@ class Now:
                     )
                 )
             elif far is not None:
-                told = f"distance {far:.3f} from {self.last.tag}, at most {rule.at_most:g}"
-                found.append(outcome(name, rule.severity, far <= rule.at_most, told))
+                told = f"distance {far:.3f} from {self.last.tag}, at most {rule.max_distance:g}"
+                found.append(outcome(name, rule.severity, far <= rule.max_distance, told))
             elif rule.columns:
                 found.append(
                     outcome(

@@ -113,7 +113,7 @@ def compared(tmp_path):
             name="fp32",
             parity=0.0,
         )
-        built, evaluation = build_intake(section), EvaluationConfig(found=0)
+        built, evaluation = build_intake(section), EvaluationConfig(max_discovered=0)
         return judge(
             [mine], serving, dataset, built, build_result(result), LabelingConfig(), evaluation, gate
         )

@@ -139,7 +139,15 @@ def version(tmp_path):
 
 def verdict_on(graphs, dataset, gate=NO_LIMIT, baselines=None):
     return judge(
-        graphs, None, dataset, INTAKE, RESULT, LabelingConfig(), EvaluationConfig(found=0), gate, baselines
+        graphs,
+        None,
+        dataset,
+        INTAKE,
+        RESULT,
+        LabelingConfig(),
+        EvaluationConfig(max_discovered=0),
+        gate,
+        baselines,
     )
 
 

@@ -113,7 +113,7 @@ def test_a_first_model_has_slices_without_a_comparison(judged, tmp_path):
     verdict, model = judged(champion=False, slices=["camera"])
     facts = facts_of(model, verdict, INTAKE, RESULT, GATE)
     assert list(facts["slices"][0]) == ["slice", "rows", "score", "to the whole"]
-    verdict, model = judged(champion=False, found=0)
+    verdict, model = judged(champion=False, max_discovered=0)
     facts, drawn = facts_of(model, verdict, INTAKE, RESULT, GATE), pictures(verdict, "accuracy", GATE)
     assert list(drawn) == ["candidates", "samples", "errors"]
     write_card(facts, drawn, verdict.slices, tmp_path / "card")
@@ -199,7 +199,14 @@ def judged_against_damage(bundle, dataset):
         if same:
             damaged = damaged.model_copy(update={"graph_digest": graph.digest})
         return judge(
-            [graph], damaged, dataset, INTAKE, RESULT, LabelingConfig(), EvaluationConfig(found=0), GATE
+            [graph],
+            damaged,
+            dataset,
+            INTAKE,
+            RESULT,
+            LabelingConfig(),
+            EvaluationConfig(max_discovered=0),
+            GATE,
         )
 
     return judge_against

@@ -51,10 +51,11 @@ def test_before_anything_serves_there_is_no_champion(registry, settings):
 
 def test_a_version_that_is_not_there_is_named_with_those_that_are(registry, settings):
     with pytest.raises(
-        ValueError, match=r"training.start wine/3: no such registered model; there are wine/2, wine/1"
+        ValueError, match=r"training.warm_start wine/3: no such registered model; there are wine/2, wine/1"
     ):
         named_checkpoint("wine/3", settings)
     with pytest.raises(
-        ValueError, match=r"training.start beer/1: no such registered model; there are none of this project"
+        ValueError,
+        match=r"training.warm_start beer/1: no such registered model; there are none of this project",
     ):
         named_checkpoint("beer/1", settings)

@@ -22,7 +22,7 @@ from tasks.monitoring.episodes import (
 from tasks.records import DriftReport
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-MONITORING = MonitoringConfig(window=200, minimum=100, confirmations=2)
+MONITORING = MonitoringConfig(window=200, min_predictions=100, confirmations=2)
 RETRAINING = RetrainingConfig(minimum_labels=150, cooldown_seconds=600, max_attempts=3)
 
 

@@ -129,7 +129,11 @@ def test_a_training_goes_on_in_the_middle_of_an_epoch_on_another_number_of_ranks
 
 
 def test_a_share_computed_in_pieces_gives_the_same_weights(client, plan):
-    whole, pieces, ranks = plan("whole"), plan("pieces", accumulate=3), plan("ranks", accumulate=2)
+    whole, pieces, ranks = (
+        plan("whole"),
+        plan("pieces", accumulation_steps=3),
+        plan("ranks", accumulation_steps=2),
+    )
     on_one_process(whole)
     on_one_process(pieces)
     on_two_ranks(client, ranks)
@@ -138,7 +142,7 @@ def test_a_share_computed_in_pieces_gives_the_same_weights(client, plan):
 
 
 def test_gradients_are_clipped_alike_on_one_process_and_on_two_ranks(client, plan):
-    free, one, two = plan("free"), plan("one", clip=0.1), plan("two", clip=0.1)
+    free, one, two = plan("free"), plan("one", max_grad_norm=0.1), plan("two", max_grad_norm=0.1)
     for each in (free, one):
         on_one_process(each)
     on_two_ranks(client, two)

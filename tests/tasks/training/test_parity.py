@@ -88,8 +88,8 @@ def test_several_ranks_reach_the_weights_of_one_process(client, made, network, r
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 def test_other_strategies_reach_them_too(client, made, strategy):
     one, three = (
-        made("convolutions", "one", clip=1.0),
-        made("convolutions", "three", clip=1.0, ranks=3, strategy=strategy),
+        made("convolutions", "one", max_grad_norm=1.0),
+        made("convolutions", "three", max_grad_norm=1.0, ranks=3, strategy=strategy),
     )
     told = [], []
     fit(one, Single(), told[0].append)
@@ -101,7 +101,10 @@ def test_other_strategies_reach_them_too(client, made, strategy):
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 def test_pieces_of_a_share_change_nothing(client, made, strategy):
-    one, two = made("default", "one"), made("default", "two", ranks=2, strategy=strategy, accumulate=2)
+    one, two = (
+        made("default", "one"),
+        made("default", "two", ranks=2, strategy=strategy, accumulation_steps=2),
+    )
     fit(one, Single(), lambda _: None)
     train_on_ranks(client, two, lambda _: None)
     assert difference(one, two) < 1e-5

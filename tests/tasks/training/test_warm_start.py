@@ -52,7 +52,9 @@ def fine(base, plan, digits, tmp_path):
         )
         facts = rows.model_dump(exclude={"uri", "digest"})
         made = plan(
-            name, DatasetVersion(**stored(folder).model_dump(), **facts), **{"start": "digits/1", **training}
+            name,
+            DatasetVersion(**stored(folder).model_dump(), **facts),
+            **{"warm_start": "digits/1", **training},
         )
         return made.model_copy(update={"result": PARITY, "start": base[1] if start else None})
 
@@ -80,7 +82,7 @@ def differing(one, other):
 
 
 def test_layers_that_rest_stay_as_they_are_and_the_last_is_new(base, fine):
-    made = fine("rested", trunk_rate=0)
+    made = fine("rested", backbone_lr_factor=0)
     fit(made, Single(), lambda _: None)
     before, after = tensors(base[0]), tensors(made)
     assert differing(before, after) == {
@@ -94,7 +96,7 @@ def test_what_digits_are_helps_to_tell_even_from_odd(fine):
 
 
 def test_kept_layers_have_a_learning_rate_of_their_own_alike_on_two_ranks(client, fine, base):
-    one, two = fine("one", trunk_rate=0.1, epochs=1), fine("two", trunk_rate=0.1, epochs=1)
+    one, two = fine("one", backbone_lr_factor=0.1, epochs=1), fine("two", backbone_lr_factor=0.1, epochs=1)
     fit(one, Single(), lambda _: None)
     train_on_ranks(client, two, lambda _: None)
     assert (
@@ -108,7 +110,7 @@ def test_kept_layers_have_a_learning_rate_of_their_own_alike_on_two_ranks(client
 
 
 def test_resting_layers_are_committed_and_resumed(fine):
-    undisturbed, killed = fine("undisturbed", trunk_rate=0), fine("killed", trunk_rate=0)
+    undisturbed, killed = fine("undisturbed", backbone_lr_factor=0), fine("killed", backbone_lr_factor=0)
     fit(undisturbed, Single(), lambda _: None)
 
     def stop(message):
@@ -122,7 +124,7 @@ def test_resting_layers_are_committed_and_resumed(fine):
 
 
 def test_the_same_answers_keep_the_last_layer_too(base, plan, digits):
-    made = plan("same", digits(100), start="digits/1", learning_rate=1e-9, epochs=1).model_copy(
+    made = plan("same", digits(100), warm_start="digits/1", learning_rate=1e-9, epochs=1).model_copy(
         update={"start": base[1]}
     )
     fit(made, Single(), lambda _: None)
@@ -135,9 +137,12 @@ def test_the_same_answers_keep_the_last_layer_too(base, plan, digits):
 
 
 def test_where_nothing_is_left_to_train_the_key_is_named(base, plan, digits):
-    made = plan("nothing", digits(100), start="digits/1", trunk_rate=0).model_copy(update={"start": base[1]})
+    made = plan("nothing", digits(100), warm_start="digits/1", backbone_lr_factor=0).model_copy(
+        update={"start": base[1]}
+    )
     with pytest.raises(
-        ValueError, match=r"training.trunk_rate is 0 and training.start has the same answers.*raise it"
+        ValueError,
+        match=r"training.backbone_lr_factor is 0 and training.warm_start has the same answers.*raise it",
     ):
         fit(made, Single(), lambda _: None)
 
@@ -154,6 +159,7 @@ def test_a_model_of_other_rows_is_refused(fine):
 def test_another_network_is_refused(fine, own_networks):
     made = fine("network", network="networks:Layers")
     with pytest.raises(
-        ValueError, match=r"training.start digits/1: its network has no layer in common with this project's"
+        ValueError,
+        match=r"training.warm_start digits/1: its network has no layer in common with this project's",
     ):
         fit(made, Single(), lambda _: None)

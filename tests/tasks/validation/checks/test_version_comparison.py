@@ -197,7 +197,7 @@ def test_a_shifted_column_is_told_by_its_distance(check):
     assert far(check, rides(2000, seed=3), "x") == (True, pytest.approx(0.0, abs=0.06))
     shifted = far(check, rides(2000, seed=3, shift=2.0), "x")
     assert shifted == (False, pytest.approx(0.33, abs=0.05))
-    assert far(check, rides(2000, seed=3, shift=2.0), "x", at_most=0.5)[0]
+    assert far(check, rides(2000, seed=3, shift=2.0), "x", max_distance=0.5)[0]
 
 
 def test_a_change_of_unit_and_missing_values_are_far(check):
