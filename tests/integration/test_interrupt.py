@@ -1,6 +1,6 @@
 """The demo is ended, early and while its Dask workers are at work: it stops soon, and no process is left.
 
-That no rank outlives its driver is asked in tests/infra/horovod/test_ranks.py.
+That no rank outlives its driver is asked in tests/infra/ranks/test_run.py.
 """
 
 import os

@@ -183,9 +183,17 @@ def test_a_scheduled_look_that_can_find_nothing_new_ends_without_a_process_and_s
 
 def test_a_damaged_champion_is_mended_by_the_next_run_whose_page_says_so(installation):
     manifest = installation.home / "releases" / "digits.json"
-    graph = Path(json.loads(manifest.read_text())["champion"]["uri"]) / "model.onnx"
+    champion = json.loads(manifest.read_text())["champion"]
+    graph = Path(champion["uri"]) / "model.onnx"
     graph.write_bytes(graph.read_bytes()[:-1] + b"!")
-    installation.gyre("run", "digits")
+    # Other tests may have had another champion promoted: it is mended by the run that made it, asked for again.
+    runs = flow_runs(installation, "on-demand") + flow_runs(installation, RETRAINED)
+    promoted = f"version {champion['version']} is promoted"
+    (made_by,) = [run for run in runs if promoted in (run["state"]["message"] or "")]
+    changes = (made_by["parameters"].get("overrides") or {}).items()
+    installation.gyre(
+        "run", "digits", *(part for key, value in changes for part in ("--set", f"{key}={value}"))
+    )
     run = flow_runs(installation, "on-demand")[-1]
     artifacts = {"flow_run_id": {"any_": [run["id"]]}, "key": {"any_": ["digits-findings-compile"]}}
     (page,) = installation.prefect("/artifacts/filter", {"artifacts": artifacts})

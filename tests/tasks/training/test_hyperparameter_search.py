@@ -93,14 +93,14 @@ def test_a_failing_trial_does_not_end_the_search_but_nothing_but_failures_does(s
 KILLED = """
 import sys, time
 from pathlib import Path
-from configs.search import Search
+from configs.search import SearchConfig
 from tasks.training.hyperparameter_search import search
 marks = Path(sys.argv[2])
 def slow(values, number, report):
     time.sleep(0.3)
     (marks / f"{number}-{values['training.learning_rate']:.12f}").touch()
     return {"score": values["training.learning_rate"]}
-section = Search(parameters={"training.learning_rate": {"low": 0.1, "high": 1.0}}, sampler="random", trials=8)
+section = SearchConfig(parameters={"training.learning_rate": {"low": 0.1, "high": 1.0}}, sampler="random", trials=8)
 search("killed", sys.argv[1], section, slow, slots=2)
 """
 
