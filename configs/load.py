@@ -47,28 +47,28 @@ def load(project: str | Path, overrides: Mapping[str, str] | None = None, folder
     tree, written = read(path)
     for key, text in (overrides or {}).items():
         value, own = parse(text, f"--set {key}")
-        section, last = put(tree, key, value)
+        section, last = set_key(tree, key, value)
         written.add(own)
         if not isinstance(value, str | list | dict):
             written.values[id(section), last] = text.strip()
-    loaded = validated(tree, written, path)
+    loaded = validate_tree(tree, written, path)
     if (beside := str(path.parent.resolve())) not in sys.path:
         sys.path.append(beside)
-    return anchored(loaded, path.parent.resolve())
+    return resolve_paths(loaded, path.parent.resolve())
 
 
 def find(project: str | Path, folder: Path) -> Path:
     """The YAML file of a project name or path."""
     path = Path(project) if str(project).endswith((".yaml", ".yml")) else folder / f"{project}.yaml"
     if not path.is_file():
-        known = ", ".join(names(folder)) or "none"
+        known = ", ".join(project_names(folder)) or "none"
         raise ConfigError(
             f"{path}: no such project file. Known projects in {folder}: {known}; or give the path of a YAML file."
         )
     return path
 
 
-def names(folder: Path = BUNDLED) -> list[str]:
+def project_names(folder: Path = BUNDLED) -> list[str]:
     """Every project in `folder`, by file name, sorted."""
     return sorted(path.stem for path in folder.glob("*.yaml"))
 
@@ -91,7 +91,7 @@ def parse(text: str, where: str) -> tuple[Any, Written]:
         raise ConfigError(f"{where}: {error}") from None
 
 
-def validated(tree: dict[str, Any], written: Written, path: Path) -> Project:
+def validate_tree(tree: dict[str, Any], written: Written, path: Path) -> Project:
     """The typed form of a tree.
 
     Where a text is wanted and YAML made a number or a date, the text is taken as it was written.
@@ -111,7 +111,7 @@ def validated(tree: dict[str, Any], written: Written, path: Path) -> Project:
     return loaded
 
 
-def put(tree: dict[str, Any], key: str, value: Any) -> tuple[dict[str, Any], str]:
+def set_key(tree: dict[str, Any], key: str, value: Any) -> tuple[dict[str, Any], str]:
     """Sets a dotted key in a tree, making the sections on the way; returns the section and the key's last part."""
     *sections, last = key.split(".")
     for section in sections:
@@ -186,18 +186,18 @@ def _sections(annotation: Any) -> list[type[Section]]:
     return [section for part in getattr(annotation, "__args__", ()) for section in _sections(part)]
 
 
-def anchored(project: Project, folder: Path) -> Project:
+def resolve_paths(project: Project, folder: Path) -> Project:
     """The project with the relative paths of its sources made absolute from the YAML's folder, so flows may run anywhere."""
-    return project.model_copy(update={"source": anchored_source(project.source, folder)})
+    return project.model_copy(update={"source": resolve_source_paths(project.source, folder)})
 
 
-def anchored_source(source: SourceConfig, folder: Path) -> SourceConfig:
+def resolve_source_paths(source: SourceConfig, folder: Path) -> SourceConfig:
     """A source and those that are joined and appended to it; URLs and paths that begin with a variable stay as they are."""
     path = source.path
     if path is not None and "://" not in path and not path.startswith("$") and not Path(path).is_absolute():
         path = str(folder / path)
     joins = tuple(
-        join.model_copy(update={"source": anchored_source(join.source, folder)}) for join in source.join
+        join.model_copy(update={"source": resolve_source_paths(join.source, folder)}) for join in source.join
     )
-    more = tuple(anchored_source(each, folder) for each in source.append)
+    more = tuple(resolve_source_paths(each, folder) for each in source.append)
     return source.model_copy(update={"path": path, "join": joins, "append": more})

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from configs.load import ConfigError, names
+from configs.load import ConfigError, project_names
 from configs.project import Project
 from configs.section import Section
 
@@ -22,7 +22,7 @@ UNSIGNED = "a run that was not started by the gyre command"
 
 def check_unsigned(project: str, overrides: Mapping[str, str], folder: Path, instead: str) -> None:
     """Raises ConfigError naming the parameter that only a signed run may have; `instead` says how to start one."""
-    if project not in (known := names(folder)):
+    if project not in (known := project_names(folder)):
         listed = ", ".join(known) or "none"
         allowed = f"takes a project of {folder} by name ({listed})"
         raise ConfigError(f"project {project!r:.80}: {UNSIGNED} {allowed}; {instead}")

@@ -20,7 +20,7 @@ from configs.project import Project
 from configs.schema import FILE, schema_line, schema_text
 from flows import data, quarantine
 from flows.errors import RunError
-from flows.parameters import signed
+from flows.parameters import sign_parameters
 from flows.terminal import Json, ProjectName, console, emit, enter, errors, print_findings, print_rows
 from infra.credentials import credential_file
 from infra.settings import Settings
@@ -333,10 +333,10 @@ def predict(
 @app.command()
 def models(json: Json = False) -> None:
     """List every registered model: its versions, what they were trained on, and which one serves."""
-    from tasks.deployment.registry import registered
+    from tasks.deployment.registry import registered_versions
 
     enter()
-    found = registered()
+    found = registered_versions()
     emit(found) if json else print_rows(found)
 
 
@@ -415,7 +415,9 @@ def flow_run(flow: str, project: str, changes: list[str] | None, json: bool) -> 
 
     # The path of a YAML names code beside it; the signature says that this user asks for it.
     name = str(Path(project).resolve()) if project.endswith((".yaml", ".yml")) else project
-    flow_run_id = start(f"{flow}/on-demand", signed(flow, name, values, settings), settings.prefect_url)
+    flow_run_id = start(
+        f"{flow}/on-demand", sign_parameters(flow, name, values, settings), settings.prefect_url
+    )
     attend(flow_run_id, f"{flow} {config.name}", settings, json)
 
 
@@ -474,7 +476,7 @@ def print_services(found: list[Any]) -> None:
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def report_user_errors() -> Iterator[None]:
     """Ends with the reason and exit code 1 where a user's input, a port or a service is the cause; a bug keeps its traceback."""
     from infra.credentials import CredentialError
     from infra.services import ServicesError
@@ -516,5 +518,5 @@ def main() -> None:
     # Imports are most of what a command takes, and looking through what they made was a fifth of that; it
     # stays to the end anyway.
     gc.set_threshold(COLLECT_AFTER)
-    with told():
+    with report_user_errors():
         app()

@@ -8,7 +8,7 @@ from prefect.states import Completed
 
 from configs.project import Project
 from flows.ending import project_name, refusable
-from flows.parameters import requested
+from flows.parameters import load_requested
 from tasks.baselines.task import measure_baselines
 from tasks.compilation.task import compile_bundle, export
 from tasks.deployment.task import deploy, registered_checkpoint, serving_champion
@@ -38,7 +38,7 @@ def cycle(
     episode: drift episode that asked for this run; it is answered once, however often it asks
     signature: the gyre command's; without it the run may not name code or files
     """
-    config = requested("cycle", project, overrides, signature)
+    config = load_requested("cycle", project, overrides, signature)
     if episode and not claim(config.name, episode):
         return Completed(message=f"{episode} is answered by another run", data=None)
 

@@ -173,38 +173,45 @@ def gc(
     yes: Annotated[bool, typer.Option("--yes", help="Remove them; without it they are only listed.")] = False,
 ) -> None:
     """Remove old versions without a name that no registered model was trained on, here and in the remote, and what is out of use."""
-    from tasks.deployment.registry import registered
+    from tasks.deployment.registry import registered_versions
     from tasks.garbage_collection import outcomes
-    from tasks.garbage_collection.versions import alone, remove, size, surplus
+    from tasks.garbage_collection.versions import (
+        files_of_these_alone,
+        remove_versions,
+        size_in_cache,
+        surplus_versions,
+    )
     from tasks.ingestion.partitions import store
 
     settings, config = of(project)
     repo = repository(settings, config)
     needed = {
         number_of(str(model["dataset"]).rpartition("/")[2])
-        for model in registered()
+        for model in registered_versions()
         if model["model"] == config.name
     }
-    found = surplus(repo, config.name, keep, needed)
-    megabytes = size(repo, alone(repo, config.name, found)) / 1e6
+    found = surplus_versions(repo, config.name, keep, needed)
+    megabytes = size_in_cache(repo, files_of_these_alone(repo, config.name, found)) / 1e6
     names = ", ".join(f"v{version}" for version in found) or "nothing"
     console.print(
         f"{'Removing' if yes else 'Would remove'}: {names}, {megabytes:.3g} MB that no other version has"
     )
-    slices = store.unused(settings.home / "slices", days)
+    slices = store.unused_partitions(settings.home / "slices", days)
     console.print(
-        f"{len(slices)} slices of sources that no run asked for in {days:g} days, {store.alone(slices) / 1e6:.3g} MB"
+        f"{len(slices)} slices of sources that no run asked for in {days:g} days, {store.bytes_of_these_alone(slices) / 1e6:.3g} MB"
     )
     records = Path(settings.environment()["PREFECT_LOCAL_STORAGE_PATH"])
-    left = outcomes.unused(settings.home, records, days, {f"{config.name}/v{version}" for version in found})
+    left = outcomes.unused_outcomes(
+        settings.home, records, days, {f"{config.name}/v{version}" for version in found}
+    )
     console.print(
-        f"{len(left)} outcomes and quarantines that no version names and no run asked for either, {store.alone(left) / 1e6:.3g} MB"
+        f"{len(left)} outcomes and quarantines that no version names and no run asked for either, {store.bytes_of_these_alone(left) / 1e6:.3g} MB"
     )
     if yes and found:
-        remove(repo, config.name, found, settings.home / "datasets")
+        remove_versions(repo, config.name, found, settings.home / "datasets")
     if yes:
-        store.clear(slices)
-        outcomes.clear(left, records)
+        store.remove_partitions(slices)
+        outcomes.remove_outcomes(left, records)
 
 
 def of(project: str) -> tuple[Settings, Project]:

@@ -11,7 +11,7 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.events import DeploymentEventTrigger
 from prefect.types.entrypoint import EntrypointType
 
-from configs.load import load, names
+from configs.load import load, project_names
 from configs.project import Project
 from flows.cycle import cycle
 from flows.drift import drift
@@ -31,7 +31,7 @@ RUNS_AT_ONCE = 4
 
 def deployments(settings: Settings) -> list[RunnerDeployment]:
     """What is served: the deployments of every project in the projects folder, and those that take any project."""
-    projects = [load(name, folder=settings.projects) for name in names(settings.projects)]
+    projects = [load(name, folder=settings.projects) for name in project_names(settings.projects)]
     on_demand = [deployment(flow, ON_DEMAND) for flow in (cycle, drift, tune)]
     return [*on_demand, *(each for project in projects for each in of_project(project, settings.credential))]
 

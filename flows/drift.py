@@ -4,7 +4,7 @@ from prefect import State, flow
 from prefect.states import Completed
 
 from flows.ending import project_name
-from flows.parameters import requested
+from flows.parameters import load_requested
 from tasks.deployment.task import report_damage, serving_champion
 from tasks.monitoring.task import decide, observe
 from tasks.records import DriftReport
@@ -20,7 +20,7 @@ def drift(
     overrides: dotted keys of the YAML with the values to use instead
     signature: the gyre command's; without it the run may not name code or files
     """
-    config = requested("drift", project, overrides, signature)
+    config = load_requested("drift", project, overrides, signature)
     report_damage(config.name)
     champion = serving_champion(config.name)
     report = observe(config.name, champion, config.intake, config.result, config.monitoring)

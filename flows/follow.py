@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.errors import RunError
-from flows.runs import POLL_S, SHORT, progress, reused, seconds, stage_name, state_of, task_runs
+from flows.runs import POLL_S, SHORT, progress, seconds, stage_name, state_of, task_runs, was_reused
 
 MARKS = {
     "COMPLETED": "[green]✔[/]",
@@ -133,7 +133,7 @@ class Lines:
         name, is_over = stage_name(stage), stage.state is not None and stage.state.is_final()
         if stage.id not in self.begun:
             self.begun.add(stage.id)
-            if not reused(stage):
+            if not was_reused(stage):
                 self.say(f"{name}: started", stage.start_time)
         if is_over and stage.id not in self.ended:
             self.ended.add(stage.id)
@@ -168,7 +168,7 @@ def lost(seconds: float, why: str) -> str:
 
 def ending(stage: TaskRun) -> str:
     """How a stage ended, in words."""
-    if reused(stage):
+    if was_reused(stage):
         return "reused"
     if stage.state is None or stage.state.is_completed():
         return f"done in {seconds(stage):.1f} s"
@@ -186,7 +186,7 @@ def stages_table(title: str, run: FlowRun, stages: list[TaskRun], training: tupl
     table = Table("", "stage", "seconds", "", title=head, title_justify="left", box=None, header_style="dim")
     for stage in stages:
         kind = stage.state.type.name if stage.state else "PENDING"
-        if reused(stage):
+        if was_reused(stage):
             note = "[dim]reused[/]"
         elif kind == "RUNNING" and stage_name(stage) == "train":
             percent, words = training

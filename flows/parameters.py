@@ -10,13 +10,15 @@ from infra.settings import Settings
 PURPOSE = "flow run"
 
 
-def signed(flow: str, project: str, overrides: dict[str, str], settings: Settings) -> dict[str, Any]:
+def sign_parameters(flow: str, project: str, overrides: dict[str, str], settings: Settings) -> dict[str, Any]:
     """The parameters of a flow run, with this installation's signature."""
     signature = settings.credential.signature(PURPOSE, [flow, project, overrides])
     return {"project": project, "overrides": overrides, "signature": signature}
 
 
-def requested(flow: str, project: str, overrides: dict[str, str] | None, signature: str | None) -> Project:
+def load_requested(
+    flow: str, project: str, overrides: dict[str, str] | None, signature: str | None
+) -> Project:
     """The project that a flow run is about.
 
     Raises ConfigError, before any of it is read, where it may not ask so.

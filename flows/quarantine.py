@@ -33,7 +33,7 @@ def list_rows(
     """List the rows of the newest validation's quarantine: how many a rule, where they come from, and the first ones."""
     from tasks.validation.review.review import overview
 
-    found = overview(opened(project), reason, rows)
+    found = overview(open_quarantine(project), reason, rows)
     if json:
         emit(found)
         return
@@ -54,7 +54,7 @@ def show(project: ProjectName, row: Row, json: Json = False) -> None:
     """Show a row: its source and line, its values, every rule that it breaks with the limits, and what was decided about it."""
     from tasks.validation.review.review import described
 
-    found = described(opened(project), row)
+    found = described(open_quarantine(project), row)
     if json:
         emit(found)
         return
@@ -79,7 +79,7 @@ def release(
     """Say that rows are right after all: they pass in the next version."""
     from tasks.validation.review.review import release as released
 
-    told(project, released(opened(project), rows or [], why, reason))
+    print_decision(project, released(open_quarantine(project), rows or [], why, reason))
 
 
 @app.command()
@@ -87,7 +87,7 @@ def fix(project: ProjectName, row: Row, values: Values, why: Why) -> None:
     """Give a row the right values: it comes back with them, and is checked again."""
     from tasks.validation.review.review import fix as fixed
 
-    told(project, fixed(opened(project), row, dict(map(pair, values)), why))
+    print_decision(project, fixed(open_quarantine(project), row, dict(map(pair, values)), why))
 
 
 @app.command()
@@ -95,10 +95,10 @@ def undo(project: ProjectName, rows: Rows, why: Why) -> None:
     """Undo the newest decision about each row. It stays in the row's history."""
     from tasks.validation.review.review import undo as undone
 
-    told(project, undone(opened(project), rows, why))
+    print_decision(project, undone(open_quarantine(project), rows, why))
 
 
-def opened(project: str) -> Any:
+def open_quarantine(project: str) -> Any:
     """A project's quarantine."""
     from tasks.validation.quarantine import Quarantine
 
@@ -106,7 +106,7 @@ def opened(project: str) -> Any:
     return Quarantine(settings.home / "quarantine" / config.name)
 
 
-def told(project: str, decision: Any) -> None:
+def print_decision(project: str, decision: Any) -> None:
     """Says what was decided, and how it comes into force."""
     count = f"{len(decision.rows)} row{'s' * (len(decision.rows) != 1)}"
     console.print(

@@ -63,7 +63,7 @@ def report(run: FlowRun) -> dict[str, Any]:
             {
                 "stage": stage_name(s),
                 "state": s.state.name if s.state else None,
-                "reused": reused(s),
+                "reused": was_reused(s),
                 "seconds": seconds(s),
             }
             for s in stages
@@ -200,6 +200,6 @@ def seconds(run: TaskRun) -> float:
     return (run.total_run_time or run.estimated_run_time).total_seconds()
 
 
-def reused(run: TaskRun) -> bool:
+def was_reused(run: TaskRun) -> bool:
     """Whether a stage's outcome came from an earlier run."""
     return run.state is not None and run.state.name == "Cached"

@@ -8,7 +8,7 @@ from prefect.states import Completed
 
 from flows.cycle import dataset_of
 from flows.ending import project_name, refusable
-from flows.parameters import requested
+from flows.parameters import load_requested
 from tasks.records import SearchReport
 from tasks.training.task import tune as search
 
@@ -24,7 +24,7 @@ def tune(
     overrides: dotted keys of the YAML with the values to use instead, such as {"search.trials": "50"}
     signature: the gyre command's; without it the run may not name code or files
     """
-    config = requested("tune", project, overrides, signature)
+    config = load_requested("tune", project, overrides, signature)
     dataset = dataset_of(config)
     report = search(dataset, config.intake, config.result, config.training, config.search, config.cluster)
     return Completed(message=report.summary, data=report)

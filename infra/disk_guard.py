@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 @contextmanager
-def room(takes: Callable[[], str], *folders: Path | str) -> Iterator[None]:
+def guard_disk(takes: Callable[[], str], *folders: Path | str) -> Iterator[None]:
     """Turns the many ways in which libraries say that a disk is full into one OSError.
 
     The block leaves what was there before untouched.
@@ -19,9 +19,9 @@ def room(takes: Callable[[], str], *folders: Path | str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not any(full(each) for each in chain(error)):
+        if not any(is_disk_full(each) for each in causes_of(error)):
             raise
-        here = (present(Path(folder)) for folder in folders if "://" not in str(folder))
+        here = (nearest_existing(Path(folder)) for folder in folders if "://" not in str(folder))
         tight = min(here, key=lambda path: shutil.disk_usage(path).free)
         free = shutil.disk_usage(tight).free / 1e6
         raise OSError(
@@ -31,20 +31,20 @@ def room(takes: Callable[[], str], *folders: Path | str) -> Iterator[None]:
         ) from error
 
 
-def chain(error: BaseException | None) -> Iterator[BaseException]:
+def causes_of(error: BaseException | None) -> Iterator[BaseException]:
     """An error and what it comes from."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
-def full(error: BaseException) -> bool:
+def is_disk_full(error: BaseException) -> bool:
     """Whether an error says that the disk is full: pyarrow and DuckDB say so in words alone."""
     return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(
         error
     )
 
 
-def present(path: Path) -> Path:
+def nearest_existing(path: Path) -> Path:
     """The path or the nearest folder above it that exists."""
     return next(each for each in (path, *path.parents) if each.exists())

@@ -168,16 +168,16 @@ def overview(schema: Schema, sections: Schema) -> Iterator[str]:
     """The keys of a project, and what each section is for."""
     yield "# A project's YAML"
     yield ""
-    yield plain(schema)
+    yield one_line(schema)
     yield "`gyre check` reads one and says what is wrong with it; `gyre schema` writes what editors check it by."
     yield ""
     for key, field in schema["properties"].items():
         if key in sections:
             needed = " **Required.**" if key in schema["required"] else ""
-            told = " ".join(plain(each) for _, each in section_kinds(field, schema))
+            told = " ".join(one_line(each) for _, each in section_kinds(field, schema))
             yield f"- [`{key}`]({key}.md): {told}{needed}"
         else:
-            yield f"- `{key}`: {key_facts(key, schema)}. {plain(field)}"
+            yield f"- `{key}`: {key_facts(key, schema)}. {one_line(field)}"
 
 
 def section_page(key: str, schema: Schema, shown: str) -> Iterator[str]:
@@ -187,14 +187,14 @@ def section_page(key: str, schema: Schema, shown: str) -> Iterator[str]:
     field = schema["properties"][key]
     kinds = section_kinds(field, schema)
     if len(kinds) == 1:
-        yield from (plain(kinds[0][1]), "")
+        yield from (one_line(kinds[0][1]), "")
     yield from ("```yaml", shown.rstrip(), "```", "")
     # A section may name itself, as a source its `append`: it is on the page already.
     own = list(named_sections(field))
     inner = [*own]
     for kind, section in kinds:
         if kind:
-            yield from (f"## {kind_title(kind)} {{ #{kind} }}", "", plain(section), "")
+            yield from (f"## {kind_title(kind)} {{ #{kind} }}", "", one_line(section), "")
         yield from keys_of(section, kind, inner)
     # Grows while it is gone through: a section inside may hold another.
     for name in itertools.islice(inner, len(own), None):
@@ -202,7 +202,7 @@ def section_page(key: str, schema: Schema, shown: str) -> Iterator[str]:
         title = section_title(name)
         yield from (f"## {title} {{ #{title.lower()} }}", "")
         for form in section.get("anyOf", [section]):
-            yield from (plain(form), "")
+            yield from (one_line(form), "")
             yield from keys_of(form, title.lower(), inner)
 
 
@@ -232,7 +232,7 @@ def keys_of(section: Schema, prefix: str, inner: list[str]) -> Iterator[str]:
     for key, field in section.get("properties", {}).items():
         anchor = f"{prefix}-{key}" if prefix else key
         yield from (f"### `{key}` {{ #{anchor} }}", "", f"{key_facts(key, section)}", "")
-        yield from (plain(field), "")
+        yield from (one_line(field), "")
         for name in named_sections(field):
             if name not in inner:
                 inner.append(name)
@@ -309,7 +309,7 @@ def resolve(reference: Schema, schema: Schema) -> Schema:
     return section
 
 
-def plain(described: Schema) -> str:
+def one_line(described: Schema) -> str:
     """A docstring in one line."""
     return literal(" ".join(described.get("description", "").split()))
 

@@ -34,7 +34,7 @@ def digest(path: Path) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def verified(path: str | Path, expected: str) -> Path:
+def verify(path: str | Path, expected: str) -> Path:
     """`path`, if its content has the digest `expected`. Raises DigestError."""
     if (found := digest(Path(path))) != expected:
         raise DigestError(
@@ -52,9 +52,9 @@ def whole_file(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        synced(temporary)
+        sync_to_disk(temporary)
         temporary.replace(path)
-        synced(path.parent)
+        sync_to_disk(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -67,16 +67,16 @@ def whole_folder(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         for file in temporary.rglob("*"):
-            synced(file)
+            sync_to_disk(file)
         if path.exists():
             shutil.rmtree(path)
         temporary.rename(path)
-        synced(path.parent)
+        sync_to_disk(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def synced(path: Path) -> None:
+def sync_to_disk(path: Path) -> None:
     """Waits until the content of a file or folder is on the disk; a rename without it may survive a power cut that the content does not."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -102,7 +102,7 @@ def close_to_others(folder: Path) -> int:
     return opened
 
 
-def shared(source: Path, target: Path) -> None:
+def link_or_copy(source: Path, target: Path) -> None:
     """`source` under another name as well: one file where both lie in one file system, else a copy.
 
     Never change either in place.

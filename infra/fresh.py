@@ -148,13 +148,13 @@ def scratch_root() -> Iterator[Path]:
     """A folder for the root, removed at the end; those that killed runs left are removed first."""
     place = Path(os.environ.get("TMPDIR", "/var/tmp"))  # noqa: S108 - /tmp may be memory, and a root takes 8 GB
     for abandoned in place.glob(f"{PREFIX}*"):
-        with suppress(BlockingIOError), locked(abandoned):
+        with suppress(BlockingIOError), lock_folder(abandoned):
             print(f"Removing {abandoned}, left by a run that was killed", flush=True)
             remove(abandoned)
     root = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
     # Others enter it: its user is not root.
     root.chmod(0o755)
-    with locked(root):
+    with lock_folder(root):
         try:
             yield root
         finally:
@@ -175,7 +175,7 @@ def remove(root: Path) -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> Iterator[None]:
     """Holds a folder while its run lives. Raises BlockingIOError where another does."""
     handle = os.open(folder, os.O_RDONLY)
     try:

@@ -69,10 +69,10 @@ class Guard:
         """HTTP status and reason where the Host is not ours, or the page that asks is another's."""
         host = headers.get(b"host", b"")
         if name_of(host) not in self.names:
-            return 421, f"{shown(host)} is no name of this server; GYRE_ALLOWED_HOSTS lists more"
+            return 421, f"{quote_header(host)} is no name of this server; GYRE_ALLOWED_HOSTS lists more"
         origin = headers.get(b"origin")
         if origin is not None and origin.partition(b"://")[2] != host:
-            return 403, f"a page of {shown(origin)} may not ask this server"
+            return 403, f"a page of {quote_header(origin)} may not ask this server"
         if (site := headers.get(b"sec-fetch-site", b"none")) in (b"cross-site", b"same-site"):
             shows = headers.get(b"sec-fetch-dest", b"")
             opens = method in ("GET", "HEAD") and shows == b"document"
@@ -87,7 +87,7 @@ def name_of(host: bytes) -> bytes:
     return (name if colon and port.isdigit() else host).lower()
 
 
-def shown(value: bytes) -> str:
+def quote_header(value: bytes) -> str:
     """A header's value for a message."""
     return repr(value.decode("latin-1"))[:100]
 

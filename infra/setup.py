@@ -157,7 +157,7 @@ def make_venv() -> None:
 
     Raises SetupError.
     """
-    usable = whole()
+    usable = is_whole()
     # A stamp of an earlier set-up must not outlive what it vouches for.
     STAMP.unlink(missing_ok=True)
     if not usable:
@@ -166,7 +166,7 @@ def make_venv() -> None:
     run_told([str(PYTHON), "-m", "pip", "install", "--quiet", UV], environment=environment_for_uv())
 
 
-def whole() -> bool:
+def is_whole() -> bool:
     """Whether the environment is this interpreter's, was made for this checkout, has a pip that runs, and no half installation."""
     moved = STAMP.is_file() and json.loads(STAMP.read_text(encoding="utf-8"))["root"] != str(ROOT)
     if moved or INSTALLING.exists() or version_of(str(PYTHON)) != sys.version_info[:2]:
@@ -181,7 +181,7 @@ def install_dependencies(chosen: str) -> None:
     """Everything but Horovod, at the versions of constraints.txt, and Gyre itself so that edits need no new set-up."""
     other = RUNTIMES["cuda" if chosen == "cpu" else "cpu"]
     reinstall = []
-    if installed(other):
+    if is_installed(other):
         uv(["pip", "uninstall", other])
         # The two own the same files: what the other one's removal took with it is put back.
         reinstall = ["--reinstall-package", RUNTIMES[chosen]]
@@ -207,7 +207,7 @@ def install_horovod(chosen: str) -> None:
     uv(["pip", "install", "--no-deps", "--reinstall-package", "horovod", wheel])
 
 
-def installed(distribution: str) -> bool:
+def is_installed(distribution: str) -> bool:
     """Whether the environment has a distribution."""
     return any(VENV.glob(f"lib/python*/site-packages/{distribution.replace('-', '_')}-[0-9]*.dist-info"))
 

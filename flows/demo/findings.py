@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.events.filters import EventFilter, EventNameFilter
 
-from flows.runs import reused, seconds, stage_name, task_runs
+from flows.runs import seconds, stage_name, task_runs, was_reused
 from infra.settings import Settings
 from tasks.records.events import DRIFT_DETECTED
 
@@ -48,7 +48,7 @@ def stage_seconds(flow_run_id: UUID) -> dict[str, float]:
         return {
             stage_name(run): round(seconds(run), 2)
             for run in task_runs(client, flow_run_id)
-            if not reused(run)
+            if not was_reused(run)
         }
 
 

@@ -81,7 +81,7 @@ def play(settings: Settings, console: Console) -> dict[str, Any]:
     traffic = Traffic(settings.server_url, PROJECT)
     step(console, 1, "A cycle: from 1,000 scans and three annotators to a model that serves")
     first = follow(start("cycle/on-demand", {"project": PROJECT}, settings.prefect_url), console, "cycle")
-    completed(first, "the first cycle")
+    require_completed(first, "the first cycle")
 
     step(console, 2, "Traffic: held-out scans over HTTP")
     before = traffic.accuracy(held_out(*CLEAN), "before")
@@ -110,7 +110,7 @@ def play(settings: Settings, console: Console) -> dict[str, Any]:
     console.print(f"  event {event_id}", style="dim", highlight=False)
     with traffic.steady(new_scans, "steady"):
         second = follow(retraining.id, console, "retraining")
-        completed(second, "the retraining")
+        require_completed(second, "the retraining")
 
     step(console, 5, "The new model answers")
     after = traffic.accuracy(held_out(*AFTER).replaced_scanner(), "after")
@@ -150,7 +150,7 @@ def read_back(settings: Settings, first: UUID, second: UUID) -> dict[str, Any]:
     }
 
 
-def completed(run: Any, what: str) -> None:
+def require_completed(run: Any, what: str) -> None:
     """Raises RunError with the run's own reason where it did not complete."""
     if run.state is None or not run.state.is_completed():
         raise RunError(

@@ -156,9 +156,9 @@ def become_rank(handles: list[int], parent: int) -> NoReturn:
         os.dup2(handles[number], number)
         os.close(handles[number])
     importlib.invalidate_caches()
-    from infra.ranks.rank_process import live
+    from infra.ranks.rank_process import run_job
 
-    live(parent, handles[3] if len(handles) > 3 else None)
+    run_job(parent, handles[3] if len(handles) > 3 else None)
 
 
 if __name__ == "__main__":

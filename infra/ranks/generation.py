@@ -123,7 +123,7 @@ class Generation:
         """A rank's process has gone."""
         worker = self.running.pop(rank)
         if rank not in self.results and rank not in self.consequences:
-            raise RankLostError(f"rank {rank} on {worker} {how(code)} before it had a result")
+            raise RankLostError(f"rank {rank} on {worker} {describe_exit(code)} before it had a result")
 
     def count(self) -> None:
         """Raises RankLostError where a worker whose rank still runs has gone."""
@@ -141,13 +141,13 @@ class Generation:
         return f"rank{'s' * (len(self.running) > 1)} {', '.join(map(str, sorted(self.running)))}"
 
 
-def how(code: int) -> str:
+def describe_exit(code: int) -> str:
     """How a process ended, by its exit code."""
     return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
 @contextmanager
-def subscribed(client: Any, topic: str, generation: Generation) -> Iterator[None]:
+def subscribe(client: Any, topic: str, generation: Generation) -> Iterator[None]:
     """Puts the ranks' events into the generation's inbox until the block ends."""
     client.subscribe_topic(topic, lambda event: generation.inbox.put(json.loads(event[1])))
     try:
@@ -157,7 +157,7 @@ def subscribed(client: Any, topic: str, generation: Generation) -> Iterator[None
 
 
 @contextmanager
-def ending(client: Any, generation: Generation) -> Iterator[None]:
+def end_on_error(client: Any, generation: Generation) -> Iterator[None]:
     """Ends the ranks that still run when the block fails, and waits for them, so that nothing of them meets the next."""
     try:
         yield

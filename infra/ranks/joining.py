@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Literal
 
-from infra.ranks.slots import Slot, here
+from infra.ranks.slots import Slot, own_slot
 
 log = logging.getLogger("gyre.ranks")
 Strategy = Literal["horovod", "torch", "single"]
@@ -27,12 +27,12 @@ alone, such as a validation."""
 
 
 @contextmanager
-def joined(strategy: Strategy, stall_s: float) -> Iterator[None]:
+def join_ranks(strategy: Strategy, stall_s: float) -> Iterator[None]:
     """Joins the other ranks; leaves them when the block ends well.
 
     When it fails they see the connection close, and nobody waits.
     """
-    slot = here()
+    slot = own_slot()
     accelerated = use_device(slot)
     if strategy == "horovod":
         import horovod.torch as hvd

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from infra.imports import resolve
-from infra.ranks.joining import LISTENER, is_consequence, joined
+from infra.ranks.joining import LISTENER, is_consequence, join_ranks
 
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 NAME = b"gyre-rank"
@@ -24,14 +24,14 @@ Send = Callable[[dict[str, Any]], None]
 """Sends a message of JSON values to the driver, while the rank goes on."""
 
 
-def live(parent: int, listener: int | None) -> NoReturn:
+def run_job(parent: int, listener: int | None) -> NoReturn:
     """Runs the job on stdin to its end, and ends the process.
 
     `listener`: the socket for torch's store, where this rank serves it.
     """
     code = 1
     try:
-        die_with(parent)
+        die_with_parent(parent)
         os.environ.update(json.loads(sys.stdin.buffer.readline()))
         if listener is not None:
             os.environ[LISTENER] = str(listener)
@@ -56,7 +56,7 @@ def work(job: dict[str, Any]) -> int:
         out.write(json.dumps(line) + "\n")
 
     try:
-        with joined(job["strategy"], job["stall_s"]):
+        with join_ranks(job["strategy"], job["stall_s"]):
             write(result=resolve(job["entry"])(job["arguments"], lambda message: write(message=message)))
     except BaseException as error:
         write(error=traceback.format_exc(), consequence=is_consequence(error))
@@ -64,7 +64,7 @@ def work(job: dict[str, Any]) -> int:
     return 0
 
 
-def die_with(parent: int) -> None:
+def die_with_parent(parent: int) -> None:
     """Has the kernel kill this process when the one that forked it dies, however it dies."""
     kernel = ctypes.CDLL(None, use_errno=True)
     kernel.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -47,13 +47,13 @@ from infra.ranks.generation import (
     RankError,
     RankLostError,
     RegrowError,
-    ending,
-    subscribed,
+    end_on_error,
+    subscribe,
 )
 from infra.ranks.joining import JOIN_S, STALL_S, Strategy
 from infra.ranks.slots import Slot, slots
 from infra.ranks.strategies import Address, environment, meeting_point
-from infra.ranks.supervision import Place, place, supervise
+from infra.ranks.supervision import Place, supervise, worker_place
 from infra.ranks.worker_claims import Claims
 
 __all__ = ["RankError", "RankLostError", "run_on_ranks"]
@@ -214,8 +214,8 @@ class Run:
         )
         with ExitStack() as stack:
             server = stack.enter_context(meeting_point(strategy, self.client, there))
-            stack.enter_context(subscribed(self.client, topic, ranks))
-            stack.enter_context(ending(self.client, ranks))
+            stack.enter_context(subscribe(self.client, topic, ranks))
+            stack.enter_context(end_on_error(self.client, ranks))
             for worker, slot in zip(start.workers, there, strict=True):
                 self.submit(ranks, topic, worker, slot, places[worker], server)
                 if strategy == "torch" and slot.rank == 0:
@@ -246,7 +246,7 @@ class Run:
 
     def places(self, workers: tuple[str, ...]) -> dict[str, Place]:
         """Each worker's process and network. Raises RankLostError where one has gone."""
-        places = self.client.run(place, workers=list(workers), on_error="return")
+        places = self.client.run(worker_place, workers=list(workers), on_error="return")
         for worker in workers:
             match places.get(worker):
                 case Place():

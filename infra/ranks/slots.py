@@ -39,7 +39,7 @@ class Slot:
         return {VARIABLE: json.dumps(asdict(self))}
 
 
-def here() -> Slot:
+def own_slot() -> Slot:
     """The place of the rank that calls. Raises RuntimeError outside a rank."""
     if VARIABLE not in os.environ:
         raise RuntimeError(

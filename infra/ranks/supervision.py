@@ -30,7 +30,7 @@ class Place:
     visible: str | None
 
 
-def place(dask_worker: Any) -> Place:
+def worker_place(dask_worker: Any) -> Place:
     """Where a Dask worker is. Raises RuntimeError where no interface has its address."""
     import psutil
 

@@ -120,14 +120,20 @@ class Daemon:
             return {}
         if found is None:
             return None
-        return {each["name"]: State(each["statename"], each["pid"] or None, started(each)) for each in found}
+        return {
+            each["name"]: State(each["statename"], each["pid"] or None, start_time(each)) for each in found
+        }
 
     def ends(self) -> dict[str, Ends]:
         """The services that ended unasked, by name; empty when no supervisord answers."""
         found = self.call("gyre.ends") or []
         return {
             each["name"]: Ends(
-                each["count"], at(each["first"]), at(each["last"]), each["reason"], each["words"]
+                each["count"],
+                from_epoch(each["first"]),
+                from_epoch(each["last"]),
+                each["reason"],
+                each["words"],
             )
             for each in found
         }
@@ -222,12 +228,12 @@ class Daemon:
             return None
 
 
-def started(info: dict[str, Any]) -> datetime | None:
+def start_time(info: dict[str, Any]) -> datetime | None:
     """When the process of one of supervisord's records started."""
-    return at(info["start"]) if info["pid"] else None
+    return from_epoch(info["start"]) if info["pid"] else None
 
 
-def at(seconds: float) -> datetime:
+def from_epoch(seconds: float) -> datetime:
     """Seconds since 1970 as a time (UTC)."""
     return datetime.fromtimestamp(seconds, UTC)
 

@@ -40,11 +40,11 @@ def main() -> None:
 
 def wait_for_all(needed: list[str]) -> None:
     """Returns once every URL has answered and every file exists."""
-    while not all(there(each) for each in needed):
+    while not all(is_there(each) for each in needed):
         time.sleep(POLL_S)
 
 
-def there(needed: str) -> bool:
+def is_there(needed: str) -> bool:
     """Whether a URL answers, or a file exists."""
     return answers(needed) if needed.startswith("http://") else Path(needed).exists()
 

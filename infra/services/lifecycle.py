@@ -72,7 +72,7 @@ def up(settings: Settings, say: Say = lambda _: None, table: Sequence[Service] |
 def begin_and_wait(daemon: Daemon, say: Say) -> None:
     """See `up`."""
     begun, at = time.monotonic(), datetime.now(UTC)
-    with locked(daemon):
+    with lock_services(daemon):
         home = daemon.settings.home
         if opened := close_to_others(home):
             say(
@@ -80,7 +80,7 @@ def begin_and_wait(daemon: Daemon, say: Say) -> None:
             )
         fresh = begin(daemon)
     try:
-        with locked(daemon):
+        with lock_services(daemon):
             for service in daemon.table:
                 service.prepare()
         wait_until_ready(daemon, begun, say if fresh else lambda _: None)
@@ -103,7 +103,7 @@ def status(settings: Settings, table: Sequence[Service] | None = None) -> list[S
     found, ends = states or {}, daemon.ends()
 
     def judge(service: Service) -> ServiceStatus:
-        return judged(daemon, service, found.get(service.name), ends.get(service.name), orphans)
+        return judge_service(daemon, service, found.get(service.name), ends.get(service.name), orphans)
 
     with ThreadPoolExecutor(len(daemon.table)) as pool:
         return list(pool.map(judge, daemon.table))
@@ -124,7 +124,7 @@ def follow(settings: Settings, say: Say = lambda _: None, table: Sequence[Servic
 def down(settings: Settings, table: Sequence[Service] | None = None) -> None:
     """Stops every service and everything they started, and waits for it: no process is left, even one that ignores SIGTERM."""
     daemon = Daemon(settings, services(settings) if table is None else table)
-    with locked(daemon):
+    with lock_services(daemon):
         daemon.shut_down()
         end_all(settings.home)
 
@@ -220,7 +220,7 @@ def watch(daemon: Daemon, say: Say) -> None:
         time.sleep(POLL_S)
 
 
-def judged(
+def judge_service(
     daemon: Daemon, service: Service, state: State | None, end: Ends | None, orphans: bool
 ) -> ServiceStatus:
     """How a service stands, from what supervisord knows of it and its own answer."""
@@ -262,7 +262,7 @@ def is_ready(service: Service, state: State) -> bool:
 
 
 @contextmanager
-def locked(daemon: Daemon) -> Iterator[None]:
+def lock_services(daemon: Daemon) -> Iterator[None]:
     """One process at a time starts or stops an installation's services."""
     with (daemon.folder / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -32,7 +32,7 @@ def check_ports(host: str, table: Iterable[Service]) -> None:
             problems.append(
                 f"port {service.port} is set for both {other.title} ({other.variable}) and {service.title} ({service.variable})"
             )
-        elif taken(host, service.port):
+        elif is_taken(host, service.port):
             problems.append(
                 f"port {service.port} ({service.title}, {service.variable}) is taken by {holder(service.port)}"
             )
@@ -41,7 +41,7 @@ def check_ports(host: str, table: Iterable[Service]) -> None:
         raise ServicesError("\n".join(problems) + "\nFree it, or set another port in that variable.")
 
 
-def taken(host: str, port: int) -> bool:
+def is_taken(host: str, port: int) -> bool:
     """Whether another process listens there, and goes on to for a second: one that was just killed closes its sockets a moment later."""
     deadline = time.monotonic() + 1
     while not (free := can_bind(host, port)) and time.monotonic() < deadline:

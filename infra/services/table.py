@@ -53,7 +53,7 @@ def prefect(settings: Settings) -> Service:
     """Prefect's server: API, scheduler, automations and UI."""
     ready = partial(answers, f"{settings.prefect_url}/api/health")
     where = (settings.prefect_url, settings.prefect_port, "GYRE_PREFECT_PORT")
-    command = launched("infra.services.web:prefect")
+    command = launch_command("infra.services.web:prefect")
     return Service(
         "prefect", "Prefect server", command, ready, *where, settle=partial(close_abandoned, settings)
     )
@@ -78,7 +78,7 @@ def reports(settings: Settings) -> Service:
     """The home's `reports` folder, read-only."""
     ready = partial(answers, f"{settings.reports_url}/health")
     where = (settings.reports_url, settings.reports_port, "GYRE_REPORTS_PORT")
-    return Service("reports", "report pages", launched("infra.services.web:reports"), ready, *where)
+    return Service("reports", "report pages", launch_command("infra.services.web:reports"), ready, *where)
 
 
 def mlflow(settings: Settings) -> Service:
@@ -86,7 +86,7 @@ def mlflow(settings: Settings) -> Service:
 
     They come last and at low priority: they take long to start, and writers go straight to the store.
     """
-    command = launched("--nice", "10", *after(settings), "infra.services.web:mlflow")
+    command = launch_command("--nice", "10", *after(settings), "infra.services.web:mlflow")
     ready = partial(answers, f"{settings.mlflow_url}/health")
     where = (settings.mlflow_url, settings.mlflow_port, "GYRE_MLFLOW_PORT")
     return Service(
@@ -96,7 +96,7 @@ def mlflow(settings: Settings) -> Service:
 
 def runner(settings: Settings) -> Service:
     """The process that serves the deployments and starts their flow runs."""
-    command = launched(*after(settings), "flows.deployments:main")
+    command = launch_command(*after(settings), "flows.deployments:main")
     return Service("runner", "flow runner", command, partial(polls, settings, READY_DEPLOYMENT))
 
 
@@ -105,7 +105,7 @@ def after(settings: Settings) -> tuple[str, ...]:
     return "--after", f"{settings.prefect_url}/api/health", "--after", str(settings.mlflow_store)
 
 
-def launched(*arguments: str) -> tuple[str, ...]:
+def launch_command(*arguments: str) -> tuple[str, ...]:
     """The command that runs an entry point through the launcher."""
     return python("-m", "infra.services.launch", *arguments)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from configs.section import Section
-from infra.files import digest, verified, whole_folder, write_json
-from tasks.compilation.gate_report import Verdict
+from infra.files import digest, verify, whole_folder, write_json
+from tasks.compilation.gate_report import GateReport
 from tasks.compilation.signature import signature
 from tasks.intake import Intake
 from tasks.model.model import load_preprocessing
@@ -24,7 +24,7 @@ PACKAGES = ("gyre", "torch", "onnx", "onnxruntime")
 
 def bundle(
     model: TrainedModel,
-    verdict: Verdict,
+    verdict: GateReport,
     intake: Intake,
     result: Result,
     sections: dict[str, Section],
@@ -45,7 +45,7 @@ def bundle(
     facts["date_formats"] = model.dataset.date_formats  # clients' texts are read as the training rows' were
     facts["training_values"] = load_preprocessing(model, intake).training_values()
     with whole_folder(folder) as partial:
-        shutil.copyfile(verified(graph.uri, graph.digest), partial / "model.onnx")
+        shutil.copyfile(verify(graph.uri, graph.digest), partial / "model.onnx")
         write_json(partial / "signature.json", facts)
         write_json(partial / "lineage.json", lineage(model, verdict, sections))
         drift_reference.write(partial, model.dataset, intake, result, partial / "model.onnx")
@@ -63,7 +63,7 @@ def bundle(
     )
 
 
-def lineage(model: TrainedModel, verdict: Verdict, sections: dict[str, Section]) -> dict[str, Any]:
+def lineage(model: TrainedModel, verdict: GateReport, sections: dict[str, Section]) -> dict[str, Any]:
     """Where the graph comes from: data set version, checkpoint, sections of the YAML, versions of the code."""
     dataset, graph = model.dataset, verdict.chosen.graph
     return {
@@ -71,11 +71,11 @@ def lineage(model: TrainedModel, verdict: Verdict, sections: dict[str, Section])
         "checkpoint": {"digest": model.digest, "ranks": model.ranks},
         "graph": {"name": graph.name, "digest": graph.digest, "score": verdict.judgement.score},
         "config": {name: section.model_dump(mode="json") for name, section in sections.items()},
-        "code": {package: installed(package) for package in PACKAGES},
+        "code": {package: installed_version(package) for package in PACKAGES},
     }
 
 
-def installed(package: str) -> str:
+def installed_version(package: str) -> str:
     """The version of a package; ONNX Runtime comes under one of two names."""
     try:
         return version(package)

@@ -16,7 +16,7 @@ import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
 from configs.intake import IntakeConfig
-from infra.files import DigestError, read_json, verified
+from infra.files import DigestError, read_json, verify
 from tasks.compilation.signature import signature
 from tasks.intake import Intake, Rows, build_intake
 from tasks.model.onnx_session import answers, session
@@ -31,7 +31,7 @@ ROWS_CHECKED = 256
 
 
 @dataclass(frozen=True)
-class Rival:
+class ChampionScores:
     """What is known of the champion on the test rows."""
 
     scores: npt.NDArray[np.float64]
@@ -64,18 +64,18 @@ class NotComparableError(ValueError):
     """Why the champion's answers to the test rows cannot be had; the message follows `: `."""
 
 
-def rival(champion: Champion, test: Test, intake: Intake, result: Result) -> Rival:
+def compare_champion(champion: Champion, test: Test, intake: Intake, result: Result) -> ChampionScores:
     """The champion's scores on the test rows.
 
     Raises DigestError where its bundle or the challenger's data set was changed.
     """
-    folder = verified(champion.uri, champion.digest)
+    folder = verify(champion.uri, champion.digest)
     scores = np.full(len(test.rows), np.nan)
     try:
         check_answers(folder, intake, result)
         rows, there = champion_rows(champion, folder, test, intake)
     except NotComparableError as error:
-        return Rival(scores, (not_compared(champion, len(scores), len(scores), str(error)),))
+        return ChampionScores(scores, (not_compared(champion, len(scores), len(scores), str(error)),))
     seen = learned_from(champion, test)
     compared = there & ~seen
     if compared.any():
@@ -92,7 +92,7 @@ def rival(champion: Champion, test: Test, intake: Intake, result: Result) -> Riv
         findings.append(not_compared(champion, missing, len(there), reason))
     elif not compared.any():
         findings.append(not_compared(champion, len(there), len(there), "learned from every one of them"))
-    return Rival(scores, tuple(findings))
+    return ChampionScores(scores, tuple(findings))
 
 
 def check_answers(folder: Path, intake: Intake, result: Result) -> None:
@@ -101,7 +101,7 @@ def check_answers(folder: Path, intake: Intake, result: Result) -> None:
     for name in ("outputs", "classes"):
         if found.get(name) != wanted[name]:
             raise NotComparableError(
-                f"gives other answers ({name} {shown(found.get(name))} instead of {shown(wanted[name])})"
+                f"gives other answers ({name} {quote_list(found.get(name))} instead of {quote_list(wanted[name])})"
             )
     label = sections(folder).get("result", {}).get("label", result.label)
     if label != result.label:
@@ -119,7 +119,7 @@ def champion_rows(champion: Champion, folder: Path, test: Test, intake: Intake) 
     own = own_intake(folder) or (intake if alike else None)
     if own is None:
         raise NotComparableError("takes another input, and its bundle does not say how it reads a row")
-    direct = directly(test, own, intake)
+    direct = rows_from_challenger(test, own, intake)
     places, there = places_of_its_own(champion, test)
     if direct is not None:
         some = np.flatnonzero(there)[:ROWS_CHECKED]
@@ -130,7 +130,7 @@ def champion_rows(champion: Champion, folder: Path, test: Test, intake: Intake) 
     return rows_at(champion, own, places[there]), there
 
 
-def directly(test: Test, own: Intake, intake: Intake) -> Rows | None:
+def rows_from_challenger(test: Test, own: Intake, intake: Intake) -> Rows | None:
     """All test rows as the champion's intake reads them from the challenger's data set; None where that has not what it takes."""
     mine, theirs = ({spec.name: spec for spec in each.inputs} for each in (intake, own))
     if not set(own.columns) <= set(schema_of(Path(test.dataset.uri)).names):
@@ -287,7 +287,7 @@ def known_rows(champion: Champion, count: int, total: int) -> Finding:
     )
 
 
-def shown(value: Any) -> str:
+def quote_list(value: Any) -> str:
     """A list in a message."""
     return ", ".join(map(str, value[:10])) + (", ..." if len(value) > 10 else "") if value else "numbers"
 

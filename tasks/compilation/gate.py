@@ -30,7 +30,7 @@ def rejection(candidate: Candidate, judgement: Judgement, gate: GateConfig) -> s
         reasons.append(f"{known} is under gate.min_score {gate.min_score:g}")
     elif math.isnan(judgement.score):
         reasons.append(f"its score on {judgement.rows:,} test rows is no number")
-    reasons += [behind(each) for each in judgement.against if is_behind(each, gate)]
+    reasons += [baseline_refusal(each) for each in judgement.against if is_behind(each, gate)]
     reasons += [reason for reason in (slowness(candidate, gate), heaviness(candidate, gate)) if reason]
     return "; ".join(reasons) or None
 
@@ -61,7 +61,7 @@ def is_behind(against: BaselineComparison, gate: GateConfig) -> bool:
     return gate.max_behind is not None and not against.high >= -gate.max_behind
 
 
-def behind(against: BaselineComparison) -> str:
+def baseline_refusal(against: BaselineComparison) -> str:
     """Why a baseline refuses a candidate."""
     return against.summary + (
         ", a trivial answer (gate.min_gain)" if against.baseline.trivial else " (gate.max_behind)"
@@ -101,10 +101,13 @@ def failures(
         reasons.append(
             f"{worse}: the difference may be as low as {comparison.low:+.4f}, gate.max_drop allows {-gate.max_drop:+g}"
         )
-    return (*reasons, *(fall(each, champion, gate) for each in slices if fallen(each, gate)))
+    return (
+        *reasons,
+        *(slice_refusal(each, champion, gate) for each in slices if is_worse_on_slice(each, gate)),
+    )
 
 
-def fallen(part: SliceScore, gate: GateConfig) -> bool:
+def is_worse_on_slice(part: SliceScore, gate: GateConfig) -> bool:
     """Whether the challenger is surely worse on a slice than the gate allows."""
     return (
         gate.max_slice_drop is not None
@@ -113,7 +116,7 @@ def fallen(part: SliceScore, gate: GateConfig) -> bool:
     )
 
 
-def fall(part: SliceScore, champion: str, gate: GateConfig) -> str:
+def slice_refusal(part: SliceScore, champion: str, gate: GateConfig) -> str:
     """Why a slice refuses the challenger."""
     worse = f"slice {part.name}: score {part.score:.4f} against {part.champion:.4f} {champion} on {part.rows} rows"
     return f"{worse}: the difference is {part.difference_high:+.4f} at best, gate.max_slice_drop is {gate.max_slice_drop:g}"
@@ -135,7 +138,9 @@ def remedies(
         )
         found.append(f"{narrower}or gate.max_drop {rounded_up(-comparison.low)}")
     if falls := [
-        -each.difference_high for each in slices if fallen(each, gate) and each.difference_high is not None
+        -each.difference_high
+        for each in slices
+        if is_worse_on_slice(each, gate) and each.difference_high is not None
     ]:
         found.append(
             f"more training rows like those of the slice, or gate.max_slice_drop {rounded_up(max(falls))}"

@@ -6,14 +6,19 @@ from dataclasses import dataclass
 from configs.evaluation import EvaluationConfig
 from configs.gate import GateConfig
 from configs.labeling import LabelingConfig
-from tasks.compilation.champion_comparison import Test, damaged_champion, incompatible_inputs, rival
+from tasks.compilation.champion_comparison import (
+    Test,
+    compare_champion,
+    damaged_champion,
+    incompatible_inputs,
+)
 from tasks.compilation.choice import choose_graph
 from tasks.compilation.gate import compare, failures, judge_scores, remedies
 from tasks.compilation.measurement import Scores, ask, baseline_scores, held_out
 from tasks.compilation.sample_answers import Examples
-from tasks.compilation.slice_discovery import weakest
+from tasks.compilation.slice_discovery import discover_slices
 from tasks.compilation.slice_scores import score_slices
-from tasks.compilation.slices import attributes, by_column, declared
+from tasks.compilation.slices import attributes, by_column, declared_slices
 from tasks.intake import Intake
 from tasks.records import (
     Baselines,
@@ -31,7 +36,7 @@ from tasks.rows.leakage import Leak, proxies
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GateReport:
     """What the gate said, and on what grounds."""
 
     candidates: tuple[Candidate, ...]
@@ -62,7 +67,7 @@ def judge(
     evaluation: EvaluationConfig,
     gate: GateConfig,
     baselines: Baselines | None = None,
-) -> Verdict:
+) -> GateReport:
     """The verdict on graphs, one of them `fp32`, beside the baselines on the same rows.
 
     A champion with another input is asked the same source rows as it reads them; for one whose files are
@@ -80,14 +85,14 @@ def judge(
     judgement = judge_scores(mine, others, baseline_scores(baselines, "test"))
     defence = defend(champion, chosen, mine, Test(dataset, rows, targets), intake, result)
     frame = attributes(dataset, intake, rows)
-    named, answered = declared(frame, evaluation), {result.label, *labeling.annotators}
+    named, answered = declared_slices(frame, evaluation), {result.label, *labeling.annotators}
     outside = [name for name in frame if name not in {*answered, *intake.columns, *intake.describe(rows[:1])}]
     known = proxies(frame[outside], targets, result.classes is not None) if evaluation.max_discovered else []
     answered |= {each.inputs for each in known}
     singles = [part for column in frame if column not in answered for part in by_column(frame[column])]
-    worst = weakest(singles, mine, evaluation.max_discovered, evaluation.min_rows)
+    worst = discover_slices(singles, mine, evaluation.max_discovered, evaluation.min_rows)
     slices = score_slices(named, worst, mine, defence.scores, evaluation.min_rows)
-    return Verdict(
+    return GateReport(
         candidates=choice.candidates,
         chosen=chosen,
         judgement=judgement,
@@ -125,7 +130,7 @@ def defend(
     defender = champion.whole
     if defender is None or remade:
         return Defence(findings=findings)
-    against = rival(defender, test, intake, result)
+    against = compare_champion(defender, test, intake, result)
     findings = (*findings, *against.findings, *incompatible_inputs(defender, intake))
     both = against.compared
     if not both.any():

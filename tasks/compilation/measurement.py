@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from infra.files import verified
+from infra.files import verify
 from tasks.intake import Intake, Rows
 from tasks.model.onnx_session import answers, session
 from tasks.records import Baselines, Candidate, DatasetVersion, Graph
@@ -56,7 +56,7 @@ def baseline_scores(baselines: Baselines | None, split: SplitName) -> dict[str, 
 
 def ask(graph: Graph, rows: Rows) -> Answers:
     """A graph's answers to raw rows. Raises DigestError where it was changed."""
-    return answers(session(verified(graph.uri, graph.digest)), rows)
+    return answers(session(verify(graph.uri, graph.digest)), rows)
 
 
 def measure(
@@ -71,7 +71,7 @@ def measure(
 
     Raises DigestError where it was changed.
     """
-    path = verified(graph.uri, graph.digest)
+    path = verify(graph.uri, graph.digest)
     opened = session(path)
     scores = result.scores(answers(opened, rows), targets)
     low, high = interval(scores)

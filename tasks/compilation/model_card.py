@@ -8,8 +8,8 @@ from typing import Any
 from configs.gate import GateConfig
 from configs.training import TrainingConfig
 from infra.files import read_json, whole_file, write_json
-from tasks.compilation.gate import fallen
-from tasks.compilation.gate_report import Verdict
+from tasks.compilation.gate import is_worse_on_slice
+from tasks.compilation.gate_report import GateReport
 from tasks.compilation.model_card_templates import HTML, MARKDOWN
 from tasks.intake import Intake
 from tasks.records import BaselineComparison, Candidate, Finding, SliceScore, TrainedModel
@@ -42,7 +42,7 @@ def write_card(
 
 def facts_of(
     model: TrainedModel,
-    verdict: Verdict,
+    verdict: GateReport,
     intake: Intake,
     result: Result,
     gate: GateConfig,
@@ -72,7 +72,7 @@ def facts_of(
                 name: f"{value:.4f}" for name, value in verdict.metrics.items()
             },
         },
-        "candidates": [row(candidate, verdict) for candidate in verdict.candidates],
+        "candidates": [candidate_row(candidate, verdict) for candidate in verdict.candidates],
         "choice": choice_text(verdict, gate),
         "settings": settings_of(model),
         "classes": verdict.examples.classes if verdict.examples else (),
@@ -102,7 +102,7 @@ def inputs(intake: Intake) -> str:
     )
 
 
-def row(candidate: Candidate, verdict: Verdict) -> dict[str, str]:
+def candidate_row(candidate: Candidate, verdict: GateReport) -> dict[str, str]:
     """A candidate as a line of the table."""
     standing = candidate.rejected or "passes"
     return {
@@ -127,7 +127,7 @@ def baseline_row(against: BaselineComparison) -> dict[str, str]:
     }
 
 
-def decision(verdict: Verdict, gate: GateConfig) -> str:
+def decision(verdict: GateReport, gate: GateConfig) -> str:
     """The decision in one sentence, with its reasons."""
     if verdict.failures:
         return f"Refused: {' / '.join(verdict.failures)}. It would take: {'; '.join(verdict.remedies)}."
@@ -139,7 +139,7 @@ def decision(verdict: Verdict, gate: GateConfig) -> str:
     return f"Accepted: {verdict.chosen.graph.name}, with {score}."
 
 
-def choice_text(verdict: Verdict, gate: GateConfig) -> str:
+def choice_text(verdict: GateReport, gate: GateConfig) -> str:
     """By what and on which rows the graph was chosen."""
     count, chosen = len(verdict.candidates), verdict.chosen
     if count == 1:
@@ -159,7 +159,7 @@ def choice_text(verdict: Verdict, gate: GateConfig) -> str:
     return f"By means on {chosen.measured_on} {which}. {asked}."
 
 
-def comparison_text(verdict: Verdict) -> str:
+def comparison_text(verdict: GateReport) -> str:
     """Challenger against champion, with the interval."""
     found = verdict.comparison
     if found is None:
@@ -172,7 +172,7 @@ def comparison_text(verdict: Verdict) -> str:
     )
 
 
-def slice_row(part: SliceScore, verdict: Verdict, gate: GateConfig) -> dict[str, str]:
+def slice_row(part: SliceScore, verdict: GateReport, gate: GateConfig) -> dict[str, str]:
     """A slice as a line of the table; a difference without an interval is one that must not be judged."""
     cells = {
         "slice": part.name if part.declared else f"{part.name} (found)",
@@ -187,11 +187,11 @@ def slice_row(part: SliceScore, verdict: Verdict, gate: GateConfig) -> dict[str,
             else ""
         )
         cells[f"to champion v{verdict.comparison.champion_version}"] = f"{part.difference:+.3f}{sure}"
-        cells["verdict"] = "refused" if fallen(part, gate) else "passes" if sure else "not judged"
+        cells["verdict"] = "refused" if is_worse_on_slice(part, gate) else "passes" if sure else "not judged"
     return cells
 
 
-def slices_text(verdict: Verdict, metric: str, gate: GateConfig) -> str:
+def slices_text(verdict: GateReport, metric: str, gate: GateConfig) -> str:
     """How to read the table of slices."""
     if not verdict.slices:
         return "None is declared, and none is worse than chance could make it."
@@ -206,7 +206,7 @@ def slices_text(verdict: Verdict, metric: str, gate: GateConfig) -> str:
     return f"{text} Intervals of differences hold together with 95 % confidence (Bonferroni){limit}."
 
 
-def limits(verdict: Verdict, intake: Intake, result: Result) -> list[str]:
+def limits(verdict: GateReport, intake: Intake, result: Result) -> list[str]:
     """What a user of the model must not expect."""
     chosen, found = verdict.chosen.graph, verdict.judgement
     return [
@@ -218,7 +218,7 @@ def limits(verdict: Verdict, intake: Intake, result: Result) -> list[str]:
     ]
 
 
-def weakness(verdict: Verdict) -> str:
+def weakness(verdict: GateReport) -> str:
     """The slice on which most is lost."""
     worst = min(verdict.slices, key=lambda part: part.rows * part.gap, default=None)
     if worst is None or worst.gap >= 0:

@@ -4,14 +4,14 @@ import io
 from typing import Any
 
 from configs.gate import GateConfig
-from tasks.compilation.gate_report import Verdict
+from tasks.compilation.gate_report import GateReport
 
 SHOWN = 25
 """Slices in a picture."""
 DECLARED, FOUND, INK = "#1f6f8b", "#c27c2c", "#1c2730"
 
 
-def pictures(verdict: Verdict, metric: str, gate: GateConfig) -> dict[str, bytes]:
+def pictures(verdict: GateReport, metric: str, gate: GateConfig) -> dict[str, bytes]:
     """PNGs by name: `candidates`, `slices` where there are any, `samples` and `errors` of the answers."""
     drawn = {"candidates": candidates(verdict, metric, gate)}
     if verdict.slices:
@@ -21,7 +21,7 @@ def pictures(verdict: Verdict, metric: str, gate: GateConfig) -> dict[str, bytes
     return drawn
 
 
-def candidates(verdict: Verdict, metric: str, gate: GateConfig) -> bytes:
+def candidates(verdict: GateReport, metric: str, gate: GateConfig) -> bytes:
     """A PNG of score against latency: a dot a candidate (hollow where a rule is broken), and the chosen one's score on the test rows."""
     from matplotlib.figure import Figure
 
@@ -88,7 +88,7 @@ def candidates(verdict: Verdict, metric: str, gate: GateConfig) -> bytes:
     return image.getvalue()
 
 
-def slices(verdict: Verdict, metric: str) -> bytes:
+def slices(verdict: GateReport, metric: str) -> bytes:
     """A PNG: a bar a slice from the whole's score to its own, with its interval, the greatest loss on top; and the champion's scores."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch

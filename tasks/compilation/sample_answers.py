@@ -35,7 +35,8 @@ class Examples:
         places = places_of(targets, result)
         readable = result.readable({name: values[places] for name, values in answers.items()})["answer"]
         titles = [
-            title(truth, given) for truth, given in zip(named(targets[places], result), readable, strict=True)
+            title(truth, given)
+            for truth, given in zip(readable_targets(targets[places], result), readable, strict=True)
         ]
         classes = class_figures(targets, answers, result.classes) if result.classes else ()
         return cls(intake.picture(rows[places], titles), result.picture(answers, targets), classes)
@@ -53,7 +54,7 @@ def places_of(targets: npt.NDArray[Any], result: Result) -> npt.NDArray[np.intp]
     return np.concatenate(places)
 
 
-def named(targets: npt.NDArray[Any], result: Result) -> list[str]:
+def readable_targets(targets: npt.NDArray[Any], result: Result) -> list[str]:
     """Targets as a person reads them."""
     return [result.classes[target] if result.classes else f"{target:.4g}" for target in targets]
 

@@ -40,7 +40,7 @@ class Moments:
         return np.maximum(self.squares / np.maximum(self.rows, 1) - self.mean**2, 0)
 
 
-def weakest(singles: Sequence[Slice], scores: Numbers, most: int, minimum: int) -> list[Slice]:
+def discover_slices(singles: Sequence[Slice], scores: Numbers, most: int, minimum: int) -> list[Slice]:
     """At most so many of the single slices and of their pairs, on which the scores [rows] are lower, the greatest loss first.
 
     The loss of a slice is its rows x the distance of its mean from that of the whole. A slice has `minimum`
@@ -60,8 +60,12 @@ def weakest(singles: Sequence[Slice], scores: Numbers, most: int, minimum: int) 
     candidates = np.triu((inside.rows >= least) & (inside.rows <= len(scores) / 2))
     error = ERROR / max(1, int(candidates.sum()))
     while len(found) < most:
-        low = candidates & (inside.rows >= least) & (below(inside, whole - inside, whole) < ERROR)
-        if (place := worst(inside, rest, low, error)) is None:
+        low = (
+            candidates
+            & (inside.rows >= least)
+            & (p_value_of_lower_mean(inside, whole - inside, whole) < ERROR)
+        )
+        if (place := worst_pair(inside, rest, low, error)) is None:
             break
         both = members[:, place[0]] & members[:, place[1]]
         found.append(Slice(" & ".join(singles[each].name for each in sorted(set(place))), both))
@@ -70,15 +74,15 @@ def weakest(singles: Sequence[Slice], scores: Numbers, most: int, minimum: int) 
     return found
 
 
-def worst(
+def worst_pair(
     inside: Moments, whole: Moments, candidates: npt.NDArray[np.bool_], error: float
 ) -> tuple[int, int] | None:
     """The pair (or the single slice, twice) with the greatest loss; None where nothing is significant at `error`."""
     own = Moments(*(np.diag(each)[:, None] for each in (inside.rows, inside.total, inside.squares)))
     rest = own - inside
-    significant = candidates & (below(inside, whole - inside, whole) < error)
+    significant = candidates & (p_value_of_lower_mean(inside, whole - inside, whole) < error)
     alone = np.eye(len(candidates), dtype=np.bool_)
-    worse = below(inside, rest, whole) < error
+    worse = p_value_of_lower_mean(inside, rest, whole) < error
     significant &= alone | (worse & worse.T)
     if not significant.any():
         return None
@@ -86,7 +90,7 @@ def worst(
     first, second = np.unravel_index(np.argmax(loss), loss.shape)
     if first == second:
         # A slice is as bad as a pair in it makes it, where without the pair there is nothing wrong with it.
-        harmless = below(rest, whole - own, whole) >= error
+        harmless = p_value_of_lower_mean(rest, whole - own, whole) >= error
         within = np.where((harmless & ~alone)[first], np.maximum(loss, loss.T)[first], -np.inf)
         if within.max() > -np.inf:
             second = np.argmax(within)
@@ -111,7 +115,7 @@ def pairs(members: npt.NDArray[np.bool_], scores: Numbers) -> Moments:
     return Moments(*summed)
 
 
-def below(one: Moments, other: Moments, whole: Moments) -> Numbers:
+def p_value_of_lower_mean(one: Moments, other: Moments, whole: Moments) -> Numbers:
     """The p-value of a mean that lies under another: Welch's test; no set of rows counts as less scattered than the whole.
 
     A few rows that are all wrong alike would otherwise be certain of it. 1 where either has fewer than two

@@ -59,15 +59,15 @@ def attributes(dataset: DatasetVersion, intake: Intake, rows: Rows) -> pd.DataFr
     return pd.concat([frame.drop(columns=kept, errors="ignore"), found[kept]], axis=1)
 
 
-def declared(frame: pd.DataFrame, evaluation: EvaluationConfig) -> list[Slice]:
+def declared_slices(frame: pd.DataFrame, evaluation: EvaluationConfig) -> list[Slice]:
     """The slices that the YAML names; one without test rows is left out.
 
     Raises ValueError for an unknown column or a wrong condition.
     """
-    return [found for section in evaluation.slices for found in named(frame, section)]
+    return [found for section in evaluation.slices for found in slices_of_entry(frame, section)]
 
 
-def named(frame: pd.DataFrame, section: SliceConfig) -> list[Slice]:
+def slices_of_entry(frame: pd.DataFrame, section: SliceConfig) -> list[Slice]:
     """The slices of one entry."""
     if section.where is not None:
         members = matching(frame, section.where)
@@ -106,31 +106,36 @@ def by_column(column: pd.Series, bins: int = BINS) -> list[Slice]:
     there = column[~missing]
     ordered = pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column)
     found = (
-        ranges(column, edges(there, bins))
+        slices_by_range(column, edges(there, bins))
         if ordered and there.nunique() > MOST_VALUES
-        else values(column, there)
+        else slices_by_value(column, there)
     )
     return [each for each in (*found, Slice(f"{column.name} missing", missing)) if each.members.any()]
 
 
-def values(column: pd.Series, there: pd.Series) -> list[Slice]:
+def slices_by_value(column: pd.Series, there: pd.Series) -> list[Slice]:
     """A slice for each of the most frequent values; of equally frequent ones the first in the alphabet."""
     counts = there.value_counts()
     kept = sorted(counts.index, key=lambda value: (-counts[value], str(value)))[:MOST_VALUES]
-    return [Slice(f"{column.name} = {shown(value)}", met(column == value)) for value in kept]
+    return [
+        Slice(f"{column.name} = {format_value(value)}", condition_mask(column == value)) for value in kept
+    ]
 
 
-def ranges(column: pd.Series, inner: list[Any]) -> list[Slice]:
+def slices_by_range(column: pd.Series, inner: list[Any]) -> list[Slice]:
     """The ranges below, between and above edges, each with its upper one."""
     name, (first, *_), (*_, last) = column.name, inner, inner
     between = [
-        Slice(f"{shown(low)} < {name} ≤ {shown(high)}", met((column > low) & (column <= high)))
+        Slice(
+            f"{format_value(low)} < {name} ≤ {format_value(high)}",
+            condition_mask((column > low) & (column <= high)),
+        )
         for low, high in itertools.pairwise(inner)
     ]
     return [
-        Slice(f"{name} ≤ {shown(first)}", met(column <= first)),
+        Slice(f"{name} ≤ {format_value(first)}", condition_mask(column <= first)),
         *between,
-        Slice(f"{name} > {shown(last)}", met(column > last)),
+        Slice(f"{name} > {format_value(last)}", condition_mask(column > last)),
     ]
 
 
@@ -140,11 +145,11 @@ def edges(there: pd.Series, bins: int) -> list[Any]:
         [part / bins for part in range(bins + 1)], interpolation="lower"
     ).tolist()
     days, highest = pd.api.types.is_datetime64_any_dtype(there), quantiles[-1]
-    readable = [edge.floor("D") for edge in quantiles[1:-1]] if days else rounded(quantiles)
+    readable = [edge.floor("D") for edge in quantiles[1:-1]] if days else round_edges(quantiles)
     return [edge for edge in dict.fromkeys(readable) if edge < highest] or [there[there < highest].max()]
 
 
-def rounded(quantiles: list[float]) -> list[float]:
+def round_edges(quantiles: list[float]) -> list[float]:
     """The inner ones, with the fewest digits that move none of them by more than FINE of the least distance between two."""
     inner = quantiles[1:-1]
     finest = FINE * min(high - low for low, high in itertools.pairwise(quantiles) if high > low)
@@ -154,13 +159,13 @@ def rounded(quantiles: list[float]) -> list[float]:
     return inner
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value in a slice's name."""
     if isinstance(value, pd.Timestamp):
         return str(value.date())
     return f"{value:.7g}" if isinstance(value, float) else str(value)[:SHOWN]
 
 
-def met(condition: pd.Series) -> npt.NDArray[np.bool_]:
+def condition_mask(condition: pd.Series) -> npt.NDArray[np.bool_]:
     """A condition by row, not met where a value is missing."""
     return condition.to_numpy(dtype=np.bool_, na_value=False)

@@ -25,7 +25,7 @@ TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
-class Trial:
+class CanaryTrial:
     """What a challenger did with what it was asked."""
 
     replayed: int = 0
@@ -56,26 +56,26 @@ class Trial:
         return f"{self.errors} of {self.requests} requests failed ({self.replayed} replayed test rows, {self.live} live, {self.seconds:.1f} s)"
 
 
-def try_out(
+def run_canary(
     client: InferenceClient,
     challenger: Served,
     rows: Rows,
     deployment: DeploymentConfig,
     wanted: Callable[[], bool],
-) -> Trial:
+) -> CanaryTrial:
     """Ends after `canary_requests` requests (at least one), after `canary_seconds`, or when it is not `wanted` any more."""
     started = time.monotonic()
     deadline = started + deployment.canary_seconds
     version = challenger.version
     try:
-        until(lambda: not wanted() or client.ready(version), deployment.canary_seconds)
+        wait_until(lambda: not wanted() or client.ready(version), deployment.canary_seconds)
         before = client.counts(version)
     except (InferenceError, TimeoutError) as error:
-        return Trial(
+        return CanaryTrial(
             seconds=time.monotonic() - started, problem=f"version {version} did not become ready: {error}"
         )
     expected = next(iter(answers(session(Path(challenger.uri) / "model.onnx"), rows).values()))
-    trial, refused = Trial(), 0
+    trial, refused = CanaryTrial(), 0
     while trial.requests < max(1, deployment.canary_requests) and time.monotonic() < deadline and wanted():
         row = trial.replayed % len(rows)
         problem, unanswered = replay(client, version, rows[row : row + 1], expected[row])
@@ -104,8 +104,13 @@ def replay(client: InferenceClient, version: int, row: Rows, expected: Any) -> t
 
 
 def with_live(
-    trial: Trial, client: InferenceClient, version: int, before: tuple[int, int], refused: int, seconds: float
-) -> Trial:
+    trial: CanaryTrial,
+    client: InferenceClient,
+    version: int,
+    before: tuple[int, int],
+    refused: int,
+    seconds: float,
+) -> CanaryTrial:
     """The trial with what clients asked meanwhile, by the server's own counts; a server that was restarted counts anew."""
     try:
         succeeded, failed = (
@@ -130,7 +135,7 @@ def test_rows(dataset: DatasetVersion, intake: Intake, count: int) -> Rows:
     return intake.rows(frame)
 
 
-def until(done: Callable[[], bool], timeout_s: float) -> None:
+def wait_until(done: Callable[[], bool], timeout_s: float) -> None:
     """Returns when `done`. After `timeout_s` raises what `done` raised last, or TimeoutError."""
     deadline = time.monotonic() + timeout_s
     failure: InferenceError | None = None

@@ -141,7 +141,7 @@ def named_checkpoint(model: str, settings: Settings) -> Stored | None:
     return Registry(settings.tracking_uri).checkpoint(project, version, settings.folder("checkpoints"))
 
 
-def registered() -> list[dict[str, Any]]:
+def registered_versions() -> list[dict[str, Any]]:
     """Every registered version of this installation: what it was trained on, its score, and whether it serves."""
     settings = Settings()
     settings.folder("mlflow")

@@ -1,6 +1,6 @@
 """Whether what was released really serves: the model server answers with an older version while a champion's files are damaged."""
 
-from infra.files import DigestError, verified, whole_file
+from infra.files import DigestError, verify, whole_file
 from infra.settings import Settings
 from tasks.production.inference_client import InferenceClient, InferenceError
 from tasks.production.releases import Releases, fallbacks
@@ -23,7 +23,7 @@ def champion_of(project: str, releases: Releases) -> Champion | None:
 def damage_of(bundle: Stored) -> str:
     """Why a version's files cannot be read; empty where they are as they were released."""
     try:
-        verified(bundle.uri, bundle.digest)
+        verify(bundle.uri, bundle.digest)
     except (DigestError, OSError) as error:
         return f"{type(error).__name__}: {error}"
     return ""

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from configs.deployment import DeploymentConfig
-from infra.files import DigestError, read_json, verified, whole_folder
+from infra.files import DigestError, read_json, verify, whole_folder
 from infra.settings import Settings
-from tasks.deployment.canary import Trial, try_out, until
+from tasks.deployment.canary import CanaryTrial, run_canary, wait_until
 from tasks.deployment.promotion import Production
 from tasks.deployment.release_health import damage_of
 from tasks.intake import Rows
@@ -37,7 +37,7 @@ class Rollout:
     """How a deployment ended, and what the trial found; no trial where nothing changed."""
 
     release: Release
-    trial: Trial | None = None
+    trial: CanaryTrial | None = None
     share: float = 0.0
     """Of the live requests that went to the challenger."""
 
@@ -67,7 +67,7 @@ def roll_out(
     production = Production.of(bundle.project, settings)
     released = production.manifest().champion
     damaged = damage_of(released) if released else ""
-    folder = kept(bundle, settings.home / "bundles" / bundle.project / bundle.digest[:16])
+    folder = keep_bundle(bundle, settings.home / "bundles" / bundle.project / bundle.digest[:16])
     restored = f"; its files were damaged and are restored ({damaged})" if damaged else ""
     with (
         InferenceClient(settings.server_url, bundle.project) as client,
@@ -86,12 +86,12 @@ def roll_out(
             reason = f"the same graph as version {left.version}, which was rolled back by hand; `gyre rollback` takes that back"
             return Rollout(production.leave(champion, reason))
         replayed = rows(max(1, deployment.canary_requests))
-        until(lambda: reachable(client), server_s)
+        wait_until(lambda: reachable(client), server_s)
         challenger = registered_bundle(bundle, folder, production)
         share = deployment.canary_share if champion else 0.0
         with on_trial(production, challenger, share):
-            trial = try_out(client, challenger, replayed, deployment, lambda: production.tries(challenger))
-            release = judged(challenger, trial, deployment, production)
+            trial = run_canary(client, challenger, replayed, deployment, lambda: production.tries(challenger))
+            release = promote_or_take_back(challenger, trial, deployment, production)
         await_swap(client, release)
         return Rollout(release, trial, share)
 
@@ -145,7 +145,9 @@ def on_trial(production: Production, challenger: Served, share: float) -> Iterat
         production.end_trial(challenger.version)
 
 
-def judged(challenger: Served, trial: Trial, deployment: DeploymentConfig, production: Production) -> Release:
+def promote_or_take_back(
+    challenger: Served, trial: CanaryTrial, deployment: DeploymentConfig, production: Production
+) -> Release:
     """Promotes the challenger, or takes it back when it failed its trial or somebody ended the trial meanwhile."""
     if production.tries(challenger) and (failure := trial.failure(deployment)):
         return production.take_back(challenger, failure)
@@ -184,7 +186,7 @@ def await_swap(client: InferenceClient, release: Release) -> None:
 
     try:
         if champion is not None:
-            until(swapped, SWAP_S)
+            wait_until(swapped, SWAP_S)
     except (InferenceError, TimeoutError) as error:
         log.warning(
             "%s: decided, but the model server does not serve version %d yet: %s",
@@ -202,18 +204,18 @@ def roll_back(project: str) -> Release:
     return Production.of(project, Settings()).roll_back()
 
 
-def kept(bundle: Bundle, folder: Path) -> Path:
+def keep_bundle(bundle: Bundle, folder: Path) -> Path:
     """The bundle at its lasting place, where no later run of an earlier stage reaches it.
 
     Raises DigestError.
     """
     try:
-        return verified(folder, bundle.digest)
+        return verify(folder, bundle.digest)
     except (FileNotFoundError, DigestError):
-        source = verified(bundle.uri, bundle.digest)
+        source = verify(bundle.uri, bundle.digest)
     with whole_folder(folder) as partial:
         shutil.copytree(source, partial, dirs_exist_ok=True)
-        verified(partial, bundle.digest)
+        verify(partial, bundle.digest)
     return folder
 
 

@@ -19,12 +19,12 @@ KEPT = re.compile(r"[0-9a-f]{24}")
 stays."""
 
 
-def unused(home: Path, records: Path, days: float, gone: Collection[str] = ()) -> list[Path]:
+def unused_outcomes(home: Path, records: Path, days: float, gone: Collection[str] = ()) -> list[Path]:
     """Outcomes that no run asked for within the last days, and quarantines as old; none that something lasting or an outcome in use names.
 
     records: folder of Prefect's results, a file an outcome; gone: tags of versions that are about to go
     """
-    oldest, named = time.time() - days * 86_400, "".join(lasting(home, gone))
+    oldest, named = time.time() - days * 86_400, "".join(names_to_keep(home, gone))
     outcomes = sorted((home / "outcomes").glob("*"))
     old = [folder for folder in outcomes if folder.stat().st_mtime < oldest and folder.name not in named]
     in_use = [records / folder.name for folder in outcomes if folder not in old]
@@ -33,7 +33,7 @@ def unused(home: Path, records: Path, days: float, gone: Collection[str] = ()) -
     return old + [file for file in files if file.stat().st_mtime < oldest and file.stem not in named]
 
 
-def lasting(home: Path, gone: Collection[str]) -> Iterator[str]:
+def names_to_keep(home: Path, gone: Collection[str]) -> Iterator[str]:
     """Texts that name what must stay: what versions know of themselves, the newest validations, decisions."""
     known = Versions(home / "data")
     tags = known.git("tag", "--list").split() if (known.root / ".git").is_dir() else []
@@ -49,7 +49,7 @@ def lasting(home: Path, gone: Collection[str]) -> Iterator[str]:
         yield decision.read_text(encoding="utf-8")
 
 
-def clear(found: list[Path], records: Path) -> None:
+def remove_outcomes(found: list[Path], records: Path) -> None:
     """Removes what `unused` found; an outcome's record goes first, without which there is no outcome."""
     for path in found:
         if path.is_dir():

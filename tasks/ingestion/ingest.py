@@ -21,23 +21,23 @@ import pyarrow.parquet as pq
 from configs.intake import IntakeConfig
 from configs.result import ResultConfig
 from configs.source import SourceConfig
-from infra.disk_guard import room
+from infra.disk_guard import guard_disk
 from infra.files import whole_folder
 from tasks.ingestion import late_labels
 from tasks.ingestion.parsing import dates
 from tasks.ingestion.parsing.conversions import Conversions
-from tasks.ingestion.parsing.layout import content_columns, framed, intake_columns, normalized
+from tasks.ingestion.parsing.layout import content_columns, intake_columns, table_of_frame, to_layout
 from tasks.ingestion.parsing.row_ids import EVERY
 from tasks.ingestion.parsing.totals_rows import totals_rows
 from tasks.ingestion.parsing.undeclared_missing import undeclared_missing
 from tasks.ingestion.parsing.unit_changes import check_units
 from tasks.ingestion.partitions import join, store
 from tasks.ingestion.partitions.deduplication import Repeats, drop_repeated
-from tasks.ingestion.partitions.join import unwanted
-from tasks.ingestion.partitions.profile import Profile, merged, profile_of
-from tasks.ingestion.partitions.sources import pieces
-from tasks.ingestion.partitions.store import Job, Kept
-from tasks.ingestion.readers import LINE, numbered
+from tasks.ingestion.partitions.join import unmatched_values
+from tasks.ingestion.partitions.profile import Profile, merge_profiles, profile_of
+from tasks.ingestion.partitions.sources import list_partitions
+from tasks.ingestion.partitions.store import KeptPartition, PartitionJob
+from tasks.ingestion.readers import LINE, number_lines
 from tasks.ingestion.readers.location import name_of
 from tasks.intake import build_intake
 from tasks.production.prediction_log import PredictionLog
@@ -99,15 +99,18 @@ def snapshot(
 
 def jobs(
     source: SourceConfig, intake: IntakeConfig, label: str, kept: Path, content: tuple[str, ...] = ()
-) -> tuple[list[Job], tuple[Finding, ...]]:
+) -> tuple[list[PartitionJob], tuple[Finding, ...]]:
     """The source's slices as they are now, each to be read by an intake that knows its dates' formats; and what was found of these."""
     kept.mkdir(parents=True, exist_ok=True)
     joins = join.tables(source.join, intake, label, kept)
     code = store.code(intake)
     noted = Conversions(count for each in joins for count in each.counts)
-    found = pieces(source, intake, label, kept, noted)
+    found = list_partitions(source, intake, label, kept, noted)
     intake, told = dates.with_formats(found, intake, kept, code, name_of(source))
-    return [Job(piece, intake, label, joins, code, content) for piece in found], (*noted.findings(), *told)
+    return [PartitionJob(piece, intake, label, joins, code, content) for piece in found], (
+        *noted.findings(),
+        *told,
+    )
 
 
 def ingest(
@@ -124,7 +127,7 @@ def ingest(
     Raises ValueError where the source changed since the snapshot, has no rows, or misses a column, OSError
     where a disk is full.
     """
-    with room(lambda: f"the rows of {name_of(source)} do not fit", output, kept):
+    with guard_disk(lambda: f"the rows of {name_of(source)} do not fit", output, kept):
         return made(snapshot, source, intake, result, client, output, kept)
 
 
@@ -139,7 +142,7 @@ def made(
 ) -> Ingested:
     """As `ingest`."""
     read = read_slices(snapshot, source, intake, result.label, client, kept)
-    found = [store.opened(kept / key) for key in snapshot.slices]
+    found = [store.open_kept(kept / key) for key in snapshot.slices]
     filled = [slice_ for slice_ in found if slice_.rows]
     conversions = Conversions(count for slice_ in found for count in slice_.conversions)
     note_unwanted(found, conversions)
@@ -177,24 +180,24 @@ def made(
     return Ingested(raw, len(filled), read, schema.names, repeats.count)
 
 
-def judged_profiles(filled: list[Kept], source: SourceConfig) -> tuple[Finding, ...]:
+def judged_profiles(filled: list[KeptPartition], source: SourceConfig) -> tuple[Finding, ...]:
     """What the rows of whole files, and of all files together, show."""
     files: dict[str, list[Profile]] = {}
     for slice_ in filled:
         files.setdefault(slice_.origin, []).append(profile_of(slice_.profile))
-    wholes = {origin: merged(profiles) for origin, profiles in files.items()}
+    wholes = {origin: merge_profiles(profiles) for origin, profiles in files.items()}
     totals = [found for origin, whole in wholes.items() for found in totals_rows(origin, whole)]
-    return (*totals, *undeclared_missing(merged(wholes.values()), source.columns))
+    return (*totals, *undeclared_missing(merge_profiles(wholes.values()), source.columns))
 
 
-def note_unwanted(found: list[Kept], conversions: Conversions) -> None:
+def note_unwanted(found: list[KeptPartition], conversions: Conversions) -> None:
     """Notes the rows of joined tables that no slice has a row for."""
     for joined in found[0].joins if found else ():
         files = [slice_.folder / f"{joined['file']}.npy" for slice_ in found]
         wanted = [np.load(file) for file in files if file.exists()]
         if wanted:
             matched = np.logical_or.reduce(wanted)
-            examples = unwanted(found[0].folder.parent / joined["file"], joined["on"], matched)
+            examples = unmatched_values(found[0].folder.parent / joined["file"], joined["on"], matched)
             conversions.add(
                 "unmatched_joined",
                 f"{joined['name']} on {joined['on']}",
@@ -226,7 +229,7 @@ def repeated_keys(source: SourceConfig, repeats: Repeats, total: int) -> tuple[F
 
 
 def content_of(
-    slice_: Kept, snapshot: SourceSnapshot, source: SourceConfig, intake: IntakeConfig
+    slice_: KeptPartition, snapshot: SourceSnapshot, source: SourceConfig, intake: IntakeConfig
 ) -> tuple[str, ...]:
     """The columns that the rows' content was taken from."""
     keys = (source.key,) if isinstance(source.key, str) else source.key
@@ -250,7 +253,7 @@ def split_anew(snapshot: SourceSnapshot, content: tuple[str, ...], rows: int) ->
     return (found,)
 
 
-def identical_files(filled: list[Kept]) -> tuple[Finding, ...]:
+def identical_files(filled: list[KeptPartition]) -> tuple[Finding, ...]:
     """The finding about files whose every byte is another's: a backup that a glob matches, or one file under two names."""
     first: dict[str, str] = {}
     again: dict[str, str] = {}
@@ -279,7 +282,7 @@ def read_slices(
 
     Raises ValueError where one is no longer what it was.
     """
-    missing = {key for key in snapshot.slices if not store.sound(kept / key)}
+    missing = {key for key in snapshot.slices if not store.is_sound(kept / key)}
     if not missing:
         return 0
     wanted = {
@@ -301,28 +304,28 @@ def remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def submit(client: Any, waiting: list[Job], kept: Path) -> None:
+def submit(client: Any, waiting: list[PartitionJob], kept: Path) -> None:
     """Every job on some worker, a bounded number at a time.
 
     The first that fails stops the others, and its error is raised.
     """
     from distributed import as_completed
 
-    left: Iterator[Job] = iter(waiting)
+    left: Iterator[PartitionJob] = iter(waiting)
     most = SUBMITTED * max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
-    running = [client.submit(store.keep, job, kept, pure=False) for job in islice(left, most)]
+    running = [client.submit(store.keep_partition, job, kept, pure=False) for job in islice(left, most)]
     done = as_completed(running)
     try:
         for finished in done:
             finished.result()
             for job in islice(left, 1):
-                running.append(client.submit(store.keep, job, kept, pure=False))
+                running.append(client.submit(store.keep_partition, job, kept, pure=False))
                 done.add(running[-1])
     finally:
         client.cancel(running)
 
 
-def check_alike(found: list[Kept], source: SourceConfig) -> None:
+def check_alike(found: list[KeptPartition], source: SourceConfig) -> None:
     """Raises ValueError where slices differ in their columns."""
     for each in found:
         if set(each.columns) != set(found[0].columns):
@@ -332,7 +335,7 @@ def check_alike(found: list[Kept], source: SourceConfig) -> None:
             )
 
 
-def link_parts(found: list[Kept], folder: Path, source: SourceConfig) -> None:
+def link_parts(found: list[KeptPartition], folder: Path, source: SourceConfig) -> None:
     """The slices' parts in the run's folder, in order; the first `source.rows` rows alone where that is set."""
     left = source.rows if source.reader != "synthetic" else None
     for number, path in enumerate(path for each in found for path in each.parts):
@@ -352,7 +355,9 @@ def check_source(folder: Path, source: SourceConfig) -> pa.Schema:
     return schema
 
 
-def hashes_of(found: list[Kept], late: int, source: SourceConfig, folder: Path, spare: Path) -> list[Path]:
+def hashes_of(
+    found: list[KeptPartition], late: int, source: SourceConfig, folder: Path, spare: Path
+) -> list[Path]:
     """Files with the hashes of all ids: the slices' own, and one below `spare` of what is not a slice."""
     if source.rows and source.reader != "synthetic":
         return [written_hashes(part_paths(folder), spare / store.HASHES)]
@@ -363,7 +368,7 @@ def hashes_of(found: list[Kept], late: int, source: SourceConfig, folder: Path, 
 
 def written_hashes(paths: list[Path], target: Path) -> Path:
     """A file with the hashes of the ids of some parts."""
-    for _ in store.hashed((table for path in paths for table in tables(path, ["id"])), target):
+    for _ in store.write_hashes((table for path in paths for table in tables(path, ["id"])), target):
         pass
     return target
 
@@ -377,8 +382,8 @@ def write_feedback(
     side as long as the source's.
     """
     schema = schema_of(folder)
-    rows = numbered(framed(late_labels.rows(frozen, build_intake(intake), result.label)), 1)
-    table = normalized(rows, "id", intake, result.label, "feedback", "feedback", content)
+    rows = number_lines(table_of_frame(late_labels.rows(frozen, build_intake(intake), result.label)), 1)
+    table = to_layout(rows, "id", intake, result.label, "feedback", "feedback", content)
     columns = {}
     for field in schema:
         kind = field.type

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from infra.files import verified, whole_file
+from infra.files import verify, whole_file
 from tasks.intake import Intake
 from tasks.production.prediction_log import PREFIX, PredictionLog, logged_rows
 from tasks.records import Finding, Stored
@@ -31,11 +31,11 @@ def freeze(
     inputs = [PREFIX + spec.name for spec in intake.inputs if PREFIX + spec.name in frame]
     frame = frame[["request_id", *inputs, "label"]]
     findings: list[Finding] = []
-    frame = kept(
+    frame = keep_where(
         frame, logged_rows(frame, intake.inputs)[1], "of rows with other inputs than the intake's", findings
     )
-    known = frame["label"].isin(allowed(frame["label"], result)).to_numpy()
-    frame = kept(frame, known, "that the result does not allow", findings)
+    known = frame["label"].isin(allowed_labels(frame["label"], result)).to_numpy()
+    frame = keep_where(frame, known, "that the result does not allow", findings)
     if frame.empty:
         return None, 0, tuple(findings)
     buffer = io.BytesIO()
@@ -53,12 +53,12 @@ def freeze(
 
 def rows(feedback: Stored, intake: Intake, label: str) -> pd.DataFrame:
     """Frozen feedback as rows of a source, by arrival of their labels: id, the intake's columns and the label."""
-    frame = pq.read_table(verified(feedback.uri, feedback.digest)).to_pandas()
+    frame = pq.read_table(verify(feedback.uri, feedback.digest)).to_pandas()
     served = logged_rows(frame, intake.inputs)[0]
     return intake.frame(served).assign(**{"id": frame["request_id"], label: frame["label"]})
 
 
-def kept(
+def keep_where(
     frame: pd.DataFrame,
     mask: "np.ndarray[tuple[int], np.dtype[np.bool_]]",
     fault: str,
@@ -80,7 +80,7 @@ def kept(
     return frame[mask]
 
 
-def allowed(labels: pd.Series, result: Result) -> list[str]:
+def allowed_labels(labels: pd.Series, result: Result) -> list[str]:
     """The distinct labels that the result can learn from."""
     return [label for label in labels.unique() if fits(result.targets, label)]
 

@@ -12,10 +12,10 @@ from tasks.ingestion.parsing.dates import with_first_formats
 from tasks.ingestion.parsing.totals_rows import totals_rows
 from tasks.ingestion.parsing.undeclared_missing import undeclared_missing
 from tasks.ingestion.partitions import watermarks
-from tasks.ingestion.partitions.sources import Piece, inherit
-from tasks.ingestion.partitions.store import Job, Notes, normal
-from tasks.ingestion.readers import Slice, csv, functions, images, jsonl, parquet, sql, synthetic
-from tasks.ingestion.readers.location import File, filesystem, matched, name_of, place
+from tasks.ingestion.partitions.sources import SourcePartition, inherit
+from tasks.ingestion.partitions.store import Notes, PartitionJob, layout_tables
+from tasks.ingestion.readers import Partition, csv, functions, images, jsonl, parquet, sql, synthetic
+from tasks.ingestion.readers.location import File, filesystem, location_of, matching_files, name_of
 from tasks.records import Finding
 
 ROWS = 1000
@@ -41,18 +41,21 @@ def preview(source: SourceConfig, intake: IntakeConfig, label: str) -> Iterator[
     notes = Notes()
     conversions = notes.conversions
     looked = source.model_copy(update={"rows": min(source.rows or ROWS, ROWS)})
-    piece = Piece(looked, first_slice(looked, intake, label))
+    piece = SourcePartition(looked, first_slice(looked, intake, label))
     if source.watermark:
         piece = replace(
             piece,
-            slice=Slice(
-                piece.slice.origin, None, partial(watermarks.marked, piece.slice, source), counting=True
+            slice=Partition(
+                piece.slice.origin,
+                None,
+                partial(watermarks.rows_with_watermark, piece.slice, source),
+                counting=True,
             ),
         )
     rows = None
     if not source.join:
         read_by = with_first_formats(piece, intake)
-        rows = next(normal(Job(piece, read_by, label, (), code=""), notes), None)
+        rows = next(layout_tables(PartitionJob(piece, read_by, label, (), code=""), notes), None)
         if rows is None or not len(rows):
             fix = "bring some, or set source.path to a file that has them"
             raise ValueError(f"{piece.name}: holds no rows; {fix}{conversions.told()}")
@@ -63,39 +66,39 @@ def preview(source: SourceConfig, intake: IntakeConfig, label: str) -> Iterator[
         yield from preview(inherit(more, source), intake, label)
 
 
-def first_slice(source: SourceConfig, intake: IntakeConfig, label: str) -> Slice:
+def first_slice(source: SourceConfig, intake: IntakeConfig, label: str) -> Partition:
     """The beginning of the source's first file, table or partition; unlike a run's slices it is not told by its content."""
     if source.reader == "images":
         return first_images(source, intake, label)
-    first: Callable[[SourceConfig], Slice] = FIRST_SLICES.get(
+    first: Callable[[SourceConfig], Partition] = FIRST_SLICES.get(
         source.reader, lambda source: functions.slices(source)[0]
     )
     return first(source)
 
 
-def first_of_files(read: Callable[..., Iterator[pa.Table]]) -> Callable[[SourceConfig], Slice]:
+def first_of_files(read: Callable[..., Iterator[pa.Table]]) -> Callable[[SourceConfig], Partition]:
     """The first file of a source, by a reader's `read`."""
 
-    def first(source: SourceConfig) -> Slice:
-        file = matched(source)[0]
-        return Slice(file.name, None, partial(read, file, source.limits))
+    def first(source: SourceConfig) -> Partition:
+        file = matching_files(source)[0]
+        return Partition(file.name, None, partial(read, file, source.limits))
 
     return first
 
 
-FIRST_SLICES: dict[str, Callable[[SourceConfig], Slice]] = {
+FIRST_SLICES: dict[str, Callable[[SourceConfig], Partition]] = {
     "csv": csv.first_slice,
     "jsonl": first_of_files(jsonl.read),
     "parquet": first_of_files(parquet.read),
     "delta": lambda source: parquet.delta_slices(source)[0],
-    "sql": lambda source: Slice(sql.table_name(source), None, partial(sql.first_rows, source, ROWS)),
+    "sql": lambda source: Partition(sql.table_name(source), None, partial(sql.first_rows, source, ROWS)),
     "synthetic": lambda source: synthetic.slices(source)[0],
 }
 
 
-def first_images(source: SourceConfig, intake: IntakeConfig, label: str) -> Slice:
+def first_images(source: SourceConfig, intake: IntakeConfig, label: str) -> Partition:
     """The first images of a folder or archive."""
-    template = place(source)
+    template = location_of(source)
     system, path = filesystem(template, source.options)
     if system.isfile(path) or not system.exists(path):
         return images.slices(source, intake, label)[0]
@@ -109,7 +112,7 @@ def first_images(source: SourceConfig, intake: IntakeConfig, label: str) -> Slic
         return images.slices(source, intake, label)[0]
     files = [File(template, f"{template.rstrip('/')}/{name}", source.options) for name in few]
     beside = images.labels_beside(source, template.rstrip("/") + "/x")
-    return Slice(
+    return Partition(
         name_of(source),
         None,
         partial(images.read_folder, files, few, beside, source, intake, label),

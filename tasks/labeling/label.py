@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from configs.labeling import LabelingConfig
-from infra.files import verified, whole_file, whole_folder
+from infra.files import verify, whole_file, whole_folder
 from tasks.intake import Intake
 from tasks.labeling import checks
 from tasks.labeling.consensus import ANSWER, TASK, answers_of, beliefs, consensus, majority, quality
@@ -146,7 +146,7 @@ def gate(rows: Stored, agreed: Agreed | None, labeling: LabelingConfig, result: 
             f"annotators agree with the consensus in {agreed.agreement:.1%} of their answers; min_agreement is {labeling.min_agreement:.1%}"
         )
     try:
-        for path in part_paths(verified(rows.uri, rows.digest)):
+        for path in part_paths(verify(rows.uri, rows.digest)):
             for table in tables(path, [result.label]):
                 result.targets(table[result.label].to_pandas())
     except ValueError as error:

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from configs.training import TrainingConfig
-from infra.files import read_json, verified, whole_folder, write_json
+from infra.files import read_json, verify, whole_folder, write_json
 from tasks.intake import Encoder, Intake, Preprocessing
 from tasks.model.network import build
 from tasks.records import Stored
@@ -65,7 +65,7 @@ def save(encoder: Encoder, tensors: dict[str, Tensor], folder: Path, facts: dict
 
 def load(stored: Stored, intake: Intake, result: Result, training: TrainingConfig) -> Model:
     """The model of a checkpoint, in evaluation mode. Raises DigestError where the checkpoint was changed."""
-    folder = verified(stored.uri, stored.digest)
+    folder = verify(stored.uri, stored.digest)
     encoder = intake.encoder()
     encoder.restore(read_json(folder / "encoder.json"))
     model = Model(encoder, intake, result, training)
@@ -78,7 +78,7 @@ def load_preprocessing(stored: Stored, intake: Intake) -> Preprocessing:
 
     Raises DigestError where the checkpoint was changed.
     """
-    folder, before = verified(stored.uri, stored.digest), "preprocessing."
+    folder, before = verify(stored.uri, stored.digest), "preprocessing."
     encoder = intake.encoder()
     encoder.restore(read_json(folder / "encoder.json"))
     preprocessing = intake.preprocessing(encoder)

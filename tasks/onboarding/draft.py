@@ -11,7 +11,7 @@ import pyarrow as pa
 from configs.intake import TabularIntakeConfig
 from configs.result import ClassificationResultConfig, RegressionResultConfig
 from configs.source import ColumnConfig
-from tasks.ingestion.parsing.contract import conform
+from tasks.ingestion.parsing.contract import conform_table
 from tasks.ingestion.readers import LINE
 from tasks.ingestion.schema_inference.file_formats import first_rows
 from tasks.ingestion.schema_inference.images import holds_images, infer_images
@@ -52,7 +52,7 @@ def draft(location: str, label: str | None, name: str | None, table: str | None 
         head = [f"name: {project}", "", *infer_images(location).splitlines(), "", *SCHEDULE]
         return Draft(project, "\n".join(head) + "\n")
     inferred = infer_files(location, table)
-    rows = conform(first_rows(inferred.source, ROWS), inferred.source.columns, "error", location)
+    rows = conform_table(first_rows(inferred.source, ROWS), inferred.source.columns, "error", location)
     # Columns that name a row only together may tell something each.
     key = (inferred.source.key,) if isinstance(inferred.source.key, str) else ()
     if label is not None and label not in rows.column_names:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from infra.files import digest, verified, whole_file
+from infra.files import digest, verify, whole_file
 from tasks.intake import Intake, Rows
 from tasks.intake.encoder import ENCODED
 from tasks.model.onnx_parts import joined, split
@@ -47,7 +47,7 @@ def quantize(
 
     Equal inputs give equal bytes. Raises DigestError where graph or data set was changed.
     """
-    source, made = verified(graph.uri, graph.digest), output / "int8.onnx"
+    source, made = verify(graph.uri, graph.digest), output / "int8.onnx"
     rows = spread(dataset, intake, "train", calibration_rows)
     with whole_file(made) as temporary:
         quantize_file(source, temporary, rows)

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from infra.files import verified
+from infra.files import verify
 from tasks.records import DatasetVersion
 from tasks.rows.parts import part_paths, read_places
 
@@ -65,7 +65,7 @@ def frames(
     """
     from tasks.model.onnx_session import answers, session
 
-    folder = verified(dataset.uri, dataset.digest)
+    folder = verify(dataset.uri, dataset.digest)
     labels, origins, splits = about_rows(folder, result)
     columns = [*intake.columns, result.label]
     trained = {

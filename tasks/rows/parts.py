@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from infra.files import digest, verified, whole_file
+from infra.files import digest, verify, whole_file
 from tasks.records import Stored
 
 SplitName = Literal["train", "validation", "test"]
@@ -41,7 +41,7 @@ def read(rows: Stored, columns: list[str] | None = None, split: SplitName | None
 
     Raises DigestError where the folder was changed.
     """
-    folder = verified(rows.uri, rows.digest)
+    folder = verify(rows.uri, rows.digest)
     filters = [("split", "=", split)] if split else None
     parts = [pq.read_table(path, columns=columns, filters=filters) for path in part_paths(folder)]
     frame: pd.DataFrame = pa.concat_tables(parts, promote_options="permissive").to_pandas()
@@ -56,7 +56,7 @@ def sample(
     Memory is bounded by a row group and the rows that are taken. Raises DigestError where the folder was
     changed.
     """
-    paths = part_paths(verified(rows.uri, rows.digest))
+    paths = part_paths(verify(rows.uri, rows.digest))
     wanted = list(dict.fromkeys([*columns, "split"])) if columns and split else columns
     counts = [pq.read_metadata(path).num_rows for path in paths]
     if split:
@@ -217,7 +217,7 @@ def rewrite(rows: Stored, folder: Path, change: Callable[[pa.Table], pa.Table]) 
     PARTS_AT_ONCE threads call `change`. A part keeps its name, also where it loses all its rows. Raises
     DigestError where the rows were changed.
     """
-    paths = part_paths(verified(rows.uri, rows.digest))
+    paths = part_paths(verify(rows.uri, rows.digest))
     with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
         return sum(pool.map(lambda path: write_tables(map(change, tables(path)), folder / path.name), paths))
 
@@ -234,5 +234,5 @@ def stored(path: Path) -> Stored:
 
 def read_file(table: Stored) -> pd.DataFrame:
     """A single stored Parquet file. Raises DigestError where it was changed."""
-    frame: pd.DataFrame = pq.read_table(verified(table.uri, table.digest)).to_pandas()
+    frame: pd.DataFrame = pq.read_table(verify(table.uri, table.digest)).to_pandas()
     return frame

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from infra.files import digest, read_json, verified
+from infra.files import digest, read_json, verify
 from tasks.production.protocol_dtypes import DATATYPES
 from tasks.production.releases import Served
 from tasks.rows.raw import Rows, TensorSpec, blank, feed
@@ -156,7 +156,7 @@ def load(project: str, served: Served, executor: Executor) -> Model:
 
     Raises DigestError for a changed bundle, ValueError where it is not what its signature says.
     """
-    folder = verified(served.uri, served.digest)
+    folder = verify(served.uri, served.digest)
     facts = read_json(folder / "signature.json")
     graph = folder / "model.onnx"
     if facts["project"] != project or facts["graph_digest"] != digest(graph):

@@ -9,7 +9,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from infra.files import verified
+from infra.files import verify
 from tasks.intake import Rows, build_intake
 from tasks.result import build_result
 from tasks.rows.parts import schema_of
@@ -31,7 +31,7 @@ class Lessons:
         self.intake, self.result = build_intake(plan.intake), build_result(plan.result)
         self.encoder = self.intake.encoder()
         self.mean_weight = 1.0
-        folder = verified(plan.dataset.uri, plan.dataset.digest)
+        folder = verify(plan.dataset.uri, plan.dataset.digest)
         named = [*self.intake.columns, self.result.label, self.result.soft_label, self.training.sample_weight]
         columns = list(dict.fromkeys(name for name in named if name))
         if missing := set(columns) - set(names := schema_of(folder).names):

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from configs.intake import IntakeConfig
-from infra.files import read_json, verified
+from infra.files import read_json, verify
 from tasks.intake import TensorSpec, build_intake
 from tasks.model.model import Model
 from tasks.training.plan import Plan
@@ -95,4 +95,4 @@ def rest(model: Model, kept: frozenset[str]) -> None:
 def checkpoint(plan: Plan) -> Path:
     """The verified folder of the model that the plan starts from."""
     assert plan.start is not None, "asked of plans that start from a model alone"  # noqa: S101
-    return verified(plan.start.uri, plan.start.digest)
+    return verify(plan.start.uri, plan.start.digest)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from configs.labeling import LabelingConfig
 from configs.result import ResultConfig
 from configs.validation import ValidationConfig, VersionComparisonConfig
-from infra.files import read_json, verified
+from infra.files import read_json, verify
 from infra.settings import Settings
 from tasks.pipeline.stage import StoppedError, announce, outcome_folder, show, stage, table
 from tasks.records import Precedents, RawRows, Stored, ValidationReport
@@ -123,7 +123,7 @@ def description(report: ValidationReport) -> str:
 
 def decided(stored: Stored) -> list[dict[str, object]]:
     """The first decided rows, with what became of them."""
-    rows = read_json(verified(stored.uri, stored.digest))[:SHOWN]
+    rows = read_json(verify(stored.uri, stored.digest))[:SHOWN]
     return [
         {
             "decided row": row["row"],
@@ -140,7 +140,7 @@ def quarantined(quarantine: Stored) -> list[dict[str, object]]:
     import pyarrow.parquet as pq
 
     rows = (
-        pq.read_table(verified(quarantine.uri, quarantine.digest), columns=["id", "reasons"])
+        pq.read_table(verify(quarantine.uri, quarantine.digest), columns=["id", "reasons"])
         .slice(0, SHOWN)
         .to_pylist()
     )

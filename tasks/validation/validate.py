@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from configs.validation import ValidationConfig
-from infra.files import shared, verified, whole_file, whole_folder, write_json
+from infra.files import link_or_copy, verify, whole_file, whole_folder, write_json
 from tasks.records import Precedents, RawRows, RuleOutcome, ValidationReport
 from tasks.rows.parts import part_paths, part_writer, schema_of, stored, tables, write_tables
 from tasks.validation.checks import engine, suite, version_comparison
@@ -40,7 +40,7 @@ def validate(
     """
     before = before or Precedents()
     expectations = suite.build(validation)
-    source = verified(rows.uri, rows.digest)
+    source = verify(rows.uri, rows.digest)
     amendments, fields = Amendments(thawed(before.decisions)).look(part_paths(source)), checkable(source)
     with TemporaryDirectory(prefix="gyre-amended-") as scratch:
         parts = amendments.laid_over(part_paths(source), Path(scratch))
@@ -157,7 +157,7 @@ def separate_part(
     if not fixed and not any(
         pc.any(pc.is_in(table["id"].cast(pa.string()), keys)).as_py() for table in tables(path, ["id"])
     ):
-        shared(path, folder / path.name)
+        link_or_copy(path, folder / path.name)
         return 0
 
     def accepted() -> Iterator[pa.Table]:

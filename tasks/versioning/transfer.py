@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
-from infra.files import digest, shared, whole_folder
+from infra.files import digest, link_or_copy, whole_folder
 from tasks.rows.parts import part_paths
 from tasks.versioning.repository import Repository
 
@@ -56,7 +56,7 @@ def pull(
             if not (target.is_dir() and digest(target) == content):
                 with whole_folder(target) as partial:
                     for name, source in repository.parts(tag, project).items():
-                        shared(repository.cached(source), partial / name)
+                        link_or_copy(repository.cached(source), partial / name)
     return fetched
 
 
@@ -70,7 +70,7 @@ def lay_out(source: Path, target: Path, content: str) -> Path:
     if not (target.is_dir() and digest(target) == content):
         with whole_folder(target) as partial:
             for part in part_paths(source):
-                shared(part, partial / part.name)
+                link_or_copy(part, partial / part.name)
     return target
 
 

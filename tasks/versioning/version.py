@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.versioning import VersioningConfig
-from infra.disk_guard import room
+from infra.disk_guard import guard_disk
 from infra.files import digest, whole_folder, write_json
 from tasks.records import DatasetVersion, LabelReport
 from tasks.rows.parts import part_paths, rewrite
@@ -42,7 +42,7 @@ def make_version(
     put = splitter(Path(labels.uri), versioning.split)
     with (
         repository.opened() as repo,
-        room(lambda: takes(labels), repository.root, datasets, repository.remote),
+        guard_disk(lambda: takes(labels), repository.root, datasets, repository.remote),
     ):
         folder = repository.root / project
         with whole_folder(folder) as partial:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from configs.load import BUNDLED, ConfigError, load, names
+from configs.load import BUNDLED, ConfigError, load, project_names
 
 HERE = Path(__file__).parent
 VALID = sorted([*(HERE / "valid").glob("*.yaml"), *BUNDLED.glob("*.yaml")])
@@ -45,7 +45,7 @@ def test_a_change_from_the_command_line_is_checked_as_the_file_is():
 
 
 def test_an_unknown_project_is_told_with_the_known_ones():
-    assert "digits" in names()
+    assert "digits" in project_names()
     with pytest.raises(
         ConfigError,
         match=r"digit\.yaml: no such project file\. Known projects in .*configs: adult, bike_sharing, digits",

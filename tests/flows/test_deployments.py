@@ -4,7 +4,7 @@ import importlib
 
 import pytest
 
-from configs.load import names
+from configs.load import project_names
 from flows.deployments import deployments
 from infra.settings import Settings
 from tasks.records.events import labels
@@ -17,7 +17,7 @@ def registry():
 
 def test_the_registry_holds_a_cycle_and_a_drift_flow_for_every_project_and_for_any(registry):
     assert {"cycle/on-demand", "drift/on-demand", "tune/on-demand"} <= set(registry)
-    for project in names():
+    for project in project_names():
         assert {f"cycle/{project}-nightly", f"cycle/{project}-on-drift", f"drift/{project}"} <= set(registry)
 
 

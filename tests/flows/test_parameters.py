@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from configs.load import ConfigError
-from flows.parameters import requested, signed
+from flows.parameters import load_requested, sign_parameters
 
 YAML = """
 name: riders
@@ -24,8 +24,8 @@ def project(tmp_path, settings):
 
 
 def test_what_the_command_signed_is_done(settings, project):
-    asked = signed("cycle", project, {"training.network": "net:Net"}, settings)
-    assert requested("cycle", **asked).training.network == "net:Net"
+    asked = sign_parameters("cycle", project, {"training.network": "net:Net"}, settings)
+    assert load_requested("cycle", **asked).training.network == "net:Net"
     sys.path.remove(str(settings.home.parent / "elsewhere"))
 
 
@@ -35,25 +35,28 @@ def test_what_nobody_signed_names_no_code_and_no_file(settings, project):
             ConfigError,
             match=r"takes a project of .* by name .*start it with `gyre run PROJECT --set KEY=VALUE`",
         ):
-            requested("cycle", path, None, None)
+            load_requested("cycle", path, None, None)
     with pytest.raises(ConfigError, match=r"'source.reader' can name code or files.*`gyre drift PROJECT"):
-        requested("drift", "digits", {"source.reader": "subprocess:check_call"}, None)
+        load_requested("drift", "digits", {"source.reader": "subprocess:check_call"}, None)
     assert not [folder for folder in sys.path if folder.endswith("elsewhere")]
-    assert requested("cycle", "digits", {"training.epochs": "3"}, None).training.epochs == 3
+    assert load_requested("cycle", "digits", {"training.epochs": "3"}, None).training.epochs == 3
 
 
 def test_a_signature_is_for_its_flow_its_parameters_and_its_installation(settings, project, tmp_path):
-    asked = signed("cycle", project, {}, settings)
+    asked = sign_parameters("cycle", project, {}, settings)
     wrong = [
         ("tune", asked),
         ("cycle", asked | {"overrides": {"training.network": "os:system"}}),
         ("cycle", asked | {"project": "digits"}),
         ("cycle", asked | {"signature": ""}),
-        ("cycle", signed("cycle", project, {}, settings.model_copy(update={"home": tmp_path / "other"}))),
+        (
+            "cycle",
+            sign_parameters("cycle", project, {}, settings.model_copy(update={"home": tmp_path / "other"})),
+        ),
     ]
     for flow, parameters in wrong:
         with pytest.raises(
             ConfigError, match="made for other parameters than these, or by another installation"
         ):
-            requested(flow, **parameters)
+            load_requested(flow, **parameters)
     assert not [folder for folder in sys.path if folder.endswith("elsewhere")]

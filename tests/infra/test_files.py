@@ -5,7 +5,7 @@ from infra.files import (
     close_to_others,
     digest,
     read_json,
-    verified,
+    verify,
     whole_file,
     whole_folder,
     write_json,
@@ -77,13 +77,13 @@ def test_a_changed_file_is_refused_by_name(tmp_path):
     path = tmp_path / "rows.parquet"
     path.write_text("rows")
     expected = digest(path)
-    assert verified(path, expected) == path
+    assert verify(path, expected) == path
     path.write_text("other rows")
     with pytest.raises(
         DigestError,
         match=rf"rows\.parquet: digest {digest(path)[:12]} instead of {expected[:12]}; restore it",
     ):
-        verified(path, expected)
+        verify(path, expected)
 
 
 def test_json_comes_back_and_equal_values_give_equal_bytes(tmp_path):

@@ -28,7 +28,7 @@ from infra.services.daemon import LONGEST_SOCKET, PROJECT, Daemon
 from infra.services.http import answers, ask, insist, may_change
 from infra.services.mlflow_store import make_store
 from infra.services.processes import belonging, end, mark
-from infra.services.table import Service, launched, services
+from infra.services.table import Service, launch_command, services
 
 PYTHON = sys.executable
 
@@ -364,7 +364,7 @@ def test_a_launched_service_starts_once_what_it_needs_is_there(stopped, tmp_path
     monkeypatch.chdir(tmp_path)
     Path("late.py").write_text(f"import pathlib\ndef main(): pathlib.Path({str(tmp_path / 'ran')!r}).touch()")
     process = subprocess.Popen(
-        launched("--nice", "5", "--after", str(tmp_path / "needed"), "late:main"),
+        launch_command("--nice", "5", "--after", str(tmp_path / "needed"), "late:main"),
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(PROJECT)])},
     )
     with process:
@@ -402,7 +402,7 @@ def test_a_service_is_imported_before_it_waits_and_at_low_priority_afterwards(tm
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Needed) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        command = launched(*options, "--after", f"http://127.0.0.1:{server.server_port}/", "noted:main")
+        command = launch_command(*options, "--after", f"http://127.0.0.1:{server.server_port}/", "noted:main")
         subprocess.run(
             command,
             env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(PROJECT)])},
@@ -417,7 +417,7 @@ def test_a_service_is_imported_without_collections_and_runs_with_them(tmp_path):
     (tmp_path / "collected.py").write_text(text)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(PROJECT)])}
     told = subprocess.run(
-        launched("collected:main"), env=environment, check=True, capture_output=True, text=True
+        launch_command("collected:main"), env=environment, check=True, capture_output=True, text=True
     ).stdout
     assert told.split() == ["False", "True", "True"]
 

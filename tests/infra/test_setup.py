@@ -97,16 +97,16 @@ def make_environment(folder, monkeypatch):
 
 def test_an_environment_is_built_on_where_it_is_whole_and_only_there(tmp_path, monkeypatch):
     make_environment(tmp_path / ".venv", monkeypatch)
-    assert setup.whole()
+    assert setup.is_whole()
     (tmp_path / ".venv" / ".installing").touch()
-    assert not setup.whole()  # an installation into it was interrupted
+    assert not setup.is_whole()  # an installation into it was interrupted
     (tmp_path / ".venv" / ".installing").unlink()
     (tmp_path / ".venv" / ".ready").write_text('{"root": "/elsewhere"}')
-    assert not setup.whole()  # it was made for another checkout
+    assert not setup.is_whole()  # it was made for another checkout
     (tmp_path / ".venv" / ".ready").unlink()
-    assert setup.whole()
+    assert setup.is_whole()
     shutil.rmtree(next((tmp_path / ".venv" / "lib").glob("python*/site-packages/pip")))
-    assert not setup.whole()  # its pip is half there
+    assert not setup.is_whole()  # its pip is half there
 
 
 def test_an_environment_whose_python_vanished_is_not_ready_and_not_built_on(tmp_path, monkeypatch):
@@ -116,7 +116,7 @@ def test_an_environment_whose_python_vanished_is_not_ready_and_not_built_on(tmp_
     setup.PYTHON.unlink()
     setup.PYTHON.symlink_to("/usr/bin/python3.0")
     assert not setup.ready("cpu")
-    assert not setup.whole()
+    assert not setup.is_whole()
 
 
 def test_an_accelerator_that_is_none_is_told(checkout):
@@ -194,7 +194,7 @@ def test_where_torchs_own_index_does_not_answer_the_other_ways_are_told(torch, t
     assert ("--torch-backend cpu" in str(caught.value)) == (torch == "")
     assert ("GYRE_TORCH=index make setup" in str(caught.value)) == (torch == "")
     assert str(caught.value).endswith("The same command tries again")
-    assert not setup.whole()  # what was begun is not built on
+    assert not setup.is_whole()  # what was begun is not built on
 
 
 @pytest.mark.parametrize("version", SUPPORTED)

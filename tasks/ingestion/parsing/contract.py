@@ -25,7 +25,7 @@ from tasks.ingestion.parsing.values import (
 Extra = Literal["error", "ignore", "keep"]
 
 
-def conform(table: pa.Table, columns: Mapping[str, ColumnConfig], extra: Extra, name: str) -> pa.Table:
+def conform_table(table: pa.Table, columns: Mapping[str, ColumnConfig], extra: Extra, name: str) -> pa.Table:
     """The contract's columns in its order and types, then, with `keep`, the source's others; without a contract the table as it came.
 
     integer is int64, number float64, boolean bool, timestamp timestamp[us] in UTC without a zone, text string; `any` is left alone.
@@ -35,7 +35,7 @@ def conform(table: pa.Table, columns: Mapping[str, ColumnConfig], extra: Extra, 
         return table
     others = check_columns(table.column_names, columns, extra, name)
     kept = {
-        column: conformed(table[spec.source or column], column, spec, name)
+        column: conform_column(table[spec.source or column], column, spec, name)
         for column, spec in columns.items()
     }
     return pa.table(kept | {column: table[column] for column in others if extra == "keep"})
@@ -91,9 +91,9 @@ def lookalike(column: str, others: Iterable[str]) -> str | None:
     return plain[found[0]] if found else None
 
 
-def conformed(values: pa.ChunkedArray, column: str, spec: ColumnConfig, name: str) -> pa.ChunkedArray:
+def conform_column(values: pa.ChunkedArray, column: str, spec: ColumnConfig, name: str) -> pa.ChunkedArray:
     """One column in the contract's type. Raises ValueError naming the first row that does not fit."""
-    values = plain(values)
+    values = plain_values(values)
     if spec.type == "any":
         made = values
     elif pa.types.is_null(values.type):
@@ -103,10 +103,10 @@ def conformed(values: pa.ChunkedArray, column: str, spec: ColumnConfig, name: st
         made = from_text(given, spec) if is_text(given.type) else from_typed(given, spec.type)
         if made is None:
             raise ValueError(
-                f"{name}: column {column!r} is {values.type}, the contract says {spec.type}; {retyped(values.type, column)}"
+                f"{name}: column {column!r} is {values.type}, the contract says {spec.type}; {type_fix(values.type, column)}"
             )
         if made.null_count > given.null_count:
-            raise ValueError(f"{name}: {unfit(values, given, made, column, spec)}")
+            raise ValueError(f"{name}: {unfit_message(values, given, made, column, spec)}")
     if spec.required and made.null_count:
         row = first(pc.is_null(made)) + 1
         raise ValueError(
@@ -116,7 +116,7 @@ def conformed(values: pa.ChunkedArray, column: str, spec: ColumnConfig, name: st
     return made
 
 
-def plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
+def plain_values(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """The values themselves where a dictionary or another text layout holds them."""
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
@@ -127,7 +127,7 @@ def plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
     )
 
 
-def unfit(
+def unfit_message(
     values: pa.ChunkedArray, given: pa.ChunkedArray, made: pa.ChunkedArray, column: str, spec: ColumnConfig
 ) -> str:
     """What is said of a column with values that do not fit: the first of them, how many, and the fix."""
@@ -146,7 +146,7 @@ def wanted_format(spec: ColumnConfig) -> str:
     return f" as {spec.format}" if spec.format else " in ISO 8601"
 
 
-def retyped(found: pa.DataType, column: str) -> str:
+def type_fix(found: pa.DataType, column: str) -> str:
     """The fix where a column's type cannot become the contract's without loss."""
     named = {
         "int": "integer",

@@ -21,11 +21,11 @@ import pyarrow.compute as pc
 from configs.intake import IntakeConfig, TabularIntakeConfig
 from configs.source import SourceConfig
 from infra.files import read_json, write_json
-from tasks.ingestion.parsing.contract import conformed, plain
+from tasks.ingestion.parsing.contract import conform_column, plain_values
 from tasks.ingestion.parsing.date_formats import ISO_8601, fitting, likely_formats, rank
-from tasks.ingestion.partitions.sources import Piece
-from tasks.ingestion.readers.location import hidden, place
-from tasks.ingestion.readers.stream import ahead
+from tasks.ingestion.partitions.sources import SourcePartition
+from tasks.ingestion.readers.location import hide_values, location_of
+from tasks.ingestion.readers.stream import read_ahead
 from tasks.records import Finding
 from tasks.rows.timestamps import UNITS
 
@@ -92,13 +92,13 @@ class Chosen:
             count=self.fits,
             total=self.values,
             told=f"values are read as {form}, which was found over all rows",
-            examples=(f"{self.example!r} is {shown(self.example, self.form)}",),
+            examples=(f"{self.example!r} is {spell_date(self.example, self.form)}",),
             advice=f"set intake.date_formats.{column} to {form!r}, or to what it is" if self.form else "",
         )
 
 
 def with_formats(
-    found: list[Piece], intake: IntakeConfig, kept: Path, code: str, name: str
+    found: list[SourcePartition], intake: IntakeConfig, kept: Path, code: str, name: str
 ) -> tuple[IntakeConfig, tuple[Finding, ...]]:
     """The intake with a format for every date column that needs one, and what was found.
 
@@ -116,7 +116,7 @@ def with_formats(
     return with_more_formats(intake, formats), findings
 
 
-def with_first_formats(piece: Piece, intake: IntakeConfig) -> IntakeConfig:
+def with_first_formats(piece: SourcePartition, intake: IntakeConfig) -> IntakeConfig:
     """As `with_formats`, by the first rows of one slice alone: where two formats fit, either may be taken, so nothing is told by it."""
     if not isinstance(intake, TabularIntakeConfig) or not open_columns(intake):
         return intake
@@ -147,7 +147,9 @@ def open_columns(intake: TabularIntakeConfig) -> list[str]:
     return [name for name in intake.dates if name not in intake.date_formats]
 
 
-def kept_dates(piece: Piece, intake: TabularIntakeConfig, kept: Path, code: str) -> dict[str, Dates]:
+def kept_dates(
+    piece: SourcePartition, intake: TabularIntakeConfig, kept: Path, code: str
+) -> dict[str, Dates]:
     """What was seen of a slice's columns, now or in an earlier run."""
     how = piece.source.model_dump_json(include={"columns", "rows", "csv", "limits"})
     facts = json.dumps([code, piece.slice.id, how, open_columns(intake)])
@@ -157,7 +159,9 @@ def kept_dates(piece: Piece, intake: TabularIntakeConfig, kept: Path, code: str)
     return {name: Dates(**facts) for name, facts in read_json(path).items()}
 
 
-def seen_dates(piece: Piece, intake: TabularIntakeConfig, most: int | None = None) -> dict[str, Dates]:
+def seen_dates(
+    piece: SourcePartition, intake: TabularIntakeConfig, most: int | None = None
+) -> dict[str, Dates]:
     """What a look through a slice shows of the columns whose dates are texts or numbers.
 
     most: tables that are looked at
@@ -165,7 +169,7 @@ def seen_dates(piece: Piece, intake: TabularIntakeConfig, most: int | None = Non
     seen: dict[str, Dates] = {}
     with secrets_hidden(piece.source):
         for number, table in enumerate(
-            ahead(lambda: limited(piece), piece.source.limits.seconds, piece.name)
+            read_ahead(lambda: limit_rows(piece), piece.source.limits.seconds, piece.name)
         ):
             columns = {
                 name: values
@@ -179,7 +183,7 @@ def seen_dates(piece: Piece, intake: TabularIntakeConfig, most: int | None = Non
     return seen
 
 
-def limited(piece: Piece) -> Iterator[pa.Table]:
+def limit_rows(piece: SourcePartition) -> Iterator[pa.Table]:
     """A slice's tables, up to source.rows."""
     left = piece.source.rows
     for table in piece.slice.tables():
@@ -188,13 +192,17 @@ def limited(piece: Piece) -> Iterator[pa.Table]:
             return
 
 
-def unread(table: pa.Table, name: str, piece: Piece) -> pa.ChunkedArray | None:
+def unread(table: pa.Table, name: str, piece: SourcePartition) -> pa.ChunkedArray | None:
     """A column of texts or numbers that stand for dates; None where it is absent, or is dates already."""
     spec = piece.source.columns.get(name)
     source_name = spec.source or name if spec else name
     if source_name not in table.column_names or (spec and spec.type == "timestamp"):
         return None
-    values = conformed(table[source_name], name, spec, piece.name) if spec else plain(table[source_name])
+    values = (
+        conform_column(table[source_name], name, spec, piece.name)
+        if spec
+        else plain_values(table[source_name])
+    )
     kind = values.type
     known = pa.types.is_string(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)
     return values if known else None
@@ -207,9 +215,9 @@ def secrets_hidden(source: SourceConfig) -> Iterator[None]:
         yield
     except Exception as error:
         text = str(error)
-        if hidden(text, place(source)) == text:
+        if hide_values(text, location_of(source)) == text:
             raise
-        raise ValueError(hidden(text, place(source))) from None
+        raise ValueError(hide_values(text, location_of(source))) from None
 
 
 def choose(column: str, seen: Iterable[Dates], name: str) -> Chosen | None:
@@ -259,7 +267,7 @@ def check_sure(column: str, seen: list[Dates], best: list[str], name: str) -> No
         text = next(filter(lambda text: differ(text, best[0], other), [*sample, written_in(best[0])]), None)
         if text is not None:
             raise ValueError(
-                f"{name}: column {column!r} (intake.dates): {text!r} is {shown(text, best[0])} as {best[0]}, and {shown(text, other)} as "
+                f"{name}: column {column!r} (intake.dates): {text!r} is {spell_date(text, best[0])} as {best[0]}, and {spell_date(text, other)} as "
                 f"{other}, and all its values can be read either way; set intake.date_formats.{column} to the one that is meant"
             )
 
@@ -290,7 +298,7 @@ def moment(text: str, form: str) -> datetime | None:
     return found
 
 
-def shown(text: str, form: str) -> str:
+def spell_date(text: str, form: str) -> str:
     """What a value means, with the month by name, so that nobody can mistake it."""
     found = moment(text, form)
     if found is None:

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from configs.intake import ImageIntakeConfig, IntakeConfig, TabularIntakeConfig, TextIntakeConfig
-from tasks.ingestion.parsing.contract import plain
-from tasks.ingestion.parsing.row_ids import Key, ids
+from tasks.ingestion.parsing.contract import plain_values
+from tasks.ingestion.parsing.row_ids import Key, row_ids
 from tasks.ingestion.readers import LINE
 from tasks.rows import content_hash
 from tasks.rows.timestamps import read
@@ -27,7 +27,7 @@ RESERVED = ("id", "origin", LINE, content_hash.COLUMN, "split", "reasons")
 NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 
 
-def normalized(
+def to_layout(
     table: pa.Table,
     key: Key,
     section: IntakeConfig,
@@ -48,24 +48,24 @@ def normalized(
         table[content_hash.COLUMN].cast(pa.uint64()) if content_hash.COLUMN in table.column_names else None
     )
     table = table.drop_columns([content_hash.COLUMN]) if contents is not None else table
-    names = ids(table, key, origin, source)
+    names = row_ids(table, key, origin, source)
     check_columns(table, key, needed, source)
     check_label(table.column_names, key, needed, label, source)
     raw = arrow_columns(table, section)
     if raw is None:
-        intake = built(section)
-        raw = framed(intake.frame(raw_rows(table.select(needed), names, intake, source)))
+        intake = build_here(section)
+        raw = table_of_frame(intake.frame(raw_rows(table.select(needed), names, intake, source)))
     kept = {name for name in table.column_names if name != LINE and (name != key or name in (*needed, label))}
     columns = {"id": names, **columns_of(raw)}
-    columns |= {name: values for name, values in described(raw, section).items() if name not in kept}
+    columns |= {name: values for name, values in extra_descriptors(raw, section).items() if name not in kept}
     columns |= {name: table[name] for name in table.column_names if name in kept - set(columns)}
     columns.setdefault(label, pa.nulls(len(table), pa.string()))
     if contents is None:
         contents = content_hash.digests(
             [table[name] for name in content_columns(table.column_names, named, needed)]
         )
-    places = {"origin": repeated(origin, len(table)), LINE: table[LINE], content_hash.COLUMN: contents}
-    return pa.table({name: solid(values) for name, values in columns.items()} | places)
+    places = {"origin": repeat_text(origin, len(table)), LINE: table[LINE], content_hash.COLUMN: contents}
+    return pa.table({name: text_if_empty(values) for name, values in columns.items()} | places)
 
 
 def content_columns(there: Sequence[str], named: tuple[str, ...], needed: tuple[str, ...]) -> tuple[str, ...]:
@@ -73,7 +73,7 @@ def content_columns(there: Sequence[str], named: tuple[str, ...], needed: tuple[
     return named if named and set(named) <= set(there) else needed
 
 
-def built(section: IntakeConfig) -> "Intake":
+def build_here(section: IntakeConfig) -> "Intake":
     """The intake itself; it brings torch, which a worker that reads plain columns does not need."""
     from tasks.intake import build_intake
 
@@ -87,7 +87,7 @@ def intake_columns(section: IntakeConfig) -> tuple[str, ...]:
     return (
         (section.column,)
         if isinstance(section, (ImageIntakeConfig, TextIntakeConfig))
-        else built(section).columns
+        else build_here(section).columns
     )
 
 
@@ -96,17 +96,17 @@ def columns_of(table: pa.Table) -> dict[str, pa.ChunkedArray]:
     return dict(zip(table.column_names, table.columns, strict=True))
 
 
-def repeated(text: str, rows: int) -> pa.Array:
+def repeat_text(text: str, rows: int) -> pa.Array:
     """The same text for every row."""
     return pa.repeat(pa.scalar(text, pa.string()), rows)
 
 
-def solid(values: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+def text_if_empty(values: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     """A column without any value as text: a later file may have some."""
     return values.cast(pa.string()) if pa.types.is_null(values.type) else values
 
 
-def framed(frame: pd.DataFrame) -> pa.Table:
+def table_of_frame(frame: pd.DataFrame) -> pa.Table:
     """A pandas frame as a table, NaN as missing."""
     return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
 
@@ -122,11 +122,11 @@ def arrow_columns(table: pa.Table, section: IntakeConfig) -> pa.Table | None:
         )
     if not isinstance(section, TabularIntakeConfig):
         return None
-    columns = {name: numbers(table[name]) for name in section.numeric}
+    columns = {name: float_column(table[name]) for name in section.numeric}
     for name in section.dates:
-        columns[name] = read(plain(table[name]), section.date_formats.get(name))
+        columns[name] = read(plain_values(table[name]), section.date_formats.get(name))
     for name in section.categorical:
-        columns[name] = categories(table[name])
+        columns[name] = category_column(table[name])
     return None if None in columns.values() else pa.table(columns)
 
 
@@ -135,7 +135,7 @@ def is_string(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def numbers(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
+def float_column(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     """float32, missing where a text is no number; None where Arrow and the intake might read it differently."""
     if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
         wide = pc.cast(column, pa.float64(), safe=False)
@@ -148,7 +148,7 @@ def numbers(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     return pc.cast(pc.utf8_trim_whitespace(column), pa.float64()).cast(pa.float32(), safe=False)
 
 
-def categories(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
+def category_column(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     """Texts, an empty one as missing; None where the intake's own reading is needed."""
     if not is_string(column.type) and not pa.types.is_integer(column.type):
         return None
@@ -156,15 +156,15 @@ def categories(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
 
 
-def described(raw: pa.Table, section: IntakeConfig) -> dict[str, pa.ChunkedArray]:
+def extra_descriptors(raw: pa.Table, section: IntakeConfig) -> dict[str, pa.ChunkedArray]:
     """The descriptors that are no columns themselves, such as an image's brightness or a date's weekday."""
     if isinstance(section, TabularIntakeConfig):
         if not section.dates:
             return {}
         section = section.model_copy(update={"numeric": (), "categorical": ()})
-    intake = built(section)
+    intake = build_here(section)
     found = intake.describe(intake.rows(raw.select(intake.columns).to_pandas()))
-    return columns_of(framed(found[[name for name in found.columns if name not in raw.column_names]]))
+    return columns_of(table_of_frame(found[[name for name in found.columns if name not in raw.column_names]]))
 
 
 def check_columns(table: pa.Table, key: Key, needed: tuple[str, ...], source: str) -> None:

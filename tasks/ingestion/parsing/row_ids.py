@@ -11,7 +11,7 @@ EVERY = "*"
 Key = str | tuple[str, ...]
 
 
-def ids(table: pa.Table, key: Key, origin: str, source: str) -> pa.Array:
+def row_ids(table: pa.Table, key: Key, origin: str, source: str) -> pa.Array:
     """Text ids [rows]. Raises ValueError where a key column is absent, or has no value in some row.
 
     origin: the file, table or reader that all rows came from
@@ -21,18 +21,18 @@ def ids(table: pa.Table, key: Key, origin: str, source: str) -> pa.Array:
             pa.scalar(origin), table[LINE].combine_chunks().cast(pa.string()), ":"
         )
     if key == EVERY:
-        joined = escaped([table[name] for name in table.column_names if name != LINE])
+        joined = join_escaped([table[name] for name in table.column_names if name != LINE])
         return pa.array(
             [hashlib.sha256(text.encode()).hexdigest() for text in joined.to_pylist()], pa.string()
         )
     names = (key,) if isinstance(key, str) else key
     for name in names:
-        checked(table, name, source)
+        check_key(table, name, source)
     columns = [as_text(table[name]) for name in names]
-    return columns[0] if len(columns) == 1 else escaped(columns)
+    return columns[0] if len(columns) == 1 else join_escaped(columns)
 
 
-def checked(table: pa.Table, name: str, source: str) -> None:
+def check_key(table: pa.Table, name: str, source: str) -> None:
     """Raises ValueError where a key column is absent or has gaps."""
     if name not in table.column_names:
         there = ", ".join(column for column in table.column_names if column != LINE)
@@ -56,7 +56,7 @@ def as_text(column: pa.ChunkedArray) -> pa.Array:
     return made.combine_chunks() if isinstance(made, pa.ChunkedArray) else made
 
 
-def escaped(columns: list[pa.ChunkedArray]) -> pa.Array:
+def join_escaped(columns: list[pa.ChunkedArray]) -> pa.Array:
     r"""Columns joined by `|`, a `|` inside a value as `\|`, a missing value as `\N`: different rows never give the same text."""
     texts = [as_text(column) if isinstance(column, pa.ChunkedArray) else column for column in columns]
     clean = [pc.replace_substring(pc.replace_substring(text, "\\", "\\\\"), "|", "\\|") for text in texts]

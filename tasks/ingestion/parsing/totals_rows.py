@@ -119,12 +119,12 @@ def finding(origin: str, rows: list[LastRow], total: int) -> Finding:
         count=len(rows),
         total=total,
         told="rows at the end look like totals of the rows above, and are rows like any other until they are taken out",
-        examples=tuple(f"line {row.line}: {shown(row)}" for row in rows),
+        examples=tuple(f"line {row.line}: {format_cells(row)}" for row in rows),
         advice="take them out of the source",
     )
 
 
-def shown(row: LastRow) -> str:
+def format_cells(row: LastRow) -> str:
     """A row's cells, for people."""
     there = [f"{name} {cell}" for name, cell in row.cells.items() if cell is not None]
     return ", ".join(there[:SHOWN]) + (", ..." if len(there) > SHOWN else "")

@@ -11,7 +11,7 @@ import yaml
 
 from configs.source import ColumnConfig
 from tasks.ingestion.parsing.missing_markers import DOUBTFUL, MARKERS
-from tasks.ingestion.partitions.profile import EDGES, Numbers, Profile, Texts, written
+from tasks.ingestion.partitions.profile import EDGES, Numbers, Profile, Texts, format_number
 from tasks.records import Finding
 
 STRAYS = 3
@@ -67,7 +67,7 @@ def marks_by_column(profile: Profile) -> dict[str, dict[str, int]]:
             value = row.numbers.get(name)
             if value is not None:
                 whole.merge(Numbers(1, value, {value: 1}, {value: 1}))
-        if marks := {written(value): times for value, times in far_values(whole)}:
+        if marks := {format_number(value): times for value, times in far_values(whole)}:
             found[name] = found.get(name, {}) | marks
     return found
 
@@ -111,7 +111,7 @@ def outside(values: Mapping[float, int]) -> dict[float, int]:
 
 def is_pattern(value: float) -> bool:
     """Whether a number is written as marks of missing values are: all nines, eights or sevens, or the end of a type."""
-    digits = set(written(abs(value)).replace(".", ""))
+    digits = set(format_number(abs(value)).replace(".", ""))
     return digits in ({"9"}, {"8"}, {"7"}) or abs(value) in LIMITS or value == -1
 
 

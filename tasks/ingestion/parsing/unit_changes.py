@@ -63,9 +63,11 @@ def check_units(parts: Sequence[Path], columns: Mapping[str, ColumnConfig], name
     for column, before in usual.items():
         now = found.get(column)
         if before and now and (unit := conversion(before, now)):
+            seen = format_numbers(now)
             raise ValueError(
-                f"{name}: column {column!r} looks like another unit ({unit}): its 5, 25, 50, 75 and 95 % quantiles are {shown(now)}, "
-                f"usually {shown(before)}; convert it in the source, or if this is right set source.columns.{column}.usual to {shown(now)}"
+                f"{name}: column {column!r} looks like another unit ({unit}): "
+                f"its 5, 25, 50, 75 and 95 % quantiles are {seen}, usually {format_numbers(before)}; "
+                f"convert it in the source, or if this is right set source.columns.{column}.usual to {seen}"
             )
 
 
@@ -98,10 +100,10 @@ def five(values: Sequence[float]) -> Quantiles:
 
 def conversion(usual: Quantiles, now: Quantiles) -> str | None:
     """What turns the usual quantiles into these, for people; None where nothing that a change of unit would be does."""
-    return affine(usual, now) or scaled(usual, now)
+    return factor_and_offset(usual, now) or one_factor(usual, now)
 
 
-def scaled(usual: Quantiles, now: Quantiles) -> str | None:
+def one_factor(usual: Quantiles, now: Quantiles) -> str | None:
     """One factor for all quantiles: zeros stay zeros, and at least three others, not all the same, move alike."""
     before, after = np.array(usual), np.array(now)
     moving = (before != 0) & (after != 0)
@@ -115,10 +117,10 @@ def scaled(usual: Quantiles, now: Quantiles) -> str | None:
     beyond = abs(float(np.median(logs))) - math.log(LEAST_FACTOR)
     if beyond < 0 or np.ptp(logs) > min(SAME + SAME_MORE * beyond, SAME_MOST):
         return None
-    return named(float(np.median(logs)))
+    return factor_name(float(np.median(logs)))
 
 
-def named(logarithm: float) -> str:
+def factor_name(logarithm: float) -> str:
     """A factor by its name."""
     for factor, name in FACTORS.items():
         if abs(abs(logarithm) - math.log(factor)) < NEAR:
@@ -126,7 +128,7 @@ def named(logarithm: float) -> str:
     return f"x{math.exp(logarithm):.4g}"
 
 
-def affine(usual: Quantiles, now: Quantiles) -> str | None:
+def factor_and_offset(usual: Quantiles, now: Quantiles) -> str | None:
     """A change of temperature scale that hits all quantiles, where they had moved far from their usual places."""
     before, after = np.array(usual), np.array(now)
     for name, (factor, shift) in SHIFTS.items():
@@ -141,6 +143,6 @@ def affine(usual: Quantiles, now: Quantiles) -> str | None:
     return None
 
 
-def shown(values: Quantiles) -> str:
+def format_numbers(values: Quantiles) -> str:
     """Numbers as the YAML has them."""
     return f"[{', '.join(f'{value:.6g}' for value in values)}]"

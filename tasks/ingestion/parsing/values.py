@@ -40,12 +40,12 @@ def without_missing(values: pa.ChunkedArray, spec: ColumnConfig) -> pa.ChunkedAr
     """Null in place of what stands for no value: texts trimmed, with their suffix cut, and numbers such as -999 by their value."""
     amounts = [float(text) for text in spec.missing if re.fullmatch(r"[+-]?\d+(\.\d+)?", text)]
     if is_text(values.type):
-        values = nulled(pc.utf8_trim(values, BLANKS), spec.missing)
-        values = nulled(cut(values, spec.suffix), spec.missing) if spec.suffix else values
+        values = null_where_missing(pc.utf8_trim(values, BLANKS), spec.missing)
+        values = null_where_missing(cut_suffix(values, spec.suffix), spec.missing) if spec.suffix else values
         if not amounts or spec.type not in ("integer", "number"):
             return values
         same = pc.fill_null(
-            pc.is_in(numbers(dotted(values, spec)), pa.array(amounts)), False
+            pc.is_in(parse_numbers(plain_decimals(values, spec)), pa.array(amounts)), False
         )  # -999.0 where -999 is declared
         return pc.if_else(same, pa.scalar(None, values.type), values)
     if pa.types.is_floating(values.type):
@@ -61,7 +61,7 @@ def without_missing(values: pa.ChunkedArray, spec: ColumnConfig) -> pa.ChunkedAr
     )
 
 
-def nulled(texts: pa.ChunkedArray, missing: tuple[str, ...]) -> pa.ChunkedArray:
+def null_where_missing(texts: pa.ChunkedArray, missing: tuple[str, ...]) -> pa.ChunkedArray:
     """Null in place of each of the `missing` texts."""
     if not missing:
         return texts
@@ -72,7 +72,7 @@ def nulled(texts: pa.ChunkedArray, missing: tuple[str, ...]) -> pa.ChunkedArray:
     )
 
 
-def cut(texts: pa.ChunkedArray, suffix: str) -> pa.ChunkedArray:
+def cut_suffix(texts: pa.ChunkedArray, suffix: str) -> pa.ChunkedArray:
     """Texts without the suffix, and without the blanks before it."""
     suffix = suffix.strip(BLANKS)
     without = pc.utf8_rtrim(pc.utf8_slice_codeunits(texts, 0, -len(suffix)), BLANKS)
@@ -88,11 +88,11 @@ def from_text(texts: pa.ChunkedArray, spec: ColumnConfig) -> pa.ChunkedArray:
             return booleans(texts)
         case "timestamp":
             return parsed(texts, spec.format)
-    digits = dotted(texts, spec)
-    return integers(digits) if spec.type == "integer" else numbers(digits)
+    digits = plain_decimals(texts, spec)
+    return integers(digits) if spec.type == "integer" else parse_numbers(digits)
 
 
-def dotted(texts: pa.ChunkedArray, spec: ColumnConfig) -> pa.ChunkedArray:
+def plain_decimals(texts: pa.ChunkedArray, spec: ColumnConfig) -> pa.ChunkedArray:
     """Numbers as programs write them.
 
     One with separators in the wrong places stays as it is, and so does not fit.
@@ -134,7 +134,7 @@ def integers(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(small, whole, pa.scalar(None, texts.type)).cast(pa.int64())
 
 
-def numbers(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+def parse_numbers(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     """float64 of texts; infinities and `nan` do not fit, since no model can take them."""
     try:
         values = texts.cast(pa.float64())

@@ -139,12 +139,12 @@ def repeated_hashes(files: list[Path]) -> Hashes:
     bits = max(0, (rows // ROWS_A_PASS).bit_length())
     found = []
     for number in range(2**bits):
-        mine = np.sort(np.concatenate([run for path in files for run in chosen(path, bits, number)]))
+        mine = np.sort(np.concatenate([run for path in files for run in hashes_of_pass(path, bits, number)]))
         found.append(np.unique(mine[1:][mine[1:] == mine[:-1]]))
     return np.concatenate(found)
 
 
-def chosen(path: Path, bits: int, number: int) -> list[Hashes]:
+def hashes_of_pass(path: Path, bits: int, number: int) -> list[Hashes]:
     """A file's hashes whose first bits are `number`, run by run."""
     first, last = (np.uint64(edge) for edge in (number << (64 - bits), ((number + 1) << (64 - bits)) - 1))
     return [

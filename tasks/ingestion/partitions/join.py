@@ -18,13 +18,13 @@ import pyarrow.parquet as pq
 from configs.intake import IntakeConfig
 from configs.source import JoinConfig
 from infra.files import read_json, whole_file, write_json
-from tasks.ingestion.parsing.contract import conform
+from tasks.ingestion.parsing.contract import conform_table
 from tasks.ingestion.parsing.conversions import Conversions, examples_of
 from tasks.ingestion.partitions.deduplication import open_on_disk
-from tasks.ingestion.partitions.sources import pieces
+from tasks.ingestion.partitions.sources import list_partitions
 from tasks.ingestion.readers import LINE
 from tasks.ingestion.readers.location import name_of
-from tasks.ingestion.readers.stream import ahead, even
+from tasks.ingestion.readers.stream import read_ahead, rebatch
 from tasks.pipeline.code import code_digest
 from tasks.rows.parts import ROWS_A_PART, part_writer
 from tasks.rows.sql import identifier
@@ -76,7 +76,7 @@ def tables(joins: tuple[JoinConfig, ...], intake: IntakeConfig, label: str, kept
 
 def table(join: JoinConfig, intake: IntakeConfig, label: str, kept: Path) -> Table:
     """One joined source as a file."""
-    name, found = f"join with {name_of(join.source)}", pieces(join.source, intake, label, kept)
+    name, found = f"join with {name_of(join.source)}", list_partitions(join.source, intake, label, kept)
     how = join.source.model_dump(include={"columns", "extra", "rows", "csv", "limits"}, mode="json")
     facts = json.dumps(
         [code_digest(__name__), [piece.slice.id for piece in found], how, join.on, join.how], sort_keys=True
@@ -88,11 +88,13 @@ def table(join: JoinConfig, intake: IntakeConfig, label: str, kept: Path) -> Tab
         with whole_file(path) as temporary:
             with part_writer(temporary) as add:
                 for piece in found:
-                    for rows in ahead(
+                    for rows in read_ahead(
                         partial(piece.slice.read, conversions), piece.source.limits.seconds, name
                     ):
                         add(
-                            conform(rows.drop_columns([LINE]), piece.source.columns, piece.source.extra, name)
+                            conform_table(
+                                rows.drop_columns([LINE]), piece.source.columns, piece.source.extra, name
+                            )
                         )
             check_unique(temporary, join.on, name)
             write_json(counts_path(path), conversions.as_json())
@@ -116,7 +118,7 @@ def check_unique(path: Path, on: str, name: str) -> None:
         )
 
 
-def joined(
+def join_tables(
     rows: Iterable[pa.Table], others: tuple[Table, ...], name: str, conversions: Conversions, matches: Matches
 ) -> Iterator[pa.Table]:
     """Rows with the columns of the others beside them, in the same order; a part's worth of rows is joined at once.
@@ -128,13 +130,13 @@ def joined(
         return
     with ExitStack() as stack:
         opened = stack.enter_context(open_on_disk(others[0].path.parent))
-        for big in even(rows, ROWS_A_PART):
+        for big in rebatch(rows, ROWS_A_PART):
             for other in others:
-                big = one_joined(opened, big, other, name, conversions, matches)  # noqa: PLW2901
-            yield from even([big])
+                big = join_one(opened, big, other, name, conversions, matches)  # noqa: PLW2901
+            yield from rebatch([big])
 
 
-def one_joined(
+def join_one(
     opened: Any, rows: pa.Table, other: Table, name: str, conversions: Conversions, matches: Matches
 ) -> pa.Table:
     """As `joined`, of one table.
@@ -184,7 +186,7 @@ def note_unmatched(
     conversions.add(check, f"{other.name} on {other.on}", int(without.sum()), len(rows), examples)
 
 
-def unwanted(path: Path, on: str, matched: npt.NDArray[np.bool_]) -> list[str]:
+def unmatched_values(path: Path, on: str, matched: npt.NDArray[np.bool_]) -> list[str]:
     """The first values of `on` of a joined table's rows that no row wanted."""
     places = np.flatnonzero(~matched)[:3]
     return [repr(value) for value in pq.read_table(path, columns=[on])[on].take(places).to_pylist()]

@@ -226,7 +226,7 @@ def profile_of(kept: dict[str, Any]) -> Profile:
     )
 
 
-def merged(profiles: Iterable[Profile]) -> Profile:
+def merge_profiles(profiles: Iterable[Profile]) -> Profile:
     """Profiles of slices of one file in their order, as one."""
     whole = Profile()
     for each in profiles:
@@ -244,7 +244,7 @@ def floats(values: pa.ChunkedArray) -> npt.NDArray[np.float64]:
     return np.asarray(pc.cast(values, pa.float64(), safe=False).to_numpy(), dtype=np.float64)
 
 
-def written(value: float) -> str:
+def format_number(value: float) -> str:
     """A number as people write it."""
     whole = ENDS.get(value, int(value)) if abs(value) < 1e16 else 0
     return str(whole) if whole == value or value in ENDS else f"{value:.7g}"

@@ -16,15 +16,15 @@ from configs.intake import IntakeConfig
 from configs.source import SourceConfig
 from tasks.ingestion.parsing.conversions import Conversions
 from tasks.ingestion.partitions import watermarks
-from tasks.ingestion.readers import LINE, Slice, csv, functions, images, jsonl, parquet, sql, synthetic
+from tasks.ingestion.readers import LINE, Partition, csv, functions, images, jsonl, parquet, sql, synthetic
 from tasks.ingestion.readers.location import name_of
-from tasks.ingestion.readers.stream import ahead
+from tasks.ingestion.readers.stream import read_ahead
 
 INHERITED = ("columns", "extra", "key", "limits")
 """What an appended source takes from the one that it is appended to, where it does not say its own."""
 
 
-READERS: dict[str, Callable[[SourceConfig], list[Slice]]] = {
+READERS: dict[str, Callable[[SourceConfig], list[Partition]]] = {
     "csv": csv.slices,
     "jsonl": jsonl.slices,
     "parquet": parquet.slices,
@@ -34,11 +34,11 @@ READERS: dict[str, Callable[[SourceConfig], list[Slice]]] = {
 
 
 @dataclass(frozen=True)
-class Piece:
+class SourcePartition:
     """A slice and the section of the YAML that says how its rows are to be read."""
 
     source: SourceConfig
-    slice: Slice
+    slice: Partition
 
     @property
     def name(self) -> str:
@@ -51,9 +51,9 @@ class Piece:
         )
 
 
-def pieces(
+def list_partitions(
     source: SourceConfig, intake: IntakeConfig, label: str, kept: Path, conversions: Conversions | None = None
-) -> list[Piece]:
+) -> list[SourcePartition]:
     """The slices of a source and of those appended to it, in order.
 
     Raises ValueError naming the source where there are none.
@@ -62,11 +62,13 @@ def pieces(
     conversions: where what is in none of these ranges is noted
     """
     noted = Conversions() if conversions is None else conversions
-    looked = ahead(lambda: slices(source, intake, label, kept, noted), source.limits.seconds, name_of(source))
-    found = [Piece(source, each) for each in looked]
+    looked = read_ahead(
+        lambda: partitions_of_one(source, intake, label, kept, noted), source.limits.seconds, name_of(source)
+    )
+    found = [SourcePartition(source, each) for each in looked]
     for more in source.append:
         own = inherit(more, source)
-        added = pieces(own, intake, label, kept, noted)
+        added = list_partitions(own, intake, label, kept, noted)
         if (
             both := {each.slice.origin for each in found} & {each.slice.origin for each in added}
             if own.key == LINE
@@ -87,9 +89,9 @@ def inherit(appended: SourceConfig, source: SourceConfig) -> SourceConfig:
     )
 
 
-def slices(
+def partitions_of_one(
     source: SourceConfig, intake: IntakeConfig, label: str, kept: Path, conversions: Conversions
-) -> list[Slice]:
+) -> list[Partition]:
     """The slices of one source."""
     match source.reader:
         case "images":

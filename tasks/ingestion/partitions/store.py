@@ -20,18 +20,18 @@ import pyarrow as pa
 
 from configs.intake import IntakeConfig
 from infra.files import digest, read_json, whole_folder, write_json
-from tasks.ingestion.parsing.contract import conform
+from tasks.ingestion.parsing.contract import conform_table
 from tasks.ingestion.parsing.conversions import Conversions
-from tasks.ingestion.parsing.layout import normalized
+from tasks.ingestion.parsing.layout import to_layout
 from tasks.ingestion.parsing.row_ids import Key
 from tasks.ingestion.partitions.deduplication import hasher, sort_runs
-from tasks.ingestion.partitions.join import Matches, joined
+from tasks.ingestion.partitions.join import Matches, join_tables
 from tasks.ingestion.partitions.join import Table as JoinTable
 from tasks.ingestion.partitions.profile import Profile
-from tasks.ingestion.partitions.sources import Piece
+from tasks.ingestion.partitions.sources import SourcePartition
 from tasks.ingestion.readers import LINE
-from tasks.ingestion.readers.location import hidden, place
-from tasks.ingestion.readers.stream import ahead, even
+from tasks.ingestion.readers.location import hide_values, location_of
+from tasks.ingestion.readers.stream import read_ahead, rebatch
 from tasks.pipeline.code import code_digest
 from tasks.rows import content_hash
 from tasks.rows.parts import ROWS_A_PART, part_name, write_tables
@@ -46,10 +46,10 @@ HOW = ("columns", "extra", "key", "rows", "limits", "csv", "images")
 
 
 @dataclass(frozen=True)
-class Job:
+class PartitionJob:
     """A slice and what is made of it."""
 
-    piece: Piece
+    piece: SourcePartition
     intake: IntakeConfig
     label: str
     joins: tuple[JoinTable, ...]
@@ -90,7 +90,7 @@ def code(intake: IntakeConfig) -> str:
     return code_digest(__name__, intake.model_dump_json().encode())
 
 
-def keep(job: Job, folder: Path) -> None:
+def keep_partition(job: PartitionJob, folder: Path) -> None:
     """Reads a slice into `folder`/<key>, whole or not at all.
 
     Runs on a Dask worker. Raises ValueError naming what is wrong, and where.
@@ -99,18 +99,20 @@ def keep(job: Job, folder: Path) -> None:
         return
     source, name, notes = job.piece.source, job.piece.name, Notes()
     with whole_folder(folder / job.key) as made:
-        tables = ahead(lambda: normal(job, notes), source.limits.seconds, name)
+        tables = read_ahead(lambda: layout_tables(job, notes), source.limits.seconds, name)
         try:
             first = next(tables, None)
             columns = [] if first is None else first.column_names
             counts = (
-                write_parts(hashed(chain([first], tables), made / HASHES), made) if first is not None else []
+                write_parts(write_hashes(chain([first], tables), made / HASHES), made)
+                if first is not None
+                else []
             )
         except Exception as error:
             text = str(error)
-            if hidden(text, place(source)) == text:
+            if hide_values(text, location_of(source)) == text:
                 raise
-            raise ValueError(hidden(text, place(source))) from None
+            raise ValueError(hide_values(text, location_of(source))) from None
         for file, matched in notes.matches.found.items():
             np.save(made / f"{file}.npy", matched)
         pa.default_memory_pool().release_unused()  # or a worker keeps what its largest slice took
@@ -130,50 +132,50 @@ def keep(job: Job, folder: Path) -> None:
         )
 
 
-def content_of(job: Job) -> str:
+def content_of(job: PartitionJob) -> str:
     """Digest of a slice's own content."""
     return hashlib.sha256(
         json.dumps(job.piece.slice.content, sort_keys=True, default=str).encode()
     ).hexdigest()
 
 
-def normal(job: Job, notes: Notes) -> Iterator[pa.Table]:
+def layout_tables(job: PartitionJob, notes: Notes) -> Iterator[pa.Table]:
     """A slice's rows in the one layout, in even tables; one without rows for a slice that has none.
 
     What the layout loses of the source's values is noted in `notes`.
     """
     source, name, conversions = job.piece.source, job.piece.name, notes.conversions
     read = (
-        conformed(table, job)
+        conform_partition(table, job)
         for table in first_rows(
             job.piece.slice.read(conversions), source.rows if source.reader != "synthetic" else None
         )
     )
-    for table in joined(even(read), job.joins, name, conversions, notes.matches):
+    for table in join_tables(rebatch(read), job.joins, name, conversions, notes.matches):
         if len(table):
-            made = normalized(
+            made = to_layout(
                 table, source.key, job.intake, job.label, job.piece.slice.origin, name, job.content
             )
             conversions.compare(table, made, job.intake)
-            notes.profile.add(table, made, job.intake, skipped(source.key, job.label))
+            notes.profile.add(table, made, job.intake, columns_without_marks(source.key, job.label))
             yield made
         else:
             yield table
 
 
-def skipped(key: Key, label: str) -> tuple[str, ...]:
+def columns_without_marks(key: Key, label: str) -> tuple[str, ...]:
     """Columns whose texts have rules of their own: names of rows, and classes."""
     return (*((key,) if isinstance(key, str) else key), label)
 
 
-def conformed(table: pa.Table, job: Job) -> pa.Table:
+def conform_partition(table: pa.Table, job: PartitionJob) -> pa.Table:
     """A table in the contract's columns, its lines with it."""
     source = job.piece.source
     if not source.columns or table.num_columns == 1:
         return table
     try:
         own = [name for name in (LINE, content_hash.COLUMN) if name in table.column_names]
-        conformed = conform(table.drop_columns(own), source.columns, source.extra, job.piece.name)
+        conformed = conform_table(table.drop_columns(own), source.columns, source.extra, job.piece.name)
         for name in own:
             conformed = conformed.append_column(name, table[name])
         return conformed
@@ -198,13 +200,14 @@ def write_parts(tables: Iterator[pa.Table], folder: Path) -> list[int]:
     for first in rows:
         counts.append(
             write_tables(
-                chain([first], limited(rows, ROWS_A_PART - len(first))), folder / part_name(len(counts))
+                chain([first], tables_of_a_part(rows, ROWS_A_PART - len(first))),
+                folder / part_name(len(counts)),
             )
         )
     return counts
 
 
-def hashed(tables: Iterator[pa.Table], path: Path) -> Iterator[pa.Table]:
+def write_hashes(tables: Iterator[pa.Table], path: Path) -> Iterator[pa.Table]:
     """The tables, the hashes of their ids written on the way."""
     with path.open("wb") as stream, hasher() as hashes:
         for table in tables:
@@ -214,7 +217,7 @@ def hashed(tables: Iterator[pa.Table], path: Path) -> Iterator[pa.Table]:
     sort_runs(path)
 
 
-def limited(tables: Iterator[pa.Table], most: int) -> Iterator[pa.Table]:
+def tables_of_a_part(tables: Iterator[pa.Table], most: int) -> Iterator[pa.Table]:
     """Tables until they are about `most` rows together."""
     while most > 0:
         for table in islice(tables, 1):
@@ -226,7 +229,7 @@ def limited(tables: Iterator[pa.Table], most: int) -> Iterator[pa.Table]:
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptPartition:
     """A slice that was read."""
 
     folder: Path
@@ -248,14 +251,14 @@ class Kept:
         return sorted(self.folder.glob("part-*.parquet"))
 
 
-def opened(folder: Path) -> Kept:
+def open_kept(folder: Path) -> KeptPartition:
     """A slice by its folder."""
     note = read_json(folder / NOTE)
     kept = {name: note[name] for name in ("origin", "columns", "conversions", "content", "profile", "joins")}
-    return Kept(folder, rows=sum(note["rows"]), **kept)
+    return KeptPartition(folder, rows=sum(note["rows"]), **kept)
 
 
-def sound(folder: Path) -> bool:
+def is_sound(folder: Path) -> bool:
     """Whether a slice is there and its parts are as they were written; one that was damaged is removed, to be read again.
 
     One that is asked for is in use: `unused` leaves it for a while.
@@ -273,7 +276,7 @@ def sound(folder: Path) -> bool:
     return True
 
 
-def unused(folder: Path, days: float) -> list[Path]:
+def unused_partitions(folder: Path, days: float) -> list[Path]:
     """Slices that no run asked for within the last days, and what runs that died left beside them.
 
     Read again where a run wants them.
@@ -287,13 +290,13 @@ def unused(folder: Path, days: float) -> list[Path]:
     return found
 
 
-def alone(paths: list[Path]) -> int:
+def bytes_of_these_alone(paths: list[Path]) -> int:
     """Bytes that would be free without these files and folders: files that a run's rows share stay on the disk."""
     parts = [file.stat() for path in paths for file in (path, *path.rglob("*")) if file.is_file()]
     return sum(part.st_size for part in parts if part.st_nlink == 1)
 
 
-def clear(folders: list[Path]) -> None:
+def remove_partitions(folders: list[Path]) -> None:
     """Removes slices; the note goes first, without which a slice is none."""
     for folder in folders:
         (folder / NOTE).unlink(missing_ok=True)

@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 
 from configs.source import SourceConfig
 from infra.files import read_json, write_json
-from tasks.ingestion.parsing.contract import conformed, having, plain
+from tasks.ingestion.parsing.contract import conform_column, having, plain_values
 from tasks.ingestion.parsing.conversions import Conversions
-from tasks.ingestion.readers import LINE, Slice
+from tasks.ingestion.readers import LINE, Partition
 from tasks.ingestion.readers.location import name_of
 from tasks.pipeline.code import code_digest
 
@@ -31,7 +31,7 @@ Mark = list[str]
 """A value's Python type and text."""
 
 
-def written(value: Any) -> Mark:
+def to_json_value(value: Any) -> Mark:
     """A value for JSON. Raises ValueError for a type that cannot be a watermark."""
     if type(value).__name__ not in KINDS:
         raise ValueError(
@@ -40,47 +40,51 @@ def written(value: Any) -> Mark:
     return [type(value).__name__, str(value)]
 
 
-def restored(mark: Mark) -> Any:
+def from_json_value(mark: Mark) -> Any:
     """A value as it was."""
     return KINDS[mark[0]](mark[1])
 
 
-def ledger(source: SourceConfig, kept: Path) -> Path:
+def ledger_path(source: SourceConfig, kept: Path) -> Path:
     """Where the marks of a source are listed."""
     identity = source.model_dump_json(include={"reader", "path", "sql", "options", "watermark"})
     return kept / f"watermark-{hashlib.sha256(identity.encode()).hexdigest()[:24]}.json"
 
 
-def ranges(found: list[Slice], source: SourceConfig, kept: Path, conversions: Conversions) -> list[Slice]:
+def ranges(
+    found: list[Partition], source: SourceConfig, kept: Path, conversions: Conversions
+) -> list[Partition]:
     """Slices of a source's files (files of one name count as one) as slices of the ranges of those that are still there.
 
     kept: folder of the list. Lines that are no rows and rows without a value are in no range; they are noted in `conversions`.
     Raises ValueError where the column is absent, has no value in any row, or cannot be a watermark.
     """
-    files: dict[str, list[Slice]] = {}
+    files: dict[str, list[Partition]] = {}
     for each in found:
         files.setdefault(each.origin, []).append(each)
-    path = ledger(source, kept)
+    path = ledger_path(source, kept)
     before = read_json(path) if path.exists() else []
     looks = look_through(files, source, path.with_name(f"looks-{path.name}"))
     for look in looks.values():
         conversions.take(look["counts"])
-    seen = [*before, *(new for origin, look in looks.items() if (new := newer(origin, look, before)))]
+    seen = [*before, *(new for origin, look in looks.items() if (new := unseen_range(origin, look, before)))]
     if len(seen) > len(before):
         write_json(path, seen)
     if not seen and conversions.count("unmarked_rows"):
         raise ValueError(no_mark(source))
     return [
-        Slice(
-            each["origin"], each, partial(between, files[each["origin"]], source, each["above"], each["to"])
+        Partition(
+            each["origin"],
+            each,
+            partial(rows_between, files[each["origin"]], source, each["above"], each["to"]),
         )
-        for each in sorted(seen, key=lambda each: restored(each["to"]))
+        for each in sorted(seen, key=lambda each: from_json_value(each["to"]))
         if each["origin"] in files
     ]
 
 
 def look_through(
-    files: dict[str, list[Slice]], source: SourceConfig, path: Path
+    files: dict[str, list[Partition]], source: SourceConfig, path: Path
 ) -> dict[str, dict[str, Any]]:
     """By file its content's digest, its newest mark, and counts of what is in none of its ranges.
 
@@ -103,20 +107,22 @@ def look_through(
     return looks
 
 
-def look_at(slices: list[Slice], source: SourceConfig) -> tuple[Mark | None, list[dict[str, Any]]]:
+def look_at(slices: list[Partition], source: SourceConfig) -> tuple[Mark | None, list[dict[str, Any]]]:
     """The newest mark of a file's rows, and counts of what has none."""
     conversions, newest = Conversions(), None
     for each in slices:
-        for table in marked(each, source, conversions):
-            mark = pc.max(values(table, source)).as_py()
+        for table in rows_with_watermark(each, source, conversions):
+            mark = pc.max(watermark_values(table, source)).as_py()
             newest = mark if newest is None or (mark is not None and mark > newest) else newest
-    return None if newest is None else written(newest), conversions.as_json()
+    return None if newest is None else to_json_value(newest), conversions.as_json()
 
 
-def marked(each: Slice, source: SourceConfig, conversions: Conversions) -> Iterator[pa.Table]:
+def rows_with_watermark(
+    each: Partition, source: SourceConfig, conversions: Conversions
+) -> Iterator[pa.Table]:
     """A slice's rows that have a value in the watermark's column; the others are noted."""
     for table in each.read(conversions):
-        marks = values(table, source)
+        marks = watermark_values(table, source)
         there = pc.and_(pc.is_valid(marks), pc.fill_null(pc.equal(marks, marks), False))  # NaN equals nothing
         lines = table[LINE].filter(pc.invert(there))
         examples = [f"line {line} of {each.origin}" for line in lines[:3].to_pylist()]
@@ -130,31 +136,33 @@ def no_mark(source: SourceConfig) -> str:
     return f"{name_of(source)}: no row has a value in {source.watermark!r} (source.watermark), so none is read; {fix}"
 
 
-def newer(origin: str, look: dict[str, Any], seen: list[dict[str, Any]]) -> dict[str, Any] | None:
+def unseen_range(origin: str, look: dict[str, Any], seen: list[dict[str, Any]]) -> dict[str, Any] | None:
     """The range of a file's rows that no run has seen; None where there are none."""
     last = next((each for each in reversed(seen) if each["origin"] == origin), {"content": None, "to": None})
     newest = look["newest"]
     if newest is None or last["content"] == look["content"]:
         return None
-    if last["to"] and restored(newest) <= restored(last["to"]):
+    if last["to"] and from_json_value(newest) <= from_json_value(last["to"]):
         return None
     return {"origin": origin, "content": look["content"], "above": last["to"], "to": newest}
 
 
-def between(slices: list[Slice], source: SourceConfig, above: Mark | None, to: Mark) -> Iterator[pa.Table]:
+def rows_between(
+    slices: list[Partition], source: SourceConfig, above: Mark | None, to: Mark
+) -> Iterator[pa.Table]:
     """The rows above one mark, up to and including another; those without a value are in no range (see `look_at`, which counts them)."""
     for each in slices:
         for table in each.read(Conversions()):
-            marks = values(table, source)
-            inside = pc.less_equal(marks, pa.scalar(restored(to), marks.type))
+            marks = watermark_values(table, source)
+            inside = pc.less_equal(marks, pa.scalar(from_json_value(to), marks.type))
             yield table.filter(
-                pc.and_(inside, pc.greater(marks, pa.scalar(restored(above), marks.type)))
+                pc.and_(inside, pc.greater(marks, pa.scalar(from_json_value(above), marks.type)))
                 if above
                 else inside
             )
 
 
-def values(table: pa.Table, source: SourceConfig) -> pa.ChunkedArray:
+def watermark_values(table: pa.Table, source: SourceConfig) -> pa.ChunkedArray:
     """The watermark's column in the contract's type, or in its own where the contract does not have it."""
     name = str(source.watermark)
     if name not in table.column_names:
@@ -162,7 +170,7 @@ def values(table: pa.Table, source: SourceConfig) -> pa.ChunkedArray:
             f"{name_of(source)}: no column {name!r} (source.watermark){having(table.column_names)}"
         )
     spec = next((spec for column, spec in source.columns.items() if (spec.source or column) == name), None)
-    found = conformed(table[name], name, spec, name_of(source)) if spec else plain(table[name])
+    found = conform_column(table[name], name, spec, name_of(source)) if spec else plain_values(table[name])
     return (
         found.cast(pa.timestamp("us", found.type.tz), safe=False)
         if pa.types.is_timestamp(found.type)

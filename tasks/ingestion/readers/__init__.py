@@ -26,7 +26,7 @@ class ChangedError(ValueError):
 
 
 @dataclass(frozen=True)
-class Slice:
+class Partition:
     """Rows that are read in one go, on a Dask worker; it is pickled, so it holds a path or a range and no secret."""
 
     origin: str
@@ -50,14 +50,14 @@ class Slice:
         return self.tables(conversions) if self.counting else self.tables()
 
 
-def numbered(table: pa.Table, first: int) -> pa.Table:
+def number_lines(table: pa.Table, first: int) -> pa.Table:
     """A table with LINE, counted on from `first`."""
     return table.append_column(LINE, pa.array(range(first, first + len(table)), pa.int64()))
 
 
-def counted(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+def count_lines(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """Tables with LINE, counted from 1."""
     first = 1
     for table in tables:
-        yield numbered(table, first)
+        yield number_lines(table, first)
         first += len(table)

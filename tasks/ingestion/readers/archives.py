@@ -38,7 +38,7 @@ def tar_members(file: File, endings: tuple[str, ...], most: int) -> Iterator[tup
     """Of a tar archive, packed or not, in one pass."""
     with file.open() as stream, tarfile.open(fileobj=stream, mode="r|*") as archive:
         for member in archive:
-            checked(
+            check_member(
                 file.name,
                 member.name,
                 member.issym() or member.islnk(),
@@ -60,7 +60,7 @@ def zip_members(file: File, endings: tuple[str, ...], most: int) -> Iterator[tup
     with file.open() as stream, zipfile.ZipFile(stream) as archive:
         for member in archive.infolist():
             kind = member.external_attr >> 28
-            checked(
+            check_member(
                 file.name,
                 member.filename,
                 kind == 0o12,
@@ -73,7 +73,7 @@ def zip_members(file: File, endings: tuple[str, ...], most: int) -> Iterator[tup
                     yield member.filename, opened.read(most + 1)
 
 
-def checked(archive: str, name: str, link: bool, special: bool, size: int, most: int) -> None:
+def check_member(archive: str, name: str, link: bool, special: bool, size: int, most: int) -> None:
     """Raises ValueError for a member that points out of the archive, is a link or device, or is too large to be an image."""
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or name[1:2] == ":":

@@ -19,10 +19,10 @@ from pyarrow import csv as arrow_csv
 
 from configs.source import CsvConfig, LimitsConfig, SourceConfig
 from tasks.ingestion.parsing.conversions import Conversions
-from tasks.ingestion.readers import LINE, ChangedError, Slice
-from tasks.ingestion.readers.csv_blocks import BLOCK, Piece, cut, texts, too_long, whole_rows
+from tasks.ingestion.readers import LINE, ChangedError, Partition
+from tasks.ingestion.readers.csv_blocks import BLOCK, Block, cut_into_blocks, texts, too_long, whole_rows
 from tasks.ingestion.readers.csv_lines import fields, named_columns, sort_lines
-from tasks.ingestion.readers.location import File, matched
+from tasks.ingestion.readers.location import File, matching_files
 from tasks.ingestion.schema_inference.header_line import different
 
 Types = Mapping[str, pa.DataType]
@@ -53,33 +53,35 @@ class Form:
     types: Types
 
 
-def slices(source: SourceConfig) -> list[Slice]:
+def slices(source: SourceConfig) -> list[Partition]:
     """The files' slices, in the order of their names.
 
     Raises ValueError naming a file that cannot be read, and why.
     """
     found = []
-    for file in matched(source):
+    for file in matching_files(source):
         names, start = header(file, source.csv, source.limits)
         form = Form(file, source.csv, source.limits, names, plain_types(source))
-        pieces = cut(file, source.csv, source.limits, start) if names else []
+        pieces = cut_into_blocks(file, source.csv, source.limits, start) if names else []
         if pieces is None:
-            found.append(Slice(file.name, [file.content(), names], partial(streamed, form), counting=True))
+            found.append(
+                Partition(file.name, [file.content(), names], partial(stream_rows, form), counting=True)
+            )
         else:
             for piece in pieces:
-                read = partial(parsed, form, piece)
-                found.append(Slice(file.name, [piece.digest, piece.line, names], read, counting=True))
-    return found or [Slice(file.name, [file.content(), names], partial(empty, names))]
+                read = partial(read_block, form, piece)
+                found.append(Partition(file.name, [piece.digest, piece.line, names], read, counting=True))
+    return found or [Partition(file.name, [file.content(), names], partial(empty, names))]
 
 
-def first_slice(source: SourceConfig) -> Slice:
+def first_slice(source: SourceConfig) -> Partition:
     """The first file from its beginning, for a look at a few rows: nothing behind them is read."""
-    file = matched(source)[0]
+    file = matching_files(source)[0]
     names, _ = header(file, source.csv, source.limits)
-    return Slice(
+    return Partition(
         file.name,
         None,
-        partial(streamed, Form(file, source.csv, source.limits, names, plain_types(source))),
+        partial(stream_rows, Form(file, source.csv, source.limits, names, plain_types(source))),
         counting=True,
     )
 
@@ -180,7 +182,7 @@ def check_different(first: list[str], file: File) -> None:
     )
 
 
-def parsed(form: Form, piece: Piece, conversions: Conversions | None = None) -> Iterator[pa.Table]:
+def read_block(form: Form, piece: Block, conversions: Conversions | None = None) -> Iterator[pa.Table]:
     """A piece's rows; lines that are no rows are noted.
 
     Raises ChangedError where its bytes are no longer those that were looked at.
@@ -248,13 +250,13 @@ def parse(chunk: bytes, form: Form, line: int) -> pa.Table:
             )
         except (pa.ArrowInvalid, UnicodeDecodeError) as error:
             if "columns, got" in str(error):
-                raise RaggedError(explained(str(error), form.file, line)) from None
+                raise RaggedError(explain_error(str(error), form.file, line)) from None
             if not types:
-                raise ValueError(explained(str(error), form.file, line)) from None
+                raise ValueError(explain_error(str(error), form.file, line)) from None
     raise AssertionError("the last attempt returns or raises")
 
 
-def streamed(form: Form, conversions: Conversions | None = None) -> Iterator[pa.Table]:
+def stream_rows(form: Form, conversions: Conversions | None = None) -> Iterator[pa.Table]:
     """The rows of a file whose quoted values hold line breaks, that is packed, or lies elsewhere; lines that are no rows are noted."""
     plain = replace(form, csv=form.csv.model_copy(update={"encoding": "utf-8"}))
     line, head = 1, form.csv.skip + form.csv.has_header
@@ -268,7 +270,7 @@ def streamed(form: Form, conversions: Conversions | None = None) -> Iterator[pa.
                 yield rows_of(chunk, plain, line, conversions)
                 line += chunk.count(b"\n")
     except UnicodeDecodeError:
-        raise ValueError(explained("UTF8", form.file, line)) from None
+        raise ValueError(explain_error("UTF8", form.file, line)) from None
 
 
 def dialect(form: CsvConfig) -> arrow_csv.ParseOptions:
@@ -286,7 +288,7 @@ def conversion(form: Form, types: Types) -> arrow_csv.ConvertOptions:
     )
 
 
-def explained(error: str, file: File, line: int) -> str:
+def explain_error(error: str, file: File, line: int) -> str:
     """What Arrow says, with the line in the file and the key to set."""
     if "UTF8" in error:
         return f"{file.name}: from line {line} on: text that is not in the encoding; set source.csv.encoding"

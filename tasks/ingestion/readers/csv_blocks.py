@@ -22,7 +22,7 @@ ONE_BYTE = ("utf-8", "ascii", "iso8859-", "cp125", "latin")
 
 
 @dataclass(frozen=True)
-class Piece:
+class Block:
     """A range of whole lines."""
 
     start: int
@@ -34,7 +34,7 @@ class Piece:
     """sha256 of its bytes."""
 
 
-def cut(file: File, form: CsvConfig, limits: LimitsConfig, start: int) -> list[Piece] | None:
+def cut_into_blocks(file: File, form: CsvConfig, limits: LimitsConfig, start: int) -> list[Block] | None:
     """The file's pieces from byte `start` on; None where it must be streamed: a line break lies in a value, it is packed or elsewhere.
 
     An appended file keeps its first pieces, so only its new lines are read. Raises ValueError for a line over
@@ -43,23 +43,23 @@ def cut(file: File, form: CsvConfig, limits: LimitsConfig, start: int) -> list[P
     if file.local is None or file.compression() or not codecs.lookup(form.encoding).name.startswith(ONE_BYTE):
         return None
     return (
-        known_pieces(file, form, limits, start, state)
+        known_blocks(file, form, limits, start, state)
         if (state := file.state())
-        else read_pieces(file, form, limits, start)
+        else read_blocks(file, form, limits, start)
     )
 
 
 @lru_cache(maxsize=4096)
-def known_pieces(
+def known_blocks(
     file: File, form: CsvConfig, limits: LimitsConfig, start: int, state: tuple[int, int, int]
-) -> list[Piece] | None:
+) -> list[Block] | None:
     """The pieces of a file in a state; workers compare their digests, so a file that changed unseen is an error, not wrong rows."""
-    return read_pieces(file, form, limits, start)
+    return read_blocks(file, form, limits, start)
 
 
-def read_pieces(file: File, form: CsvConfig, limits: LimitsConfig, start: int) -> list[Piece] | None:
+def read_blocks(file: File, form: CsvConfig, limits: LimitsConfig, start: int) -> list[Block] | None:
     """The pieces as they are now."""
-    pieces: list[Piece] = []
+    pieces: list[Block] = []
     line, quote = 1 + form.skip + form.has_header, form.quote.encode()
     with file.open() as stream, ThreadPoolExecutor(1) as pool:
         stream.seek(start)
@@ -74,11 +74,11 @@ def read_pieces(file: File, form: CsvConfig, limits: LimitsConfig, start: int) -
             line, end = line + breaks, end + len(lines)
             if end - begin >= PIECE:
                 running.result()
-                pieces.append(Piece(begin, end, first, digest.hexdigest()))
+                pieces.append(Block(begin, end, first, digest.hexdigest()))
                 digest, begin, first = hashlib.sha256(), end, line
         if running and end > begin:
             running.result()
-            pieces.append(Piece(begin, end, first, digest.hexdigest()))
+            pieces.append(Block(begin, end, first, digest.hexdigest()))
     return pieces
 
 

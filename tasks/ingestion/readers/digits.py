@@ -56,7 +56,7 @@ def images(start: int, stop: int) -> tuple[npt.NDArray[np.uint8], list[str], lis
     Raises ValueError.
     """
     start, stop = checked_range("scans", [start, stop], SCANS)
-    pixels, digits = shuffled()
+    pixels, digits = shuffle_scans()
     return (
         pixels[start:stop],
         [str(digit) for digit in digits[start:stop]],
@@ -65,7 +65,7 @@ def images(start: int, stop: int) -> tuple[npt.NDArray[np.uint8], list[str], lis
 
 
 @cache
-def shuffled() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+def shuffle_scans() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     """All scans in the fixed shuffled order: grey levels [1797, 8, 8, 1], 0 to 255 for the bundled 0 to 16, and their digits [1797]."""
     from sklearn.datasets import load_digits
 
@@ -82,7 +82,7 @@ def answers(number: int, error_rate: float) -> npt.NDArray[np.object_]:
     The same for a scan whichever range is read.
     """
     random = np.random.RandomState(ANNOTATOR_SEED + number)
-    truth = shuffled()[1]
+    truth = shuffle_scans()[1]
     preferred = (np.arange(10) + random.randint(1, 10, size=10)) % 10
     other = (truth + random.randint(1, 10, size=SCANS)) % 10
     wrong = np.where(random.rand(SCANS) < HABIT, preferred[truth], other)

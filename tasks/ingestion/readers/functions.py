@@ -11,17 +11,17 @@ import pyarrow as pa
 
 from configs.source import SourceConfig
 from infra.imports import resolve
-from tasks.ingestion.readers import Slice, counted
+from tasks.ingestion.readers import Partition, count_lines
 from tasks.ingestion.readers.location import name_of
 from tasks.pipeline.code import code_digest
 
-Partition = Callable[[], Any] | Any
+Rows = Callable[[], Any] | Any
 """A function that gives a pandas DataFrame or an Arrow table, or such a table."""
 
 
-def slices(source: SourceConfig) -> list[Slice]:
-    """A slice a partition. Raises ValueError where the reader gives none, or takes other options."""
-    reader = bound(source)
+def slices(source: SourceConfig) -> list[Partition]:
+    """What the user's reader gives. Raises ValueError where the reader gives none, or takes other options."""
+    reader = bind_reader(source)
     found = reader()
     if not isinstance(found, list) or not found:
         raise ValueError(
@@ -30,10 +30,12 @@ def slices(source: SourceConfig) -> list[Slice]:
     own = getattr(reader.func, "fingerprint", None)
     code = code_digest(__name__, json.dumps([source.reader]).encode())
     facts = [code, source.options, str(own(**source.options)) if own else None]
-    return [Slice(source.reader, [facts, number], partial(read, piece)) for number, piece in enumerate(found)]
+    return [
+        Partition(source.reader, [facts, number], partial(read, piece)) for number, piece in enumerate(found)
+    ]
 
 
-def read(partition: Partition) -> Iterator[pa.Table]:
+def read(partition: Rows) -> Iterator[pa.Table]:
     """A partition's rows. Raises TypeError where it is none."""
     rows = partition if isinstance(partition, (pd.DataFrame, pa.Table)) else partition()
     if isinstance(rows, pd.DataFrame):
@@ -42,10 +44,10 @@ def read(partition: Partition) -> Iterator[pa.Table]:
         raise TypeError(
             f"{partition!r:.80}: gave {type(rows).__name__}; want a pandas DataFrame or an Arrow table"
         )
-    return counted(iter([rows]))
+    return count_lines(iter([rows]))
 
 
-def bound(source: SourceConfig) -> partial[Any]:
+def bind_reader(source: SourceConfig) -> partial[Any]:
     """The user's reader with its options. Raises ValueError where they do not fit its arguments."""
     reader = resolve(source.reader)
     try:

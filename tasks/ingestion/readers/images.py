@@ -19,9 +19,9 @@ import pyarrow as pa
 from configs.intake import ImageIntakeConfig, IntakeConfig
 from configs.source import LimitsConfig, SourceConfig
 from tasks.ingestion.parsing.conversions import Conversions
-from tasks.ingestion.readers import Slice, counted
+from tasks.ingestion.readers import Partition, count_lines
 from tasks.ingestion.readers.archives import members
-from tasks.ingestion.readers.location import File, filesystem, name_of, place
+from tasks.ingestion.readers.location import File, filesystem, location_of, name_of
 from tasks.rows import content_hash
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
@@ -30,12 +30,12 @@ IMAGES_A_TABLE = 500
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 
 
-def slices(source: SourceConfig, intake: IntakeConfig, label: str) -> list[Slice]:
+def slices(source: SourceConfig, intake: IntakeConfig, label: str) -> list[Partition]:
     """An archive is one slice, a folder one for every IMAGES_A_SLICE files.
 
     Raises ValueError where there are none.
     """
-    template = place(source)
+    template = location_of(source)
     system, path = filesystem(template, source.options)
     if system.isfile(path):
         if not path.lower().endswith(ARCHIVES):
@@ -44,7 +44,9 @@ def slices(source: SourceConfig, intake: IntakeConfig, label: str) -> list[Slice
         beside = labels_beside(source, template)
         told: list[Any] = [file.content(), beside.content() if beside else None, source.images.model_dump()]
         return [
-            Slice(file.name, told, partial(read_archive, file, beside, source, intake, label), counting=True)
+            Partition(
+                file.name, told, partial(read_archive, file, beside, source, intake, label), counting=True
+            )
         ]
     found = sorted(
         name[len(path.rstrip("/")) + 1 :] for name in system.find(path) if name.lower().endswith(SUFFIXES)
@@ -61,7 +63,7 @@ def slices(source: SourceConfig, intake: IntakeConfig, label: str) -> list[Slice
         known = hashlib.sha256("".join(file.content() for file in files).encode()).hexdigest()
         facts: list[Any] = [known, group, beside.content() if beside else None, source.images.model_dump()]
         read = partial(read_folder, files, group, beside, source, intake, label, first=number == 0)
-        made.append(Slice(PurePosixPath(template).name, facts, read, counting=True))
+        made.append(Partition(PurePosixPath(template).name, facts, read, counting=True))
     return made
 
 
@@ -94,8 +96,8 @@ def read_folder(
             with file.open() as stream:
                 yield name, stream.read()
 
-    labels, conversions = opened_labels(beside, source), conversions or Conversions()
-    yield from counted(rows(pairs(), labels, source, intake, label, conversions))
+    labels, conversions = open_labels(beside, source), conversions or Conversions()
+    yield from count_lines(rows(pairs(), labels, source, intake, label, conversions))
     note_absent(labels, source, conversions, first)
 
 
@@ -111,7 +113,7 @@ def read_archive(
 
     Raises ValueError naming a member that climbs out, is a link or a bomb.
     """
-    labels = opened_labels(beside, source)
+    labels = open_labels(beside, source)
     if source.images.labels and labels is None:
         for name, data in members(file, (source.images.labels,), source.limits):
             labels = table_of(data, name, source)
@@ -120,7 +122,7 @@ def read_archive(
                 f"{file.name}: no file {source.images.labels!r} beside or inside it (source.images.labels)"
             )
     conversions = conversions or Conversions()
-    yield from counted(
+    yield from count_lines(
         rows(members(file, SUFFIXES, source.limits), labels, source, intake, label, conversions)
     )
     note_absent(labels, source, conversions, first=True)
@@ -136,7 +138,7 @@ def note_absent(
     conversions.add("absent_images", str(source.images.labels), lines - len(labels.attrs["found"]), lines)
 
 
-def opened_labels(beside: File | None, source: SourceConfig) -> pd.DataFrame | None:
+def open_labels(beside: File | None, source: SourceConfig) -> pd.DataFrame | None:
     """The table of labels of a file."""
     if beside is None:
         return None
@@ -187,7 +189,7 @@ def rows(
                 if key is None:
                     continue
                 labels.attrs["found"].add(key)
-            image = decoded(name, data, built, source.limits, Path(folder), conversions)
+            image = decode_image(name, data, built, source.limits, Path(folder), conversions)
             if image is None:
                 continue
             found = (
@@ -200,13 +202,13 @@ def rows(
             waiting.append(facts)
             pixels.append(image)
             if len(waiting) == IMAGES_A_TABLE:
-                yield joined(waiting, built.frame(np.concatenate(pixels)))
+                yield join_facts(waiting, built.frame(np.concatenate(pixels)))
                 waiting, pixels = [], []
     if waiting:
-        yield joined(waiting, built.frame(np.concatenate(pixels)))
+        yield join_facts(waiting, built.frame(np.concatenate(pixels)))
 
 
-def joined(facts: list[dict[str, Any]], images: pd.DataFrame) -> pa.Table:
+def join_facts(facts: list[dict[str, Any]], images: pd.DataFrame) -> pa.Table:
     """What is known of some images beside their columns, which win where both have a name."""
     frame = (
         pd.DataFrame(facts)
@@ -224,7 +226,7 @@ def key_of(name: str, labels: pd.DataFrame) -> str | None:
     )
 
 
-def decoded(
+def decode_image(
     name: str, data: bytes, intake: Any, limits: LimitsConfig, folder: Path, conversions: Conversions
 ) -> Any:
     """One row of the intake; None for what is no image, which is noted.

@@ -7,19 +7,22 @@ import pyarrow as pa
 from pyarrow import json as arrow_json
 
 from configs.source import LimitsConfig, SourceConfig
-from tasks.ingestion.readers import Slice, counted
+from tasks.ingestion.readers import Partition, count_lines
 from tasks.ingestion.readers.csv_blocks import whole_lines
-from tasks.ingestion.readers.location import File, matched
+from tasks.ingestion.readers.location import File, matching_files
 
 
-def slices(source: SourceConfig) -> list[Slice]:
+def slices(source: SourceConfig) -> list[Partition]:
     """A slice a file."""
-    return [Slice(file.name, file.content(), partial(read, file, source.limits)) for file in matched(source)]
+    return [
+        Partition(file.name, file.content(), partial(read, file, source.limits))
+        for file in matching_files(source)
+    ]
 
 
 def read(file: File, limits: LimitsConfig) -> Iterator[pa.Table]:
     """A file's rows; a line is a row. Raises ValueError naming the file and about the line."""
-    return counted(tables(file, limits))
+    return count_lines(tables(file, limits))
 
 
 def tables(file: File, limits: LimitsConfig) -> Iterator[pa.Table]:

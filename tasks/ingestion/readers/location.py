@@ -31,7 +31,7 @@ BUFFER = 4 * 2**20
 GLOB = re.compile(r"[*?\[]")
 
 
-def expanded(text: str) -> str:
+def expand_variables(text: str) -> str:
     """`text` with its variables' values. Raises ValueError naming a variable that is not set."""
 
     def value(match: re.Match[str]) -> str:
@@ -45,7 +45,7 @@ def expanded(text: str) -> str:
     return VARIABLE.sub(value, text)
 
 
-def hidden(text: str, template: str) -> str:
+def hide_values(text: str, template: str) -> str:
     """`text` with the values of the template's variables turned back into their names, and no password of a URL."""
     for match in VARIABLE.finditer(template):
         if value := os.environ.get(match[1] or match[2]):
@@ -53,7 +53,7 @@ def hidden(text: str, template: str) -> str:
     return re.sub(r"(://[^:/@\s]*):[^@/\s]*@", r"\1:***@", text)
 
 
-def place(source: SourceConfig) -> str:
+def location_of(source: SourceConfig) -> str:
     """The path or URL to read, variables as written: the mirror below $GYRE_DATA where that is set."""
     if source.mirror and os.environ.get("GYRE_DATA"):
         return f"$GYRE_DATA/{source.mirror}"
@@ -65,7 +65,7 @@ def name_of(source: SourceConfig) -> str:
     if not source.path:
         return f"source {source.reader}"
     parts = urlsplit(source.path)
-    return f"source {hidden(urlunsplit((*parts[:3], '', '')) if '://' in source.path and '?' in source.path else source.path, '')}"
+    return f"source {hide_values(urlunsplit((*parts[:3], '', '')) if '://' in source.path and '?' in source.path else source.path, '')}"
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,12 @@ class File:
     @property
     def local(self) -> Path | None:
         """Its path where it lies on this machine's own file system."""
-        return None if "://" in self.template else Path(expanded(self.path))
+        return None if "://" in self.template else Path(expand_variables(self.path))
 
     def system(self) -> tuple[Any, str]:
         """The file system and the file's path there."""
         system, _ = filesystem(self.template, self.options)
-        return system, expanded(self.path)
+        return system, expand_variables(self.path)
 
     def open(self, compression: str | None = None) -> BinaryIO:
         """The file's bytes, as they are stored or unpacked."""
@@ -147,7 +147,7 @@ def filesystem(template: str, options: Mapping[str, Any]) -> tuple[Any, str]:
     """The file system of a place, and the place's path there."""
     known = {key: expanded_value(value) for key, value in options.items()}
     try:
-        system, path = fsspec.core.url_to_fs(expanded(template), **known)
+        system, path = fsspec.core.url_to_fs(expand_variables(template), **known)
     except ImportError as error:
         raise ValueError(
             f"{template}: {error}; install gyre with the extra of this kind of storage (s3, gs, azure)"
@@ -158,13 +158,13 @@ def filesystem(template: str, options: Mapping[str, Any]) -> tuple[Any, str]:
 def expanded_value(value: Any) -> Any:
     """An option with the variables in its texts replaced."""
     if isinstance(value, str):
-        return expanded(value)
+        return expand_variables(value)
     return {key: expanded_value(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
-def matched(source: SourceConfig) -> list[File]:
+def matching_files(source: SourceConfig) -> list[File]:
     """The files of the source's path, glob or folder, by name. Raises ValueError when there is none."""
-    template = place(source)
+    template = location_of(source)
     system, path = filesystem(template, source.options)
     if GLOB.search(path.split("?")[0] if "://" in path else path):
         found = [file for file in system.glob(path) if system.isfile(file)]
@@ -176,7 +176,7 @@ def matched(source: SourceConfig) -> list[File]:
         raise ValueError(
             f"{name_of(source)}: matches no file; set source.path to a file or a glob such as data/*.{source.reader}"
         )
-    files = [File(template, hidden(file, template), source.options) for file in sorted(found)]
+    files = [File(template, hide_values(file, template), source.options) for file in sorted(found)]
     if source.key == "origin_line":
         check_names(files, source)
     return files

@@ -8,27 +8,37 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from configs.source import LimitsConfig, SourceConfig
-from tasks.ingestion.readers import Slice, counted
-from tasks.ingestion.readers.location import File, expanded, expanded_value, matched, name_of, place
+from tasks.ingestion.readers import Partition, count_lines
+from tasks.ingestion.readers.location import (
+    File,
+    expand_variables,
+    expanded_value,
+    location_of,
+    matching_files,
+    name_of,
+)
 from tasks.rows.parts import ROWS_A_GROUP
 
 BYTES_A_ROW_GROUP = 4 * 2**30
 """More than this in one row group is a lie or a bomb: pages are unpacked whole."""
 
 
-def slices(source: SourceConfig) -> list[Slice]:
+def slices(source: SourceConfig) -> list[Partition]:
     """A slice a file."""
-    return [Slice(file.name, file.content(), partial(read, file, source.limits)) for file in matched(source)]
+    return [
+        Partition(file.name, file.content(), partial(read, file, source.limits))
+        for file in matching_files(source)
+    ]
 
 
-def delta_slices(source: SourceConfig) -> list[Slice]:
+def delta_slices(source: SourceConfig) -> list[Partition]:
     """A slice a file of the table's newest version; a file of a Delta table never changes, so its name stands for its content."""
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
     try:
         table = DeltaTable(
-            expanded(place(source)),
+            expand_variables(location_of(source)),
             storage_options={key: expanded_value(value) for key, value in source.options.items()},
         )
     except DeltaError as error:
@@ -43,15 +53,17 @@ def delta_slices(source: SourceConfig) -> list[Slice]:
             for key, value in action.items()
             if key.startswith("partition.")
         }
-        file = File(place(source), f"{place(source).rstrip('/')}/{action['path']}", source.options)
+        file = File(
+            location_of(source), f"{location_of(source).rstrip('/')}/{action['path']}", source.options
+        )
         facts = [action["path"], action["size_bytes"], str(action["modification_time"])]
-        found.append(Slice(str(action["path"]), facts, partial(read, file, source.limits, values)))
+        found.append(Partition(str(action["path"]), facts, partial(read, file, source.limits, values)))
     return found
 
 
 def read(file: File, limits: LimitsConfig, values: dict[str, Any] | None = None) -> Iterator[pa.Table]:
     """A file's rows, in tables of at most ROWS_A_GROUP; `values` are columns that a Delta table keeps in its log."""
-    for table in counted(tables(file, limits)):
+    for table in count_lines(tables(file, limits)):
         for name, value in (values or {}).items():
             table = table.append_column(name, pa.array([value] * len(table)))  # noqa: PLW2901
         yield table
@@ -61,7 +73,7 @@ def tables(file: File, limits: LimitsConfig) -> Iterator[pa.Table]:
     """A file's rows. Raises ValueError for a file that is cut off or whose metadata cannot be true."""
     try:
         with file.open() as stream, pq.ParquetFile(stream, pre_buffer=False) as parquet:
-            checked(parquet.metadata, file, limits)
+            check_metadata(parquet.metadata, file, limits)
             for batch in parquet.iter_batches(ROWS_A_GROUP, use_threads=False):
                 yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
     except (pa.ArrowException, OSError, MemoryError) as error:
@@ -70,7 +82,7 @@ def tables(file: File, limits: LimitsConfig) -> Iterator[pa.Table]:
         ) from None
 
 
-def checked(metadata: Any, file: File, limits: LimitsConfig) -> None:
+def check_metadata(metadata: Any, file: File, limits: LimitsConfig) -> None:
     """Raises ValueError where the metadata promises more than is read, or other rows than its row groups have."""
     if metadata.num_columns > limits.columns:
         raise ValueError(

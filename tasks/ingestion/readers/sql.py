@@ -17,9 +17,15 @@ import sqlalchemy as sa
 from configs.source import SourceConfig, SqlConfig
 from infra.files import read_json, write_json
 from tasks.ingestion.parsing.conversions import Conversions
-from tasks.ingestion.partitions.watermarks import ledger, no_mark, restored, written
-from tasks.ingestion.readers import ChangedError, Slice, counted
-from tasks.ingestion.readers.location import expanded, expanded_value, hidden, name_of, place
+from tasks.ingestion.partitions.watermarks import from_json_value, ledger_path, no_mark, to_json_value
+from tasks.ingestion.readers import ChangedError, Partition, count_lines
+from tasks.ingestion.readers.location import (
+    expand_variables,
+    expanded_value,
+    hide_values,
+    location_of,
+    name_of,
+)
 
 ROWS_A_FETCH = 10_000
 Range = tuple[Any, Any, bool]
@@ -27,7 +33,7 @@ Range = tuple[Any, Any, bool]
 ALL: Range = (None, None, True)
 
 
-def slices(source: SourceConfig, kept: Path, conversions: Conversions) -> list[Slice]:
+def slices(source: SourceConfig, kept: Path, conversions: Conversions) -> list[Partition]:
     """A slice a range; rows without a watermark are noted.
 
     Raises ValueError naming the source without its password where the database does not answer or has no such
@@ -35,16 +41,16 @@ def slices(source: SourceConfig, kept: Path, conversions: Conversions) -> list[S
     """
     sql, origin = form(source), table_name(source)
     if source.watermark:
-        path = ledger(source, kept)
+        path = ledger_path(source, kept)
         return [
-            Slice(origin, [path.name, *map(str, each)], partial(read, source, each, None))
-            for each in grown(path, source, conversions)
+            Partition(origin, [path.name, *map(str, each)], partial(read, source, each, None))
+            for each in watermark_ranges(path, source, conversions)
         ]
     with connection(source) as connected:
         ranges = pieces(connected, source, sql)
-        digests = [digest(fetched(connected, source, each)) for each in ranges]
+        digests = [digest(fetch_rows(connected, source, each)) for each in ranges]
     return [
-        Slice(origin, [content, each], partial(read, source, each, content))
+        Partition(origin, [content, each], partial(read, source, each, content))
         for each, content in zip(ranges, digests, strict=True)
     ]
 
@@ -63,21 +69,21 @@ def table_name(source: SourceConfig) -> str:
 @contextmanager
 def connection(source: SourceConfig) -> Iterator[sa.Connection]:
     """An open connection; what goes wrong is a ValueError that names the source and holds no password."""
-    template = place(source)
+    template = location_of(source)
     try:
         engine = sa.create_engine(
-            expanded(template), poolclass=sa.NullPool, connect_args=expanded_value(source.options)
+            expand_variables(template), poolclass=sa.NullPool, connect_args=expanded_value(source.options)
         )
         with engine.connect() as connected:
             yield connected.execution_options(stream_results=True, yield_per=ROWS_A_FETCH)
     except (sa.exc.SQLAlchemyError, ImportError) as error:
-        reason = hidden(str(getattr(error, "orig", None) or error), template).strip().splitlines()
+        reason = hide_values(str(getattr(error, "orig", None) or error), template).strip().splitlines()
         raise ValueError(
             f"{name_of(source)}: {' '.join(reason)[:300]}; look at source.path and source.sql"
         ) from None
 
 
-def selected(source: SourceConfig) -> Any:
+def selectable(source: SourceConfig) -> Any:
     """The table or query that rows come from."""
     sql = form(source)
     if sql.query:
@@ -92,7 +98,7 @@ def limits_of(connected: sa.Connection, source: SourceConfig, column: str) -> tu
     """The least and the greatest value of a column; None for no rows."""
     named: sa.ColumnClause[Any] = sa.column(column)
     low, high = connected.execute(
-        sa.select(sa.func.min(named), sa.func.max(named)).select_from(selected(source))
+        sa.select(sa.func.min(named), sa.func.max(named)).select_from(selectable(source))
     ).one()
     return low, high
 
@@ -120,7 +126,7 @@ def pieces(connected: sa.Connection, source: SourceConfig, sql: SqlConfig) -> li
     return [(edges[number], edges[number + 1], False) for number in range(len(edges) - 1)]
 
 
-def grown(path: Path, source: SourceConfig, conversions: Conversions) -> list[Range]:
+def watermark_ranges(path: Path, source: SourceConfig, conversions: Conversions) -> list[Range]:
     """The ranges of the watermark that runs have seen, with one more where rows came since.
 
     The list `path` only grows.
@@ -136,26 +142,28 @@ def grown(path: Path, source: SourceConfig, conversions: Conversions) -> list[Ra
     if without and newest is None:
         raise ValueError(no_mark(source))
     seen = read_json(path) if path.exists() else []
-    marks = [restored(mark) for mark in seen]
+    marks = [from_json_value(mark) for mark in seen]
     if newest is not None and (not marks or newest > marks[-1]):
         marks.append(newest)
-        write_json(path, [*seen, written(newest)])
+        write_json(path, [*seen, to_json_value(newest)])
     return [(low, high, False) for low, high in zip([None, *marks], marks, strict=False)]
 
 
 def count_rows(connected: sa.Connection, source: SourceConfig, *where: sa.ColumnElement[bool]) -> int:
     """Rows of a table or query that fulfil the conditions."""
     return int(
-        connected.execute(sa.select(sa.func.count()).select_from(selected(source)).where(*where)).scalar_one()
+        connected.execute(
+            sa.select(sa.func.count()).select_from(selectable(source)).where(*where)
+        ).scalar_one()
     )
 
 
-def fetched(
+def fetch_rows(
     connected: sa.Connection, source: SourceConfig, piece: Range
 ) -> Iterator[tuple[list[str], list[tuple[Any, ...]]]]:
     """Column names and rows, ROWS_A_FETCH at a time, ordered by the key, so that equal rows come in equal order."""
     low, high, included = piece
-    query: sa.Select[Any] = sa.select(sa.literal_column("*")).select_from(selected(source))
+    query: sa.Select[Any] = sa.select(sa.literal_column("*")).select_from(selectable(source))
     column: sa.ColumnClause[Any] = sa.column(source.watermark or form(source).partition_on or "")
     if low is not None:
         query = query.where(column >= low if included else column > low)
@@ -184,11 +192,11 @@ def fetched(
 def first_rows(source: SourceConfig, count: int) -> Iterator[pa.Table]:
     """A few rows, whichever the database gives first."""
     with connection(source) as connected:
-        query: sa.Select[Any] = sa.select(sa.literal_column("*")).select_from(selected(source)).limit(count)
+        query: sa.Select[Any] = sa.select(sa.literal_column("*")).select_from(selectable(source)).limit(count)
         result = connected.execute(query)
         names, rows = list(result.keys()), [tuple(row) for row in result]
     columns = zip(*rows, strict=True) if rows else [()] * len(names)
-    yield from counted(
+    yield from count_lines(
         iter([pa.table({name: array(values) for name, values in zip(names, columns, strict=True)})])
     )
 
@@ -203,14 +211,14 @@ def digest(batches: Iterable[tuple[list[str], list[tuple[Any, ...]]]]) -> str:
 
 def read(source: SourceConfig, piece: Range, content: str | None) -> Iterator[pa.Table]:
     """A range's rows. Raises ChangedError where they are no longer those that were looked at."""
-    return counted(tables(source, piece, content))
+    return count_lines(tables(source, piece, content))
 
 
 def tables(source: SourceConfig, piece: Range, content: str | None) -> Iterator[pa.Table]:
     """A range's rows, fetch for fetch."""
     found = hashlib.sha256()
     with connection(source) as connected:
-        for names, rows in fetched(connected, source, piece):
+        for names, rows in fetch_rows(connected, source, piece):
             if content:
                 found.update(repr((names, rows)).encode())
             if len(names) > source.limits.columns:

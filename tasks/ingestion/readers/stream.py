@@ -16,7 +16,7 @@ written."""
 END = object()
 
 
-def even(tables: Iterable[pa.Table], rows: int = ROWS_A_GROUP) -> Iterator[pa.Table]:
+def rebatch(tables: Iterable[pa.Table], rows: int = ROWS_A_GROUP) -> Iterator[pa.Table]:
     """The same rows in tables of `rows` rows (the last may have fewer; rows of many bytes: fewer rows), whatever the tables' sizes were."""
     waiting: list[pa.Table] = []
     for table in tables:
@@ -34,7 +34,7 @@ def even(tables: Iterable[pa.Table], rows: int = ROWS_A_GROUP) -> Iterator[pa.Ta
         yield pa.concat_tables(waiting, promote_options="permissive")
 
 
-def ahead(items: Callable[[], Iterable[T]], seconds: float, name: str) -> Iterator[T]:
+def read_ahead(items: Callable[[], Iterable[T]], seconds: float, name: str) -> Iterator[T]:
     """The items, made by a thread of their own.
 
     Raises ValueError where the next takes longer than `seconds`: the server hangs.
@@ -62,7 +62,7 @@ def ahead(items: Callable[[], Iterable[T]], seconds: float, name: str) -> Iterat
 
     threading.Thread(target=make, daemon=True).start()
     try:
-        while (item := taken(made, seconds, name)) is not END:
+        while (item := next_within(made, seconds, name)) is not END:
             if isinstance(item, BaseException):
                 raise item
             yield item  # type: ignore[misc]
@@ -70,7 +70,7 @@ def ahead(items: Callable[[], Iterable[T]], seconds: float, name: str) -> Iterat
         stopped.set()
 
 
-def taken(made: "queue.Queue[object]", seconds: float, name: str) -> object:
+def next_within(made: "queue.Queue[object]", seconds: float, name: str) -> object:
     """The next item. Raises ValueError after `seconds`."""
     try:
         return made.get(timeout=seconds)

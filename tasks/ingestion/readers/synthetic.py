@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from configs.source import ColumnConfig, SourceConfig
-from tasks.ingestion.readers import Slice, numbered
+from tasks.ingestion.readers import Partition, number_lines
 from tasks.rows.parts import ROWS_A_GROUP, ROWS_A_PART
 
 WORDS = (
@@ -29,13 +29,13 @@ FIRST_DAY = 1_704_067_200
 """2024-01-01, in seconds since the epoch."""
 
 
-def slices(source: SourceConfig) -> list[Slice]:
+def slices(source: SourceConfig) -> list[Partition]:
     """A slice a part; `options.seed` (0 by default) draws other rows."""
     seed, rows = int(source.options.get("seed", 0)), source.rows or 0
     facts = [seed, {name: column.model_dump() for name, column in source.columns.items()}]
     ranges = [(first, min(first + ROWS_A_PART, rows)) for first in range(0, rows, ROWS_A_PART)]
     return [
-        Slice("synthetic", [*facts, first, last], partial(read, source, seed, first, last))
+        Partition("synthetic", [*facts, first, last], partial(read, source, seed, first, last))
         for first, last in ranges
     ]
 
@@ -48,10 +48,10 @@ def read(source: SourceConfig, seed: int, first: int, last: int) -> Iterator[pa.
         columns = {
             column.source or name: key_values(column, start, rows)
             if name in keys
-            else drawn(column, np.random.RandomState([seed, number, start]), rows)
+            else draw_values(column, np.random.RandomState([seed, number, start]), rows)
             for number, (name, column) in enumerate(source.columns.items())
         }
-        yield numbered(pa.table(columns), start + 1)
+        yield number_lines(pa.table(columns), start + 1)
 
 
 def key_values(column: ColumnConfig, start: int, rows: int) -> pa.Array:
@@ -64,7 +64,7 @@ def key_values(column: ColumnConfig, start: int, rows: int) -> pa.Array:
     )
 
 
-def drawn(column: ColumnConfig, random: np.random.RandomState, rows: int) -> pa.Array:
+def draw_values(column: ColumnConfig, random: np.random.RandomState, rows: int) -> pa.Array:
     """Values of one column, a twentieth of them missing where that is allowed."""
     gaps = None if column.required else random.rand(rows) < 0.05
     if column.type in ("integer", "number"):

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 import pyarrow as pa
 
 from configs.source import ColumnConfig
-from tasks.ingestion.parsing.contract import conformed
+from tasks.ingestion.parsing.contract import conform_column
 from tasks.ingestion.parsing.date_formats import likely_formats
-from tasks.ingestion.parsing.dates import differ, shown, written_in
+from tasks.ingestion.parsing.dates import differ, spell_date, written_in
 from tasks.ingestion.parsing.missing_markers import MISSING, SURELY_MISSING
 
 NUMBER_AND_UNIT = re.compile(r"[+-]?[\d.,]*\d\s*([^\d\s.,+-][^\d]*?)\s*")
@@ -26,7 +26,7 @@ def spec_of(counts: Counter[str]) -> tuple[ColumnConfig, list[str]]:
     there = [text for text in MISSING if text in counts]
     best, fitting = None, None
     for spec in candidates(counts):
-        strays = unfit(counts, spec.model_copy(update={"missing": tuple(dict.fromkeys(("", *there)))}))
+        strays = unfit_texts(counts, spec.model_copy(update={"missing": tuple(dict.fromkeys(("", *there)))}))
         few = len(strays) <= STRAYS and sum(counts[text] for text in strays) <= STRAY_SHARE * counts.total()
         if not strays or (few and best is None and spec.type in ("integer", "number")):
             best, fitting = (
@@ -36,9 +36,9 @@ def spec_of(counts: Counter[str]) -> tuple[ColumnConfig, list[str]]:
             if not strays:
                 break
     if best is None:
-        return words(counts)
+        return text_contract(counts)
     odd = [f"{text!r} is no {best.type}, taken for a missing value" for text in fitting or []]
-    return best, [*odd, *written(best, counts)]
+    return best, [*odd, *remarks_on_format(best, counts)]
 
 
 def candidates(counts: Counter[str]) -> Iterator[ColumnConfig]:
@@ -51,7 +51,7 @@ def candidates(counts: Counter[str]) -> Iterator[ColumnConfig]:
     if not any(re.match(r"[+-]?0\d", text) for text in present):
         digits = sum(bool(re.search(r"\d", text)) for text in present) > 0.5 * len(present)
         if digits:
-            yield from numbers(present)
+            yield from number_contract(present)
     if sum(bool(re.search(r"\d", text)) for text in present) > 0.9 * len(present):
         yield ColumnConfig(type="timestamp")
         yield from (ColumnConfig(type="timestamp", format=form) for form in strptime_formats(present))
@@ -66,7 +66,7 @@ def strptime_formats(present: list[str]) -> list[str]:
     ]
 
 
-def numbers(present: list[str]) -> Iterator[ColumnConfig]:
+def number_contract(present: list[str]) -> Iterator[ColumnConfig]:
     """Whole numbers, numbers, with separators, decimal commas and units."""
     endings = Counter(found[1] for text in present if (found := NUMBER_AND_UNIT.fullmatch(text)))
     suffix, times = endings.most_common(1)[0] if endings else ("", 0)
@@ -80,7 +80,7 @@ def numbers(present: list[str]) -> Iterator[ColumnConfig]:
         yield ColumnConfig(type="number", suffix=cut, thousands=" ", decimal=",")
 
 
-def units(present: Mapping[str, int]) -> list[str]:
+def unit_contract(present: Mapping[str, int]) -> list[str]:
     """What follows the numbers, the most frequent first, where nearly all texts are numbers and not all end alike; empty for others."""
     endings = Counter[str]()
     for text, rows in present.items():
@@ -93,14 +93,14 @@ def units(present: Mapping[str, int]) -> list[str]:
     )
 
 
-def unfit(counts: Counter[str], spec: ColumnConfig) -> list[str]:
+def unfit_texts(counts: Counter[str], spec: ColumnConfig) -> list[str]:
     """The texts that a contract does not take, until there are too many."""
     strays: list[str] = []
     values = list(counts)
     while len(strays) <= STRAYS:
         chosen = spec.model_copy(update={"missing": (*spec.missing, *strays)})
         try:
-            conformed(pa.chunked_array([pa.array(values, pa.string())]), "", chosen, "")
+            conform_column(pa.chunked_array([pa.array(values, pa.string())]), "", chosen, "")
         except ValueError as error:
             found = re.search(r"row (\d+):", str(error))
             if found is None:
@@ -111,7 +111,7 @@ def unfit(counts: Counter[str], spec: ColumnConfig) -> list[str]:
     return strays
 
 
-def words(counts: Counter[str]) -> tuple[ColumnConfig, list[str]]:
+def text_contract(counts: Counter[str]) -> tuple[ColumnConfig, list[str]]:
     """The contract of texts."""
     missing = tuple(text for text in SURELY_MISSING if text in counts or not text)
     present = [text for text in counts if text not in missing]
@@ -121,7 +121,7 @@ def words(counts: Counter[str]) -> tuple[ColumnConfig, list[str]]:
         noticed.append(
             f"{', '.join(map(repr, doubtful))} may stand for missing values: add to `missing` if so"
         )
-    if endings := units({text: counts[text] for text in present}):
+    if endings := unit_contract({text: counts[text] for text in present}):
         noticed.append(
             f"numbers that end in different ways ({', '.join(map(repr, endings))}): only one can be the suffix"
         )
@@ -133,7 +133,7 @@ def words(counts: Counter[str]) -> tuple[ColumnConfig, list[str]]:
     return ColumnConfig(type="text", missing=missing), noticed
 
 
-def written(spec: ColumnConfig, counts: Counter[str]) -> list[str]:
+def remarks_on_format(spec: ColumnConfig, counts: Counter[str]) -> list[str]:
     """Remarks on how values are written."""
     noticed = []
     if spec.suffix:
@@ -152,8 +152,8 @@ def ambiguous(form: str, spec: ColumnConfig, counts: Counter[str]) -> list[str]:
     present = [text for text in counts if text not in spec.missing]
     for other in strptime_formats(present):
         text = next((text for text in [*present, written_in(form)] if differ(text, form, other)), None)
-        if text is not None and not unfit(counts, spec.model_copy(update={"format": other})):
-            readings = f"{text!r} is {shown(text, form)}, or {shown(text, other)}"
+        if text is not None and not unfit_texts(counts, spec.model_copy(update={"format": other})):
+            readings = f"{text!r} is {spell_date(text, form)}, or {spell_date(text, other)}"
             return [
                 f"day and month cannot be told apart: {other} fits as well ({readings}); set format to the one that is meant"
             ]

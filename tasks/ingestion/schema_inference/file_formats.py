@@ -33,7 +33,7 @@ LINES = 200
 """Among which the table's first is looked for."""
 
 
-def sniffed(location: str, table: str | None = None) -> SourceConfig:
+def sniff_source(location: str, table: str | None = None) -> SourceConfig:
     """A source without a contract from its path or URL; `table` names one of a database.
 
     Raises ValueError where none can be told.

@@ -56,7 +56,7 @@ def decide(first: list[str], below: list[list[str]]) -> tuple[bool, str]:
         if kind and kind_of(cell) in ("number", "moment")
     ]
     same = [cell for cell in same if cell not in above]
-    if counts(first, kinds, [values[0] for values in below if values]):
+    if counts_up(first, kinds, [values[0] for values in below if values]):
         return True, f"its numbers {', '.join(same[:3])}, ... count up as those of no other line do"
     if above and len(above) >= len(same):
         return True, f"{above[0]!r} stands over numbers"
@@ -95,7 +95,7 @@ def kind_of_column(values: Sequence[str]) -> str:
     return kind if kind != "text" and times >= ALIKE * found.total() else ""
 
 
-def counts(first: list[str], kinds: list[str], second: list[str]) -> bool:
+def counts_up(first: list[str], kinds: list[str], second: list[str]) -> bool:
     """Whether the numbers over columns of numbers count up evenly, such as years or the pixels of an image, and those below do not."""
     places = [
         place for place, kind in enumerate(kinds) if kind == "number" and re.fullmatch(r"-?\d+", first[place])

@@ -66,7 +66,7 @@ def infer_images(location: str) -> str:
 def look(source: SourceConfig) -> Seen:
     """A look at every file of a folder or archive."""
     seen, folders = Seen(), Counter[str]()
-    for name, data in files(source):
+    for name, data in files_and_labels(source):
         suffix = PurePosixPath(name).suffix.lower()
         if suffix == ".csv":
             seen.tables[name] = data
@@ -106,7 +106,7 @@ def look_at(name: str, data: bytes, seen: Seen, pixels: bool) -> None:
     seen.first.setdefault(size, name)
 
 
-def files(source: SourceConfig) -> Iterator[tuple[str, bytes]]:
+def files_and_labels(source: SourceConfig) -> Iterator[tuple[str, bytes]]:
     """Names and bytes of a folder's or archive's files, and of the CSV files beside an archive."""
     place = str(source.path)
     system, path = filesystem(place, {})

@@ -16,12 +16,12 @@ import pyarrow.compute as pc
 import yaml
 
 from configs.source import ColumnConfig, SourceConfig
-from tasks.ingestion.parsing.contract import conformed, plain
+from tasks.ingestion.parsing.contract import conform_column, plain_values
 from tasks.ingestion.parsing.unit_changes import FEWEST, SHARES, five
 from tasks.ingestion.parsing.values import BLANKS
 from tasks.ingestion.readers.location import GLOB
 from tasks.ingestion.schema_inference.column_types import spec_of
-from tasks.ingestion.schema_inference.file_formats import files_of, first_line, first_rows, sniffed
+from tasks.ingestion.schema_inference.file_formats import files_of, first_line, first_rows, sniff_source
 from tasks.ingestion.schema_inference.key_columns import choose_key
 
 ROWS = 200_000
@@ -51,7 +51,7 @@ def infer(source: SourceConfig) -> Inferred:
         )
     columns, remarks = {}, {}
     for name in table.column_names:
-        columns[name], noticed = column_of(plain(table[name]))
+        columns[name], noticed = column_of(plain_values(table[name]))
         if noticed:
             remarks[name] = "; ".join(noticed)
     if source.reader == "csv":
@@ -68,7 +68,7 @@ def infer_files(location: str, table: str | None = None) -> Inferred:
     Raises ValueError where there is none.
     """
     files = files_of(location)
-    found = infer(sniffed(files[0] if files else location, table))
+    found = infer(sniff_source(files[0] if files else location, table))
     if not files:
         return found
     path = location if GLOB.search(location) else f"{location.rstrip('/')}/*{Path(files[0]).suffix}"
@@ -101,7 +101,7 @@ def column_of(values: pa.ChunkedArray) -> tuple[ColumnConfig, list[str]]:
             f"no value in all {len(values)} rows"
         ]
     if not pa.types.is_string(values.type):
-        return typed(values)
+        return typed_column(values)
     counted = pc.value_counts(pc.utf8_trim(values, BLANKS)).to_pylist()
     counts = Counter({row["values"] or "": row["counts"] for row in counted})
     if set(counts) <= {""}:
@@ -115,7 +115,7 @@ def column_of(values: pa.ChunkedArray) -> tuple[ColumnConfig, list[str]]:
     return with_usual(values, spec), missing + noticed
 
 
-def typed(values: pa.ChunkedArray) -> tuple[ColumnConfig, list[str]]:
+def typed_column(values: pa.ChunkedArray) -> tuple[ColumnConfig, list[str]]:
     """The contract of a column whose source has types of its own."""
     found = values.type
     kind: Any = "any"
@@ -139,7 +139,9 @@ def with_usual(values: pa.ChunkedArray, spec: ColumnConfig) -> ColumnConfig:
     """A number's contract with its usual quantiles, where they say something: of running numbers they double when the rows do."""
     if spec.type not in ("integer", "number"):
         return spec
-    numbers = conformed(values, "", spec.model_copy(update={"required": False}), "").drop_null().to_numpy()
+    numbers = (
+        conform_column(values, "", spec.model_copy(update={"required": False}), "").drop_null().to_numpy()
+    )
     if len(numbers) < FEWEST or (spec.type == "integer" and len(np.unique(numbers)) == len(numbers)):
         return spec
     found = five([float(f"{value:.6g}") for value in np.quantile(numbers, SHARES, method="inverted_cdf")])

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from infra.files import synced, verified, whole_file
+from infra.files import sync_to_disk, verify, whole_file
 from tasks.records import Record, Stored
 
 MOST_TRIES = 1000
@@ -133,9 +133,9 @@ class DecisionLog:
         try:
             with os.fdopen(descriptor, "wb") as stream:
                 stream.write(decision.model_dump_json(indent=2).encode() + b"\n")
-            synced(Path(name))
+            sync_to_disk(Path(name))
             os.link(name, self.folder / f"{decision.number:06d}.json")
-            synced(self.folder)
+            sync_to_disk(self.folder)
         except FileExistsError:
             return False
         finally:
@@ -182,7 +182,7 @@ def thawed(stored: Stored | None) -> list[Standing]:
     if stored is None:
         return []
     return [
-        Standing.model_validate(each) for each in json.loads(verified(stored.uri, stored.digest).read_bytes())
+        Standing.model_validate(each) for each in json.loads(verify(stored.uri, stored.digest).read_bytes())
     ]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from infra.files import whole_file
-from infra.ranks.slots import here
+from infra.ranks.slots import own_slot
 
 
 def worker():
@@ -86,7 +86,7 @@ def report(arguments, send):
     """The rank's place, and the sum of 1 for rank 0, 2 for rank 1 and so on."""
     from dataclasses import asdict
 
-    slot = here()
+    slot = own_slot()
     addresses = None
     summed = total(slot.rank + 1)
     if arguments.get("addresses"):
@@ -133,7 +133,7 @@ def count_steps(arguments, send):
 
     Accidents: {generation: [rank, step, how]}.
     """
-    folder, slot = Path(arguments["folder"]), here()
+    folder, slot = Path(arguments["folder"]), own_slot()
     commits = sorted(folder.glob("commit-*.json"))
     step = json.loads(commits[-1].read_text())["step"] if commits else 0
     send(

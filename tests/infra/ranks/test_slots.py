@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.ranks.joining import is_consequence, use_device
-from infra.ranks.slots import Slot, device, here, slots, spread
+from infra.ranks.slots import Slot, device, own_slot, slots, spread
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=4))
@@ -41,13 +41,13 @@ def test_a_place_survives_its_environment_variable(monkeypatch):
     slot = slots(["tcp://a:1", "tcp://b:1"], 3)[1]
     for name, value in slot.variable().items():
         monkeypatch.setenv(name, value)
-    assert here() == slot == Slot(1, 2, 0, 1, 1, 2, "b", 3, 0)
+    assert own_slot() == slot == Slot(1, 2, 0, 1, 1, 2, "b", 3, 0)
 
 
 def test_a_process_that_is_no_rank_is_told_so(monkeypatch):
     monkeypatch.delenv("GYRE_SLOT", raising=False)
     with pytest.raises(RuntimeError, match="GYRE_SLOT is not set: this process is not a rank"):
-        here()
+        own_slot()
 
 
 def test_each_rank_uses_its_gpu_and_one_too_many_is_named():

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.compilation.slice_discovery import weakest
+from tasks.compilation.slice_discovery import discover_slices
 from tasks.compilation.slices import by_column
 
 MINIMUM = 30
@@ -21,7 +21,7 @@ def table(seed, rows=3000):
 
 def found(frame, scores, most=10):
     singles = [part for name in frame for part in by_column(frame[name])]
-    return [part.name for part in weakest(singles, scores, most, MINIMUM)]
+    return [part.name for part in discover_slices(singles, scores, most, MINIMUM)]
 
 
 def hits(draw, probability):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from configs.gate import GateConfig
-from tasks.compilation.gate import failures, fallen
+from tasks.compilation.gate import failures, is_worse_on_slice
 from tasks.compilation.slice_scores import score_slices
 from tasks.compilation.slices import Slice
 from tasks.records import Candidate, Comparison, Graph, Judgement
@@ -28,7 +28,7 @@ def test_noise_on_many_slices_refuses_no_equal_model(share):
         draw = np.random.default_rng(seed)
         parts = slices(draw, 20, share)
         refused += any(
-            fallen(part, STRICT)
+            is_worse_on_slice(part, STRICT)
             for part in score_slices(parts, [], hits(draw, 0.9), hits(draw, 0.9), MINIMUM)
         )
     assert refused <= 3
@@ -40,9 +40,9 @@ def test_a_slice_that_fell_refuses_a_model_that_is_better_on_the_whole():
     mine, theirs = hits(draw, np.where(parts[3].members, 0.6, 0.99)), hits(draw, 0.9)
     told = score_slices(parts, [], mine, theirs, MINIMUM)
     assert mine.mean() > theirs.mean()
-    assert [part.name for part in told if fallen(part, GateConfig())] == ["kind = 3"]
-    assert not any(fallen(part, GateConfig(max_slice_drop=None)) for part in told)
-    assert not any(fallen(part, GateConfig(max_slice_drop=0.5)) for part in told)
+    assert [part.name for part in told if is_worse_on_slice(part, GateConfig())] == ["kind = 3"]
+    assert not any(is_worse_on_slice(part, GateConfig(max_slice_drop=None)) for part in told)
+    assert not any(is_worse_on_slice(part, GateConfig(max_slice_drop=0.5)) for part in told)
     graph = Graph(uri="g", digest="d", name="fp32", parity=0.0)
     score = {"rows": ROWS, "score": mine.mean(), "low": 0.9, "high": 1.0}
     passes = Candidate(
@@ -70,7 +70,7 @@ def test_few_rows_and_found_slices_are_told_but_refuse_nothing():
     told = {part.name: part for part in score_slices([few], [many, few], mine, theirs, MINIMUM)}
     assert [(part.declared, part.rows) for part in told.values()] == [(True, MINIMUM - 1), (False, 500)]
     assert all((part.champion, part.difference_high) == (1.0, None) for part in told.values())
-    assert not any(fallen(part, STRICT) for part in told.values())
+    assert not any(is_worse_on_slice(part, STRICT) for part in told.values())
 
 
 def test_without_a_champion_a_slice_has_its_own_score_alone():

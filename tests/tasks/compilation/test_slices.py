@@ -6,7 +6,7 @@ import pytest
 
 from configs.evaluation import EvaluationConfig
 from configs.intake import ImageIntakeConfig, TabularIntakeConfig, TextIntakeConfig
-from tasks.compilation.slices import attributes, by_column, declared
+from tasks.compilation.slices import attributes, by_column, declared_slices
 from tasks.intake import build_intake
 from tasks.records import DatasetVersion
 from tasks.rows.parts import stored, write
@@ -78,7 +78,9 @@ def sliceable(attributed):
 
 
 def named(frame, *slices):
-    return {each.name: each.members.tolist() for each in declared(frame, EvaluationConfig(slices=slices))}
+    return {
+        each.name: each.members.tolist() for each in declared_slices(frame, EvaluationConfig(slices=slices))
+    }
 
 
 def test_every_plain_column_can_be_named_and_a_code_stays_one(sliceable):

@@ -12,7 +12,7 @@ from onnxruntime import InferenceSession
 
 from configs.deployment import DeploymentConfig
 from infra.files import digest, write_json
-from tasks.deployment.registry import Registry, registered
+from tasks.deployment.registry import Registry, registered_versions
 from tasks.deployment.release_health import champion_of
 from tasks.deployment.rollout import retire, roll_back, roll_out
 from tasks.production.inference_client import InferenceError
@@ -266,7 +266,7 @@ def test_a_rollback_serves_the_previous_version_and_can_be_taken_back(deploy, tr
 def test_the_models_of_an_installation_are_listed(deploy, trained, server):
     deploy(trained(1))
     deploy(trained(2))
-    found = [(row["model"], row["version"], row["serves"], row["status"]) for row in registered()]
+    found = [(row["model"], row["version"], row["serves"], row["status"]) for row in registered_versions()]
     assert found == [(PROJECT, 2, "yes", "promoted"), (PROJECT, 1, "", "promoted")]
 
 

@@ -11,7 +11,7 @@ from configs.intake import TabularIntakeConfig
 from configs.result import ClassificationResultConfig
 from infra.cluster import open_cluster
 from tasks.ingestion.ingest import ingest, snapshot
-from tasks.ingestion.partitions.sources import pieces
+from tasks.ingestion.partitions.sources import list_partitions
 from tasks.production.prediction_log import PredictionLog
 from tasks.rows.parts import read
 
@@ -42,7 +42,7 @@ def tables(tmp_path):
         (tmp_path / "kept").mkdir(exist_ok=True)
         return [
             pa.concat_tables(list(piece.slice.tables()))
-            for piece in pieces(source, intake, label, tmp_path / "kept")
+            for piece in list_partitions(source, intake, label, tmp_path / "kept")
         ]
 
     return read_all

@@ -257,11 +257,11 @@ def test_slices_that_no_run_asks_for_are_cleared_and_read_again(run, files, tmp_
     for note in kept.glob("*/slice.json"):
         os.utime(note, (0, 0))
     run(files(), name="without b")
-    gone = store.unused(kept, days=1)
+    gone = store.unused_partitions(kept, days=1)
     assert len(gone) == 1
-    assert store.alone(gone) < sum(path.stat().st_size for path in gone[0].iterdir())
-    store.clear(gone)
-    assert store.unused(kept, days=1) == []
+    assert store.bytes_of_these_alone(gone) < sum(path.stat().st_size for path in gone[0].iterdir())
+    store.remove_partitions(gone)
+    assert store.unused_partitions(kept, days=1) == []
     again, _, _ = run(files(b="2,2,dog\n"), name="again")
     assert (again.read, again.rows.digest) == (1, first.rows.digest)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from configs.load import load, names
+from configs.load import load, project_names
 from tasks.onboarding.preflight import PreflightError, look_ahead
 
 DATA = Path(os.environ.get("GYRE_DATA", Path(__file__).parents[4] / "shared" / "data"))
@@ -124,7 +124,7 @@ def test_images_are_looked_at_too(tmp_path):
     )
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", project_names())
 def test_the_projects_that_gyre_brings_pass(name, monkeypatch):
     config = load(name)
     if config.source.mirror:

@@ -9,7 +9,7 @@ from prefect.client.orchestration import get_client
 from prefect.testing.utilities import prefect_test_harness
 
 from configs.cluster import ClusterConfig
-from infra.files import verified
+from infra.files import verify
 from infra.settings import Settings
 from tasks.training.task import train
 
@@ -33,7 +33,7 @@ def test_training_gives_a_checked_checkpoint_a_report_and_an_mlflow_run_and_is_n
         return train(asked.dataset, asked.intake, asked.result, asked.training, None, ClusterConfig())
 
     model, settings = training(), Settings()
-    folder = verified(model.uri, model.digest)
+    folder = verify(model.uri, model.digest)
     pictures = settings.home / "reports" / "digits" / "training" / folder.parent.name
     shown = artifacts()
     assert folder.is_relative_to(settings.home / "outcomes")

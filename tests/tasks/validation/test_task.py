@@ -12,7 +12,7 @@ from prefect.testing.utilities import prefect_test_harness
 from configs.labeling import LabelingConfig
 from configs.result import ClassificationResultConfig
 from configs.validation import ExpectationConfig, ValidationConfig
-from tasks.garbage_collection.outcomes import clear
+from tasks.garbage_collection.outcomes import remove_outcomes
 from tasks.pipeline.stage import REFUSED
 from tasks.records import RawRows
 from tasks.rows.parts import read, stored, write
@@ -86,6 +86,6 @@ def test_a_run_that_stopped_goes_on_when_its_rows_are_decided_on_and_is_made_aga
     outcome, results = Path(report.uri).parent, Path(PREFECT_LOCAL_STORAGE_PATH.value())
     os.utime(outcome, (0, 0))
     assert (run(0.1).name, outcome.stat().st_mtime > 0) == ("Cached", True), "one that is asked for is in use"
-    clear([outcome], results)
+    remove_outcomes([outcome], results)
     again = run(0.1)
     assert (again.name, again.result()) == ("Completed", report)

@@ -12,7 +12,12 @@ from pathlib import Path
 import pytest
 
 from infra.files import digest
-from tasks.garbage_collection.versions import alone, remove, size, surplus
+from tasks.garbage_collection.versions import (
+    files_of_these_alone,
+    remove_versions,
+    size_in_cache,
+    surplus_versions,
+)
 from tasks.rows.parts import read
 from tasks.versioning.repository import Repository
 from tasks.versioning.transfer import pull, push
@@ -76,7 +81,7 @@ def test_versions_go_to_s3_and_back_and_are_removed_there(workshop, free_port, m
         pulled, other = there_and_back(workshop, f"s3://{BUCKET}/gyre", {"endpointurl": endpoint})
         assert len(client.list_objects_v2(Bucket=BUCKET)["Contents"]) == 4
         client.put_object(Bucket=BUCKET, Key="gyre/files/md5/ab/of-another-installation", Body=b"kept")
-        remove(pulled, "wine", [1], other / "datasets")
+        remove_versions(pulled, "wine", [1], other / "datasets")
         left = [each["Key"] for each in client.list_objects_v2(Bucket=BUCKET)["Contents"]]
         assert len(left) == 3
         assert "gyre/files/md5/ab/of-another-installation" in left
@@ -131,7 +136,7 @@ def test_named_versions_and_those_of_models_stay(workshop):
     with pytest.raises(ValueError, match="'v7' is no name for a version"):
         repository.tag("wine", 2, "v7")
     assert repository.names("wine") == {"golden": 1}
-    assert surplus(repository, "wine", 1, {2}) == [3]
+    assert surplus_versions(repository, "wine", 1, {2}) == [3]
     assert [line["names"] for line in repository.described("wine")] == ["golden", "", "", ""]
 
 
@@ -142,11 +147,11 @@ def test_what_goes_is_what_no_other_version_has(workshop, tmp_path):
     parts[1].loc[0, "label"] = "b"
     second = workshop.make(workshop.of_frames("second", parts))
     tea = workshop.make(workshop.of_frames("tea", parts[:2]), "tea")
-    gone = alone(workshop.repository, "wine", [1])
+    gone = files_of_these_alone(workshop.repository, "wine", [1])
     assert len(gone) == 2
-    assert size(workshop.repository, gone) > 0
+    assert size_in_cache(workshop.repository, gone) > 0
 
-    remove(workshop.repository, "wine", [1], workshop.datasets)
+    remove_versions(workshop.repository, "wine", [1], workshop.datasets)
     assert not Path(first.uri).exists()
     assert list(workshop.repository.numbers("wine")) == [2]
     for version in (second, tea):

@@ -4,12 +4,12 @@ import pyarrow as pa
 import pytest
 
 from configs.source import ColumnConfig
-from tasks.ingestion.parsing.contract import conform
+from tasks.ingestion.parsing.contract import conform_table
 
 
 def one(values, type_=None, name="shop.csv", **spec):
     table = pa.table({"x": pa.array(values, type_)})
-    return conform(table, {"x": ColumnConfig(**spec)}, "error", name)["x"].to_pylist()
+    return conform_table(table, {"x": ColumnConfig(**spec)}, "error", name)["x"].to_pylist()
 
 
 def refusal(values, type_=None, **spec):
@@ -104,7 +104,7 @@ def test_a_renamed_column_is_named_beside_the_new_one():
         ValueError,
         match=r"no column 'hours_per_week'; 'hours-per-week' is new and looks like it: set source.columns.hours",
     ):
-        conform(table, {"hours_per_week": ColumnConfig(type="integer")}, "error", "adult.csv")
+        conform_table(table, {"hours_per_week": ColumnConfig(type="integer")}, "error", "adult.csv")
 
 
 def test_extra_columns_break_the_contract_unless_it_says_otherwise():
@@ -114,15 +114,15 @@ def test_extra_columns_break_the_contract_unless_it_says_otherwise():
         ValueError,
         match=r"'b' not in the contract; add to source.columns, or set source.extra to ignore or keep",
     ):
-        conform(table, contract, "error", "s")
-    assert conform(table, contract, "ignore", "s").to_pydict() == {"c": [1]}
-    assert conform(table, contract, "keep", "s").to_pydict() == {"c": [1], "b": ["2"]}
+        conform_table(table, contract, "error", "s")
+    assert conform_table(table, contract, "ignore", "s").to_pydict() == {"c": [1]}
+    assert conform_table(table, contract, "keep", "s").to_pydict() == {"c": [1], "b": ["2"]}
 
 
 def test_a_column_there_twice_is_named():
     table = pa.table([pa.array([1]), pa.array([2])], names=["a", "a"])
     with pytest.raises(ValueError, match="column 'a' is there 2 times"):
-        conform(table, {"a": ColumnConfig(type="integer")}, "error", "s")
+        conform_table(table, {"a": ColumnConfig(type="integer")}, "error", "s")
 
 
 def test_typed_columns_change_without_loss_or_not_at_all():
@@ -160,4 +160,4 @@ def test_a_required_value_that_is_missing_breaks_the_contract():
 
 def test_without_a_contract_the_table_stays_as_it_came():
     table = pa.table({"a": [1]})
-    assert conform(table, {}, "error", "s") is table
+    assert conform_table(table, {}, "error", "s") is table

@@ -3,7 +3,7 @@
 import pytest
 
 from configs.source import CsvConfig, SourceConfig
-from tasks.ingestion.schema_inference.file_formats import sniffed
+from tasks.ingestion.schema_inference.file_formats import sniff_source
 from tasks.ingestion.schema_inference.tables import infer
 
 
@@ -11,7 +11,7 @@ from tasks.ingestion.schema_inference.tables import infer
 def inferred(tmp_path):
     def of(text):
         (tmp_path / "rows.csv").write_text(text)
-        return infer(sniffed(str(tmp_path / "rows.csv")))
+        return infer(sniff_source(str(tmp_path / "rows.csv")))
 
     return of
 

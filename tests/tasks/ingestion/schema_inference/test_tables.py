@@ -9,8 +9,8 @@ import sqlalchemy as sa
 import yaml
 
 from configs.source import SourceConfig, SqlConfig
-from tasks.ingestion.parsing.contract import conform
-from tasks.ingestion.schema_inference.file_formats import first_rows, sniffed
+from tasks.ingestion.parsing.contract import conform_table
+from tasks.ingestion.schema_inference.file_formats import first_rows, sniff_source
 from tasks.ingestion.schema_inference.tables import Inferred, infer, infer_files, to_yaml
 
 DATA = Path(os.environ.get("GYRE_DATA", Path(__file__).parents[5] / "shared/data"))
@@ -19,13 +19,13 @@ DATA = Path(os.environ.get("GYRE_DATA", Path(__file__).parents[5] / "shared/data
 def real(file):
     if not (DATA / file).exists():
         pytest.skip(f"no {DATA / file}; set GYRE_DATA")
-    return infer(sniffed(str(DATA / file)))
+    return infer(sniff_source(str(DATA / file)))
 
 
 def of_csv(folder, text, encoding="utf-8"):
     path = folder / "rows.csv"
     path.write_bytes(text.encode(encoding))
-    return infer(sniffed(str(path)))
+    return infer(sniff_source(str(path)))
 
 
 def test_telcos_blank_charges_are_noticed_and_its_key_found():
@@ -94,7 +94,7 @@ def test_the_yaml_is_a_source_whose_contract_its_rows_keep(file):
     found = real(file)
     source = SourceConfig(**yaml.safe_load(to_yaml(found))["source"])
     assert source == found.source
-    assert conform(first_rows(source, 10**6), source.columns, "error", file).num_rows == found.rows
+    assert conform_table(first_rows(source, 10**6), source.columns, "error", file).num_rows == found.rows
 
 
 def test_ambiguous_days_are_said_to_be(tmp_path):
@@ -146,23 +146,23 @@ def test_files_and_tables_with_types_keep_them(tmp_path):
     engine = sa.create_engine(f"sqlite:///{tmp_path}/rows.db")
     frame.to_sql("rows", engine, index=False)
     engine.dispose()
-    parquet = infer(sniffed(str(tmp_path / "rows.parquet"))).source
+    parquet = infer(sniff_source(str(tmp_path / "rows.parquet"))).source
     assert {name: spec.type for name, spec in parquet.columns.items()} == {
         "id": "integer",
         "x": "number",
         "on": "boolean",
         "at": "timestamp",
     }
-    assert infer(sniffed(str(tmp_path / "rows.jsonl"))).source.columns["x"].type == "number"
-    assert infer(sniffed(f"sqlite:///{tmp_path}/rows.db", "rows")).source.columns["x"].type == "number"
+    assert infer(sniff_source(str(tmp_path / "rows.jsonl"))).source.columns["x"].type == "number"
+    assert infer(sniff_source(f"sqlite:///{tmp_path}/rows.db", "rows")).source.columns["x"].type == "number"
 
 
 def test_an_unknown_kind_of_file_is_named_with_the_known_ones(tmp_path):
     (tmp_path / "rows.xyz").write_text("a")
     with pytest.raises(ValueError, match=r"rows.xyz: cannot tell what .xyz is; known are .parquet"):
-        sniffed(str(tmp_path / "rows.xyz"))
+        sniff_source(str(tmp_path / "rows.xyz"))
     with pytest.raises(ValueError, match=r"gone.csv: there is no such file or folder"):
-        sniffed("gone.csv")
+        sniff_source("gone.csv")
 
 
 def test_a_folder_of_files_is_inferred_from_its_first(tmp_path):
