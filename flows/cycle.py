@@ -19,7 +19,7 @@ from tasks.optimization.task import optimize
 from tasks.pipeline.findings.task import review
 from tasks.records import DatasetVersion, Release
 from tasks.training.task import train
-from tasks.validation.task import precedents, validate
+from tasks.validation.task import validate, validation_baseline
 from tasks.versioning.task import version
 
 
@@ -83,7 +83,7 @@ def dataset_of(config: Project) -> DatasetVersion:
     snapshot = locate(config.name, config.source, config.intake, config.result, config.versioning)
     rows = ingest(snapshot, config.source, config.intake, config.result, config.cluster)
     review(config.name, rows.findings, config.checks)
-    before = precedents(config.name, rows, config.validation, config.labeling, config.result)
+    before = validation_baseline(config.name, rows, config.validation, config.labeling, config.result)
     report = validate(config.name, rows, config.validation, before)
     review(config.name, report.findings, config.checks)
     labels = label(config.name, report, config.labeling, config.intake, config.result)

@@ -52,9 +52,9 @@ def list_rows(
 @app.command()
 def show(project: ProjectName, row: Row, json: Json = False) -> None:
     """Show a row: its source and line, its values, every rule that it breaks with the limits, and what was decided about it."""
-    from tasks.validation.review.review import described
+    from tasks.validation.review.review import describe_row
 
-    found = described(open_quarantine(project), row)
+    found = describe_row(open_quarantine(project), row)
     if json:
         emit(found)
         return

@@ -20,7 +20,7 @@ from tasks.model.onnx_session import answers, session
 from tasks.records import Baseline, Baselines, DatasetVersion, Finding, Graph
 from tasks.result import Answers, Result
 from tasks.result.confidence_interval import interval
-from tasks.rows.parts import SplitName, read, sample, stored
+from tasks.rows.parts import SplitName, read, record_of, sample
 
 SPLITS: tuple[SplitName, ...] = ("validation", "test")
 PARITY_ROWS = 256
@@ -137,7 +137,7 @@ def write_graph(fitted: Fitted, learned: Learned, result: Result, output: Path) 
     with whole_file(path) as temporary:
         temporary.write_bytes(fitted.graph())
         parity = result.parity(fitted.answer(rows), answers(session(temporary), rows))
-    return Graph.model_validate({**stored(path).model_dump(), "name": fitted.name, "parity": parity})
+    return Graph.model_validate({**record_of(path).model_dump(), "name": fitted.name, "parity": parity})
 
 
 def score_answers(
@@ -215,5 +215,5 @@ def write_scores(
     with whole_file(path) as temporary:
         pd.DataFrame({"split": split, **scores}).to_parquet(temporary, index=False)
     return Baselines(
-        **stored(path).model_dump(), entries=tuple(entries), graphs=tuple(graphs), findings=tuple(findings)
+        **record_of(path).model_dump(), entries=tuple(entries), graphs=tuple(graphs), findings=tuple(findings)
     )

@@ -43,7 +43,7 @@ from tasks.intake import build_intake
 from tasks.production.prediction_log import PredictionLog
 from tasks.records import Finding, RawRows, SourceSnapshot, Stored
 from tasks.result import build_result
-from tasks.rows.parts import part_name, part_paths, schema_of, stored, tables, write_tables
+from tasks.rows.parts import part_name, part_paths, record_of, schema_of, tables, write_tables
 
 LOGGER = logging.getLogger("gyre.ingestion")
 SUBMITTED = 2
@@ -176,7 +176,7 @@ def made(
         "content": content,
         "findings": findings,
     }
-    raw = RawRows(**stored(output).model_dump(), rows=rows, **facts)
+    raw = RawRows(**record_of(output).model_dump(), rows=rows, **facts)
     return Ingested(raw, len(filled), read, schema.names, repeats.count)
 
 

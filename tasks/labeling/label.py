@@ -21,7 +21,7 @@ from tasks.labeling.consensus import ANSWER, TASK, answers_of, beliefs, consensu
 from tasks.labeling.label_errors import suspects
 from tasks.records import AnnotatorQuality, LabelReport, Stored, ValidationReport
 from tasks.result import Result
-from tasks.rows.parts import part_paths, read, rewrite, sample, schema_of, stored, tables
+from tasks.rows.parts import part_paths, read, record_of, rewrite, sample, schema_of, tables
 
 SAMPLE = 5000
 """Rows that say whether an input gives the label away."""
@@ -49,12 +49,12 @@ def label(
     DigestError for changed rows.
     """
     agreed = agree(report, labeling, result.label) if labeling.annotators else None
-    given = written(agreed, result) if agreed else None
+    given = consensus_columns(agreed, result) if agreed else None
     with whole_folder(output / "rows") as partial:
-        rows = rewrite(report, partial, lambda table: labelled(table, given, result.label))
+        rows = rewrite(report, partial, lambda table: keep_labelled(table, given, result.label))
         if not rows:
             raise ValueError(f"no row has a label in column {result.label!r}")
-    made = stored(output / "rows")
+    made = record_of(output / "rows")
     failures = gate(made, agreed, labeling, result)
     findings = checks.missing_labels(result.label, report.rows - rows, report.rows)
     if not failures:
@@ -74,7 +74,7 @@ def label(
         agreement=agreed.agreement if agreed else 1.0,
         annotators=agreed.annotators if agreed else (),
         relabelled=agreed.relabelled if agreed else 0,
-        suspects=stored(output / "suspects.parquet") if len(found) else None,
+        suspects=record_of(output / "suspects.parquet") if len(found) else None,
         suspected=len(found),
         failures=failures,
         findings=tuple(findings),
@@ -103,7 +103,7 @@ def agree(rows: Stored, labeling: LabelingConfig, column: str) -> Agreed:
     )
 
 
-def written(agreed: Agreed, result: Result) -> pa.Table:
+def consensus_columns(agreed: Agreed, result: Result) -> pa.Table:
     """What the consensus says of each `id`, under the names of the columns that take it."""
     columns: dict[str, Any] = {"id": agreed.labels.index, result.label: pa.array(agreed.labels, pa.string())}
     if result.soft_label:
@@ -113,7 +113,7 @@ def written(agreed: Agreed, result: Result) -> pa.Table:
     return pa.table(columns)
 
 
-def labelled(table: pa.Table, given: pa.Table | None, column: str) -> pa.Table:
+def keep_labelled(table: pa.Table, given: pa.Table | None, column: str) -> pa.Table:
     """The rows of a row group that have a label; what is `given` by id is written into them, but late truth is not changed."""
     if given is not None:
         places = pc.index_in(table["id"], value_set=given["id"].combine_chunks().cast(table["id"].type))

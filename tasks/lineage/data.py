@@ -77,16 +77,16 @@ class Data:
             for number, facts in self.known.all_facts(folder.name).items():
                 reasons, decided = self.reasons(facts, row), self.decided(facts, row)
                 if reasons or decided:
-                    found = found or self.graph.add(Node("row", row, about(folder.name, reasons, taken)))
+                    found = found or self.graph.add(Node("row", row, row_facts(folder.name, reasons, taken)))
                     version = self.version(folder.name, number)
                 if reasons:
                     self.graph.add(Node("quarantine", f"{folder.name}/v{number}"), after="row " + row)
                 if decided:
                     self.decision(folder.name, number, taken, decided, version)
             if found or taken:
-                found = found or self.graph.add(Node("row", row, about(folder.name, [], taken)))
+                found = found or self.graph.add(Node("row", row, row_facts(folder.name, [], taken)))
                 for decision in taken:
-                    self.graph.add(told(folder.name, decision), after=found)
+                    self.graph.add(decision_node(folder.name, decision), after=found)
         return found
 
     def decision(
@@ -95,7 +95,7 @@ class Data:
         """What became in a version of people's decisions about a row; those that hold are among its causes."""
         numbers = {each["number"] for each in decided["decisions"]}
         for decision in (each for each in taken if each.number in numbers):
-            key = self.graph.add(told(project, decision), after="row " + decided["row"])
+            key = self.graph.add(decision_node(project, decision), after="row " + decided["row"])
             self.graph.nodes[key].facts[f"in v{number}"] = decided["became"]
             if decided["holds"] and (key, version) not in self.graph.edges:
                 self.graph.edges.append((key, version))
@@ -122,7 +122,7 @@ class Data:
         return sorted({str(reason) for line in lines for reason in line[0]})
 
 
-def about(project: str, reasons: list[str], taken: list[Decision]) -> dict[str, str]:
+def row_facts(project: str, reasons: list[str], taken: list[Decision]) -> dict[str, str]:
     """What is told of a row: the rules that it breaks, or broke before people decided on it, and where it is from."""
     seen = taken[0].rows[0] if taken else None
     place = {"source": seen.origin or "", "line": str(seen.origin_line or "")} if seen else {}
@@ -130,7 +130,7 @@ def about(project: str, reasons: list[str], taken: list[Decision]) -> dict[str, 
     return {"project": project} | broke | place
 
 
-def told(project: str, decision: Decision) -> Node:
+def decision_node(project: str, decision: Decision) -> Node:
     """A decision as a node."""
     values = ", ".join(
         f"{column}={'' if value is None else value}" for column, value in decision.values.items()

@@ -9,7 +9,7 @@ from infra.files import read_json
 from infra.settings import Settings
 from tasks.deployment.registry import DIGEST, REASON, STATUS, Registry
 from tasks.lineage.graph import Graph, Node
-from tasks.monitoring.episode_store import Ledger
+from tasks.monitoring.episode_store import EpisodeStore
 from tasks.production.releases import Releases
 
 
@@ -103,7 +103,7 @@ class Models:
         url = self.settings.database_url
         if url.startswith("sqlite") and not Path(url.removeprefix("sqlite:///")).is_file():
             return []
-        found = [each for each in Ledger(url).episodes(project) if each.version == version]
+        found = [each for each in EpisodeStore(url).episodes(project) if each.version == version]
         return [
             Node("episode", each.id, {"state": each.state, "flow run": each.flow_run_id or ""})
             for each in found

@@ -15,10 +15,10 @@ def with_prefix(core: Any, encoder: Encoder) -> Any:
         return core
     rename(core.graph)
     imports = [helper.make_opsetid(domain, version) for domain, version in opsets.items()]
-    return joined(helper.make_model(prefix, opset_imports=imports, ir_version=core.ir_version), core)
+    return join_graphs(helper.make_model(prefix, opset_imports=imports, ir_version=core.ir_version), core)
 
 
-def joined(prefix: Any, core: Any) -> Any:
+def join_graphs(prefix: Any, core: Any) -> Any:
     """Both parts as one graph; what lies between keeps its type, so that they can be taken apart again."""
     import onnx
     from onnx import compose, helper

@@ -134,9 +134,9 @@ def frames(
     kept = drift_reference.read(bundle) or drift_reference.frames(champion.dataset, rows, answers, graph)
     # The log has the answers alone; the graph that gave them says how sure it was.
     given = (
-        drift_reference.described(answers, ask(session(graph), raw))
+        drift_reference.answer_descriptors(answers, ask(session(graph), raw))
         if graph
-        else drift_reference.labelled(answers, recent["answer"])
+        else drift_reference.label_descriptors(answers, recent["answer"])
     )
     return pd.concat([rows.describe(raw), given], axis=1), kept
 

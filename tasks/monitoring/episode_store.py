@@ -53,7 +53,7 @@ LOCK_TIMEOUT_S = 30
 """SQLite lets one process write at a time; the others wait this long."""
 
 
-class Ledger:
+class EpisodeStore:
     """Episodes of all projects of an installation; any number of processes may use it at once."""
 
     def __init__(self, url: str) -> None:

@@ -103,19 +103,19 @@ def step(history: History, event: Event) -> Step:
     """
     match event:
         case Observed():
-            return _observed(history, event)
+            return _on_observed(history, event)
         case Announced():
             known = history.current and history.current.id == event.episode
             return (_episode(history, event_id=event.event_id) if known else history), ()
         case ClaimRequested():
-            return _claim_requested(history, event)
+            return _on_claim_requested(history, event)
         case RetrainingEnded():
-            return _retraining_ended(history, event)
+            return _on_retraining_ended(history, event)
         case Released():
-            return _released(history, event)
+            return _on_released(history, event)
 
 
-def _observed(history: History, event: Observed) -> Step:
+def _on_observed(history: History, event: Observed) -> Step:
     version = event.report.version
     if version is None:
         return history, (Instruction("wait", "no model serves yet"),)
@@ -123,15 +123,15 @@ def _observed(history: History, event: Observed) -> Step:
         # What it saw has ended with that version: counted now, it would open an episode that nothing drifted for.
         superseded = f"version {event.superseded_by} took over while version {version} was looked at"
         return history, (Instruction("wait", superseded),)
-    history = _counted(history, event.report)
+    history = _count_verdict(history, event.report)
     closed: tuple[Instruction, ...] = ()
-    if reason := _over(history, event, version):
+    if reason := _reason_to_close(history, event, version):
         history, closed = _close(history, event.now, reason)
     after, instructions = _pursue(history, event) if history.current else _consider(history, event, version)
     return after, closed + instructions
 
 
-def _counted(history: History, report: DriftReport) -> History:
+def _count_verdict(history: History, report: DriftReport) -> History:
     """Counts a verdict once, and only one that rests on enough predictions, newer than the last ones."""
     if report.version != history.version:
         history = history.model_copy(update={"version": report.version, "newest": "", "streak": 0})
@@ -141,7 +141,7 @@ def _counted(history: History, report: DriftReport) -> History:
     return history.model_copy(update={"newest": report.newest, "streak": streak})
 
 
-def _over(history: History, event: Observed, version: int) -> str | None:
+def _reason_to_close(history: History, event: Observed, version: int) -> str | None:
     """Why the current episode is over; a claimed one ends only by a newer version."""
     episode = history.current
     if episode is None:
@@ -208,7 +208,7 @@ def _pursue(history: History, event: Observed) -> Step:
     return history, (Instruction("announce", f"announced{again}: {labels} labels are enough to retrain"),)
 
 
-def _claim_requested(history: History, event: ClaimRequested) -> Step:
+def _on_claim_requested(history: History, event: ClaimRequested) -> Step:
     """One flow run holds an episode; the same run gets it again, so it can resume."""
     episode = history.current
     if episode is None or episode.id != event.episode:
@@ -224,7 +224,7 @@ def _claim_requested(history: History, event: ClaimRequested) -> Step:
     return history, (Instruction("grant", f"attempt {episode.attempts + 1} of {episode.id}"),)
 
 
-def _retraining_ended(history: History, event: RetrainingEnded) -> Step:
+def _on_retraining_ended(history: History, event: RetrainingEnded) -> Step:
     """A claim whose run is over without a release is free again; the next look announces the episode or gives it up."""
     episode = history.current
     if episode is None or episode.state != "claimed" or episode.flow_run_id != event.flow_run_id:
@@ -233,7 +233,7 @@ def _retraining_ended(history: History, event: RetrainingEnded) -> Step:
     return history, (Instruction("open", f"flow run {event.flow_run_id} ended without a newer version"),)
 
 
-def _released(history: History, event: Released) -> Step:
+def _on_released(history: History, event: Released) -> Step:
     episode = history.current
     if episode is None or event.version <= episode.version:
         return history, ()

@@ -17,7 +17,7 @@ from tasks.monitoring.episodes import History
 from tasks.records import DriftReport
 
 
-def sight(
+def sight_digest(
     project: str, intake: IntakeConfig, result: ResultConfig, monitoring: MonitoringConfig, home: Path
 ) -> str:
     """Digest of what a look can see: the sections of the YAML, what serves, and the folders of the prediction log.
@@ -33,7 +33,7 @@ def sight(
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def keep(report: DriftReport, history: History, home: Path) -> None:
+def remember_look(report: DriftReport, history: History, home: Path) -> None:
     """Remembers a look after which nothing is pending; forgets the last one where something is."""
     path = home / "monitoring" / f"{report.project}.json"
     if history.current is None and history.streak <= 0:
@@ -57,6 +57,6 @@ def last_look(
     if not path.is_file():
         return None
     known = read_json(path)
-    if known["seen"] != sight(project, intake, result, monitoring, home):
+    if known["seen"] != sight_digest(project, intake, result, monitoring, home):
         return None
     return f"No new prediction, label or release since the look at {known['at']}: {known['summary']}"

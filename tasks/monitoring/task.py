@@ -13,7 +13,7 @@ from configs.monitoring import MonitoringConfig, RetrainingConfig
 from configs.result import ResultConfig
 from infra.files import read_json
 from infra.settings import Settings
-from tasks.monitoring.episode_store import Ledger
+from tasks.monitoring.episode_store import EpisodeStore
 from tasks.monitoring.episodes import (
     Announced,
     ClaimRequested,
@@ -22,7 +22,7 @@ from tasks.monitoring.episodes import (
     Released,
     RetrainingEnded,
 )
-from tasks.monitoring.skip_unchanged import keep, sight
+from tasks.monitoring.skip_unchanged import remember_look, sight_digest
 from tasks.pipeline.stage import announce, show, stage, table
 from tasks.production.releases import Releases
 from tasks.records import Champion, DriftReport, Episode, Release
@@ -43,7 +43,7 @@ def observe(
 
     settings = Settings()
     # Before anything is read: what comes while this looks is news to the next look.
-    seen = sight(project, intake, result, monitoring, settings.home)
+    seen = sight_digest(project, intake, result, monitoring, settings.home)
     log = PredictionLog(settings.home / "predictions" / project)
     folder = settings.home / "reports" / project / "drift"
     report = drift.observe(
@@ -69,7 +69,7 @@ def decide(
 
     champion: what served when the look began; a look at what serves no more decides nothing.
     """
-    ledger = Ledger(Settings().database_url)
+    ledger = EpisodeStore(Settings().database_url)
     held = ledger.history(report.project).current
     ended: tuple[Instruction, ...] = ()
     if held and held.state == "claimed" and held.flow_run_id and is_over(held.flow_run_id):
@@ -82,7 +82,7 @@ def decide(
         history, _ = ledger.apply(
             report.project, Announced(history.current.id, announce_drift(history.current, report))
         )
-    keep(report, history, Settings().home)
+    remember_look(report, history, Settings().home)
     show(report.project, "drift episode", what_happens(history.current, (*ended, *instructions)))
     return history.current
 
@@ -91,7 +91,7 @@ def decide(
 def claim(project: str, episode: str) -> bool:
     """Whether the running flow run is the one that answers this episode; a repeated, forged or late event gets False."""
     granted, reason = False, "only a flow run can claim an episode"
-    ledger = Ledger(Settings().database_url)
+    ledger = EpisodeStore(Settings().database_url)
     if runtime.flow_run.id:
         _, (answer,) = ledger.apply(project, ClaimRequested(episode, runtime.flow_run.id))
         granted, reason = answer.kind == "grant", answer.reason
@@ -102,7 +102,7 @@ def claim(project: str, episode: str) -> bool:
 @stage(cached=False)
 def close(project: str, episode: str, release: Release) -> Episode | None:
     """The episode after a release: closed by a newer version that serves, otherwise left for the next look to try again."""
-    ledger = Ledger(Settings().database_url)
+    ledger = EpisodeStore(Settings().database_url)
     served = release.version if release.status != "rolled-back" else release.previous
     if served is not None:
         ledger.apply(project, Released(served, datetime.now(UTC)))

@@ -11,7 +11,7 @@ import numpy as np
 from infra.files import digest, verify, whole_file
 from tasks.intake import Intake, Rows
 from tasks.intake.encoder import ENCODED
-from tasks.model.onnx_parts import joined, split
+from tasks.model.onnx_parts import join_graphs, split
 from tasks.model.onnx_session import answers, session
 from tasks.records import DatasetVersion, Graph
 from tasks.result import Result
@@ -87,7 +87,7 @@ def quantize_file(source: Path, target: Path, rows: Rows) -> None:
             batches = [{ENCODED: encode.run(None, batch)[0]} for batch in batches]
         quantize_core(full, small, batches)
         made = onnx.load(small)
-        onnx.save(made if prefix is None else joined(prefix, made), target)
+        onnx.save(made if prefix is None else join_graphs(prefix, made), target)
 
 
 def quantize_core(source: Path, target: Path, batches: list[dict[str, Any]]) -> None:

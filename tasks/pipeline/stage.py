@@ -113,7 +113,9 @@ def stage(
         options: dict[str, Any] = {"cache_policy": NO_CACHE}
         if cached:
             options = {
-                "cache_key_fn": lambda context, inputs: asked(outcome_key(context.task.fn, inputs, volatile)),
+                "cache_key_fn": lambda context, inputs: mark_in_use(
+                    outcome_key(context.task.fn, inputs, volatile)
+                ),
                 "persist_result": True,
             }
         ends: Any = refusing(function)
@@ -132,7 +134,7 @@ def outcome_key(function: Callable[..., Any], inputs: dict[str, Any], volatile: 
     return f"{name}-{hashlib.sha256(body + function.__qualname__.encode() + code.encode()).hexdigest()[:24]}"
 
 
-def asked(key: str) -> str:
+def mark_in_use(key: str) -> str:
     """The key; where there is such an outcome it is in use, and tasks/garbage_collection/outcomes.py leaves it for a while."""
     with suppress(FileNotFoundError):
         os.utime(Settings().home / "outcomes" / key)

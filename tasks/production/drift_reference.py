@@ -69,11 +69,11 @@ def frames(
     labels, origins, splits = about_rows(folder, result)
     columns = [*intake.columns, result.label]
     trained = {
-        origin: chosen((splits == "train") & (origins == origin), origin, labels)
+        origin: choose_rows((splits == "train") & (origins == origin), origin, labels)
         for origin in (SOURCE, FEEDBACK)
     }
     held_out = {
-        origin: chosen((splits != "train") & (origins == origin), origin, labels)
+        origin: choose_rows((splits != "train") & (origins == origin), origin, labels)
         for origin in (SOURCE, FEEDBACK)
     }
     inputs, given = [], []
@@ -84,19 +84,21 @@ def frames(
         others = read_places(folder, columns, held_out[origin])
         if graph and len(others):
             given.append(
-                described(result, answers(session(graph), intake.rows(others))).assign(**{ORIGIN: origin})
+                answer_descriptors(result, answers(session(graph), intake.rows(others))).assign(
+                    **{ORIGIN: origin}
+                )
             )
         elif len(rows):
-            given.append(labelled(result, rows[result.label]).assign(**{ORIGIN: origin}))
+            given.append(label_descriptors(result, rows[result.label]).assign(**{ORIGIN: origin}))
     return pd.concat(inputs, ignore_index=True), pd.concat(given, ignore_index=True)
 
 
-def described(result: "Result", given: dict[str, npt.NDArray[Any]]) -> pd.DataFrame:
+def answer_descriptors(result: "Result", given: dict[str, npt.NDArray[Any]]) -> pd.DataFrame:
     """Descriptors of answers, under names that no input has."""
     return result.describe(given).rename(columns=lambda name: f"model {name}")
 
 
-def labelled(result: "Result", labels: pd.Series) -> pd.DataFrame:
+def label_descriptors(result: "Result", labels: pd.Series) -> pd.DataFrame:
     """Labels as if the model had given them."""
     return pd.DataFrame({"model answer": labels.astype(float if result.classes is None else str).to_numpy()})
 
@@ -112,13 +114,13 @@ def about_rows(folder: Path, result: "Result") -> tuple[Places, npt.NDArray[Any]
     return codes, origins, np.array(splits.dictionary.to_pylist())[splits.indices.to_numpy()]
 
 
-def chosen(mine: npt.NDArray[np.bool_], origin: str, labels: Places) -> Places:
+def choose_rows(mine: npt.NDArray[np.bool_], origin: str, labels: Places) -> Places:
     """Places of at most MOST of the rows: of late-labelled ones the newest, the newest last, of the source's a stratified sample."""
     places = np.flatnonzero(mine)
-    return places[-MOST:] if origin == FEEDBACK else places[stratified(labels[places])[:MOST]]
+    return places[-MOST:] if origin == FEEDBACK else places[stratified_order(labels[places])[:MOST]]
 
 
-def stratified(labels: Places) -> Places:
+def stratified_order(labels: Places) -> Places:
     """Places in an order whose every beginning is a random sample with each label in about its share.
 
     Seeded.

@@ -67,7 +67,7 @@ class ReleaseError(ValueError):
 
 def stage_canary(manifest: Manifest, challenger: Served, share: float) -> Manifest:
     """`challenger` on trial with `share` of the requests; it takes the place of any other."""
-    return manifest.model_copy(update={"canary": Canary(**served(challenger), share=share)})
+    return manifest.model_copy(update={"canary": Canary(**as_served(challenger), share=share)})
 
 
 def promote(manifest: Manifest, version: int) -> Manifest:
@@ -85,7 +85,7 @@ def promote(manifest: Manifest, version: int) -> Manifest:
         if each and each.version != version
     ]
     changed = {
-        "champion": Served(**served(manifest.canary)),
+        "champion": Served(**as_served(manifest.canary)),
         "canary": None,
         "previous": before[0] if before else None,
         "earlier": tuple(before[1 : KEPT + 1]),
@@ -159,7 +159,7 @@ def withdrawal(manifest: Manifest, graph_digest: str) -> Served | None:
     return next((each for each in manifest.withdrawn if each.graph_digest == graph_digest), None)
 
 
-def served(version: Served) -> dict[str, object]:
+def as_served(version: Served) -> dict[str, object]:
     """The fields of `Served`, without those of a canary."""
     return {name: getattr(version, name) for name in Served.model_fields}
 

@@ -10,10 +10,10 @@ from tasks.records.data import (
     AnnotatorQuality,
     DatasetVersion,
     LabelReport,
-    Precedents,
     RawRows,
     RuleOutcome,
     SourceSnapshot,
+    ValidationBaseline,
     ValidationReport,
 )
 from tasks.records.models import (
@@ -28,7 +28,7 @@ from tasks.records.models import (
     SearchReport,
     SliceScore,
     TrainedModel,
-    compared,
+    verdict_of_interval,
 )
 from tasks.records.production import Champion, DescriptorDrift, DriftReport, Episode, Release
 
@@ -49,7 +49,6 @@ __all__ = [
     "Graph",
     "Judgement",
     "LabelReport",
-    "Precedents",
     "RawRows",
     "Record",
     "Release",
@@ -59,6 +58,7 @@ __all__ = [
     "SourceSnapshot",
     "Stored",
     "TrainedModel",
+    "ValidationBaseline",
     "ValidationReport",
-    "compared",
+    "verdict_of_interval",
 ]

@@ -53,7 +53,7 @@ class DatasetVersion(Stored):
     """How the source wrote its date columns, so that clients' texts are read alike."""
 
 
-class Precedents(Record):
+class ValidationBaseline(Record):
     """What people and the last version say about rows that are to be validated, frozen at one moment."""
 
     decisions: Stored | None = None

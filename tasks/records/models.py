@@ -73,7 +73,7 @@ class Graph(Stored):
     number in standard deviations."""
 
 
-def compared(low: float, high: float) -> str:
+def verdict_of_interval(low: float, high: float) -> str:
     """Who is better by the interval of a difference: surely, where all of it lies on one side."""
     return "surely better than" if low > 0 else "surely worse than" if high < 0 else "not told apart from"
 
@@ -91,7 +91,7 @@ class BaselineComparison(Record):
     @property
     def verdict(self) -> str:
         """Who is better."""
-        return compared(self.low, self.high)
+        return verdict_of_interval(self.low, self.high)
 
     @property
     def summary(self) -> str:
@@ -159,7 +159,7 @@ class Comparison(Record):
         difference = (
             f"{self.challenger_score - self.champion_score:+.4f} ({self.low:+.4f} to {self.high:+.4f})"
         )
-        return f"{compared(self.low, self.high)} champion v{self.champion_version}, {self.champion_score:.4f}: {difference}"
+        return f"{verdict_of_interval(self.low, self.high)} champion v{self.champion_version}, {self.champion_score:.4f}: {difference}"
 
 
 class SliceScore(Record):

@@ -51,8 +51,8 @@ def as_bytes(column: pa.ChunkedArray) -> pa.LargeBinaryArray:
     if pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type):
         return pc.fill_null(values.cast(pa.large_binary()), b"")
     if pa.types.is_nested(values.type):
-        return written(values)
-    if pa.types.is_float64(values.type) or (pa.types.is_integer(values.type) and exact(values)):
+        return bytes_as_python(values)
+    if pa.types.is_float64(values.type) or (pa.types.is_integer(values.type) and is_exact(values)):
         return numbers_as_bytes(values.cast(pa.float64(), safe=False))
     distinct = values.cast(
         pa.string()
@@ -70,13 +70,13 @@ def as_bytes(column: pa.ChunkedArray) -> pa.LargeBinaryArray:
     return pc.fill_null(found.take(distinct.indices), b"")
 
 
-def exact(whole: pa.Array) -> bool:
+def is_exact(whole: pa.Array) -> bool:
     """Whether float64 tells all of some whole numbers apart."""
     bounds = pc.min_max(whole).as_py()
     return bounds["min"] is None or max(-bounds["min"], bounds["max"]) < EXACT
 
 
-def written(values: pa.Array) -> pa.LargeBinaryArray:
+def bytes_as_python(values: pa.Array) -> pa.LargeBinaryArray:
     """Values of a type that has no bytes of its own, as Python writes them."""
     return pa.array(
         [b"" if value is None else str(value).encode() for value in values.to_pylist()], pa.large_binary()
@@ -97,7 +97,7 @@ def lists_as_bytes(values: pa.ListArray) -> pa.LargeBinaryArray:
     """Pixels and the like: bytes where they are whole numbers up to 255, whichever type holds them."""
     items = values.flatten()
     if not (pa.types.is_integer(items.type) or pa.types.is_floating(items.type)) or items.null_count:
-        return written(values)
+        return bytes_as_python(values)
     numbers = items.to_numpy()
     small = (
         numbers.dtype.kind in "iu" and len(numbers) and numbers.min() >= 0 and numbers.max() <= MOST_OF_A_BYTE

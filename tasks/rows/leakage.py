@@ -67,13 +67,13 @@ def proxies(columns: pd.DataFrame, targets: npt.NDArray[Any], classes: bool) -> 
     first = np.random.default_rng(0).random(len(columns)) < 0.5
     found = []
     for name in columns:
-        gain = gain_alone(plain(columns[name]), targets, first, classes)
+        gain = gain_alone(plain_column(columns[name]), targets, first, classes)
         if gain >= NEARLY:
             found.append(Leak(str(name), gain))
     return found
 
 
-def plain(column: pd.Series) -> npt.NDArray[Any]:
+def plain_column(column: pd.Series) -> npt.NDArray[Any]:
     """A column as numbers, or as texts, "" where one is missing."""
     if pd.api.types.is_datetime64_any_dtype(column):
         return column.astype("int64").to_numpy(np.float64)

@@ -156,7 +156,7 @@ def part_writer(path: Path) -> Iterator[Callable[[pa.Table], None]]:
 
     def add(table: pa.Table) -> None:
         nonlocal writer
-        table = bare(table)
+        table = without_metadata(table)
         if writer is None:
             writer = pq.ParquetWriter(path, table.schema, compression="zstd", **encodings(table.schema))
         if len(table):
@@ -184,14 +184,14 @@ def encodings(schema: pa.Schema) -> dict[str, Any]:
     }
 
 
-def bare(table: pa.Table) -> pa.Table:
+def without_metadata(table: pa.Table) -> pa.Table:
     """A table without what its origin noted in its schema (pandas' index, Parquet's field numbers), so that equal rows are equal bytes."""
-    return table.cast(pa.schema([pa.field(field.name, bare_type(field.type)) for field in table.schema]))
+    return table.cast(pa.schema([pa.field(field.name, plain_type(field.type)) for field in table.schema]))
 
 
-def bare_type(kind: pa.DataType) -> pa.DataType:
+def plain_type(kind: pa.DataType) -> pa.DataType:
     """A type whose list items have one name: Parquet calls them `element`, pandas `item`."""
-    return pa.list_(bare_type(kind.value_type)) if pa.types.is_list(kind) else kind
+    return pa.list_(plain_type(kind.value_type)) if pa.types.is_list(kind) else kind
 
 
 def cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -227,7 +227,7 @@ def part_name(number: int) -> str:
     return f"part-{number:05d}.parquet"
 
 
-def stored(path: Path) -> Stored:
+def record_of(path: Path) -> Stored:
     """The record of a file or folder as it is now."""
     return Stored(uri=str(path), digest=digest(path))
 

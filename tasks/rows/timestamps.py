@@ -69,18 +69,18 @@ def read(values: pa.ChunkedArray, form: str | None) -> pa.ChunkedArray | None:
         return values.cast(pa.timestamp("us", tz=getattr(kind, "tz", None)), safe=False).cast(MOMENT)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         if form is None or form in UNITS:
-            return counted(values.cast(pa.float64(), safe=False), form or "seconds")
-        return parsed(pc.cast(whole(values), pa.string()), form)
+            return from_numbers(values.cast(pa.float64(), safe=False), form or "seconds")
+        return parse_texts(pc.cast(whole_numbers(values), pa.string()), form)
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
         return None
     texts = pc.utf8_trim_whitespace(values.cast(pa.string()))
     if form in UNITS:
         numbers = pc.if_else(pc.match_substring_regex(texts, NUMBER), texts, pa.scalar(None, pa.string()))
-        return counted(numbers.cast(pa.float64()), form)
-    return parsed(texts, form)
+        return from_numbers(numbers.cast(pa.float64()), form)
+    return parse_texts(texts, form)
 
 
-def whole(values: pa.ChunkedArray) -> pa.ChunkedArray:
+def whole_numbers(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """int64 of numbers without a fraction, such as 20200131.0 of a column with gaps; null in place of the others."""
     if pa.types.is_integer(values.type):
         return values.cast(pa.int64())
@@ -88,7 +88,7 @@ def whole(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(fits, values, pa.scalar(None, values.type)).cast(pa.int64())
 
 
-def counted(numbers: pa.ChunkedArray, unit: str) -> pa.ChunkedArray:
+def from_numbers(numbers: pa.ChunkedArray, unit: str) -> pa.ChunkedArray:
     """Moments of float64 numbers in one of UNITS."""
     seconds = pc.add(pc.multiply(numbers, UNITS[unit]), EXCEL_EPOCH_S if unit == "excel" else 0.0)
     known = pc.and_(pc.is_finite(seconds), pc.less(pc.abs(seconds), LATEST_S))
@@ -96,7 +96,7 @@ def counted(numbers: pa.ChunkedArray, unit: str) -> pa.ChunkedArray:
     return micro.cast(pa.int64()).cast(MOMENT)
 
 
-def parsed(texts: pa.ChunkedArray, form: str | None) -> pa.ChunkedArray:
+def parse_texts(texts: pa.ChunkedArray, form: str | None) -> pa.ChunkedArray:
     """timestamp[us] in UTC of texts in a strptime format, or ISO 8601; null where one is not in it or no day.
 
     Raises ValueError.
@@ -105,8 +105,8 @@ def parsed(texts: pa.ChunkedArray, form: str | None) -> pa.ChunkedArray:
         try:
             return texts.cast(MOMENT)
         except pa.ArrowInvalid:
-            return assembled(texts, ISO)
-    return assembled(texts, pattern(form))
+            return from_groups(texts, ISO)
+    return from_groups(texts, pattern(form))
 
 
 @cache
@@ -129,7 +129,7 @@ def pattern(form: str) -> str:
     return f"^{made}$"
 
 
-def assembled(texts: pa.ChunkedArray, expression: str) -> pa.ChunkedArray:
+def from_groups(texts: pa.ChunkedArray, expression: str) -> pa.ChunkedArray:
     """The moments that the groups of an expression tell."""
     texts = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
     found = pc.extract_regex(texts, expression)
@@ -137,16 +137,16 @@ def assembled(texts: pa.ChunkedArray, expression: str) -> pa.ChunkedArray:
     year, month = year_of(groups), month_of(groups)
     day = pc.utf8_lpad(groups.get("d", pa.scalar("01")), 2, "0")
     date = pc.binary_join_element_wise(year, month, day, "-")
-    time = pc.binary_join_element_wise(hour_of(groups), two(groups, "M"), two(groups, "S"), ":")
+    time = pc.binary_join_element_wise(hour_of(groups), two_digits(groups, "M"), two_digits(groups, "S"), ":")
     fraction = pc.utf8_slice_codeunits(pc.utf8_rpad(groups.get("f", pa.scalar("0")), 6, "0"), 0, 6)
     clock = pc.binary_join_element_wise(time, fraction, ".")
     text = pc.binary_join_element_wise(date, clock, " ")
     text = text if isinstance(text, pa.Array) else pa.array([text.as_py()] * len(texts), pa.string())
-    moments = existing(pc.if_else(pc.is_valid(found), text, pa.scalar(None, pa.string())))
-    return pa.chunked_array([shifted(moments, groups["z"]) if "z" in groups else moments])
+    moments = existing_dates(pc.if_else(pc.is_valid(found), text, pa.scalar(None, pa.string())))
+    return pa.chunked_array([to_utc(moments, groups["z"]) if "z" in groups else moments])
 
 
-def existing(text: pa.Array) -> pa.Array:
+def existing_dates(text: pa.Array) -> pa.Array:
     """Moments of ISO texts; null where a date or time is none, such as 31 February."""
     try:
         return text.cast(MOMENT)
@@ -167,7 +167,7 @@ def divides(year: pa.Array, number: int) -> pa.Array:
     return pc.equal(pc.multiply(pc.divide(year, number), number), year)
 
 
-def two(groups: dict[str, pa.Array], field: str) -> pa.Array | pa.Scalar:
+def two_digits(groups: dict[str, pa.Array], field: str) -> pa.Array | pa.Scalar:
     """A field with two digits; 00 where there is none."""
     if field not in groups:
         return pa.scalar("00")
@@ -190,7 +190,7 @@ def year_of(groups: dict[str, pa.Array]) -> pa.Array | pa.Scalar:
 def month_of(groups: dict[str, pa.Array]) -> pa.Array | pa.Scalar:
     """Two digits; null where a name is no month's."""
     if "b" not in groups:
-        return two(groups, "m") if "m" in groups else pa.scalar("01")
+        return two_digits(groups, "m") if "m" in groups else pa.scalar("01")
     number = pc.index_in(pc.utf8_lower(pc.utf8_slice_codeunits(groups["b"], 0, 3)), MONTHS)
     return pc.utf8_lpad(pc.add(number, 1).cast(pa.string()), 2, "0")
 
@@ -198,7 +198,7 @@ def month_of(groups: dict[str, pa.Array]) -> pa.Array | pa.Scalar:
 def hour_of(groups: dict[str, pa.Array]) -> pa.Array | pa.Scalar:
     """Two digits of 24 hours. Of 12 hours, 12 am is 0 and 13 pm is none."""
     if "I" not in groups:
-        return two(groups, "H")
+        return two_digits(groups, "H")
     hour = groups["I"].cast(pa.int64())
     hour = pc.if_else(pc.and_(pc.greater(hour, 0), pc.less(hour, 13)), hour, pa.scalar(99, pa.int64()))
     hour = pc.if_else(pc.equal(hour, 12), pa.scalar(0, pa.int64()), hour)
@@ -207,7 +207,7 @@ def hour_of(groups: dict[str, pa.Array]) -> pa.Array | pa.Scalar:
     return pc.utf8_lpad(hour.cast(pa.string()), 2, "0")
 
 
-def shifted(moments: pa.Array, zone: pa.Array) -> pa.Array:
+def to_utc(moments: pa.Array, zone: pa.Array) -> pa.Array:
     """Moments of other zones in UTC."""
     digits = pc.replace_substring(zone, ":", "")
     offset = pc.if_else(pc.match_substring_regex(digits, r"^[+-]\d{4}$"), digits, pa.scalar("+0000"))

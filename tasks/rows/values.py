@@ -99,9 +99,9 @@ def raw_rows(
     cells = chosen_cells(mappings, name, columns, allow_missing, reading)
     values = {}
     for column in columns:
-        values[column.name] = typed(cells[column.name], column, name, reading)
+        values[column.name] = typed_column(cells[column.name], column, name, reading)
     if reading.problems:
-        raise ValueError("\n".join(cut(reading.problems)))
+        raise ValueError("\n".join(first_few(reading.problems)))
     for number in range(len(mappings)):
         if all(is_missing(values[column.name][number]) for column in columns):
             raise ValueError(
@@ -163,7 +163,7 @@ def chosen_cells(
         reading.notices.append(f"no column {', '.join(named)}: missing in every row, as --allow-missing says")
     if others:
         reading.notices.append(
-            f"passed over, since the model does not take them: {', '.join(cut([repr(key) for key in others]))}"
+            f"passed over, since the model does not take them: {', '.join(first_few([repr(key) for key in others]))}"
         )
     return cells
 
@@ -177,10 +177,10 @@ def similar(lacking: list[str], others: list[str]) -> dict[str, str | None]:
     return {missed: lookalike(missed, others) for missed in lacking}
 
 
-def typed(cells: list[Any], column: InputColumn, name: str, reading: Reading) -> list[Any]:
+def typed_column(cells: list[Any], column: InputColumn, name: str, reading: Reading) -> list[Any]:
     """A column's values: float, or text; None where one is missing or, with a problem told, cannot be read."""
     if column.contract and column.contract.type != "any":
-        values = [contracted(cell, column.contract) for cell in cells]
+        values = [by_contract(cell, column.contract) for cell in cells]
     else:
         values = [None if isinstance(cell, str) and not cell.strip() else cell for cell in cells]
     made: list[Any] = []
@@ -212,7 +212,7 @@ class _Unreadable:
 UNREADABLE = _Unreadable()
 
 
-def contracted(cell: Any, contract: ColumnConfig) -> Any:
+def by_contract(cell: Any, contract: ColumnConfig) -> Any:
     """A cell as the source's contract types it, None where it stands for no value; UNREADABLE where it does not fit."""
     if isinstance(cell, str):
         text = cell.strip()
@@ -222,10 +222,10 @@ def contracted(cell: Any, contract: ColumnConfig) -> Any:
             return text
         if contract.type in ("integer", "number") and DIGITS.fullmatch(text):
             return int(text)
-    return cell if cell is None else converted(cell, contract)
+    return cell if cell is None else convert_as_ingestion(cell, contract)
 
 
-def converted(cell: Any, contract: ColumnConfig) -> Any:
+def convert_as_ingestion(cell: Any, contract: ColumnConfig) -> Any:
     """As ingestion converts the source's values."""
     import pyarrow as pa
 
@@ -336,7 +336,7 @@ def as_array(values: list[Any], spec: TensorSpec) -> Any:
     return np.array([np.nan if value is None else value for value in values], spec.dtype)
 
 
-def cut(texts: list[str]) -> list[str]:
+def first_few(texts: list[str]) -> list[str]:
     """The first few of them, and how many more there are."""
     return texts if len(texts) <= LISTED else [*texts[:LISTED], f"and {len(texts) - LISTED} more"]
 

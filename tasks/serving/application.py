@@ -32,7 +32,7 @@ from tasks.serving.protocol import (
     parse,
     response,
     rows_of,
-    short,
+    shorten,
 )
 from tasks.serving.refusal import Refusal
 from tasks.serving.routing import Route, Table, Watch
@@ -199,7 +199,8 @@ class Application:
         told, now = value.get("labels", [value]), utc_now()
         if not isinstance(told, list) or not told:
             raise Refusal(
-                400, f'labels is {short(told)}; want a list such as [{{"request_id": "...", "label": "..."}}]'
+                400,
+                f'labels is {shorten(told)}; want a list such as [{{"request_id": "...", "label": "..."}}]',
             )
         pairs = [
             label_of(each, f"labels[{number}]", signature.classes is None) for number, each in enumerate(told)
@@ -207,11 +208,11 @@ class Application:
         truth: dict[str, str] = {}
         for number, (request_id, label) in enumerate(pairs):
             if wanted := signature.refuses(label):
-                raise Refusal(400, f"labels[{number}].label is {short(label)}; want {wanted}")
+                raise Refusal(400, f"labels[{number}].label is {shorten(label)}; want {wanted}")
             if truth.setdefault(request_id, label) != label:
                 raise Refusal(
                     400,
-                    f"labels[{number}]: request {short(request_id)} has label {short(truth[request_id])} in the same list",
+                    f"labels[{number}]: request {shorten(request_id)} has label {shorten(truth[request_id])} in the same list",
                 )
         unchecked = await self._unchecked(project, [request_id for request_id, _ in pairs])
         labels = [Label(project, request_id, now, label) for request_id, label in pairs]
@@ -253,7 +254,7 @@ class Application:
             )
             raise Refusal(
                 404,
-                f"labels[{number}].request_id {short(first)} is of no logged row ({len(unknown)} of {len(ids)} are): {hint}",
+                f"labels[{number}].request_id {shorten(first)} is of no logged row ({len(unknown)} of {len(ids)} are): {hint}",
             )
         return 0
 
@@ -305,9 +306,9 @@ def about_version(project: str, route: Route, model: Model, rest: list[str]) -> 
     """What is asked about one version. Refuses (404) what there is not."""
     match rest:
         case []:
-            return about(project, route, model)
+            return model_metadata(project, route, model)
         case ["columns"]:
-            return columns(project, model)
+            return training_columns(project, model)
         case ["ready"]:
             return {"name": project, "version": str(model.served.version), "ready": True}
         case ["stats"]:
@@ -327,23 +328,23 @@ def fitting(
     should send.
     """
     try:
-        return role, model, accepted(request, model), []
+        return role, model, accept_rows(request, model), []
     except Refusal:
         for other_role, other in others:
             with suppress(Refusal):
-                rows = accepted(request, other)
+                rows = accept_rows(request, other)
                 notice = f"answered by version {other.served.version}, whose inputs these are; version {model.served.version} takes others"
                 return other_role, other, rows, [notice]
         raise
 
 
-def accepted(request: Request, model: Model) -> Rows:
+def accept_rows(request: Request, model: Model) -> Rows:
     """The rows of a request, as a version takes them. Raises Refusal."""
     check_outputs(request, model.signature.outputs)
     return rows_of(request.inputs, model.signature.inputs)
 
 
-def about(project: str, route: Route, model: Model) -> dict[str, Any]:
+def model_metadata(project: str, route: Route, model: Model) -> dict[str, Any]:
     """The protocol's model metadata; which version has which role is an addition."""
     return {
         "name": project,
@@ -359,7 +360,7 @@ def about(project: str, route: Route, model: Model) -> dict[str, Any]:
     }
 
 
-def columns(project: str, model: Model) -> dict[str, Any]:
+def training_columns(project: str, model: Model) -> dict[str, Any]:
     """What training rows had in each input, an addition to the protocol: for clients whose values are still texts."""
     found = []
     for spec in model.signature.inputs:
@@ -388,7 +389,7 @@ def label_of(value: Any, where: str, numeric: bool) -> tuple[str, str]:
         if not isinstance(fields.get(name), str) or not fields[name]:
             raise Refusal(
                 400,
-                f'{where}.{name} is {short(fields.get(name))}; want a text, such as {{"request_id": "...", "label": "..."}}',
+                f'{where}.{name} is {shorten(fields.get(name))}; want a text, such as {{"request_id": "...", "label": "..."}}',
             )
     return fields["request_id"], fields["label"]
 

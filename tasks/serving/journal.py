@@ -120,20 +120,22 @@ class Journal:
 
     def write_predictions(self, predictions: list[Prediction]) -> None:
         """One file for each project, day and kind of rows among them."""
-        for group in grouped(predictions, lambda each: (each.project, each.time.date(), each.rows.dtype)):
+        for group in group_by_key(
+            predictions, lambda each: (each.project, each.time.date(), each.rows.dtype)
+        ):
             PredictionLog(self.folder / group[0].project).append_predictions(
                 prediction_table(group), day(group[0].time), file_name()
             )
 
     def write_labels(self, labels: list[Label]) -> None:
         """One file for each project and day among them."""
-        for group in grouped(labels, lambda each: (each.project, each.time.date())):
+        for group in group_by_key(labels, lambda each: (each.project, each.time.date())):
             PredictionLog(self.folder / group[0].project).append_labels(
                 label_table(group), day(group[0].time), file_name()
             )
 
 
-def grouped(items: list[T], key: Callable[[T], object]) -> list[list[T]]:
+def group_by_key(items: list[T], key: Callable[[T], object]) -> list[list[T]]:
     """Items of one key together, in their order."""
     groups: dict[object, list[T]] = {}
     for item in items:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.rows.raw import TEXT, Rows, TensorSpec
-from tasks.serving.protocol import SHOWN, Values, short
+from tasks.serving.protocol import SHOWN, Values, shorten
 
 MOST = 20
 """Notices about inputs, about: what more there are is counted, since each costs time and bytes."""
@@ -67,7 +67,7 @@ def notices(rows: Rows, inputs: Sequence[TensorSpec], trained: Mapping[str, Trai
     if empty.any():
         told.insert(
             0,
-            f"{counted(empty)} no value in any input: the answer is what the model says of a row that it knows nothing of",
+            f"{count_rows(empty)} no value in any input: the answer is what the model says of a row that it knows nothing of",
         )
     return told
 
@@ -90,7 +90,7 @@ def missing_notice(name: str, missing: npt.NDArray[np.bool_], known: TrainingVal
         stand_in = (
             f"; the training rows' median {known.usual} stands for it" if known.usual is not None else ""
         )
-        yield f"input {name!r}: {counted(missing)} no value{stand_in}"
+        yield f"input {name!r}: {count_rows(missing)} no value{stand_in}"
 
 
 def unseen_notice(name: str, values: Values, known: TrainingValues) -> Iterator[str]:
@@ -102,14 +102,14 @@ def unseen_notice(name: str, values: Values, known: TrainingValues) -> Iterator[
         return
     first = str(values[unseen.argmax()])
     meant = nearest(first, known.categories)
-    hint = f" (did you mean {short(meant)}?)" if meant else ""
-    few = ", ".join(map(short, sorted(known.categories)[:5])) or "none"
+    hint = f" (did you mean {shorten(meant)}?)" if meant else ""
+    few = ", ".join(map(shorten, sorted(known.categories)[:5])) or "none"
     more = ", ..." if len(known.categories) > 5 else ""
-    found = f"{counted(unseen)} a category that counts as missing, such as {short(first)}{hint}"
+    found = f"{count_rows(unseen)} a category that counts as missing, such as {shorten(first)}{hint}"
     yield f"input {name!r}: {found}; training rows have {few}{more}"
 
 
-def counted(which: npt.NDArray[np.bool_]) -> str:
+def count_rows(which: npt.NDArray[np.bool_]) -> str:
     """How many rows, and the first of them, before a verb's object."""
     count, first = int(which.sum()), int(which.argmax())
     return (

@@ -80,11 +80,13 @@ def json_object(body: bytes) -> dict[str, Any]:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         near = (
-            f"; there stands {short(error.doc[error.pos : error.pos + 20])}" if error.doc[error.pos :] else ""
+            f"; there stands {shorten(error.doc[error.pos : error.pos + 20])}"
+            if error.doc[error.pos :]
+            else ""
         )
         raise Refusal(400, f"the body is not JSON: {error}{near}") from None
     if not isinstance(value, dict):
-        raise Refusal(400, f"the body is {short(value)}; want a JSON object")
+        raise Refusal(400, f"the body is {shorten(value)}; want a JSON object")
     return value
 
 
@@ -95,14 +97,14 @@ def parse(body: bytes) -> Request:
     if request_id is None or request_id == "":
         request_id = uuid4().hex
     if not isinstance(request_id, str) or len(request_id) > MAX_ID:
-        raise Refusal(400, f"id is {short(request_id)}; want a text of at most {MAX_ID} characters")
+        raise Refusal(400, f"id is {shorten(request_id)}; want a text of at most {MAX_ID} characters")
     parameters = value.get("parameters")
     if parameters is None:
         parameters = {}
     log = parameters.get("log", True) if isinstance(parameters, dict) else None
     if not isinstance(log, bool):
         raise Refusal(
-            400, f"parameters is {short(parameters)}; want an object, in which log is true or false"
+            400, f"parameters is {shorten(parameters)}; want an object, in which log is true or false"
         )
     notices = [*unknown(value, KEYS, "the request's"), *unknown(parameters, PARAMETERS, "parameters'")]
     return Request(request_id, log, value.get("inputs"), wanted_outputs(value.get("outputs")), tuple(notices))
@@ -117,7 +119,7 @@ def unknown(given: Iterable[str], known: tuple[str, ...], whose: str) -> list[st
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
     return [
-        f"{whose} key {short(keys[0])}{hint}{more} has no meaning here and is passed over; known: {', '.join(known)}"
+        f"{whose} key {shorten(keys[0])}{hint}{more} has no meaning here and is passed over; known: {', '.join(known)}"
     ]
 
 
@@ -128,11 +130,11 @@ def wanted_outputs(value: Any) -> list[str] | None:
     if not isinstance(value, list) or not all(
         isinstance(output, dict) and isinstance(output.get("name"), str) for output in value
     ):
-        raise Refusal(400, f'outputs is {short(value)}; want a list such as [{{"name": "answer"}}]')
+        raise Refusal(400, f'outputs is {shorten(value)}; want a list such as [{{"name": "answer"}}]')
     names = [output["name"] for output in value]
     if len(set(names)) < len(names):
         twice = next(name for number, name in enumerate(names) if name in names[:number])
-        raise Refusal(400, f"outputs: {short(twice)} is asked for twice")
+        raise Refusal(400, f"outputs: {shorten(twice)} is asked for twice")
     return names
 
 
@@ -140,7 +142,7 @@ def check_outputs(request: Request, outputs: tuple[TensorSpec, ...]) -> None:
     """Refuses a request for an output that there is not, before anything is computed for it."""
     names = (*(output.name for output in outputs), ANSWER)
     if unknown := [name for name in request.outputs or () if name not in names]:
-        raise Refusal(400, f"outputs: no output {short(unknown[0])}; there are {', '.join(names)}")
+        raise Refusal(400, f"outputs: no output {shorten(unknown[0])}; there are {', '.join(names)}")
 
 
 def rows_of(given: Any, wanted: tuple[TensorSpec, ...]) -> Rows:
@@ -162,14 +164,14 @@ def by_name(given: Any, wanted: tuple[TensorSpec, ...]) -> dict[str, dict[str, A
     names = [spec.name for spec in wanted]
     many = "one tensor" if len(names) == 1 else f"{len(names)} tensors: {', '.join(names)}"
     if not isinstance(given, list) or not given:
-        raise Refusal(400, f"inputs is {short(given)}; want a list with {many}")
+        raise Refusal(400, f"inputs is {shorten(given)}; want a list with {many}")
     tensors: dict[str, dict[str, Any]] = {}
     for number, tensor in enumerate(given):
         name = tensor.get("name") if isinstance(tensor, dict) else tensor
         if not isinstance(tensor, dict) or name not in names:
             raise Refusal(
                 400,
-                f"inputs[{number}].name is {short(name)}; want {' or '.join(map(repr, names[:20]))}{nearest(name, names)}",
+                f"inputs[{number}].name is {shorten(name)}; want {' or '.join(map(repr, names[:20]))}{nearest(name, names)}",
             )
         if name in tensors:
             raise Refusal(400, f"inputs[{number}].name is {name!r} for the second time; want {many}")
@@ -193,7 +195,7 @@ def values_of(tensor: dict[str, Any], wanted: TensorSpec) -> Values:
     """The values [rows, *shape] of one input. A single value a row may come as [rows] or [rows, 1]."""
     where, datatype = f"input {wanted.name!r}", DATATYPES[wanted.dtype]
     if tensor.get("datatype") != datatype:
-        raise Refusal(400, f"{where}: datatype is {short(tensor.get('datatype'))}; want {datatype!r}")
+        raise Refusal(400, f"{where}: datatype is {shorten(tensor.get('datatype'))}; want {datatype!r}")
     shape: Any = tensor.get("shape")
     if (
         not is_shape(shape)
@@ -201,7 +203,7 @@ def values_of(tensor: dict[str, Any], wanted: TensorSpec) -> Values:
         or not 1 <= shape[0] <= MAX_ROWS
     ):
         sizes = ", ".join(map(str, (f"1 to {MAX_ROWS}", *wanted.shape)))
-        raise Refusal(400, f"{where}: shape is {short(shape)}; want [{sizes}]")
+        raise Refusal(400, f"{where}: shape is {shorten(shape)}; want [{sizes}]")
     values = array(tensor.get("data"), shape, wanted.dtype, where)
     return values.reshape(shape[0], *wanted.shape)
 
@@ -218,16 +220,18 @@ def array(data: Any, shape: list[int], dtype: str, where: str) -> Values:
     moved, cut or guessed.
     """
     if not isinstance(data, list):
-        raise Refusal(400, f"{where}: data is {short(data)}; want a list of {wanted_values(dtype)}")
+        raise Refusal(400, f"{where}: data is {shorten(data)}; want a list of {wanted_values(dtype)}")
     nested = bool(data) and type(data[0]) is list
-    values = flattened(data, shape, where) if nested else data
-    made = converted(values, dtype)
+    values = flatten(data, shape, where) if nested else data
+    made = convert_values(values, dtype)
     if made is None:
-        position = next((position for position, value in enumerate(values) if not fits(value, dtype)), None)
+        position = next(
+            (position for position, value in enumerate(values) if not fits_dtype(value, dtype)), None
+        )
         found = (
             "data is empty"
             if position is None
-            else f"{place(position, shape, nested)} is {short(values[position])}"
+            else f"{place_of_value(position, shape, nested)} is {shorten(values[position])}"
         )
         raise Refusal(400, f"{where}: {found}; want {wanted_values(dtype)}")
     if len(values) != (count := math.prod(shape)):
@@ -237,7 +241,7 @@ def array(data: Any, shape: list[int], dtype: str, where: str) -> Values:
     return made
 
 
-def flattened(data: list[Any], shape: list[int], where: str) -> list[Any]:
+def flatten(data: list[Any], shape: list[int], where: str) -> list[Any]:
     """The values of nested lists.
 
     Refuses lists whose lengths are not those of the shape at every level: rows would shift.
@@ -248,7 +252,7 @@ def flattened(data: list[Any], shape: list[int], where: str) -> list[Any]:
             if type(part) is not list:
                 raise Refusal(
                     400,
-                    f"{where}: {path(number, shape[:level])} is {short(part)}; {wanted} a list of {size} there",
+                    f"{where}: {path(number, shape[:level])} is {shorten(part)}; {wanted} a list of {size} there",
                 )
             if len(part) != size:
                 raise Refusal(
@@ -265,13 +269,13 @@ def path(number: int, sizes: list[int]) -> str:
     return "data" + "".join(f"[{index}]" for index in indices)
 
 
-def place(position: int, shape: list[int], nested: bool) -> str:
+def place_of_value(position: int, shape: list[int], nested: bool) -> str:
     """Where a value stands, with its row."""
     row = position // math.prod(shape[1:])
     return f"{path(position, shape) if nested else f'data[{position}]'} (row {row})"
 
 
-def converted(values: list[Any], dtype: str) -> Values | None:
+def convert_values(values: list[Any], dtype: str) -> Values | None:
     """JSON values as an array of `dtype`; None where one of them cannot be one."""
     if not values or not set(map(type, values)) <= ALLOWED[np.dtype(dtype).kind]:
         return None
@@ -295,7 +299,7 @@ def check_sizes(texts: list[str | None], shape: list[int], nested: bool, where: 
         position = next(position for position, value in enumerate(texts) if len(value or "") == longest)
         raise Refusal(
             400,
-            f"{where}: {place(position, shape, nested)} has {longest} characters; want at most {MAX_TEXT}",
+            f"{where}: {place_of_value(position, shape, nested)} has {longest} characters; want at most {MAX_TEXT}",
         )
     if longest * len(texts) > MAX_CHARACTERS:
         most = MAX_CHARACTERS // longest
@@ -305,7 +309,7 @@ def check_sizes(texts: list[str | None], shape: list[int], nested: bool, where: 
         )
 
 
-def fits(value: Any, dtype: str) -> bool:
+def fits_dtype(value: Any, dtype: str) -> bool:
     """Whether a JSON value can be a value of `dtype`."""
     kind = np.dtype(dtype).kind
     if type(value) not in ALLOWED[kind]:
@@ -376,7 +380,7 @@ class _Shortened(Repr):
 _shortened = _Shortened()
 
 
-def short(value: Any) -> str:
+def shorten(value: Any) -> str:
     """A JSON value for an error's text."""
     text = "missing" if value is None else _shortened.repr(value)
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."

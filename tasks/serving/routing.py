@@ -124,7 +124,7 @@ class Watch:
 
     def refreshed(self, table: Table) -> Table:
         """The routing table as the manifests are now; the same object while they are unchanged."""
-        seen = {path.stem: stamp(path) for path in sorted(self.releases.folder.glob("*.json"))}
+        seen = {path.stem: file_stamp(path) for path in sorted(self.releases.folder.glob("*.json"))}
         retry = time.monotonic() > self._retry_at
         changed = [
             project
@@ -159,14 +159,14 @@ class Watch:
         majors = tuple(
             model for each in manifest.majors if (model := self._model(project, each, old, refused))
         )
-        previous = loaded(manifest.previous, old)
+        previous = loaded_model(manifest.previous, old)
         route = Route(
             champion,
             fallback,
             canary,
             None if previous is fallback or previous in majors else previous,
             majors,
-            share(manifest),
+            canary_share(manifest),
             refused,
             damage(manifest, champion, fallback, canary, refused),
         )
@@ -189,7 +189,7 @@ class Watch:
         self, project: str, wanted: Served | None, old: Route, refused: dict[int, str]
     ) -> Model | None:
         """The loaded model of a version, loaded now if need be; None, with the reason in `refused`, where its bundle is not good."""
-        if wanted is None or (model := loaded(wanted, old)):
+        if wanted is None or (model := loaded_model(wanted, old)):
             return model if wanted else None
         try:
             return load(project, wanted, self.executor)
@@ -201,13 +201,13 @@ class Watch:
             return None
 
 
-def loaded(wanted: Served | None, old: Route) -> Model | None:
+def loaded_model(wanted: Served | None, old: Route) -> Model | None:
     """The model of a version among those that are loaded."""
     known = {(model.served.version, model.served.digest): model for model in old.models.values()}
     return known.get((wanted.version, wanted.digest)) if wanted else None
 
 
-def share(manifest: Manifest) -> float:
+def canary_share(manifest: Manifest) -> float:
     """Of the requests that go to the canary."""
     return manifest.canary.share if isinstance(manifest.canary, Canary) else 0.0
 
@@ -247,7 +247,7 @@ def needs_retry(table: Table, project: str) -> bool:
     return project in table and bool(table[project].refused)
 
 
-def stamp(path: Path) -> Stamp:
+def file_stamp(path: Path) -> Stamp:
     """Changes whenever the file is replaced; 0 for one that is gone again."""
     try:
         found = path.stat()

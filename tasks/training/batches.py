@@ -23,7 +23,7 @@ FITTED_ROWS = 200_000
 fewer."""
 
 
-class Lessons:
+class Batches:
     """The rows of a plan's data set version. Raises ValueError naming a column that is not there."""
 
     def __init__(self, plan: Plan) -> None:
@@ -37,9 +37,9 @@ class Lessons:
         if missing := set(columns) - set(names := schema_of(folder).names):
             raise ValueError(f"{plan.dataset.tag} has no column {min(missing)!r}; it has {', '.join(names)}")
         self.loader = Loader(
-            folder, "train", columns, self.lesson, self.training.batch_size, self.training.seed
+            folder, "train", columns, self.train_batch, self.training.batch_size, self.training.seed
         )
-        self.held_out = Loader(folder, "validation", columns, self.question, ROWS_A_BATCH, 0)
+        self.held_out = Loader(folder, "validation", columns, self.eval_batch, ROWS_A_BATCH, 0)
 
     def fit(self) -> tuple[Rows, npt.NDArray[Any]]:
         """Fits the encoder, or takes that of the model to start from; the rows that it saw, and their targets [rows]."""
@@ -52,13 +52,13 @@ class Lessons:
             self.encoder.fit(rows)
         return rows, self.result.targets(frame[self.result.label])
 
-    def lesson(self, table: pa.Table) -> tuple[Tensor, Tensor, Tensor]:
+    def train_batch(self, table: pa.Table) -> tuple[Tensor, Tensor, Tensor]:
         """A table's encoded rows [rows, ...], what is learned of them [rows, ...], and how much each counts [rows] float32."""
         frame = table.to_pandas()
         weights = (self.weights(frame) / self.mean_weight).astype(np.float32)
         return self.encoded(frame), torch.from_numpy(self.result.learned(frame)), torch.from_numpy(weights)
 
-    def question(self, table: pa.Table) -> tuple[Tensor, Tensor]:
+    def eval_batch(self, table: pa.Table) -> tuple[Tensor, Tensor]:
         """A table's encoded rows [rows, ...] and targets [rows]."""
         frame = table.to_pandas()
         return self.encoded(frame), torch.from_numpy(self.result.targets(frame[self.result.label]))

@@ -85,7 +85,9 @@ class Buckets:
         self.ranks = hvd.size()
         self.last = True
         """Whether the backward pass that runs is the last of a step."""
-        self.all = [Bucket(group, f"gradients.{number}", self) for number, group in enumerate(grouped(model))]
+        self.all = [
+            Bucket(group, f"gradients.{number}", self) for number, group in enumerate(group_parameters(model))
+        ]
 
     def begin(self) -> None:
         """Forgets the gradients of the step before."""
@@ -98,7 +100,7 @@ class Buckets:
             bucket.receive()
 
 
-def grouped(model: nn.Module) -> list[list[nn.Parameter]]:
+def group_parameters(model: nn.Module) -> list[list[nn.Parameter]]:
     """Trained parameters in about the order of the backward pass, those of one kind in groups of about FIRST_BYTES and BUCKET_BYTES."""
     groups: list[list[nn.Parameter]] = []
     kind, size = None, 0

@@ -65,18 +65,18 @@ def search(name: str, storage: str, section: SearchConfig, evaluate: Evaluate, s
     looked for something else.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = opened(name, storage, section)
-    tried_again(study)
+    study = open_study(name, storage, section)
+    enqueue_interrupted(study)
     deadline = time.monotonic() + 60 * section.minutes if section.minutes else math.inf
     most = min(section.trials, queued_grid(study, section)) if section.sampler == "grid" else section.trials
     workers = Workers(study, section, evaluate, most, deadline)
     with ThreadPoolExecutor(slots, thread_name_prefix="trial") as pool:
         for worker in [pool.submit(workers.work) for _ in range(slots)]:
             worker.result()
-    return found(study, section)
+    return current_state(study, section)
 
 
-def opened(name: str, storage: str, section: SearchConfig) -> optuna.Study:
+def open_study(name: str, storage: str, section: SearchConfig) -> optuna.Study:
     """The study of that name, made where there is none. Raises ValueError where its objectives are others."""
     directions = [DIRECTIONS[objective] for objective in section.objectives]
     options: dict[str, Any] = {"sampler": sampler(section), "pruner": pruner(section), "load_if_exists": True}
@@ -114,7 +114,7 @@ def grid_of(parameter: ParameterConfig) -> list[Any]:
         return list(range(len(parameter.choices)))
     assert parameter.low is not None and parameter.high is not None and parameter.step is not None  # noqa: S101 - checked by the schema
     values = np.arange(parameter.low, parameter.high + parameter.step / 2, parameter.step)
-    return [int(value) if whole(parameter) else float(value) for value in values]
+    return [int(value) if is_whole(parameter) else float(value) for value in values]
 
 
 def queued_grid(study: optuna.Study, section: SearchConfig) -> int:
@@ -128,7 +128,7 @@ def queued_grid(study: optuna.Study, section: SearchConfig) -> int:
     return len(combinations)
 
 
-def whole(parameter: ParameterConfig) -> bool:
+def is_whole(parameter: ParameterConfig) -> bool:
     """Whether a range is of whole numbers."""
     return (
         parameter.step is not None
@@ -137,17 +137,17 @@ def whole(parameter: ParameterConfig) -> bool:
     )
 
 
-def suggested(trial: Trial, key: str, parameter: ParameterConfig) -> Any:
+def suggest_value(trial: Trial, key: str, parameter: ParameterConfig) -> Any:
     """A value for a key; choices are drawn by place, since Optuna keeps plain values alone."""
     if parameter.choices:
         return parameter.choices[trial.suggest_categorical(key, list(range(len(parameter.choices))))]
     assert parameter.low is not None and parameter.high is not None  # noqa: S101 - checked by the schema
-    if whole(parameter):
+    if is_whole(parameter):
         return trial.suggest_int(key, int(parameter.low), int(parameter.high), step=int(parameter.step or 1))
     return trial.suggest_float(key, parameter.low, parameter.high, log=parameter.log, step=parameter.step)
 
 
-def tried_again(study: optuna.Study) -> None:
+def enqueue_interrupted(study: optuna.Study) -> None:
     """Puts the values of trials that a killed search left running in front of the queue."""
     again = {trial.user_attrs.get(AGAIN) for trial in study.trials}
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
@@ -194,7 +194,8 @@ class Workers:
                 return None
             trial = self.study.ask()
             values = {
-                key: suggested(trial, key, parameter) for key, parameter in self.section.parameters.items()
+                key: suggest_value(trial, key, parameter)
+                for key, parameter in self.section.parameters.items()
             }
             trial.set_user_attr("values", values)
             return trial
@@ -214,7 +215,7 @@ class Workers:
         self.study.tell(trial, [measured[objective] for objective in self.section.objectives])
 
 
-def found(study: optuna.Study, section: SearchConfig) -> Found:
+def current_state(study: optuna.Study, section: SearchConfig) -> Found:
     """Where a study stands."""
     completed = study.get_trials(states=(TrialState.COMPLETE,))
     best = study.best_trials if completed else []
@@ -223,7 +224,9 @@ def found(study: optuna.Study, section: SearchConfig) -> Found:
     return Found(
         best=tuple(trial.user_attrs["values"] for trial in best),
         figures=tuple(objectives(trial, section) for trial in best),
-        trials=tuple(line(trial, section) for trial in study.trials if trial.state != TrialState.WAITING),
+        trials=tuple(
+            trial_row(trial, section) for trial in study.trials if trial.state != TrialState.WAITING
+        ),
     )
 
 
@@ -232,7 +235,7 @@ def objectives(trial: FrozenTrial, section: SearchConfig) -> dict[str, float]:
     return dict(zip(section.objectives, trial.values or (), strict=False))
 
 
-def line(trial: FrozenTrial, section: SearchConfig) -> dict[str, Any]:
+def trial_row(trial: FrozenTrial, section: SearchConfig) -> dict[str, Any]:
     """A trial for a table."""
     seconds = trial.duration.total_seconds() if trial.duration else 0.0
     state = trial.state.name.lower()

@@ -99,7 +99,7 @@ class Loader:
 
         Close it (or run it to its end) to end its thread.
         """
-        return ahead(self.shares(number, rank, ranks, first), AHEAD)
+        return prefetch(self.shares(number, rank, ranks, first), AHEAD)
 
     def shares(self, epoch: int, rank: int, ranks: int, first: int) -> Iterator[Share]:
         """As `epoch`, in the caller's thread. Small shares are decoded together."""
@@ -236,7 +236,7 @@ def read_group(group: Group, columns: list[str]) -> pa.Table:
         return file.read_row_group(group.number, columns=[*columns, "split"])
 
 
-def ahead(items: Iterator[T], most: int) -> Generator[T]:
+def prefetch(items: Iterator[T], most: int) -> Generator[T]:
     """The items, made by a thread of their own up to `most` in advance.
 
     What it raises is raised here; closing ends it.

@@ -19,13 +19,13 @@ from tasks.model.model import Model, save, weights_digest
 from tasks.training import strategy as strategies
 from tasks.training import warm_start
 from tasks.training.batch_norm import Batch, synchronize
-from tasks.training.batches import Lessons
+from tasks.training.batches import Batches
 from tasks.training.commits import Commits
 from tasks.training.evaluate import validate
 from tasks.training.loader import Decoded, Share
 from tasks.training.optimizer import optimizer, set_rate
 from tasks.training.plan import Plan
-from tasks.training.saving import Saving, named
+from tasks.training.saving import Saving, commit_of
 from tasks.training.strategy import Strategy
 from tasks.training.system_metrics import Usage
 
@@ -47,7 +47,7 @@ def on_rank(arguments: dict[str, Any], send: Send) -> dict[str, Any]:
     """What every rank calls: `arguments` is a Plan."""
     be_deterministic()
     plan = Plan.model_validate(arguments)
-    return fit(plan, strategies.of(plan.training), send)
+    return fit(plan, strategies.build_strategy(plan.training), send)
 
 
 def be_deterministic() -> None:
@@ -73,7 +73,7 @@ def fit(plan: Plan, strategy: Strategy, send: Send) -> dict[str, Any]:
     fitting.resume()
     while not fitting.over:
         fitting.epoch()
-    encoder, tensors = fitting.lessons.encoder, strategy.whole(fitting.model.state_dict())
+    encoder, tensors = fitting.batches.encoder, strategy.whole(fitting.model.state_dict())
     ended = weights_digest(encoder, tensors)
     if strategy.rank == 0:
         tensors = fitting.saving.best() or tensors
@@ -98,12 +98,12 @@ class Fitting:
         self.training, self.strategy = plan.training, strategy
         self.send = send if strategy.rank == 0 else lambda _: None
         self.usage = Usage(strategy.rank, strategy.device, send)
-        self.lessons = Lessons(plan)
-        self.loader, self.intake, self.result = self.lessons.loader, self.lessons.intake, self.lessons.result
-        model, kept = untrained(self.lessons)
+        self.batches = Batches(plan)
+        self.loader, self.intake, self.result = self.batches.loader, self.batches.intake, self.batches.result
+        model, kept = build_untrained(self.batches)
         self.resting = frozenset() if self.training.backbone_lr_factor else kept
         """Names of tensors that stay as another model has them."""
-        warm_start.rest(model, self.resting)
+        warm_start.freeze(model, self.resting)
         self.model = model.to(strategy.device)
         strategy.align(self.model.state_dict())
         self.rows = synchronize(self.model, strategy) if strategy.size > 1 else Batch()
@@ -141,7 +141,7 @@ class Fitting:
         started, first = time.perf_counter(), self.step
         number, batch = divmod(self.step, self.loader.steps)
         self.model.train()
-        warm_start.rest(self.model, self.resting)
+        warm_start.freeze(self.model, self.resting)
         summed, rows = torch.zeros((), device=self.strategy.device), 0
         with closing(self.loader.epoch(number, self.strategy.rank, self.strategy.size, batch)) as shares:
             for share in shares:
@@ -157,7 +157,7 @@ class Fitting:
         self.strategy.align(dict(self.model.named_buffers()))
         mean = float(self.strategy.sum(summed / self.strategy.size)) / rows
         seconds = time.perf_counter() - started
-        score = validate(self.model, self.result, self.lessons.held_out, self.strategy)
+        score = validate(self.model, self.result, self.batches.held_out, self.strategy)
         message = {
             "epoch": number + 1,
             "epochs": self.epochs,
@@ -191,7 +191,9 @@ class Fitting:
         whole = (share.end - share.start) * self.strategy.size / share.size
         self.strategy.zero(self.optimizer)
         total = torch.zeros((), device=self.strategy.device)
-        for number, (mine, part) in enumerate(pieces(len(rows), self.training.accumulation_steps), start=1):
+        for number, (mine, part) in enumerate(
+            split_share(len(rows), self.training.accumulation_steps), start=1
+        ):
             self.rows.counts = whole * part > 0
             with self.strategy.piece(self.forward, last=number == self.training.accumulation_steps):
                 with torch.autocast(
@@ -245,7 +247,7 @@ class Fitting:
         """Goes on from the newest commit, or from the one that `training.resume` names."""
         commit = self.saving.newest()
         if commit is None and self.training.resume:
-            commit = named(self.training.resume)
+            commit = commit_of(self.training.resume)
         if commit is None:
             return
         self.saving.restore(commit)
@@ -257,19 +259,19 @@ class Fitting:
             self.send(message)
 
 
-def untrained(lessons: Lessons) -> tuple[Model, frozenset[str]]:
+def build_untrained(batches: Batches) -> tuple[Model, frozenset[str]]:
     """A network behind an encoder, preprocessing and postprocessing that know the training rows; the names of tensors kept from another."""
-    plan, training = lessons.plan, lessons.training
-    rows, targets = lessons.fit()
+    plan, training = batches.plan, batches.training
+    rows, targets = batches.fit()
     torch.manual_seed(training.seed)
-    model = Model(lessons.encoder, lessons.intake, lessons.result, training)
-    model.preprocessing.fit(lessons.encoder.encode(rows))
+    model = Model(batches.encoder, batches.intake, batches.result, training)
+    model.preprocessing.fit(batches.encoder.encode(rows))
     model.postprocessing.fit(targets)
-    kept = warm_start.take_over(model, plan) if plan.start else frozenset[str]()
+    kept = warm_start.load_layers(model, plan) if plan.start else frozenset[str]()
     return model, kept
 
 
-def pieces(rows: int, count: int) -> Iterator[tuple[slice, float]]:
+def split_share(rows: int, count: int) -> Iterator[tuple[slice, float]]:
     """A share's rows in `count` pieces, each with what its mean loss weighs; a piece of a small share may be a row that counts nothing."""
     for number in range(count):
         start, end = (rows * each // count for each in (number, number + 1))

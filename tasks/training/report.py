@@ -10,7 +10,7 @@ History = list[dict[str, Any]]
 """The messages of tasks/training/loop.py, one an epoch."""
 
 
-def in_words(message: dict[str, Any]) -> str:
+def describe(message: dict[str, Any]) -> str:
     """A message about an epoch, or about the progress within one: epoch 3/11, loss 0.42, accuracy 0.81, 1,900 samples/s, 0:01:30 left."""
     words = [f"epoch {message['epoch']}/{message['epochs']}"] if "epoch" in message else []
     words += [f"{name} {value:.4g}" for name, value in message.items() if name not in NOT_MEASURED]

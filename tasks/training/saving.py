@@ -73,7 +73,7 @@ class Saving:
         self.strategy.align({"commit": name})
         if not name.any() or not self.strategy.rank:
             return commit
-        return named(self.commits.folder / bytes(name.tolist()).decode())
+        return commit_of(self.commits.folder / bytes(name.tolist()).decode())
 
 
 def model_of(commit: Commit) -> dict[str, Tensor]:
@@ -81,7 +81,7 @@ def model_of(commit: Commit) -> dict[str, Tensor]:
     return {name.removeprefix(MODEL): each for name, each in commit.tensors.items() if name.startswith(MODEL)}
 
 
-def named(path: Path) -> Commit:
+def commit_of(path: Path) -> Commit:
     """The commit of a folder. Raises ValueError where it is not there or damaged."""
     commit = read(path) if path.is_dir() else None
     if commit is None:

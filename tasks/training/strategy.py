@@ -94,7 +94,7 @@ class Single:
 
     def step(self, optimizer: Optimizer, model: nn.Module, clip: float | None) -> None:
         """As it is."""
-        clipped(model, clip)
+        clip_gradients(model, clip)
         optimizer.step()
 
     def sum(self, tensor: Tensor) -> Tensor:
@@ -264,7 +264,7 @@ class Fsdp(Distributed):
         return {name: part(tensor, like.get(name)) for name, tensor in tensors.items()}
 
 
-def of(training: TrainingConfig) -> Strategy:
+def build_strategy(training: TrainingConfig) -> Strategy:
     """The strategy that the YAML names, on a rank that is connected."""
     kinds: dict[str, type[Single]] = {"single": Single, "horovod": Horovod, "ddp": Ddp, "fsdp": Fsdp}
     return kinds[training.strategy]()
@@ -279,7 +279,7 @@ def device() -> torch.device:
     )
 
 
-def clipped(model: nn.Module, clip: float | None) -> None:
+def clip_gradients(model: nn.Module, clip: float | None) -> None:
     """Scales the gradients down to a norm of `clip`."""
     if clip is not None:
         nn.utils.clip_grad_norm_(model.parameters(), clip)

@@ -90,7 +90,7 @@ def tune(
         found = core.search(study, storage, search, trials.evaluate, trials.slots)
     picture = settings.folder("reports", dataset.project, "searches") / f"{study}.png"
     with whole_file(picture) as temporary:
-        temporary.write_bytes(core.picture(core.opened(study, storage, search), search))
+        temporary.write_bytes(core.picture(core.open_study(study, storage, search), search))
     report = SearchReport(
         project=dataset.project,
         study=study,
@@ -102,7 +102,7 @@ def tune(
     show(
         dataset.project,
         "Search",
-        f"{searched(report, found.trials)}\n\n![The search]({settings.report_url(picture)})",
+        f"{search_report(report, found.trials)}\n\n![The search]({settings.report_url(picture)})",
     )
     return report
 
@@ -120,7 +120,7 @@ def study_name(
     return f"{dataset.project}-{hashlib.sha256(json.dumps(question, sort_keys=True, default=str).encode()).hexdigest()[:12]}"
 
 
-def searched(report: SearchReport, trials: tuple[dict[str, Any], ...]) -> str:
+def search_report(report: SearchReport, trials: tuple[dict[str, Any], ...]) -> str:
     """The best values as they are used, and the trials, for people."""
     lines = [
         f"gyre run {report.project} " + " ".join(f"--set {key}={value}" for key, value in best.items())

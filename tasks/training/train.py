@@ -11,9 +11,9 @@ from infra.files import whole_file
 from infra.ranks.joining import Strategy as Joined
 from infra.ranks.run import run_on_ranks
 from tasks.records import Stored, TrainedModel
-from tasks.rows.parts import stored
+from tasks.rows.parts import record_of
 from tasks.training.plan import Plan
-from tasks.training.report import History, curves, in_words
+from tasks.training.report import History, curves, describe
 from tasks.training.tracking import Tracker
 
 log = logging.getLogger("gyre.training")
@@ -43,14 +43,14 @@ def train_network(
         if "usage" in measured:
             tracker.usage(measured["usage"], measured["rank"], measured["step"])
         if "progress" in measured:
-            on_progress(measured["progress"], in_words(measured))
+            on_progress(measured["progress"], describe(measured))
         # A generation of ranks begins with what the ones before told already.
         if measured.get("epoch", 0) <= len(history):
             return
-        log.info(in_words(measured))
+        log.info(describe(measured))
         history.append(measured)
         tracker.epoch(measured)
-        on_progress(measured["epoch"] / measured["epochs"], in_words(measured))
+        on_progress(measured["epoch"] / measured["epochs"], describe(measured))
 
     with open_cluster(cluster) as client:
         checkpoint = train_on_ranks(client, plan, message)
@@ -81,7 +81,7 @@ def train_on_ranks(client: Any, plan: Plan, on_message: OnMessage) -> Stored:
         raise DivergedError(
             f"the ranks ended with different weights ({ends}); does the network change its parameters outside the optimizer?"
         )
-    return stored(plan.checkpoint)
+    return record_of(plan.checkpoint)
 
 
 def run(client: Any, plan: Plan, on_message: OnMessage) -> list[dict[str, Any]]:

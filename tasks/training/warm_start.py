@@ -28,18 +28,18 @@ def encoder_state(plan: Plan) -> dict[str, Any]:
     ).inputs
     if mine != theirs:
         raise ValueError(
-            f"training.warm_start {plan.training.warm_start}: it takes {described(theirs)}, this project's rows are {described(mine)}"
+            f"training.warm_start {plan.training.warm_start}: it takes {describe_inputs(theirs)}, this project's rows are {describe_inputs(mine)}"
         )
     state: dict[str, Any] = read_json(folder / "encoder.json")
     return state
 
 
-def described(inputs: tuple[TensorSpec, ...]) -> str:
+def describe_inputs(inputs: tuple[TensorSpec, ...]) -> str:
     """Names, types and shapes, for an error."""
     return ", ".join(f"{each.name} {each.dtype}{list(each.shape)}" for each in inputs)
 
 
-def take_over(model: Model, plan: Plan) -> frozenset[str]:
+def load_layers(model: Model, plan: Plan) -> frozenset[str]:
     """Copies the layers that are kept into the model; returns the names of their tensors.
 
     Raises ValueError where there are none.
@@ -75,7 +75,7 @@ def last_layer(network: nn.Module) -> frozenset[str]:
     return frozenset(prefix + name for name, _ in last.named_parameters(recurse=False))
 
 
-def rest(model: Model, kept: frozenset[str]) -> None:
+def freeze(model: Model, kept: frozenset[str]) -> None:
     """Leaves the kept layers out of a training that was just set to begin: no gradients, and no new batch statistics.
 
     Raises ValueError where no layer is left to train.

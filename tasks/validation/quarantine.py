@@ -18,7 +18,7 @@ from pydantic_core import to_json
 
 from configs.validation import ValidationConfig
 from infra.files import read_json, whole_file, write_json
-from tasks.records import Precedents, RawRows, Stored, ValidationReport
+from tasks.records import RawRows, Stored, ValidationBaseline, ValidationReport
 from tasks.rows.sql import literal, open_database
 from tasks.validation.checks.suite import title
 from tasks.validation.review.decisions import DecidedRow, DecisionLog
@@ -51,13 +51,17 @@ class Quarantine:
         path = self.folder / "latest.json"
         return NOTHING | (read_json(self.folder / read_json(path)["about"]) if path.is_file() else {})
 
-    def reuse(self, rows: RawRows, validation: ValidationConfig, before: Precedents) -> None:
+    def reuse(self, rows: RawRows, validation: ValidationConfig, before: ValidationBaseline) -> None:
         """Makes a validation of these inputs the newest one, where there was one: its outcome is reused."""
-        if (self.folder / about(rows, validation, before)).is_file():
-            write_json(self.folder / "latest.json", {"about": about(rows, validation, before)})
+        if (self.folder / report_name(rows, validation, before)).is_file():
+            write_json(self.folder / "latest.json", {"about": report_name(rows, validation, before)})
 
     def keep(
-        self, report: ValidationReport, rows: RawRows, validation: ValidationConfig, before: Precedents
+        self,
+        report: ValidationReport,
+        rows: RawRows,
+        validation: ValidationConfig,
+        before: ValidationBaseline,
     ) -> ValidationReport:
         """Keeps what a validation set aside for good; the report then names the kept files."""
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +77,7 @@ class Quarantine:
             "report": report.report,
         }
         told |= {"quarantine": Path(quarantine.uri).name if quarantine else None}
-        write_json(self.folder / about(rows, validation, before), told)
+        write_json(self.folder / report_name(rows, validation, before), told)
         self.reuse(rows, validation, before)
         return report.model_copy(update={"quarantine": quarantine, "decisions": decisions})
 
@@ -161,13 +165,13 @@ class Quarantine:
 PLACES = {"origin": "VARCHAR", "origin_line": "BIGINT"}
 
 
-def about(rows: RawRows, validation: ValidationConfig, before: Precedents) -> str:
+def report_name(rows: RawRows, validation: ValidationConfig, before: ValidationBaseline) -> str:
     """Name of the file about the validation of these inputs."""
     inputs = to_json([rows.digest, validation.model_dump(mode="json"), before.model_dump(mode="json")])
     return f"about-{hashlib.sha256(inputs).hexdigest()[:24]}.json"
 
 
-def decided(row: pa.Table, **more: Any) -> DecidedRow:
+def as_decided(row: pa.Table, **more: Any) -> DecidedRow:
     """A quarantined row as a decision names it."""
     [values] = row.select(
         [name for name in ("id", "origin", "origin_line", "reasons") if name in row.column_names]

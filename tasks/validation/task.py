@@ -10,7 +10,7 @@ from configs.validation import ValidationConfig, VersionComparisonConfig
 from infra.files import read_json, verify
 from infra.settings import Settings
 from tasks.pipeline.stage import StoppedError, announce, outcome_folder, show, stage, table
-from tasks.records import Precedents, RawRows, Stored, ValidationReport
+from tasks.records import RawRows, Stored, ValidationBaseline, ValidationReport
 from tasks.records.events import DATA_REJECTED
 from tasks.rows.versions import last_version
 
@@ -21,9 +21,9 @@ SHOWN = 20
 
 
 @stage(cached=False)
-def precedents(
+def validation_baseline(
     project: str, rows: RawRows, validation: ValidationConfig, labeling: LabelingConfig, result: ResultConfig
-) -> Precedents:
+) -> ValidationBaseline:
     """The decisions in force and the version to compare with; while they are the same, the validation is reused."""
     from tasks.rows.parts import part_paths
     from tasks.validation.checks import version_comparison
@@ -37,19 +37,19 @@ def precedents(
     stale = version_comparison.too_old(
         part_paths(Path(rows.uri)), validation.against_last.freshness, dt.datetime.now(dt.UTC)
     )
-    frozen = decisions.frozen(standings, folder / "in-force")
-    found = Precedents(
+    frozen = decisions.freeze_decisions(standings, folder / "in-force")
+    found = ValidationBaseline(
         decisions=frozen, last=last, stale=stale, unlabelled=result.label if labeling.annotators else ""
     )
     quarantine_of(project).reuse(rows, validation, found)
     compared = f"Compared with {last.tag}." if last else "Compared with no other version."
-    show(project, "precedents", f"{len(standings)} decisions about rows are in force. {compared}")
+    show(project, "validation baseline", f"{len(standings)} decisions about rows are in force. {compared}")
     return found
 
 
 @stage()
 def validate(
-    project: str, rows: RawRows, validation: ValidationConfig, before: Precedents
+    project: str, rows: RawRows, validation: ValidationConfig, before: ValidationBaseline
 ) -> ValidationReport:
     """The rows that pass the project's rules; the others are in quarantine, with their reasons."""
     from tasks.validation import validate as core
@@ -114,14 +114,14 @@ def description(report: ValidationReport) -> str:
     if report.decisions:
         parts += [
             f"{report.decided} rows were decided on, {report.lapsed} decisions no longer hold.",
-            table(decided(report.decisions)),
+            table(decided_rows(report.decisions)),
         ]
     if report.quarantine:
-        parts.append(table(quarantined(report.quarantine)))
+        parts.append(table(quarantined_rows(report.quarantine)))
     return "\n\n".join(part for part in parts if part)
 
 
-def decided(stored: Stored) -> list[dict[str, object]]:
+def decided_rows(stored: Stored) -> list[dict[str, object]]:
     """The first decided rows, with what became of them."""
     rows = read_json(verify(stored.uri, stored.digest))[:SHOWN]
     return [
@@ -135,7 +135,7 @@ def decided(stored: Stored) -> list[dict[str, object]]:
     ]
 
 
-def quarantined(quarantine: Stored) -> list[dict[str, object]]:
+def quarantined_rows(quarantine: Stored) -> list[dict[str, object]]:
     """The first rows in quarantine, with their reasons."""
     import pyarrow.parquet as pq
 

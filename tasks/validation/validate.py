@@ -11,12 +11,12 @@ import pyarrow.compute as pc
 
 from configs.validation import ValidationConfig
 from infra.files import link_or_copy, verify, whole_file, whole_folder, write_json
-from tasks.records import Precedents, RawRows, RuleOutcome, ValidationReport
-from tasks.rows.parts import part_paths, part_writer, schema_of, stored, tables, write_tables
+from tasks.records import RawRows, RuleOutcome, ValidationBaseline, ValidationReport
+from tasks.rows.parts import part_paths, part_writer, record_of, schema_of, tables, write_tables
 from tasks.validation.checks import engine, suite, version_comparison
 from tasks.validation.checks.suite import Checked
 from tasks.validation.review.amendments import Amendments
-from tasks.validation.review.decisions import thawed
+from tasks.validation.review.decisions import read_frozen
 
 LOGGER = logging.getLogger("gyre.validation")
 
@@ -26,7 +26,7 @@ def validate(
     validation: ValidationConfig,
     output: Path,
     report_folder: Path,
-    before: Precedents | None = None,
+    before: ValidationBaseline | None = None,
     home: Path | None = None,
 ) -> ValidationReport:
     """Checks the rows; writes `output`/rows (accepted), `output`/quarantine.parquet (where rows are set aside) and Data Docs.
@@ -38,29 +38,31 @@ def validate(
     last version, whose facts are in the data repo of `home`. Raises ValueError for an expectation that Great
     Expectations does not take.
     """
-    before = before or Precedents()
-    expectations = suite.build(validation)
+    before = before or ValidationBaseline()
+    expectations = suite.build_suite(validation)
     source = verify(rows.uri, rows.digest)
-    amendments, fields = Amendments(thawed(before.decisions)).look(part_paths(source)), checkable(source)
+    amendments, fields = Amendments(read_frozen(before.decisions)).look(part_paths(source)), checkable(source)
     with TemporaryDirectory(prefix="gyre-amended-") as scratch:
         parts = amendments.laid_over(part_paths(source), Path(scratch))
-        with engine.opened(parts, fields) as questioned:
-            result = suite.run(expectations, questioned)
-            rules = suite.checked(result, validation)
+        with engine.open_engine(parts, fields) as questioned:
+            result = suite.run_suite(expectations, questioned)
+            rules = suite.outcomes_of(result, validation)
             reasons = quarantine_reasons(rules, questioned)
-    quarantined, decided = written(source, reasons, amendments, output)
-    across = version_comparison.compared(part_paths(output / "rows"), validation.against_last, before, home)
-    page = documented(suite.page(result), across, report_folder / "index.html")
+    quarantined, decided = write_outcome(source, reasons, amendments, output)
+    across = version_comparison.compare_versions(
+        part_paths(output / "rows"), validation.against_last, before, home
+    )
+    page = write_data_docs(suite.page(result), across, report_folder / "index.html")
     LOGGER.info(
         "%d rows checked against %d rules, %d quarantined", rows.rows, len(rules) + len(across), quarantined
     )
     rules += [Checked(outcome, None, raised=False) for outcome in across]
     return ValidationReport(
-        **stored(output / "rows").model_dump(),
+        **record_of(output / "rows").model_dump(),
         rows=rows.rows - quarantined,
         quarantined=quarantined,
-        quarantine=stored(output / "quarantine.parquet") if quarantined else None,
-        decisions=stored(output / "decisions.json") if decided else None,
+        quarantine=record_of(output / "quarantine.parquet") if quarantined else None,
+        decisions=record_of(output / "decisions.json") if decided else None,
         decided=sum(row["holds"] for row in decided),
         lapsed=sum(not row["holds"] for row in decided),
         rules=tuple(checked.outcome for checked in rules),
@@ -69,17 +71,17 @@ def validate(
     )
 
 
-def written(
+def write_outcome(
     source: Path, reasons: pa.Table, amendments: Amendments, output: Path
 ) -> tuple[int, list[dict[str, Any]]]:
     """Writes the stage's folder; returns the rows set aside and what became of each decided row."""
     with whole_folder(output) as folder:
-        return separate(source, reasons, folder, amendments), tell(
+        return separate(source, reasons, folder, amendments), write_decided(
             amendments, reasons, folder / "decisions.json"
         )
 
 
-def documented(page: str, across: list[RuleOutcome], path: Path) -> Path:
+def write_data_docs(page: str, across: list[RuleOutcome], path: Path) -> Path:
     """Writes Data Docs' page, with the rules across versions below Great Expectations' own."""
     with whole_file(path) as temporary:
         temporary.write_text(
@@ -108,7 +110,7 @@ def quarantine_reasons(rules: list[Checked], rows: engine.Rows) -> pa.Table:
     return grouped.rename_columns({"reasons_list": "reasons"}).select(["id", "reasons"])
 
 
-def tell(amendments: Amendments, reasons: pa.Table, path: Path) -> list[dict[str, Any]]:
+def write_decided(amendments: Amendments, reasons: pa.Table, path: Path) -> list[dict[str, Any]]:
     """Writes and returns what became of each decided row; nothing is written where there is none."""
     ids = pa.array([standing.row for standing in amendments.standings], pa.string())
     broken = reasons.filter(pc.is_in(reasons["id"], ids)).to_pylist()

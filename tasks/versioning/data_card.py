@@ -39,7 +39,7 @@ def write_card(version: DatasetVersion, known: Versions, intake: Intake, label: 
     from jinja2 import Environment
 
     everything = known.all_facts(version.project)
-    facts, samples = everything[version.version], sampled(Path(version.uri), label)
+    facts, samples = everything[version.version], sample_rows(Path(version.uri), label)
     page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(HTML)
     content = page.render(
         version=version,
@@ -47,7 +47,7 @@ def write_card(version: DatasetVersion, known: Versions, intake: Intake, label: 
         sections={"Origin": lineage(version, facts)},
         rules=facts.get("validation", {}).get("rules", []),
         findings=known.findings(version.project, version.version),
-        columns=[column(name, found) for name, found in list(facts["columns"].items())[:MOST_COLUMNS]],
+        columns=[column_facts(name, found) for name, found in list(facts["columns"].items())[:MOST_COLUMNS]],
         hidden=max(0, len(facts["columns"]) - MOST_COLUMNS),
         nested=[f"{name} {kind}" for name, kind in facts["schema"].items() if name not in facts["columns"]],
         sampled=facts["sampled"],
@@ -88,7 +88,7 @@ def lineage(version: DatasetVersion, facts: dict[str, Any]) -> dict[str, str]:
         "labels": f"agreement {labeling['agreement']:.1%}, {labeling['suspected']} suspected errors"
         if labeling
         else "",
-        "decisions": decided(facts.get("validation", {}).get("decisions") or {}),
+        "decisions": decided_count(facts.get("validation", {}).get("decisions") or {}),
         "code": " ".join(
             filter(None, (f"Gyre {code.get('gyre', '')}" if code else "", (code.get("commit") or "")[:12]))
         ),
@@ -97,13 +97,13 @@ def lineage(version: DatasetVersion, facts: dict[str, Any]) -> dict[str, str]:
     return {name: value for name, value in lines.items() if value}
 
 
-def decided(found: dict[str, Any]) -> str:
+def decided_count(found: dict[str, Any]) -> str:
     """How many quarantined rows people decided on; nothing where there are none."""
     lapsed = f", {found['lapsed']:,} decisions no longer hold" if found.get("lapsed") else ""
     return f"{found['rows']:,} rows released or fixed{lapsed}" if found.get("rows") or lapsed else ""
 
 
-def column(name: str, found: dict[str, Any]) -> dict[str, Any]:
+def column_facts(name: str, found: dict[str, Any]) -> dict[str, Any]:
     """A column for the page: its figures, and bars of its histogram or of its most frequent values, as shares of the tallest."""
     bars, histogram = [], found.get("histogram")
     if histogram:
@@ -117,9 +117,15 @@ def column(name: str, found: dict[str, Any]) -> dict[str, Any]:
         if found["missing"]
         else "",
         "distinct": f"{found['distinct']:,}",
-        "range": f"{text(found['min'])} … {text(found['max'])}" if found["count"] else "no value",
-        "mean": f"{text(found['mean'])} ± {text(found['std'])}" if found.get("mean") is not None else "",
-        "median": text(found["quantiles"]["0.5"]) if histogram and found.get("mean") is not None else "",
+        "range": f"{format_value(found['min'])} … {format_value(found['max'])}"
+        if found["count"]
+        else "no value",
+        "mean": f"{format_value(found['mean'])} ± {format_value(found['std'])}"
+        if found.get("mean") is not None
+        else "",
+        "median": format_value(found["quantiles"]["0.5"])
+        if histogram and found.get("mean") is not None
+        else "",
         "bars": bars,
         "top": [(value, rows / tops[0][1]) for value, rows in tops[:3]],
     }
@@ -159,7 +165,7 @@ def history(project: str, everything: dict[int, dict[str, Any]]) -> list[dict[st
     return lines
 
 
-def sampled(folder: Path, label: str) -> pd.DataFrame:
+def sample_rows(folder: Path, label: str) -> pd.DataFrame:
     """Some rows of a folder of parts, of every label where they have few, spread over the folder; none where that is gone."""
     parts = part_paths(folder)
     if not parts:
@@ -190,7 +196,7 @@ def picture(samples: pd.DataFrame, intake: Intake, label: str) -> str:
     """The samples as the intake draws them, PNG in base64; empty where there are none."""
     if samples.empty:
         return ""
-    titles = [text(value) for value in samples[label]] if label in samples else [""] * len(samples)
+    titles = [format_value(value) for value in samples[label]] if label in samples else [""] * len(samples)
     return base64.b64encode(intake.picture(intake.rows(samples), titles)).decode()
 
 
@@ -198,12 +204,12 @@ def table(samples: pd.DataFrame, columns: dict[str, Any]) -> list[dict[str, str]
     """A few rows, without what is no single value."""
     shown = [name for name in samples if name in columns or name == "id"][:MOST_COLUMNS]
     return [
-        {str(name): text(value) for name, value in row.items()}
+        {str(name): format_value(value) for name, value in row.items()}
         for row in samples.head(ROWS_OF_A_TABLE)[shown].to_dict("records")
     ]
 
 
-def text(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value for people."""
     if value is None or pd.isna(value):
         return ""

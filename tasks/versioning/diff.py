@@ -64,7 +64,7 @@ def difference(before: Path, now: Path, label: str) -> Difference:
             for field in schema_of(now)
             if field.name in both and not str(field.type).startswith(("list", "large_list"))
         ]
-        statistics = [line(connection, name) for name in plain]
+        statistics = [column_change(connection, name) for name in plain]
     changes = tuple((str(was), str(now_is), int(rows)) for was, now_is, rows in labels)
     return Difference(
         added,
@@ -77,7 +77,7 @@ def difference(before: Path, now: Path, label: str) -> Difference:
     )
 
 
-def line(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, object]:
+def column_change(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, object]:
     """A column before and now."""
     found: dict[str, object] = {"column": name}
     for view in ("before", "now"):

@@ -58,7 +58,7 @@ def origin(
             each.model_dump(mode="json") for each in (*rows.findings, *report.findings, *labels.findings)
         ],
         "config": {name: digest_of(section) for name, section in sections.items()},
-        "code": {"gyre": installed(), "commit": commit_of(projects)},
+        "code": {"gyre": installed_version(), "commit": commit_of(projects)},
     }
 
 
@@ -72,7 +72,7 @@ def digest_of(section: Section) -> str:
     return hashlib.sha256(to_json(section.model_dump(mode="json"))).hexdigest()
 
 
-def installed() -> str:
+def installed_version() -> str:
     """Gyre's version; empty where it runs from a folder that is not installed."""
     try:
         return version("gyre")

@@ -30,12 +30,12 @@ def statistics(parts: Sequence[Path], label: str) -> dict[str, Any]:
         schema = {str(name): str(kind) for name, kind, *_ in connection.execute("DESCRIBE rows").fetchall()}
         total = connection.execute("SELECT count(*) FROM rows").fetchall()[0][0]
         step = max(1, math.ceil(total / SAMPLE_ROWS))
-        names = [name for name, kind in schema.items() if name not in NAMES_OF_ROWS and plain(kind)]
+        names = [name for name, kind in schema.items() if name not in NAMES_OF_ROWS and is_plain(kind)]
         chosen = ", ".join(map(identifier, names))
         connection.execute(
             f"CREATE TEMP TABLE sample AS SELECT {chosen} FROM rows WHERE hash(id) % {step} = 0"
         )
-        columns = {name: column(connection, name, schema[name]) for name in names}
+        columns = {name: column_statistics(connection, name, schema[name]) for name in names}
         return {
             "schema": schema,
             "columns": columns,
@@ -44,7 +44,7 @@ def statistics(parts: Sequence[Path], label: str) -> dict[str, Any]:
         }
 
 
-def column(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> dict[str, Any]:
+def column_statistics(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> dict[str, Any]:
     """count, missing, distinct (about), min, max; of numbers mean, std, quantiles and histogram too, of others the top values."""
     asked = identifier(name)
     number = f"{asked}::DOUBLE" if numeric(kind) else f"epoch({asked}::TIMESTAMP)" if temporal(kind) else None
@@ -58,17 +58,22 @@ def column(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> dict[
         "count": count,
         "missing": missing,
         "distinct": min(distinct, count),
-        "min": cut(least),
-        "max": cut(most),
+        "min": shorten(least),
+        "max": shorten(most),
     }
     if number is None:
         return found | {"top": top(connection, asked)}
     if numeric(kind):
-        found |= {"min": rounded(least), "max": rounded(most), "mean": rounded(mean), "std": rounded(spread)}
-    return found | drawn(connection, number)
+        found |= {
+            "min": round_stably(least),
+            "max": round_stably(most),
+            "mean": round_stably(mean),
+            "std": round_stably(spread),
+        }
+    return found | number_statistics(connection, number)
 
 
-def drawn(connection: duckdb.DuckDBPyConnection, number: str) -> dict[str, Any]:
+def number_statistics(connection: duckdb.DuckDBPyConnection, number: str) -> dict[str, Any]:
     """Of the sample: quantiles, a histogram (BINS even bins), and cells (tasks/rows/histogram.py).
 
     Nothing where no value is finite.
@@ -79,23 +84,23 @@ def drawn(connection: duckdb.DuckDBPyConnection, number: str) -> dict[str, Any]:
     ).fetchall()[0]
     if low is None:
         return {}
-    quantiles = dict(zip(SHARES, map(rounded, found), strict=True))
+    quantiles = dict(zip(SHARES, map(round_stably, found), strict=True))
     width = (high - low) / BINS or 1.0
-    bins = counted(connection, f"least({BINS - 1}, floor((value - {low!r}) / {width!r}))::INT", finite)
-    edges = [edge for edge in (rounded(low), *dict.fromkeys(quantiles.values())) if edge is not None]
-    cells = counted(connection, cell("value", edges), finite)
+    bins = count_cells(connection, f"least({BINS - 1}, floor((value - {low!r}) / {width!r}))::INT", finite)
+    edges = [edge for edge in (round_stably(low), *dict.fromkeys(quantiles.values())) if edge is not None]
+    cells = count_cells(connection, cell("value", edges), finite)
     return {
         "quantiles": {str(share): quantiles[share] for share in QUANTILES},
         "histogram": {
-            "low": rounded(low),
-            "high": rounded(high),
+            "low": round_stably(low),
+            "high": round_stably(high),
             "rows": [bins.get(place, 0) for place in range(BINS)],
         },
         "cells": {"edges": edges, "rows": [cells.get(place, 0) for place in range(len(edges) + 1)]},
     }
 
 
-def counted(connection: duckdb.DuckDBPyConnection, place: str, values: str) -> dict[int, int]:
+def count_cells(connection: duckdb.DuckDBPyConnection, place: str, values: str) -> dict[int, int]:
     """Rows of each place that an expression puts values in."""
     return dict(connection.execute(f"SELECT {place}, count(*) FROM ({values}) GROUP BY 1").fetchall())
 
@@ -104,7 +109,7 @@ def top(connection: duckdb.DuckDBPyConnection, asked: str) -> list[list[Any]]:
     """The most frequent values and their rows in the sample; of texts that never repeat there are none."""
     counted = f"SELECT {asked}::VARCHAR, count(*) FROM sample WHERE {asked} IS NOT NULL GROUP BY 1 HAVING count(*) > 1"
     return [
-        [cut(value), rows]
+        [shorten(value), rows]
         for value, rows in connection.execute(f"{counted} ORDER BY 2 DESC, 1 LIMIT {TOP}").fetchall()
     ]
 
@@ -121,7 +126,7 @@ def balance(
         return {}
     found: dict[str, dict[str, int]] = {}
     for split, value, rows in counted:
-        found.setdefault(split, {})[cut(value) or ""] = rows
+        found.setdefault(split, {})[shorten(value) or ""] = rows
     return found
 
 
@@ -152,12 +157,12 @@ def temporal(kind: str) -> bool:
     return kind.startswith(("TIMESTAMP", "DATE"))
 
 
-def plain(kind: str) -> bool:
+def is_plain(kind: str) -> bool:
     """Whether it is a single value; pixels are none."""
     return not kind.endswith("]") and not kind.startswith(("STRUCT", "MAP", "UNION", "BLOB"))
 
 
-def rounded(value: Any) -> float | None:
+def round_stably(value: Any) -> float | None:
     """Six digits: what is left is the same whatever the order in which rows were added up.
 
     None for what is not finite.
@@ -166,6 +171,6 @@ def rounded(value: Any) -> float | None:
     return float(f"{number:.6g}") if number is not None and math.isfinite(number) else None
 
 
-def cut(value: str | None) -> str | None:
+def shorten(value: str | None) -> str | None:
     """A value of a bounded length."""
     return value if value is None or len(value) <= SHOWN_CHARACTERS else value[: SHOWN_CHARACTERS - 1] + "…"

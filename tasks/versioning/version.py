@@ -63,7 +63,7 @@ def make_version(
                 "digest": content,
                 "rows": rows,
                 "splits": splits,
-                **described(folder, columns, label, versioning, project),
+                **describe_rows(folder, columns, label, versioning, project),
             }
             parent = f"{project}/v{max(versions)}" if versions else None
             write_json(repository.root / f"{project}.json", found | {"parent": parent} | dict(origin or {}))
@@ -83,7 +83,7 @@ def make_version(
     )
 
 
-def described(
+def describe_rows(
     folder: Path, columns: tuple[str, ...], label: str, versioning: VersioningConfig, project: str
 ) -> dict[str, Any]:
     """What is found in the rows: schema, statistics, labels a split, and copies of training rows in the other splits."""

@@ -30,7 +30,7 @@ from configs.result import ClassificationResultConfig
 from configs.training import TrainingConfig
 from infra.cluster import open_cluster
 from tasks.records import DatasetVersion
-from tasks.rows.parts import stored, write
+from tasks.rows.parts import record_of, write
 from tasks.training.evaluate import evaluate
 from tasks.training.plan import Plan
 from tasks.training.train import train_on_ranks
@@ -129,7 +129,7 @@ def version(name, frame, folder):
     write((rows[start : start + 10_000] for start in range(0, len(rows), 10_000)), folder)
     splits = split.value_counts().to_dict()
     return DatasetVersion(
-        **stored(folder).model_dump(),
+        **record_of(folder).model_dump(),
         project=name,
         version=1,
         tag=f"{name}/v1",
@@ -147,7 +147,7 @@ def measure(name, read, client, folder):
     say(f"{name}: {rows.splits}")
     started = time.perf_counter()
     train_on_ranks(client, plan, lambda message: say(name, message) if "epoch" in message else None)
-    metrics = evaluate(plan, stored(plan.checkpoint))[0]
+    metrics = evaluate(plan, record_of(plan.checkpoint))[0]
     found = {
         "value": round(next(iter(metrics.values())), 4),
         "minutes": round((time.perf_counter() - started) / 60, 2),

@@ -212,8 +212,8 @@ def broken(
         )
         write([numbered], Path(folder))
         validation = ValidationConfig(expectations=rules)
-        with engine.opened(part_paths(Path(folder)), list(schema_of(Path(folder)))) as rows:
-            outcomes = suite.checked(suite.run(suite.build(validation), rows), validation)
+        with engine.open_engine(part_paths(Path(folder)), list(schema_of(Path(folder)))) as rows:
+            outcomes = suite.outcomes_of(suite.run_suite(suite.build_suite(validation), rows), validation)
             if raised := [each.outcome for each in outcomes if each.raised]:
                 raise RuntimeError(f"{raised[0].rule} {raised[0].observed}")
             found = [rows.keys(each.query)["id"].to_pylist() if each.query else [] for each in outcomes]

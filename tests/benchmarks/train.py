@@ -30,8 +30,8 @@ from infra.cluster import open_cluster
 from infra.ranks.forkserver import ALLOCATOR
 from infra.ranks.run import run_on_ranks
 from tasks.records import DatasetVersion
-from tasks.rows.parts import stored, write_part
-from tasks.training.batches import Lessons
+from tasks.rows.parts import record_of, write_part
+from tasks.training.batches import Batches
 from tasks.training.loop import be_deterministic, fit
 from tasks.training.plan import Plan
 from tasks.training.strategy import Ddp, Single
@@ -68,7 +68,7 @@ def plan(data, folder, ranks):
         network="cnn:Cnn", ranks=ranks, epochs=2, batch_size=BATCH * ranks, commit_seconds=1e6
     )
     return Plan(
-        dataset=DatasetVersion(**stored(data).model_dump(), **facts),
+        dataset=DatasetVersion(**record_of(data).model_dump(), **facts),
         intake=ImageIntakeConfig(kind="image", height=28, width=28, shift=0),
         result=ClassificationResultConfig(kind="classification", classes=tuple("0123456789")),
         training=training,
@@ -119,17 +119,17 @@ def processes(*commands):
 
 def loaders(made):
     """Samples/s of Gyre's loader and of torch's DataLoader on the same Parquet, with the same batches."""
-    lessons = Lessons(made)
-    lessons.fit()
+    batches = Batches(made)
+    batches.fit()
     started = time.perf_counter()
-    rows = sum(len(share.rows[1]) for share in lessons.loader.epoch(0, 0, 1))
+    rows = sum(len(share.rows[1]) for share in batches.loader.epoch(0, 0, 1))
     mine = rows / (time.perf_counter() - started)
 
     class Rows(torch.utils.data.Dataset):
         """The split in memory, a row at a time."""
 
         def __init__(self):
-            frame = lessons.loader.sample(ROWS).to_pandas()
+            frame = batches.loader.sample(ROWS).to_pandas()
             self.images, self.labels = (
                 np.stack(frame["image"].to_list()).reshape(-1, 28, 28, 1),
                 frame["label"].astype(int).to_numpy(),

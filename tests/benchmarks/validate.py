@@ -77,8 +77,8 @@ def ours(folder: Path) -> dict[str, object]:
 
     engine.prepare()
     started = time.perf_counter()
-    with engine.opened(part_paths(folder), list(schema_of(folder))) as rows:
-        result = suite.run(suite.build(SUITE), rows)
+    with engine.open_engine(part_paths(folder), list(schema_of(folder))) as rows:
+        result = suite.run_suite(suite.build_suite(SUITE), rows)
     seconds = time.perf_counter() - started
     return {"seconds": seconds, "counts": counts(result["results"]), "mib": peak()}
 
@@ -102,7 +102,7 @@ def on_pandas(folder: Path) -> dict[str, object]:
     frame = pd.concat([pd.read_parquet(part) for part in part_paths(folder)], ignore_index=True)
     asset = gx.get_context(mode="ephemeral").data_sources.add_pandas("rows").add_dataframe_asset("rows")
     batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
-    result = batch.validate(suite.build(SUITE), result_format="SUMMARY")
+    result = batch.validate(suite.build_suite(SUITE), result_format="SUMMARY")
     plain = json.loads(json.dumps(result.to_json_dict(), default=lambda scalar: scalar.item()))["results"]
     return {"counts": counts(sorted(plain, key=suite.number_of))}
 

@@ -21,7 +21,7 @@ from configs.training import TrainingConfig
 from infra.cluster import open_cluster
 from infra.files import digest
 from tasks.records import DatasetVersion
-from tasks.rows.parts import stored, write
+from tasks.rows.parts import record_of, write
 from tasks.training.plan import Plan
 from tasks.training.train import train_on_ranks
 
@@ -51,7 +51,7 @@ def dataset(tmp_path_factory):
         "rows": len(split),
         "splits": ROWS,
     }
-    return DatasetVersion(**stored(folder).model_dump(), **facts)
+    return DatasetVersion(**record_of(folder).model_dump(), **facts)
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,10 @@ from configs.versioning import VersioningConfig
 from flows.cli import app
 from infra.settings import Settings
 from tasks.lineage import lineage
-from tasks.records import LabelReport, Precedents, RawRows, SourceSnapshot
-from tasks.rows.parts import read, stored, write
+from tasks.records import LabelReport, RawRows, SourceSnapshot, ValidationBaseline
+from tasks.rows.parts import read, record_of, write
 from tasks.validation.quarantine import Quarantine
-from tasks.validation.review.decisions import frozen, in_force, user
+from tasks.validation.review.decisions import freeze_decisions, in_force, user
 from tasks.validation.validate import validate
 from tasks.versioning.provenance import origin
 from tasks.versioning.repository import Repository
@@ -51,9 +51,11 @@ class Installation:
 
     def version(self):
         self.made += 1
-        home, rows = self.settings.home, RawRows(**stored(self.raw).model_dump(), rows=60, feedback_rows=0)
+        home, rows = self.settings.home, RawRows(**record_of(self.raw).model_dump(), rows=60, feedback_rows=0)
         kept = Quarantine(home / "quarantine" / "riders")
-        before = Precedents(decisions=frozen(in_force(kept.log.all()), kept.folder / "in-force"))
+        before = ValidationBaseline(
+            decisions=freeze_decisions(in_force(kept.log.all()), kept.folder / "in-force")
+        )
         output = home / "outcomes" / str(self.made)
         report = validate(rows, self.config.validation, output, home / "reports", before, home)
         report = kept.keep(report, rows, self.config.validation, before)

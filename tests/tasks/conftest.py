@@ -18,7 +18,7 @@ from infra.progress import Patience, work
 from tasks.production.inference_client import InferenceClient
 from tasks.production.releases import Releases, Served, promote, stage_canary
 from tasks.records import Bundle, Candidate, DatasetVersion, Graph, Judgement, TrainedModel
-from tasks.rows.parts import stored, write
+from tasks.rows.parts import record_of, write
 
 PROJECT = "spots"
 CLASSES = ["left", "middle", "right"]
@@ -103,7 +103,7 @@ def bundle(tmp_path):
         "rows": 3,
         "splits": {"test": 3},
     }
-    dataset = DatasetVersion(**stored(rows).model_dump(), **facts)
+    dataset = DatasetVersion(**record_of(rows).model_dump(), **facts)
 
     def make(turn, broken_at=None, run_id="0" * 32, side=2):
         folder = tmp_path / f"bundle-{turn}-{broken_at}-{side}"
@@ -118,7 +118,7 @@ def bundle(tmp_path):
         }
         write_json(folder / "signature.json", signature)
         write_json(folder / "lineage.json", {"turn": turn})
-        one = Graph(**stored(folder / "model.onnx").model_dump(), name="fp32", parity=0.0)
+        one = Graph(**record_of(folder / "model.onnx").model_dump(), name="fp32", parity=0.0)
         candidate = Candidate(
             graph=one,
             **SURE,
@@ -129,10 +129,14 @@ def bundle(tmp_path):
             rejected=None,
         )
         model = TrainedModel(
-            **stored(folder).model_dump(), dataset=dataset, run_id=run_id, ranks=2, metrics={"accuracy": 1.0}
+            **record_of(folder).model_dump(),
+            dataset=dataset,
+            run_id=run_id,
+            ranks=2,
+            metrics={"accuracy": 1.0},
         )
         return Bundle(
-            **stored(folder).model_dump(),
+            **record_of(folder).model_dump(),
             project=PROJECT,
             candidates=(candidate,),
             chosen="fp32",

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from configs.source import ColumnConfig
-from tasks.rows.timestamps import parsed
+from tasks.rows.timestamps import parse_texts
 
 TYPES = {
     "text": pa.string(),
@@ -87,7 +87,7 @@ def from_text(texts: pa.ChunkedArray, spec: ColumnConfig) -> pa.ChunkedArray:
         case "boolean":
             return booleans(texts)
         case "timestamp":
-            return parsed(texts, spec.format)
+            return parse_texts(texts, spec.format)
     digits = plain_decimals(texts, spec)
     return integers(digits) if spec.type == "integer" else parse_numbers(digits)
 

@@ -64,12 +64,12 @@ class Memory:
         Which distribution brings a library of another name is kept: asking all of them takes 0.3 s.
         """
         with suppress(PackageNotFoundError):
-            return told(self.distributions.get(library, [library]))
+            return versions_of(self.distributions.get(library, [library]))
         found = packages_distributions().get(library, []) if is_there(library) else []
         if found:
             self.distributions[library] = sorted(set(found))
             self.is_new = True
-        return told(sorted(set(found)))
+        return versions_of(sorted(set(found)))
 
     def keep(self) -> None:
         """Writes what is new, where Python may write its byte code."""
@@ -81,7 +81,7 @@ class Memory:
             self.is_new = False
 
 
-def told(distributions: list[str]) -> str:
+def versions_of(distributions: list[str]) -> str:
     """Their versions. Raises PackageNotFoundError."""
     return ", ".join(f"{name} {version(name)}" for name in distributions)
 

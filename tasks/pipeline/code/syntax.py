@@ -35,7 +35,7 @@ def parse(source: bytes) -> Facts:
     imports: dict[str, None] = {}
     texts: dict[str, None] = {}
     for node in nodes(tree):
-        imports |= dict.fromkeys(imported(node))
+        imports |= dict.fromkeys(imported_names(node))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and may_name(node.value):
             texts[node.value] = None
     return Facts(hashlib.sha256(ast.dump(tree).encode()).hexdigest(), tuple(imports), tuple(texts))
@@ -70,7 +70,7 @@ def is_docstring(node: ast.AST) -> bool:
     )
 
 
-def imported(node: ast.AST) -> list[str]:
+def imported_names(node: ast.AST) -> list[str]:
     """What a statement may import: `from a import b` imports a, and a.b where that is a module."""
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]

@@ -23,7 +23,9 @@ def distance(
     sampled: share of the version's rows that its facts are about
     """
     counted = (
-        numbers(connection, column, facts) if "cells" in facts else texts(connection, column, facts, sampled)
+        number_shares(connection, column, facts)
+        if "cells" in facts
+        else text_shares(connection, column, facts, sampled)
     )
     if counted is None:
         return None
@@ -41,7 +43,7 @@ def divergence(one: np.ndarray, other: np.ndarray) -> float:
     return float(sum(part.sum() for part in parts) / 2)
 
 
-def numbers(
+def number_shares(
     connection: duckdb.DuckDBPyConnection, column: str, facts: dict[str, Any]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows in the cells between the version's quantiles, and missing: [edges + 2] of the version, and now.
@@ -60,7 +62,7 @@ def numbers(
     )
 
 
-def texts(
+def text_shares(
     connection: duckdb.DuckDBPyConnection, column: str, facts: dict[str, Any], sampled: float
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Rows with each of the version's frequent values, with others, and missing: of the version, and now."""

@@ -56,7 +56,7 @@ class Rows:
 
 
 @contextmanager
-def opened(parts: Sequence[Path], fields: Sequence[pa.Field]) -> Iterator[Rows]:
+def open_engine(parts: Sequence[Path], fields: Sequence[pa.Field]) -> Iterator[Rows]:
     """The parts' columns `fields` as one table; a column without any value counts as text."""
     import duckdb
 
@@ -110,10 +110,10 @@ def prepare() -> None:
     engine._PERSISTED_CONNECTION_DIALECTS = (*engine._PERSISTED_CONNECTION_DIALECTS, DuckDb("duckdb"))  # type: ignore[assignment]
     import tasks.validation.checks.metrics  # noqa: F401 - registers itself
 
-    map_condition_auxilliary_methods.sqlalchemy_select_to_sql_string = written  # type: ignore[attr-defined]
+    map_condition_auxilliary_methods.sqlalchemy_select_to_sql_string = compile_query  # type: ignore[attr-defined]
 
 
-def written(engine: Any, select_statement: Any) -> str:
+def compile_query(engine: Any, select_statement: Any) -> str:
     """A query as DuckDB reads it.
 
     Great Expectations' own puts values in as Python writes them: backslashes doubled, texts with an

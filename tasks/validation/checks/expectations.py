@@ -26,11 +26,11 @@ from great_expectations.expectations.metrics.map_metric_provider.column_pair_map
 
 from tasks.rows.sql import identifier, open_database
 from tasks.validation.checks.sql_conditions import (
+    determined_values,
     far_from_neighbours,
     misspelt,
     not_apart,
     other_part,
-    told,
 )
 
 
@@ -99,7 +99,7 @@ class ColumnPairDetermined(ColumnPairMapMetricProvider):
     def _pandas(
         cls, column_A: pd.Series, column_B: pd.Series, known: dict[str, str] | None = None, **_: Any
     ) -> pd.Series:
-        right = told("rows", "a", "b", known or {})
+        right = determined_values("rows", "a", "b", known or {})
         condition = f"(SELECT any_value(m.b) FROM ({right}) AS m WHERE m.a = t.a::VARCHAR) <> t.b::VARCHAR"
         return ~frame_flags({"a": column_A, "b": column_B}, condition)
 
@@ -108,7 +108,9 @@ class ColumnPairDetermined(ColumnPairMapMetricProvider):
         cls, column_A: Any, column_B: Any, known: dict[str, str] | None = None, **kwargs: Any
     ) -> Any:
         a, b = identifier(column_A.name), identifier(column_B.name)
-        right = told(rows_of(kwargs["_table"], kwargs["_sqlalchemy_engine"].dialect), a, b, known or {})
+        right = determined_values(
+            rows_of(kwargs["_table"], kwargs["_sqlalchemy_engine"].dialect), a, b, known or {}
+        )
         pairs = f"SELECT m.a FROM ({right}) AS m"
         judged = f"({a}::VARCHAR IN ({pairs}))"
         equal = f"(({a}::VARCHAR, {b}::VARCHAR) IN (SELECT (m.a, m.b) FROM ({right}) AS m))"

@@ -10,7 +10,7 @@ MAJORITY = 3
 """Rows from which the rows themselves say which value is right."""
 
 
-def near(one: str, other: str) -> str:
+def is_near(one: str, other: str) -> str:
     """SQL that is true where one text is a few edits from another, other than in its digits."""
     edits = f"greatest(1, length({other}) // {LETTERS_AN_EDIT})"
     plain = [f"regexp_replace({each}, '[0-9]+', '0', 'g')" for each in (one, other)]
@@ -20,17 +20,17 @@ def near(one: str, other: str) -> str:
 def misspelt(column: str, known: list[str]) -> str:
     """SQL that is true of a text that is not known and a few edits from one that is, other than in its digits."""
     listed = ", ".join(map(literal, known))
-    search = f"len(list_filter([{listed}], lambda k: {near('k', column)})) > 0"
+    search = f"len(list_filter([{listed}], lambda k: {is_near('k', column)})) > 0"
     return f"CASE WHEN {column} IN ({listed}) OR length({column}) < {FEWEST_LETTERS} THEN FALSE ELSE {search} END"
 
 
 def near_pairs() -> str:
     """SQL of the pairs of a list of texts, its one parameter, of which the first is a few edits from the second."""
     texts = "WITH texts AS (SELECT unnest(?::VARCHAR[]) AS t)"
-    return f"{texts} SELECT v.t, k.t FROM texts AS v, texts AS k WHERE v.t <> k.t AND {near('k.t', 'v.t')}"
+    return f"{texts} SELECT v.t, k.t FROM texts AS v, texts AS k WHERE v.t <> k.t AND {is_near('k.t', 'v.t')}"
 
 
-def told(table: str, a: str, b: str, known: dict[str, str]) -> str:
+def determined_values(table: str, a: str, b: str, known: dict[str, str]) -> str:
     """SQL of a table (a, b): what column `b` is for each value of column `a` that is known or that most of its rows agree about."""
     counted = f"SELECT {a}::VARCHAR AS a, {b}::VARCHAR AS b, count(*) AS n FROM {table} WHERE {a} IS NOT NULL AND {b} IS NOT NULL GROUP BY 1, 2"
     most = f"SELECT a, arg_max(b, (n, b)) AS b FROM ({counted}) GROUP BY a HAVING sum(n) >= {MAJORITY} AND 2 * max(n) > sum(n)"

@@ -33,7 +33,7 @@ class Checked:
     """Whether it could not be checked at all."""
 
 
-def build(validation: ValidationConfig) -> Any:
+def build_suite(validation: ValidationConfig) -> Any:
     """A great_expectations.ExpectationSuite.
 
     Raises ValueError naming the expectation, the argument, its value and what is allowed.
@@ -75,11 +75,11 @@ def rule(number: int, expectation: ExpectationConfig) -> Any:
         return kind(**expectation.kwargs, meta={NUMBER: number})
     except ValidationError as error:
         raise ValueError(
-            f"{place}: {explained(error.errors(), expectation.kwargs)}; it takes {', '.join(allowed)}"
+            f"{place}: {explain_problems(error.errors(), expectation.kwargs)}; it takes {', '.join(allowed)}"
         ) from None
 
 
-def explained(problems: Sequence[Mapping[str, Any]], kwargs: dict[str, Any]) -> str:
+def explain_problems(problems: Sequence[Mapping[str, Any]], kwargs: dict[str, Any]) -> str:
     """Pydantic's problems in a line, the first of each argument; those of the whole only where no argument is at fault."""
     reasons: dict[str, str] = {}
     for problem in problems:
@@ -90,7 +90,7 @@ def explained(problems: Sequence[Mapping[str, Any]], kwargs: dict[str, Any]) -> 
     return "; ".join(reasons.values()) or whole
 
 
-def run(suite: Any, rows: Rows) -> dict[str, Any]:
+def run_suite(suite: Any, rows: Rows) -> dict[str, Any]:
     """Great Expectations' result of a suite, in plain JSON values.
 
     First every rule is counted, in few queries; then the rows that break one are asked for, of the broken
@@ -125,7 +125,7 @@ def number_of(found: dict[str, Any]) -> int:
     return int(found["expectation_config"]["meta"][NUMBER])
 
 
-def checked(result: dict[str, Any], validation: ValidationConfig) -> list[Checked]:
+def outcomes_of(result: dict[str, Any], validation: ValidationConfig) -> list[Checked]:
     """The outcomes in the order of the YAML."""
     return [
         outcome(expectation, found)
@@ -140,7 +140,7 @@ def outcome(expectation: ExpectationConfig, found: dict[str, Any]) -> Checked:
         rule=title(expectation),
         severity=expectation.severity,
         success=bool(found["success"]) and error is None,
-        observed=observed(values) if error is None else f"could not be checked: {error}",
+        observed=describe_observed(values) if error is None else f"could not be checked: {error}",
         unexpected=values.get("unexpected_count") or 0,
     )
     return Checked(
@@ -163,7 +163,7 @@ def title(expectation: ExpectationConfig) -> str:
     return f"{expectation.type}({', '.join(map(str, columns))})" if columns else expectation.type
 
 
-def observed(values: dict[str, Any]) -> str:
+def describe_observed(values: dict[str, Any]) -> str:
     """What was found, for people: the value of a whole table or column, or how many rows break the rule, with examples."""
     if "observed_value" in values:
         value = values["observed_value"]

@@ -17,7 +17,7 @@ from configs.validation import (
     VersionComparisonConfig,
     VolumeConfig,
 )
-from tasks.records import DatasetVersion, Precedents, RuleOutcome
+from tasks.records import DatasetVersion, RuleOutcome, ValidationBaseline
 from tasks.rows.parts import part_paths
 from tasks.rows.sql import identifier, open_rows
 from tasks.rows.versions import Versions
@@ -29,8 +29,8 @@ EXAMPLES = 3
 FIRST = "nothing to compare: no version of other rows comes before"
 
 
-def compared(
-    parts: Sequence[Path], rules: VersionComparisonConfig, before: Precedents, home: Path | None
+def compare_versions(
+    parts: Sequence[Path], rules: VersionComparisonConfig, before: ValidationBaseline, home: Path | None
 ) -> list[RuleOutcome]:
     """The outcome of each rule across versions, with both sides' numbers.
 
@@ -68,7 +68,7 @@ def outcome(rule: str, severity: Any, success: bool, observed: str) -> RuleOutco
     return RuleOutcome(rule=rule, severity=severity, success=success, observed=observed, unexpected=0)
 
 
-def age(rule: FreshnessConfig | None, before: Precedents) -> list[RuleOutcome]:
+def age(rule: FreshnessConfig | None, before: ValidationBaseline) -> list[RuleOutcome]:
     """Whether the newest value was young enough when the run started; so a repeated run says the same."""
     if rule is None or rule.hours is None:
         return []
@@ -101,7 +101,7 @@ def latest(connection: duckdb.DuckDBPyConnection, column: str) -> dt.datetime | 
 
     Raises ValueError where it holds no moments.
     """
-    kind = there(connection, "freshness", column)[column]
+    kind = column_types(connection, "freshness", column)[column]
     if not kind.startswith(("TIMESTAMP", "DATE", "VARCHAR")):
         raise ValueError(
             f"validation.against_last.freshness.column: {column!r} is {kind.lower()}; name a column of moments or ISO 8601 texts"
@@ -116,7 +116,7 @@ def latest(connection: duckdb.DuckDBPyConnection, column: str) -> dt.datetime | 
     return None if found is None else dt.datetime.fromtimestamp(found, dt.UTC)
 
 
-def there(connection: duckdb.DuckDBPyConnection, rule: str, *columns: str) -> dict[str, str]:
+def column_types(connection: duckdb.DuckDBPyConnection, rule: str, *columns: str) -> dict[str, str]:
     """Types of the rows' columns. Raises ValueError naming the first of `columns` that is none."""
     known = types(connection)
     if missing := next((column for column in columns if column not in known), None):
@@ -175,7 +175,7 @@ class Now:
     def distribution(self, rule: DistributionConfig) -> list[RuleOutcome]:
         """The values of each column."""
         known, named = (
-            there(self.connection, "distribution", *rule.columns),
+            column_types(self.connection, "distribution", *rule.columns),
             rule.columns or tuple(self.facts["columns"]),
         )
         found = []
@@ -224,7 +224,7 @@ class Now:
 
     def categories(self, rule: CategoriesConfig) -> list[RuleOutcome]:
         """Values that only one side has, each once; the last version's are those of its rows."""
-        there(self.connection, "categories", *rule.columns)
+        column_types(self.connection, "categories", *rule.columns)
         parts = part_paths(Path(self.last.uri))
         if not parts:
             raise ValueError(

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from configs.validation import ExpectationConfig
-from tasks.validation.proposal.dependencies import agreed
+from tasks.validation.proposal.dependencies import count_agreement
 from tasks.validation.proposal.holdout import Holdout, upper, verdict
 from tasks.validation.proposal.profile import Profile
 from tasks.validation.proposal.report import Declined, Proposed
@@ -98,7 +98,7 @@ def runs(profile: Profile) -> bool:
     return profile.kind == "integer" and profile.unique and not profile.missing
 
 
-def tried(days: Seconds, holdouts: Sequence[Holdout]) -> tuple[float, float, int, int, bool]:
+def try_range(days: Seconds, holdouts: Sequence[Holdout]) -> tuple[float, float, int, int, bool]:
     """The range of days that nearly all rows [rows] keep, how many of how many do not, and whether it holds on rows held out."""
     there = np.isfinite(days)
     low, high = ends(days[there])
@@ -134,7 +134,7 @@ def apart_rules(
 ) -> Found:
     """How many days one date lies after another."""
     (one, one_form), (other, other_form) = dates[first], dates[second]
-    least, most, beyond, rows, holds = tried((other - one) / DAY, holdouts)
+    least, most, beyond, rows, holds = try_range((other - one) / DAY, holdouts)
     about = f"{first}, {second}"
     if rows < FEWEST or not holds or beyond > WRONG * rows:
         yield Declined(
@@ -183,7 +183,7 @@ def neighbour_rules(
     )
     days = np.full(len(found), np.nan)
     days[order] = np.abs(found[order] - window) / DAY
-    _, most, beyond, rows, holds = tried(days, holdouts)
+    _, most, beyond, rows, holds = try_range(days, holdouts)
     span = (np.nanmax(found) - np.nanmin(found)) / DAY
     if rows < FEWEST or not np.isfinite(most) or most > NARROW * span:
         return  # the number does not go with the date, as most do not
@@ -212,7 +212,7 @@ def part_rules(date: str, column: str, dates: dict[str, tuple[Seconds, str | Non
         keys = np.where(there, getattr(moment.dt, attribute).to_numpy(dtype=np.int64), -1)
         if len(np.unique(keys[there])) < 2:
             continue
-        pair = agreed(part, column, keys, sample.codes[column], int(keys.max()) + 1, 3)
+        pair = count_agreement(part, column, keys, sample.codes[column], int(keys.max()) + 1, 3)
         says = pair.says[pair.says >= 0]
         against = pair.wrong + pair.slips
         if (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tasks.validation.proposal.holdout import allowed
+from tasks.validation.proposal.holdout import allowed_alarms
 from tasks.validation.proposal.profile import Profile
 from tasks.validation.proposal.sample import Codes, Sample
 from tasks.validation.proposal.suspicious_values import systematic
@@ -66,7 +66,7 @@ class Dependency:
     @property
     def holds(self) -> bool:
         """Whether it is one, as far as its rows tell."""
-        few = self.wrong <= allowed(self.covered) and self.slips <= SLIPS * self.covered
+        few = self.wrong <= allowed_alarms(self.covered) and self.slips <= SLIPS * self.covered
         return few and self.chance >= SURPRISE + 3 * self.slips + 10 * self.wrong
 
 
@@ -128,13 +128,13 @@ def structure(sample: Sample, profiles: Sequence[Profile], label: str | None = N
 
 def slips_here_and_there(sample: Sample, pair: Dependency) -> bool:
     """Whether what contradicts is spread over the rows; what is in all rows of a shop is how things are in that shop."""
-    if pair.slips <= allowed(pair.covered):
+    if pair.slips <= allowed_alarms(pair.covered):
         return True
     keys, values = sample.codes[pair.column], sample.codes[pair.other]
     says = np.append(pair.says, -1)[keys]
     contradicting = (says >= 0) & (values >= 0) & (values != says)
     others = [name for name in sample.codes if name not in (pair.column, pair.other)]
-    return int(systematic(sample, contradicting, others).sum()) <= allowed(pair.covered)
+    return int(systematic(sample, contradicting, others).sum()) <= allowed_alarms(pair.covered)
 
 
 def reason(collapsed: Dependency, key: str) -> str:
@@ -161,7 +161,7 @@ def pairs(sample: Sample, profiles: Sequence[Profile]) -> list[Dependency]:
                 continue
             if sample.rows > FIRST:
                 first = agreement(sample, key.name, other.name, spread)
-                if first.wrong > 5 + 5 * allowed(first.covered):
+                if first.wrong > 5 + 5 * allowed_alarms(first.covered):
                     continue
             pair = agreement(sample, key.name, other.name)
             if pair.covered >= COVERED * sample.rows:
@@ -185,10 +185,10 @@ def agreement(sample: Sample, column: str, other: str, rows: Codes | None = None
     a, b = sample.codes[column], sample.codes[other]
     if rows is not None:
         a, b = a[rows], b[rows]
-    return agreed(column, other, a, b, len(sample.values[column]), MAJORITY)
+    return count_agreement(column, other, a, b, len(sample.values[column]), MAJORITY)
 
 
-def agreed(column: str, other: str, a: Codes, b: Codes, keys: int, majority: int) -> Dependency:
+def count_agreement(column: str, other: str, a: Codes, b: Codes, keys: int, majority: int) -> Dependency:
     """How far rows with the same `a` [rows] have the same `b` [rows]; rows where one is missing (-1) do not count."""
     there = (a >= 0) & (b >= 0)
     a, b = a[there], b[there]
@@ -233,7 +233,7 @@ def of_keys(first: Dependency, second: Dependency) -> Dependency:
     """Whether the things that share what `first` says agree about what `second` says: one vote a thing, however many rows it has."""
     known = (first.says >= 0) & (second.says >= 0)
     a, b = first.says[known], second.says[known]
-    return agreed(first.other, second.other, a, b, int(a.max(initial=0)) + 1, 2)
+    return count_agreement(first.other, second.other, a, b, int(a.max(initial=0)) + 1, 2)
 
 
 Held = dict[tuple[str, str], Dependency]

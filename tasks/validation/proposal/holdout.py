@@ -24,7 +24,7 @@ GROUPS = 4
 """Kinds of things whose keys are held out."""
 
 
-def allowed(rows: int) -> float:
+def allowed_alarms(rows: int) -> float:
     """False alarms, both halves together, with which a rule is still proposed."""
     return 1 + TOLERATED * rows
 
@@ -67,10 +67,10 @@ def holdouts(sample: Sample, groups: Sequence[str]) -> list[Holdout]:
         Holdout("rows", (place % 2).astype(np.int8)),
         Holdout("time", (2 * place >= sample.rows).astype(np.int8)),
     ]
-    return found + [dealt(sample, name, deal) for name in groups[:GROUPS] for deal in range(DEALS)]
+    return found + [deal_keys(sample, name, deal) for name in groups[:GROUPS] for deal in range(DEALS)]
 
 
-def dealt(sample: Sample, column: str, deal: int) -> Holdout:
+def deal_keys(sample: Sample, column: str, deal: int) -> Holdout:
     """Half of a column's keys against the other half; which are together is the same every time."""
     values = sample.values[column]
     order = sorted(range(len(values)), key=lambda place: zlib.crc32(f"{deal} {values[place]}".encode()))
@@ -92,7 +92,7 @@ def verdict(tried: Sequence[Holdout], flagged: Callable[[Mask, Mask], int | None
             if found is None:
                 return Verdict(False, holdout.by, holdout.rows, holdout.rows)
             total += found
-        if total > allowed(holdout.rows):
+        if total > allowed_alarms(holdout.rows):
             return Verdict(False, holdout.by, total, holdout.rows)
         if total >= worst.flagged:
             worst = Verdict(True, holdout.by, total, holdout.rows)

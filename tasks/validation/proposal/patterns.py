@@ -42,7 +42,7 @@ def make_up(counts: Counts) -> str | None:
         shapes[tuple(map(kind, runs))].append((runs, rows))
     if not shapes or len(shapes) > SHAPES or max(map(len, shapes)) > WORDS:
         return None
-    return whole("|".join(sorted(shape_of(kinds, found) for kinds, found in shapes.items())))
+    return whole_expression("|".join(sorted(shape_of(kinds, found) for kinds, found in shapes.items())))
 
 
 def shape(text: str) -> tuple[str, ...]:
@@ -66,12 +66,12 @@ def place_of(name: str, found: Counter[str]) -> str:
     lengths = {len(run) for run in found}
     if name == "digits":
         return rf"[0-9]{bounds(lengths)}" if found.total() >= ENOUGH else KINDS[name]
-    if closed(found) and len(found) <= WORDS:
+    if is_closed(found) and len(found) <= WORDS:
         return alternatives(found)
     return rf"[A-Z]{bounds(lengths)}" if name == "upper" and found.total() >= ENOUGH else KINDS[name]
 
 
-def closed(found: Counter[str]) -> bool:
+def is_closed(found: Counter[str]) -> bool:
     """Whether hardly a row has a value that was never seen."""
     once = sum(rows == 1 for rows in found.values())
     return found.total() >= ENOUGH and once <= UNSEEN * found.total()
@@ -110,7 +110,7 @@ def word_kinds(counts: Counts) -> str | None:
     word = f"(?:{'|'.join(sorted(makes))})"
     signs |= {" "} if any(make in makes for make in (KINDS["lower"], KINDS["capitalised"])) else set()
     if not signs:
-        return whole(word)
+        return whole_expression(word)
     sign = f"[{''.join(map(escaped_in_class, sorted(signs)))}]"
     start = f"{sign}*" if any(not text[:1].isalnum() for text in counts) else ""
     end = f"{sign}*" if any(not text[-1:].isalnum() for text in counts) else ""
@@ -129,7 +129,7 @@ def characters(counts: Counts) -> str | None:
     if not ranges and not signs:
         return None
     plain = f"[{''.join(ranges + signs)}]"
-    return whole(f"{plain}*" if all(map(str.isascii, seen)) else f"(?:{plain}|[^\\x00-\\x7F])*")
+    return whole_expression(f"{plain}*" if all(map(str.isascii, seen)) else f"(?:{plain}|[^\\x00-\\x7F])*")
 
 
 def escaped_in_class(sign: str) -> str:
@@ -152,7 +152,7 @@ def kind(run: str) -> str:
     return "capitalised"
 
 
-def whole(expression: str) -> str:
+def whole_expression(expression: str) -> str:
     """An expression of the whole text."""
     return f"^(?:{expression})$" if "|" in expression else f"^{expression}$"
 

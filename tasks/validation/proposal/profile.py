@@ -63,7 +63,7 @@ class Profile:
 
 
 @contextmanager
-def opened(
+def open_placed_rows(
     rows: pd.DataFrame | pa.Table | Sequence[Path], threads: int = 2
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with the view `rows`, whose column `gyre_place` counts the rows."""
@@ -123,12 +123,12 @@ def profile(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> Prof
         f"SELECT count(*), count(*) - count({column}), min({measured}), max({measured}) FROM rows"
     ).fetchall()[0]
     distinct: int = connection.execute(f"SELECT approx_count_distinct({column}) FROM rows").fetchall()[0][0]
-    unique = 0.9 * (rows - missing) < distinct and not repeated(connection, column)
+    unique = 0.9 * (rows - missing) < distinct and not has_repeats(connection, column)
     values = texts(connection, column) if kind == "text" else {}
     return Profile(name, kind, rows, missing, distinct, unique, low, high, dict(sorted(values.items())))
 
 
-def repeated(connection: duckdb.DuckDBPyConnection, column: str) -> bool:
+def has_repeats(connection: duckdb.DuckDBPyConnection, column: str) -> bool:
     """Whether a value is there twice."""
     return bool(
         connection.execute(f"SELECT count({column}) > count(DISTINCT {column}) FROM rows").fetchall()[0][0]

@@ -13,9 +13,9 @@ from tasks.validation.proposal import rules, suspicious_values
 from tasks.validation.proposal.date_rules import order_rules
 from tasks.validation.proposal.dependencies import Dependency, Structure, structure
 from tasks.validation.proposal.holdout import holdouts, upper
-from tasks.validation.proposal.profile import ADDED, Profile, kinds, opened, profile
+from tasks.validation.proposal.profile import ADDED, Profile, kinds, open_placed_rows, profile
 from tasks.validation.proposal.report import Declined, Proposal, Proposed
-from tasks.validation.proposal.sample import Mask, Sample, sampled
+from tasks.validation.proposal.sample import Mask, Sample, sample_rows
 
 WRITTEN_BY_GYRE = ("origin", "origin_line", "origin_content", "split")
 """Columns that stages add; they are no part of the data."""
@@ -34,12 +34,12 @@ def propose(
     label: the column to predict; what determines it, or what it determines, is no rule but gives it away
     Raises ValueError where there are too few rows.
     """
-    with opened(rows) as connection:
+    with open_placed_rows(rows) as connection:
         there: int = connection.execute("SELECT count(*) FROM rows").fetchall()[0][0]
         if there < FEWEST:
             raise ValueError(f"{there} rows: too few to propose rules from; give at least {FEWEST}")
         profiles = [profile(connection, name, kind) for name, kind in kinds(connection, ignore).items()]
-        sample = sampled(connection, [each.name for each in profiles], there)
+        sample = sample_rows(connection, [each.name for each in profiles], there)
         known = structure(sample, profiles, label)
         found = list(suite(connection, profiles, sample, known, ignore, label))
     proposed = tuple(each for each in found if isinstance(each, Proposed))
@@ -67,7 +67,7 @@ def suite(
     yield Proposed(columns, f"{len(names)} columns")
     tried = holdouts(sample, known.groups)
     judged = judgements(sample, known)
-    misplaced = suspicious_values.misplaced(
+    misplaced = suspicious_values.misplaced_values(
         {each.name: each.values for each in profiles if each.kind == "text" and each.complete}
     )
     for each in profiles:
@@ -78,11 +78,11 @@ def suite(
             )
         )
     yield from map(determines, known.dependencies)
-    yield from refused(known)
+    yield from refused_dependencies(known)
     yield from order_rules(sample, profiles, tried, label)
 
 
-def refused(known: Structure) -> Iterator[Declined]:
+def refused_dependencies(known: Structure) -> Iterator[Declined]:
     """What is said about dependencies that are none, those of a column that have one reason together."""
     together = dict[tuple[str, str], list[str]]()
     for each in known.refused:

@@ -239,7 +239,9 @@ def range_rules(column: Column) -> Found:
         return
     ends = (numbers[good].min(), numbers[good].max()) if beyond.any() else (profile.low, profile.high)
     least, most = with_margin(float(ends[0]), float(ends[1]), margin)
-    rule = expectation("values_to_be_between", column.name, min_value=plain(least), max_value=plain(most))
+    rule = expectation(
+        "values_to_be_between", column.name, min_value=plain_number(least), max_value=plain_number(most)
+    )
     outside = there & ((numbers < least) | (numbers > most))
     examples = ", ".join(f"{value:.6g}" for value in np.unique(numbers[outside])[:EXAMPLES])
     yield column.proposed(
@@ -262,7 +264,7 @@ def outward(value: float, sign: int) -> float:
     return float(f"{(math.ceil if sign > 0 else math.floor)(value / step) * step:.6g}")
 
 
-def plain(value: float) -> float | int:
+def plain_number(value: float) -> float | int:
     """A whole number without its point."""
     return int(value) if value.is_integer() else value
 
@@ -389,7 +391,7 @@ def pattern(column: Column, without: set[str]) -> tuple[str, Verdict] | None:
             if not some:
                 return 0
             regex = learn(some)
-            return None if regex is None else unmatched(regex, others)
+            return None if regex is None else unmatched_rows(regex, others)
 
         regex = learn(good) if good else None
         if regex is not None and (found := verdict(column.holdouts, flagged)).holds:
@@ -397,7 +399,7 @@ def pattern(column: Column, without: set[str]) -> tuple[str, Verdict] | None:
     return None
 
 
-def unmatched(regex: str, counts: Counts) -> int:
+def unmatched_rows(regex: str, counts: Counts) -> int:
     """Rows whose text an expression does not match."""
     compiled = re.compile(regex)
     return sum(rows for text, rows in counts.items() if not compiled.match(text))

@@ -48,7 +48,7 @@ class Sample:
         return self.cached[column]
 
 
-def sampled(connection: duckdb.DuckDBPyConnection, columns: Sequence[str], rows: int) -> Sample:
+def sample_rows(connection: duckdb.DuckDBPyConnection, columns: Sequence[str], rows: int) -> Sample:
     """Up to ROWS of the view `rows`, which has that many."""
     most = max(1000, min(ROWS, CELLS // max(1, len(columns))))
     # An odd step, or a table that alternates between two kinds of rows would show one kind only.

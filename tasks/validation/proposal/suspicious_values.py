@@ -98,7 +98,7 @@ def few(texts: set[str], counts: Counts) -> bool:
     return sum(counts[text] for text in texts) <= MARKED * sum(counts.values())
 
 
-def misplaced(counts: Mapping[str, Counts]) -> dict[str, set[str]]:
+def misplaced_values(counts: Mapping[str, Counts]) -> dict[str, set[str]]:
     """By column: rare texts that are frequent in another column, with which this one otherwise has no text in common.
 
     counts: of each column of texts

@@ -43,7 +43,7 @@ class Amendments:
         ids = pa.array(sorted({standing.row for standing in self.standings}), pa.string())
         for part in parts if len(ids) else ():
             for group in groups_with(part, ids):
-                for row, found in zip(bare(group), contents(group), strict=True):
+                for row, found in zip(single_values(group), contents(group), strict=True):
                     self.rows.setdefault(row["id"], row)
                     if standing := wanted.get((row["id"], found)):
                         self.found[row["id"]], self.rows[row["id"]] = standing, row
@@ -119,7 +119,7 @@ def groups_with(part: Path, ids: pa.Array) -> Iterator[pa.Table]:
                 yield file.read_row_group(number).filter(here)
 
 
-def bare(table: pa.Table) -> list[dict[str, Any]]:
+def single_values(table: pa.Table) -> list[dict[str, Any]]:
     """Rows without what is no single value; ids as text."""
     plain = [name for name in table.column_names if not pa.types.is_nested(table.schema.field(name).type)]
     return [row | {"id": str(row["id"])} for row in table.select(plain).to_pylist()]

@@ -160,7 +160,7 @@ def in_force(decisions: Iterable[Decision]) -> list[Standing]:
     ]
 
 
-def frozen(standings: list[Standing], folder: Path) -> Stored | None:
+def freeze_decisions(standings: list[Standing], folder: Path) -> Stored | None:
     """The decisions in force as a file under its own digest, so that equal decisions are equal inputs; None where there are none."""
     if not standings:
         return None
@@ -177,7 +177,7 @@ def frozen(standings: list[Standing], folder: Path) -> Stored | None:
     return Stored(uri=str(path), digest=digest)
 
 
-def thawed(stored: Stored | None) -> list[Standing]:
+def read_frozen(stored: Stored | None) -> list[Standing]:
     """The decisions in a frozen file. Raises DigestError where it was changed."""
     if stored is None:
         return []

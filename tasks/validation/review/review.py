@@ -5,9 +5,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from tasks.validation.quarantine import Quarantine, decided
+from tasks.validation.quarantine import Quarantine, as_decided
 from tasks.validation.review.decisions import DecidedRow, Decision, Standing, history, in_force
-from tasks.validation.review.row_content import PLACES, contents, written
+from tasks.validation.review.row_content import PLACES, contents, typed_values
 
 SHOWN_CHARACTERS = 200
 
@@ -32,7 +32,7 @@ def release(quarantine: Quarantine, ids: Sequence[str], why: str, reason: str | 
     chosen = [rows[row] for row in ids if row not in released]
     if not chosen:
         raise ValueError(f"every row that breaks {reason} is released already")
-    return quarantine.log.add("release", map(decided, chosen), why, **seen(quarantine, chosen))
+    return quarantine.log.add("release", map(as_decided, chosen), why, **last_seen(quarantine, chosen))
 
 
 def fix(quarantine: Quarantine, row: str, values: dict[str, str | None], why: str) -> Decision:
@@ -43,8 +43,10 @@ def fix(quarantine: Quarantine, row: str, values: dict[str, str | None], why: st
     if not values:
         raise ValueError("fix: name at least one value with --set column=value")
     found = present(quarantine, [row])[row]
-    written(values, found.schema)
-    return quarantine.log.add("fix", [decided(found)], why, values=values, **seen(quarantine, [found]))
+    typed_values(values, found.schema)
+    return quarantine.log.add(
+        "fix", [as_decided(found)], why, values=values, **last_seen(quarantine, [found])
+    )
 
 
 def undo(quarantine: Quarantine, ids: Sequence[str], why: str) -> Decision:
@@ -89,14 +91,14 @@ def overview(quarantine: Quarantine, reason: str | None, most: int) -> dict[str,
     }
 
 
-def described(quarantine: Quarantine, row: str) -> dict[str, Any]:
+def describe_row(quarantine: Quarantine, row: str) -> dict[str, Any]:
     """A row for people and programs: its source and line, its values, every rule that it breaks with its limits, and its history."""
     log, latest = quarantine.log.all(), quarantine.latest
     found = quarantine.find([row]).get(row)
     past = history(log, row)
     if found is None and not past:
         raise unknown(quarantine, row)
-    known = decided(found) if found is not None else past[-1].rows[0]
+    known = as_decided(found) if found is not None else past[-1].rows[0]
     limits = {reason: kwargs for decision in past for reason, kwargs in decision.limits.items()} | latest[
         "limits"
     ]
@@ -106,7 +108,7 @@ def described(quarantine: Quarantine, row: str) -> dict[str, Any]:
         "origin": known.origin,
         "origin_line": known.origin_line,
         "in_quarantine": aside,
-        "values": shown(found) if found is not None else {},
+        "values": format_values(found) if found is not None else {},
         "reasons": [{"rule": reason, "limits": limits.get(reason, [])} for reason in known.reasons],
         "history": [entry(decision, known, standing(quarantine)) for decision in past],
     }
@@ -155,7 +157,7 @@ def unknown(quarantine: Quarantine, row: str) -> ValueError:
     )
 
 
-def seen(quarantine: Quarantine, rows: Sequence[pa.Table]) -> dict[str, Any]:
+def last_seen(quarantine: Quarantine, rows: Sequence[pa.Table]) -> dict[str, Any]:
     """Which quarantine the rows were seen in, and the limits of the rules that they broke there."""
     latest = quarantine.latest
     reasons = {reason for row in rows for reason in row["reasons"][0].as_py()}
@@ -165,7 +167,7 @@ def seen(quarantine: Quarantine, rows: Sequence[pa.Table]) -> dict[str, Any]:
     }
 
 
-def shown(row: pa.Table) -> dict[str, str | None]:
+def format_values(row: pa.Table) -> dict[str, str | None]:
     """A row's values as texts of a bounded length; of pixels and other lists how many there are."""
     [values] = row.drop_columns([name for name in PLACES if name in row.column_names]).to_pylist()
     return {name: None if value is None else brief(value) for name, value in values.items()}

@@ -50,6 +50,6 @@ def value_of(schema: pa.Schema, column: str, text: str | None) -> pa.Scalar:
         raise ValueError(f"{column}: {text!r} is no {kind}, the column's type{example} ({error})") from None
 
 
-def written(values: dict[str, str | None], schema: pa.Schema) -> dict[str, pa.Scalar]:
+def typed_values(values: dict[str, str | None], schema: pa.Schema) -> dict[str, pa.Scalar]:
     """Texts by column as the columns' values. Raises ValueError."""
     return {column: value_of(schema, column, text) for column, text in values.items()}

@@ -24,7 +24,7 @@ from tasks.pipeline.findings import judge as judge_findings
 from tasks.records import Champion, DatasetVersion, Graph
 from tasks.result import build_result
 from tasks.rows.content_hash import digests
-from tasks.rows.parts import stored, write
+from tasks.rows.parts import record_of, write
 
 DIGITS = ClassificationResultConfig(kind="classification", classes=tuple("0123456789"))
 SIGNS = ClassificationResultConfig(kind="classification", classes=("minus", "plus"))
@@ -80,7 +80,7 @@ def version(tmp_path):
             "rows": len(frame),
             "splits": {},
         }
-        return DatasetVersion(**stored(folder).model_dump(), **facts)
+        return DatasetVersion(**record_of(folder).model_dump(), **facts)
 
     return make
 
@@ -103,7 +103,7 @@ def compared(tmp_path):
             {"config": {"intake": section.model_dump(mode="json"), "result": own.model_dump(mode="json")}},
         )
         serving = Champion(
-            **stored(folder).model_dump(), project="p", version=7, graph_digest="g", dataset=dataset
+            **record_of(folder).model_dump(), project="p", version=7, graph_digest="g", dataset=dataset
         )
         section, graph, dataset = challenger
         onnx.save(graph, tmp_path / "challenger.onnx")

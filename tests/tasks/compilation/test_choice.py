@@ -18,7 +18,7 @@ from tasks.compilation.model_card import choice_text
 from tasks.intake import build_intake
 from tasks.records import Baseline, Baselines, Candidate, DatasetVersion, Graph
 from tasks.result import build_result
-from tasks.rows.parts import stored, write
+from tasks.rows.parts import record_of, write
 from tests.tasks.conftest import CLASSES, graph
 
 INTAKE = build_intake(ImageIntakeConfig(kind="image", height=2, width=2))
@@ -99,7 +99,7 @@ def graphs(tmp_path):
 
     def save(name, turn):
         onnx.save(graph(turn), tmp_path / f"{name}.onnx")
-        return Graph(**stored(tmp_path / f"{name}.onnx").model_dump(), name=name, parity=0.0)
+        return Graph(**record_of(tmp_path / f"{name}.onnx").model_dump(), name=name, parity=0.0)
 
     return [save("fp32", 0), save("int8", 1)]
 
@@ -131,7 +131,7 @@ def version(tmp_path):
         )
         facts = {"rows": len(split), "splits": {name: len(each) for name, each in turns.items()}}
         return DatasetVersion(
-            **stored(folder).model_dump(), project="spots", version=2, tag="spots/v2", commit="c", **facts
+            **record_of(folder).model_dump(), project="spots", version=2, tag="spots/v2", commit="c", **facts
         )
 
     return make
@@ -192,7 +192,7 @@ def test_baselines_are_compared_on_the_rows_of_the_choice_and_then_on_those_of_t
     split = ["validation"] * 30 + ["test"] * 60
     pd.DataFrame({"split": split, "trees": [0.5] * 30 + [0.25] * 60}).to_parquet(tmp_path / "scores.parquet")
     trees = Baseline(name="trees", trivial=False, score=0.25, low=0.25, high=0.25)
-    baselines = Baselines(**stored(tmp_path / "scores.parquet").model_dump(), entries=(trees,), graphs=())
+    baselines = Baselines(**record_of(tmp_path / "scores.parquet").model_dump(), entries=(trees,), graphs=())
     verdict = verdict_on(graphs, dataset, GateConfig(min_gain=None, max_loss=1), baselines)
     assert {each.graph.name: each.gains for each in verdict.candidates} == {
         "fp32": {"trees": -0.5},

@@ -18,7 +18,7 @@ from tasks.intake import build_intake
 from tasks.pipeline.findings import judge as judge_findings
 from tasks.records import Champion, DatasetVersion, SliceScore
 from tasks.result import build_result
-from tasks.rows.parts import stored, write
+from tasks.rows.parts import record_of, write
 
 CLASSES = ["left", "middle", "right"]
 INTAKE = build_intake(ImageIntakeConfig(kind="image", height=2, width=2))
@@ -47,7 +47,7 @@ def dataset(tmp_path):
         "rows": len(places),
         "splits": {"test": len(places)},
     }
-    return DatasetVersion(**stored(rows).model_dump(), **facts)
+    return DatasetVersion(**record_of(rows).model_dump(), **facts)
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def test_a_column_outside_the_intake_that_nearly_is_the_label_is_searched_for_no
         tmp_path / "told",
     )
     dataset = DatasetVersion(
-        **stored(tmp_path / "told").model_dump(),
+        **record_of(tmp_path / "told").model_dump(),
         project="spots",
         version=2,
         tag="v",

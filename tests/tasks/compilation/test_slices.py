@@ -9,7 +9,7 @@ from configs.intake import ImageIntakeConfig, TabularIntakeConfig, TextIntakeCon
 from tasks.compilation.slices import attributes, by_column, declared_slices
 from tasks.intake import build_intake
 from tasks.records import DatasetVersion
-from tasks.rows.parts import stored, write
+from tasks.rows.parts import record_of, write
 
 AGES = pd.Series([*range(17, 90)] * 10, name="age")
 
@@ -63,7 +63,7 @@ def attributed(tmp_path):
         frame = pd.DataFrame({"id": list("abcdef"), **columns})
         write([frame.assign(split=["train"] + ["test"] * 5)], tmp_path)
         facts = {"project": "p", "version": 1, "tag": "p/v1", "commit": "c", "rows": 6, "splits": {"test": 5}}
-        dataset, intake = DatasetVersion(**stored(tmp_path).model_dump(), **facts), build_intake(section)
+        dataset, intake = DatasetVersion(**record_of(tmp_path).model_dump(), **facts), build_intake(section)
         return attributes(dataset, intake, intake.rows(frame[1:].reset_index(drop=True)))
 
     return make

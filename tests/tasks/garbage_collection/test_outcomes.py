@@ -10,7 +10,7 @@ import pytest
 from configs.versioning import VersioningConfig
 from tasks.garbage_collection.outcomes import remove_outcomes, unused_outcomes
 from tasks.records import LabelReport
-from tasks.rows.parts import stored, write
+from tasks.rows.parts import record_of, write
 from tasks.versioning.repository import Repository
 from tasks.versioning.version import make_version
 
@@ -49,7 +49,7 @@ def home(tmp_path):
         "suspected": 0,
         "failures": (),
     }
-    labels = LabelReport(**stored(tmp_path / "rows").model_dump(), rows=40, **nothing)
+    labels = LabelReport(**record_of(tmp_path / "rows").model_dump(), rows=40, **nothing)
     named = {
         "validation": {
             "suspects": "outcomes/validation-kept/suspects.parquet",

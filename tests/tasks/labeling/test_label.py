@@ -15,7 +15,7 @@ from tasks.labeling.label import label
 from tasks.labeling.label_errors import suspects
 from tasks.records import ValidationReport
 from tasks.result import build_result
-from tasks.rows.parts import read, read_file, sample, stored, write
+from tasks.rows.parts import read, read_file, record_of, sample, write
 from tasks.rows.raw import rows_from
 
 DIGITS = load("digits")
@@ -126,7 +126,7 @@ def test_parts_whose_labels_are_given_keep_their_bytes(rows, tmp_path):
 
 def test_suspects_are_looked_for_in_an_even_sample(rows, tmp_path):
     labelled(rows, DIGITS.labeling.model_copy(update={"annotators": ()}), tmp_path)
-    drawn = sample(stored(tmp_path / "in"), 100)
+    drawn = sample(record_of(tmp_path / "in"), 100)
     places = rows.index[rows["id"].isin(drawn["id"])]
     assert (len(drawn), drawn["id"].to_list()) == (100, rows["id"][places].to_list())
     assert max(places[0], len(rows) - 1 - places[-1], *np.diff(places)) < len(rows) / 10

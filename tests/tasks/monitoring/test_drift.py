@@ -50,7 +50,7 @@ def fainter(images):
 def champion_of(frame, folder, version=1):
     folder.mkdir()
     parts.write([frame if "origin" in frame else frame.assign(origin="rows")], folder)
-    stored = parts.stored(folder)
+    stored = parts.record_of(folder)
     data = DatasetVersion(
         uri=stored.uri,
         digest=stored.digest,

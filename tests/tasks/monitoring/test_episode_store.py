@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from configs.monitoring import MonitoringConfig, RetrainingConfig
-from tasks.monitoring.episode_store import Ledger
+from tasks.monitoring.episode_store import EpisodeStore
 from tasks.monitoring.episodes import ClaimRequested, Observed, Released, RetrainingEnded
 from tasks.records import DriftReport
 
@@ -37,7 +37,7 @@ def drifted(project="digits", version=1, newest="2026-01-01T00:00:00.000000+00:0
 
 def announce(url, project="digits", version=1):
     """A ledger with one announced episode."""
-    ledger = Ledger(url)
+    ledger = EpisodeStore(url)
     history, _ = ledger.apply(
         project,
         Observed(drifted(project, version), NOW, MonitoringConfig(), RetrainingConfig(cooldown_seconds=0)),
@@ -53,7 +53,7 @@ def granted(ledger, episode, run, project="digits"):
 
 def claim_in_process(arguments):
     url, runs = arguments
-    ledger = Ledger(url)
+    ledger = EpisodeStore(url)
     return [granted(ledger, "digits-1", run) for run in runs]
 
 
@@ -63,7 +63,7 @@ def test_of_100_claims_at_once_from_four_processes_one_wins(url):
     with multiprocessing.get_context("spawn").Pool(4) as pool:
         answers = pool.map(claim_in_process, batches)
     assert sum(map(sum, answers)) == 1
-    assert len(Ledger(url).claims("digits-1")) == 1
+    assert len(EpisodeStore(url).claims("digits-1")) == 1
 
 
 def test_of_100_claims_at_once_from_threads_one_wins(url):
@@ -77,11 +77,11 @@ def test_of_100_claims_at_once_from_threads_one_wins(url):
 def test_the_first_look_of_many_processes_at_once_opens_one_episode(url):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: announce(url), range(16)))
-    assert Ledger(url).history("digits").opened == 1
+    assert EpisodeStore(url).history("digits").opened == 1
 
 
 def test_forged_unannounced_and_closed_episodes_are_not_claimed(url):
-    ledger = Ledger(url)
+    ledger = EpisodeStore(url)
     assert not granted(ledger, "digits-1", "run-1")
     announce(url)
     assert not granted(ledger, "digits-2", "run-1")
@@ -92,8 +92,8 @@ def test_forged_unannounced_and_closed_episodes_are_not_claimed(url):
 
 def test_a_claim_outlives_its_process_and_the_same_run_gets_it_again(url):
     assert granted(announce(url), "digits-1", "run-1")
-    assert granted(Ledger(url), "digits-1", "run-1")
-    assert not granted(Ledger(url), "digits-1", "run-2")
+    assert granted(EpisodeStore(url), "digits-1", "run-1")
+    assert not granted(EpisodeStore(url), "digits-1", "run-2")
 
 
 def test_every_attempt_is_kept_for_lineage(url):
@@ -123,8 +123,8 @@ KILLED = """
 import os, signal, sys
 from sqlalchemy import event
 from tasks.monitoring.episodes import ClaimRequested
-from tasks.monitoring.episode_store import Ledger
-ledger = Ledger(sys.argv[1])
+from tasks.monitoring.episode_store import EpisodeStore
+ledger = EpisodeStore(sys.argv[1])
 event.listen(ledger._engine, "commit", lambda connection: os.kill(os.getpid(), signal.SIGKILL))
 ledger.apply("digits", ClaimRequested("digits-1", "run-killed"))
 """
@@ -133,7 +133,7 @@ ledger.apply("digits", ClaimRequested("digits-1", "run-killed"))
 def test_a_kill_just_before_the_commit_leaves_the_episode_to_the_next_run(url):
     announce(url)
     assert subprocess.run([sys.executable, "-c", KILLED, url], check=False, timeout=60).returncode == -9
-    ledger = Ledger(url)
+    ledger = EpisodeStore(url)
     assert ledger.history("digits").current.state == "open"
     assert granted(ledger, "digits-1", "run-2")
     assert ledger.claims("digits-1") == ["run-2"]

@@ -7,7 +7,7 @@ import pytest
 
 from configs.load import load
 from tasks.monitoring.episodes import History
-from tasks.monitoring.skip_unchanged import keep, last_look, sight
+from tasks.monitoring.skip_unchanged import last_look, remember_look, sight_digest
 from tasks.production.prediction_log import SCHEMAS, PredictionLog
 from tasks.records import DriftReport, Episode
 
@@ -24,7 +24,7 @@ def looked(project, settings):
     """An installation at which somebody has looked, with a champion and one prediction."""
     (settings.folder("releases") / "digits.json").write_text('{"champion": 1}')
     predict(settings, "first")
-    keep(report(project, settings), History(streak=-1), settings.home)
+    remember_look(report(project, settings), History(streak=-1), settings.home)
     return settings
 
 
@@ -41,7 +41,7 @@ def predict(settings, name):
 
 
 def report(project, settings):
-    seen = sight("digits", project.intake, project.result, project.monitoring, settings.home)
+    seen = sight_digest("digits", project.intake, project.result, project.monitoring, settings.home)
     facts = {
         "version": 1,
         "verdict": "ok",
@@ -111,5 +111,5 @@ def test_before_the_first_look_nothing_is_spared(project, settings):
     ids=["drift seen", "an episode"],
 )
 def test_what_waits_for_time_to_pass_is_looked_at_each_time(project, looked, pending):
-    keep(report(project, looked), pending, looked.home)
+    remember_look(report(project, looked), pending, looked.home)
     assert known(project, looked) is None

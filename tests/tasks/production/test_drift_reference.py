@@ -11,7 +11,7 @@ from tasks.intake import build_intake
 from tasks.production import drift_reference
 from tasks.records import DatasetVersion
 from tasks.result import build_result
-from tasks.rows.parts import stored, write
+from tasks.rows.parts import record_of, write
 
 HEIGHTS = build_intake(TabularIntakeConfig(kind="tabular", numeric=("height",)))
 LETTERS = build_result(ClassificationResultConfig(kind="classification", classes=tuple("abc")))
@@ -22,7 +22,7 @@ def version(frames, folder):
     write(frames, folder)
     rows = sum(map(len, frames))
     return DatasetVersion(
-        **stored(folder).model_dump(),
+        **record_of(folder).model_dump(),
         project="pets",
         version=1,
         tag="pets/v1",

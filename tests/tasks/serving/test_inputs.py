@@ -24,7 +24,7 @@ from tasks.production.prediction_log import PredictionLog, logged_rows
 from tasks.production.releases import Served
 from tasks.records import DatasetVersion
 from tasks.result import build_result
-from tasks.rows.parts import stored, write
+from tasks.rows.parts import record_of, write
 
 # torch 2.13, at export: its own deprecated check.
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
@@ -70,9 +70,9 @@ def served(intake, result, frame, labels, folder):
         "rows": 1,
         "splits": {"test": 1},
     }
-    dataset = DatasetVersion(**stored(folder / "rows").model_dump(), **data)
+    dataset = DatasetVersion(**record_of(folder / "rows").model_dump(), **data)
     return Served(
-        **stored(bundle).model_dump(), version=1, graph_digest=facts["graph_digest"], dataset=dataset
+        **record_of(bundle).model_dump(), version=1, graph_digest=facts["graph_digest"], dataset=dataset
     )
 
 

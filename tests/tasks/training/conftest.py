@@ -14,7 +14,7 @@ from configs.result import ClassificationResultConfig
 from configs.training import TrainingConfig
 from infra.cluster import open_cluster
 from tasks.records import DatasetVersion
-from tasks.rows.parts import stored, write
+from tasks.rows.parts import record_of, write
 from tasks.training.plan import Plan
 
 INTAKE = ImageIntakeConfig(kind="image", height=8, width=8)
@@ -57,7 +57,7 @@ def digits(tmp_path_factory):
             "rows": rows,
             "splits": splits,
         }
-        return DatasetVersion(**stored(folder).model_dump(), **facts)
+        return DatasetVersion(**record_of(folder).model_dump(), **facts)
 
     return make
 

@@ -3,7 +3,7 @@
 import pytest
 
 from infra.files import DigestError
-from tasks.rows.parts import stored
+from tasks.rows.parts import record_of
 from tasks.training.evaluate import evaluate
 from tasks.training.loop import fit
 from tasks.training.report import curves
@@ -26,7 +26,7 @@ def trained(plan):
 
 def test_digits_are_told_apart_on_rows_that_training_never_saw(trained, digits):
     made, _ = trained(rows=digits(700, 100, 200), epochs=25, learning_rate=0.004)
-    metrics, picture = evaluate(made, stored(made.checkpoint))
+    metrics, picture = evaluate(made, record_of(made.checkpoint))
     assert next(iter(metrics)) == "accuracy"
     assert metrics["accuracy"] >= 0.95
     assert 0.9 < metrics["accuracy_low"] < metrics["accuracy"] < metrics["accuracy_high"] <= 1
@@ -35,7 +35,7 @@ def test_digits_are_told_apart_on_rows_that_training_never_saw(trained, digits):
 
 def test_a_changed_checkpoint_is_refused(trained):
     made, _ = trained(epochs=1)
-    checkpoint = stored(made.checkpoint)
+    checkpoint = record_of(made.checkpoint)
     with (made.checkpoint / "model.safetensors").open("r+b") as stream:
         stream.seek(-1, 2)
         stream.write(b"\xff")
@@ -48,7 +48,7 @@ def test_an_empty_test_split_is_an_error_that_says_what_to_change(trained, digit
     with pytest.raises(
         ValueError, match=r"digits/v1: no rows in the test split; leave more rows to it in versioning\.split"
     ):
-        evaluate(made, stored(made.checkpoint))
+        evaluate(made, record_of(made.checkpoint))
 
 
 @pytest.mark.parametrize("validation", [0, 10])

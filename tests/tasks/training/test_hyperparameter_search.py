@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from configs.search import SearchConfig
-from tasks.training.hyperparameter_search import opened, picture, search
+from tasks.training.hyperparameter_search import open_study, picture, search
 
 SECTION = {
     "parameters": {
@@ -119,7 +119,7 @@ def test_a_killed_search_goes_on_and_repeats_no_finished_trial(storage, tmp_path
     assert 3 <= len(before) < 8
     subprocess.run(command, check=True, timeout=60)
     tried = [path.name.partition("-") for path in marks.iterdir()]
-    states = [trial.state.name for trial in opened("killed", storage, SearchConfig(**SECTION)).trials]
+    states = [trial.state.name for trial in open_study("killed", storage, SearchConfig(**SECTION)).trials]
     assert states.count("COMPLETE") == 8
     assert len(tried) <= 8 + 2, "at most the two that ran when it was killed were measured twice"
 
@@ -135,7 +135,7 @@ def test_a_search_for_something_else_is_refused(storage):
 def test_the_picture_shows_the_search(storage):
     section = SearchConfig(**SECTION, trials=5)
     search("bowl", storage, section, bowl, slots=1)
-    assert picture(opened("bowl", storage, section), section).startswith(b"\x89PNG")
+    assert picture(open_study("bowl", storage, section), section).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from tasks.model.onnx_session import answers, session
 from tasks.optimization.quantize import quantize
 from tasks.records import DatasetVersion, TrainedModel
 from tasks.result import build_result
-from tasks.rows.parts import stored, write
+from tasks.rows.parts import record_of, write
 from tasks.rows.raw import blank
 from tasks.training.evaluate import evaluate
 from tasks.training.loop import fit
@@ -46,7 +46,7 @@ def version(frame, folder, project):
         "rows": ROWS,
         "splits": splits,
     }
-    return DatasetVersion(**stored(folder).model_dump(), **facts)
+    return DatasetVersion(**record_of(folder).model_dump(), **facts)
 
 
 @pytest.fixture(scope="module", params=list(KINDS))
@@ -72,9 +72,9 @@ def plan(request, tmp_path_factory):
 def trained(plan):
     made = plan("trained")
     fit(made, Single(), lambda _: None)
-    metrics, _ = evaluate(made, stored(made.checkpoint))
+    metrics, _ = evaluate(made, record_of(made.checkpoint))
     model = TrainedModel(
-        **stored(made.checkpoint).model_dump(), dataset=made.dataset, run_id="0", ranks=1, metrics=metrics
+        **record_of(made.checkpoint).model_dump(), dataset=made.dataset, run_id="0", ranks=1, metrics=metrics
     )
     return made, model, build_intake(made.intake), build_result(made.result)
 

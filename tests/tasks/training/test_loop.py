@@ -14,7 +14,7 @@ from infra.ranks.run import RankError
 from tasks.training.evaluate import validate
 from tasks.training.loop import Fitting, fit
 from tasks.training.optimizer import Adam, rate
-from tasks.training.report import in_words
+from tasks.training.report import describe
 from tasks.training.strategy import Single
 from tasks.training.train import DivergedError, run, train_on_ranks
 from tests.tasks.training.conftest import planned
@@ -202,7 +202,7 @@ def test_a_budget_of_minutes_is_kept_and_the_learning_rate_falls_within_it(plan)
 def evaluate_validation(plan):
     fitting = Fitting(plan, Single(), lambda _: None)
     fitting.model.load_state_dict(weights(plan))
-    return validate(fitting.model, fitting.result, fitting.lessons.held_out, Single())["accuracy"]
+    return validate(fitting.model, fitting.result, fitting.batches.held_out, Single())["accuracy"]
 
 
 def test_the_learning_rate_rises_and_falls_as_its_schedule_says():
@@ -290,4 +290,4 @@ def test_within_an_epoch_it_says_how_far_it_is_and_how_it_goes(plan, monkeypatch
     )
     assert told[-1]["loss"] < told[0]["loss"]
     assert told[-1]["seconds_left"] == 0 < told[0]["seconds_left"]
-    assert re.fullmatch(r"loss \d\S+, [\d,]+ samples/s, 0:00:00 left", in_words(told[-1]))
+    assert re.fullmatch(r"loss \d\S+, [\d,]+ samples/s, 0:00:00 left", describe(told[-1]))

@@ -13,7 +13,7 @@ from infra.cluster import open_cluster
 from infra.files import read_json
 from tasks.intake import build_intake
 from tasks.records import DatasetVersion
-from tasks.rows.parts import stored, write
+from tasks.rows.parts import record_of, write
 from tasks.training.batch_norm import BatchNorm
 from tasks.training.loop import fit
 from tasks.training.plan import Plan
@@ -60,7 +60,7 @@ def made(plan, own_networks, tmp_path):
             "rows": 301,
             "splits": {"train": 301},
         }
-        dataset = DatasetVersion(**stored(folder).model_dump(), **facts)
+        dataset = DatasetVersion(**record_of(folder).model_dump(), **facts)
         return Plan(
             dataset=dataset, intake=intake, result=result, training=made.training, folder=tmp_path / name
         )

@@ -8,7 +8,7 @@ from configs.intake import ImageIntakeConfig
 from configs.result import ClassificationResultConfig
 from tasks.records import DatasetVersion
 from tasks.rows import parts as rows_of
-from tasks.rows.parts import stored, write
+from tasks.rows.parts import record_of, write
 from tasks.training.loop import fit
 from tasks.training.strategy import Single
 from tasks.training.train import train_on_ranks
@@ -35,7 +35,7 @@ def base(digits, tmp_path_factory):
         folder=tmp_path_factory.mktemp("base"),
     )
     fit(plan, Single(), lambda _: None)
-    return plan, stored(plan.checkpoint)
+    return plan, record_of(plan.checkpoint)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def fine(base, plan, digits, tmp_path):
         facts = rows.model_dump(exclude={"uri", "digest"})
         made = plan(
             name,
-            DatasetVersion(**stored(folder).model_dump(), **facts),
+            DatasetVersion(**record_of(folder).model_dump(), **facts),
             **{"warm_start": "digits/1", **training},
         )
         return made.model_copy(update={"result": PARITY, "start": base[1] if start else None})

@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 
 from tasks.records import DatasetVersion
 from tasks.rows import parts as rows_of
-from tasks.rows.parts import stored, write
+from tasks.rows.parts import record_of, write
 from tasks.training.loop import fit
 from tasks.training.strategy import Single
 from tasks.training.train import train_on_ranks
@@ -22,7 +22,9 @@ def weighed(plan, digits, tmp_path):
         folder = tmp_path / f"{name}-rows"
         folder.mkdir()
         write([frame.assign(weight=weigh(frame["label"].astype(int).to_numpy()))], folder)
-        dataset = DatasetVersion(**stored(folder).model_dump(), **rows.model_dump(exclude={"uri", "digest"}))
+        dataset = DatasetVersion(
+            **record_of(folder).model_dump(), **rows.model_dump(exclude={"uri", "digest"})
+        )
         return plan(name, dataset, **{"sample_weight": "weight", **training})
 
     return make
@@ -50,7 +52,7 @@ def test_rows_that_count_nothing_are_not_learned(weighed):
     from tasks.training.evaluate import evaluate
 
     # All ten digits are asked for, and five were learned.
-    assert 0.3 < evaluate(plan, stored(plan.checkpoint))[0]["accuracy"] < 0.55
+    assert 0.3 < evaluate(plan, record_of(plan.checkpoint))[0]["accuracy"] < 0.55
 
 
 def test_two_ranks_weigh_as_one_process(client, weighed):
@@ -74,7 +76,7 @@ def test_soft_labels_are_learned_and_labels_are_asked(plan, digits, tmp_path):
     frame = rows_of.read(rows)
     following = np.eye(10, dtype=np.float32)[(frame["label"].astype(int) + 1) % 10]
     write([frame.assign(sure=list(following))], tmp_path)
-    dataset = DatasetVersion(**stored(tmp_path).model_dump(), **rows.model_dump(exclude={"uri", "digest"}))
+    dataset = DatasetVersion(**record_of(tmp_path).model_dump(), **rows.model_dump(exclude={"uri", "digest"}))
     made = plan("soft", dataset, epochs=8, learning_rate=0.005)
     _, told = trained(
         made.model_copy(update={"result": made.result.model_copy(update={"soft_label": "sure"})})

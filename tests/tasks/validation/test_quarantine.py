@@ -14,11 +14,11 @@ import pytest
 
 from configs.validation import ExpectationConfig, ValidationConfig
 from infra.files import digest
-from tasks.records import Precedents, RawRows
-from tasks.rows.parts import read, stored, write
+from tasks.records import RawRows, ValidationBaseline
+from tasks.rows.parts import read, record_of, write
 from tasks.validation.quarantine import Quarantine
-from tasks.validation.review.decisions import DecidedRow, DecisionLog, frozen, in_force, user
-from tasks.validation.review.review import described, fix, overview, release, undo
+from tasks.validation.review.decisions import DecidedRow, DecisionLog, freeze_decisions, in_force, user
+from tasks.validation.review.review import describe_row, fix, overview, release, undo
 from tasks.validation.task import description
 from tasks.validation.validate import validate
 
@@ -66,15 +66,17 @@ class Clinic:
         raw, output = self.folder / f"raw-{self.runs}", self.folder / f"out-{self.runs}"
         raw.mkdir()
         write([self.rows[:20], self.rows[20:]], raw)
-        rows = RawRows(**stored(raw).model_dump(), rows=len(self.rows), feedback_rows=0)
+        rows = RawRows(**record_of(raw).model_dump(), rows=len(self.rows), feedback_rows=0)
         before = self.before()
         return self.quarantine.keep(
             validate(rows, validation, output, self.folder / "reports", before), rows, validation, before
         )
 
     def before(self):
-        return Precedents(
-            decisions=frozen(in_force(self.quarantine.log.all()), self.quarantine.folder / "in-force")
+        return ValidationBaseline(
+            decisions=freeze_decisions(
+                in_force(self.quarantine.log.all()), self.quarantine.folder / "in-force"
+            )
         )
 
     def became(self, report):
@@ -106,7 +108,7 @@ def test_a_quarantined_row_keeps_source_line_and_every_reason_after_the_runs_fil
         "decided": "",
     }
     assert [row["id"] for row in overview(clinic.quarantine, "in_set", 20)["rows"]] == ["r25"]
-    row = described(clinic.quarantine, "r25")
+    row = describe_row(clinic.quarantine, "r25")
     assert (row["origin"], row["origin_line"], row["values"]["kind"], row["values"]["pixels"]) == (
         "pets.csv",
         27,
@@ -126,7 +128,7 @@ def test_a_released_row_passes_in_the_next_version_and_is_marked_with_its_histor
     assert (told["became"], told["breaks"], told["reasons"]) == ("released", [BETWEEN, SET], [BETWEEN, SET])
     assert (told["origin"], told["origin_line"]) == ("pets.csv", 27)
     assert (told["decisions"][0]["who"], told["decisions"][0]["why"]) == (user(), "it is a rescued cow")
-    assert [entry["kind"] for entry in described(clinic.quarantine, "r25")["history"]] == ["release"]
+    assert [entry["kind"] for entry in describe_row(clinic.quarantine, "r25")["history"]] == ["release"]
     assert f"| r25 | released | {user()} | it is a rescued cow |" in description(report)
 
 
@@ -160,7 +162,7 @@ def test_a_fixed_row_is_validated_again_and_may_still_break_a_rule(clinic):
     fix(clinic.quarantine, "r25", {"size": "20"}, "measured again")
     report = clinic.check()
     assert clinic.became(report) == {"r25": "still breaks"}
-    row = described(clinic.quarantine, "r25")
+    row = describe_row(clinic.quarantine, "r25")
     assert [each["rule"] for each in row["reasons"]] == [SET]
     assert row["values"]["size"] == "300.0"
     release(clinic.quarantine, ["r25"], "and it is a cow")
@@ -181,7 +183,7 @@ def test_what_is_undone_is_as_it_was_to_the_byte_and_stays_in_the_history(clinic
     fix(clinic.quarantine, "r25", {"kind": "dog"}, "a dog")
     release(clinic.quarantine, ["r25", "r3"], "right after all")
     undo(clinic.quarantine, ["r25"], "it was not")
-    assert described(clinic.quarantine, "r25")["in_quarantine"]
+    assert describe_row(clinic.quarantine, "r25")["in_quarantine"]
     undo(clinic.quarantine, ["r25", "r3"], "nothing is decided any more")
     second = clinic.check()
     assert (second.digest, second.quarantine.digest, second.decisions) == (
@@ -190,7 +192,7 @@ def test_what_is_undone_is_as_it_was_to_the_byte_and_stays_in_the_history(clinic
         None,
     )
     assert clinic.before() == before
-    states = [(entry["kind"], entry["state"]) for entry in described(clinic.quarantine, "r25")["history"]]
+    states = [(entry["kind"], entry["state"]) for entry in describe_row(clinic.quarantine, "r25")["history"]]
     assert states == [("fix", "undone"), ("release", "undone"), ("undo", "taken"), ("undo", "taken")]
 
 
@@ -211,7 +213,7 @@ def test_a_decision_about_a_row_whose_content_has_changed_no_longer_holds_and_sa
     assert (report.quarantined, report.decided, report.lapsed) == (2, 0, 1)
     assert clinic.became(report) == {"r3": "the row's content has changed since"}
     assert "row r3: decision 1 no longer holds: the row's content has changed since" in caplog.text
-    [entry] = described(clinic.quarantine, "r3")["history"]
+    [entry] = describe_row(clinic.quarantine, "r3")["history"]
     assert entry["state"] == "no longer holds: the row's content has changed since"
     release(clinic.quarantine, ["r3"], "it grew")
     assert clinic.check().quarantined == 1

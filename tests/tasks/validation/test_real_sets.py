@@ -9,7 +9,7 @@ import pytest
 
 from configs.validation import ExpectationConfig, ValidationConfig
 from tasks.records import RawRows
-from tasks.rows.parts import stored, write
+from tasks.rows.parts import record_of, write
 from tasks.validation.proposal.propose import propose
 from tasks.validation.validate import validate
 
@@ -46,7 +46,7 @@ def check(tmp_path):
     def checked(frame, rules):
         (tmp_path / "raw").mkdir()
         write([frame], tmp_path / "raw")
-        rows = RawRows(**stored(tmp_path / "raw").model_dump(), rows=len(frame), feedback_rows=0)
+        rows = RawRows(**record_of(tmp_path / "raw").model_dump(), rows=len(frame), feedback_rows=0)
         report = validate(
             rows,
             ValidationConfig(expectations=rules, max_quarantined=1),

@@ -15,9 +15,9 @@ from configs.validation import ExpectationConfig, ValidationConfig
 from tasks.garbage_collection.outcomes import remove_outcomes
 from tasks.pipeline.stage import REFUSED
 from tasks.records import RawRows
-from tasks.rows.parts import read, stored, write
+from tasks.rows.parts import read, record_of, write
 from tasks.validation.review.review import fix, overview, release, undo
-from tasks.validation.task import precedents, quarantine_of, validate
+from tasks.validation.task import quarantine_of, validate, validation_baseline
 
 RULE = ExpectationConfig(type="expect_column_values_to_be_between", kwargs={"column": "age", "max_value": 99})
 KINDS = ClassificationResultConfig(kind="classification", classes=("a", "b"))
@@ -37,7 +37,7 @@ def run(prefect, settings, tmp_path):
     )
     (tmp_path / "raw").mkdir()
     write([frame.assign(origin="rows.csv", origin_line=range(2, 12))], tmp_path / "raw")
-    rows = RawRows(**stored(tmp_path / "raw").model_dump(), rows=10, feedback_rows=0)
+    rows = RawRows(**record_of(tmp_path / "raw").model_dump(), rows=10, feedback_rows=0)
 
     def ran(most=1.0):
         @flow
@@ -47,7 +47,7 @@ def run(prefect, settings, tmp_path):
                 "riders",
                 rows,
                 asked,
-                precedents("riders", rows, asked, LabelingConfig(), KINDS),
+                validation_baseline("riders", rows, asked, LabelingConfig(), KINDS),
                 return_state=True,
             )
 

@@ -11,7 +11,7 @@ import pytest
 from configs.validation import ExpectationConfig, ValidationConfig
 from infra.files import DigestError, digest
 from tasks.records import RawRows
-from tasks.rows.parts import read, stored, write
+from tasks.rows.parts import read, record_of, write
 from tasks.validation.task import description
 from tasks.validation.validate import validate
 
@@ -37,7 +37,7 @@ def rows(tmp_path):
     frame.loc[25, "kind"] = "cow"
     (tmp_path / "raw").mkdir()
     write([frame[:20], frame[20:]], tmp_path / "raw")
-    return RawRows(**stored(tmp_path / "raw").model_dump(), rows=40, feedback_rows=0)
+    return RawRows(**record_of(tmp_path / "raw").model_dump(), rows=40, feedback_rows=0)
 
 
 @pytest.fixture
@@ -185,7 +185,7 @@ def test_the_rows_set_aside_are_those_that_were_counted_whatever_stands_in_a_rul
     frame = pd.DataFrame({"id": ODD, "text": ODD, "same": [*ODD[:-2], "other", "another"]})
     (tmp_path / "raw").mkdir()
     write([frame], tmp_path / "raw")
-    rows = RawRows(**stored(tmp_path / "raw").model_dump(), rows=len(ODD), feedback_rows=0)
+    rows = RawRows(**record_of(tmp_path / "raw").model_dump(), rows=len(ODD), feedback_rows=0)
     report = validate(
         rows,
         ValidationConfig(expectations=(ExpectationConfig(**rule),), max_quarantined=1),

@@ -6,7 +6,7 @@ import pytest
 from configs.validation import ExpectationConfig, ValidationConfig
 from tasks.rows.parts import part_paths, schema_of, write
 from tasks.validation.checks import suite
-from tasks.validation.checks.engine import opened
+from tasks.validation.checks.engine import open_engine
 
 FRAME = pd.DataFrame(
     {
@@ -25,7 +25,7 @@ def expect(name, severity="quarantine", **kwargs):
 def rows(tmp_path):
     """The frame as two Parquet parts."""
     write([FRAME[:3], FRAME[3:]], tmp_path)
-    with opened(part_paths(tmp_path), list(schema_of(tmp_path))) as found:
+    with open_engine(part_paths(tmp_path), list(schema_of(tmp_path))) as found:
         yield found
 
 
@@ -33,7 +33,7 @@ def rows(tmp_path):
 def check(rows):
     def checked(*expectations):
         validation = ValidationConfig(expectations=expectations)
-        return suite.checked(suite.run(suite.build(validation), rows), validation)
+        return suite.outcomes_of(suite.run_suite(suite.build_suite(validation), rows), validation)
 
     return checked
 
@@ -127,7 +127,7 @@ def test_rules_over_several_columns_name_them(check, broken):
 def test_an_expectation_that_is_not_taken_is_explained(expectation, error):
     fine = expect("column_values_to_not_be_null", column="id")
     with pytest.raises(ValueError, match=rf"validation.expectations\[1\]: {expectation.type}: .*{error}"):
-        suite.build(ValidationConfig(expectations=(fine, expectation)))
+        suite.build_suite(ValidationConfig(expectations=(fine, expectation)))
 
 
 def test_an_expectation_that_raises_is_broken_and_says_why(check):
@@ -154,6 +154,6 @@ def test_data_docs_are_drawn_for_every_kind_of_result(capfd, rows):
             expect("column_values_to_not_be_null", column="weight"),
         )
     )
-    page = suite.page(suite.run(suite.build(validation), rows))
+    page = suite.page(suite.run_suite(suite.build_suite(validation), rows))
     assert "values must belong to this set" in page
     assert "exception" not in capfd.readouterr().err.lower()

@@ -20,8 +20,8 @@ from configs.validation import (
 )
 from configs.versioning import VersioningConfig
 from infra.files import digest, whole_folder
-from tasks.records import LabelReport, Precedents, RawRows
-from tasks.rows.parts import part_paths, stored, write
+from tasks.records import LabelReport, RawRows, ValidationBaseline
+from tasks.rows.parts import part_paths, record_of, write
 from tasks.rows.versions import last_version
 from tasks.validation.checks.distribution_distance import distance
 from tasks.validation.checks.version_comparison import too_old
@@ -89,8 +89,8 @@ def check(home, tmp_path):
             [frame[part * len(frame) // parts : (part + 1) * len(frame) // parts] for part in range(parts)],
             raw,
         )
-        rows = RawRows(**stored(raw).model_dump(), rows=len(frame), feedback_rows=0)
-        precedents = Precedents(last=last_version(project, rows.digest, home), **before)
+        rows = RawRows(**record_of(raw).model_dump(), rows=len(frame), feedback_rows=0)
+        precedents = ValidationBaseline(last=last_version(project, rows.digest, home), **before)
         validation = ValidationConfig(expectations=expectations, against_last=rules, max_quarantined=1.0)
         return validate(
             rows, validation, tmp_path / f"{raw.name}-out", tmp_path / "reports", precedents, home
