@@ -310,8 +310,8 @@ def predict(
 ) -> None:
     """Ask the model server about rows: answers, their probability, the ids that late labels name, and what is odd about the rows."""
     from flows.predict import predict_rows
+    from tasks.prediction.row_files import format_named
     from tasks.production.inference_client import InferenceClient
-    from tasks.rows.files import format_named
 
     settings = enter()
     config = load(project, folder=settings.projects)

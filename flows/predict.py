@@ -12,10 +12,10 @@ from uuid import uuid4
 
 from configs.intake import TabularIntakeConfig, TextIntakeConfig
 from configs.project import Project
+from tasks.prediction.row_files import SUFFIXES, Format, read_records
+from tasks.prediction.row_values import input_columns, raw_rows
 from tasks.production.inference_client import InferenceClient
-from tasks.rows.files import SUFFIXES, Format, read_records
 from tasks.rows.raw import Rows
-from tasks.rows.values import input_columns, raw_rows
 
 ROWS_A_REQUEST = 1000
 """The server takes a few more; a larger file becomes several requests."""

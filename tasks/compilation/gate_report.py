@@ -32,7 +32,7 @@ from tasks.records import (
     SliceScore,
 )
 from tasks.result import Result
-from tasks.rows.leakage import Leak, proxies
+from tasks.result.label_leakage import Leak, proxies
 
 
 @dataclass(frozen=True)

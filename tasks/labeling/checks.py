@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from tasks.intake import Intake
 from tasks.records import Finding, Stored
 from tasks.result import Result
-from tasks.rows.leakage import leaks
+from tasks.result.label_leakage import leaks
 from tasks.rows.parts import part_paths, schema_of, tables
 from tasks.rows.sql import identifier, open_database
 

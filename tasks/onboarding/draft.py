@@ -20,7 +20,7 @@ from tasks.ingestion.schema_inference.tables import to_yaml as source_yaml
 from tasks.intake import build_intake
 from tasks.onboarding.column_roles import Roles, assign_roles, choose_label
 from tasks.result import build_result
-from tasks.rows.leakage import leaks
+from tasks.result.label_leakage import leaks
 from tasks.validation.proposal.propose import propose
 from tasks.validation.proposal.report import to_yaml as rules_yaml
 

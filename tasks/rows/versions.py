@@ -1,7 +1,7 @@
 """What is known of data set versions: read from the data repo's git alone, by whichever stage asks.
 
 A version is a tag `<project>/v<N>`; what it knows is `<project>.json` in its commit
-(tasks/versioning/facts.py writes it).
+(tasks/versioning/version.py writes it).
 """
 
 import json

@@ -12,11 +12,11 @@ import json, re, sys, time
 from pathlib import Path
 from configs.source import SourceConfig
 from configs.intake import TabularIntakeConfig
-from tasks.ingestion.partitions.sources import pieces
+from tasks.ingestion.partitions.sources import list_partitions
 started = time.monotonic()
 source, error = SourceConfig.model_validate_json(sys.argv[1]), None
 try:
-    for piece in pieces(source, TabularIntakeConfig(kind="tabular", numeric=("n",)), "kind", Path(sys.argv[2])):
+    for piece in list_partitions(source, TabularIntakeConfig(kind="tabular", numeric=("n",)), "kind", Path(sys.argv[2])):
         for table in piece.slice.tables():
             pass
 except ValueError as found:

@@ -3,7 +3,7 @@
 import pytest
 
 from configs.source import CsvConfig
-from tasks.rows.files import format_named, read_records
+from tasks.prediction.row_files import format_named, read_records
 
 COLUMNS = ("age", "sex")
 TWO = [{"age": 1, "sex": "m"}, {"age": 2, "sex": "f"}]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from configs.source import ColumnConfig
-from tasks.rows.values import input_columns, raw_rows
+from tasks.prediction.row_values import input_columns, raw_rows
 
 DESCRIBED = [
     {"name": "age", "datatype": "FP32", "shape": [-1], "categories": None, "usual": "39"},
