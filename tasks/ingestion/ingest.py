@@ -1,4 +1,4 @@
-"""A source's rows and production's feedback as Parquet parts: slices are read by Dask workers, each once, and linked into the run's folder.
+"""A source's rows and production's feedback as Parquet parts: partitions are read by Dask workers, each once, and linked into the run's folder.
 
 The bytes depend on the snapshot alone, not on the number of workers; the last row of a repeated key stays.
 Feedback comes after the source, the newest last. Workers write under the home, so it must be on storage they
@@ -79,7 +79,7 @@ def snapshot(
 
     Raises ValueError naming the source.
 
-    kept: folder of the slices that were read, and of what is known about the source
+    kept: folder of the partitions that were read, and of what is known about the source
     content: columns by which rows were split so far
     """
     frozen, rows, unusable = late_labels.freeze(log, build_intake(intake), build_result(result), outcomes)
@@ -88,7 +88,7 @@ def snapshot(
     return SourceSnapshot(
         project=project,
         fingerprint=hashlib.sha256("".join(keys).encode()).hexdigest(),
-        slices=keys,
+        partitions=keys,
         feedback=frozen,
         feedback_rows=rows,
         date_formats=dates.known_formats(found[0].intake, source),
@@ -100,14 +100,14 @@ def snapshot(
 def jobs(
     source: SourceConfig, intake: IntakeConfig, label: str, kept: Path, content: tuple[str, ...] = ()
 ) -> tuple[list[PartitionJob], tuple[Finding, ...]]:
-    """The source's slices as they are now, each to be read by an intake that knows its dates' formats; and what was found of these."""
+    """The source's partitions as they are now, each to be read by an intake that knows its dates' formats; and what was found of these."""
     kept.mkdir(parents=True, exist_ok=True)
     joins = join.tables(source.join, intake, label, kept)
     code = store.code(intake)
     noted = Conversions(count for each in joins for count in each.counts)
     found = list_partitions(source, intake, label, kept, noted)
     intake, told = dates.with_formats(found, intake, kept, code, name_of(source))
-    return [PartitionJob(piece, intake, label, joins, code, content) for piece in found], (
+    return [PartitionJob(entry, intake, label, joins, code, content) for entry in found], (
         *noted.findings(),
         *told,
     )
@@ -141,10 +141,10 @@ def made(
     kept: Path,
 ) -> Ingested:
     """As `ingest`."""
-    read = read_slices(snapshot, source, intake, result.label, client, kept)
-    found = [store.open_kept(kept / key) for key in snapshot.slices]
-    filled = [slice_ for slice_ in found if slice_.rows]
-    conversions = Conversions(count for slice_ in found for count in slice_.conversions)
+    read = read_partitions(snapshot, source, intake, result.label, client, kept)
+    found = [store.open_kept(kept / key) for key in snapshot.partitions]
+    filled = [partition for partition in found if partition.rows]
+    conversions = Conversions(count for partition in found for count in partition.conversions)
     note_unwanted(found, conversions)
     if not filled:
         raise ValueError(f"{name_of(source)}: holds no rows{conversions.told()}")
@@ -160,7 +160,7 @@ def made(
             )
         rows = sum(pq.read_metadata(path).num_rows for path in part_paths(folder))
     LOGGER.info(
-        "%d rows of %d slices, %d of them read now, %d repeated keys left out",
+        "%d rows of %d partitions, %d of them read now, %d repeated keys left out",
         rows,
         len(filled),
         read,
@@ -183,17 +183,17 @@ def made(
 def judged_profiles(filled: list[KeptPartition], source: SourceConfig) -> tuple[Finding, ...]:
     """What the rows of whole files, and of all files together, show."""
     files: dict[str, list[Profile]] = {}
-    for slice_ in filled:
-        files.setdefault(slice_.origin, []).append(profile_of(slice_.profile))
+    for partition in filled:
+        files.setdefault(partition.origin, []).append(profile_of(partition.profile))
     wholes = {origin: merge_profiles(profiles) for origin, profiles in files.items()}
     totals = [found for origin, whole in wholes.items() for found in totals_rows(origin, whole)]
     return (*totals, *undeclared_missing(merge_profiles(wholes.values()), source.columns))
 
 
 def note_unwanted(found: list[KeptPartition], conversions: Conversions) -> None:
-    """Notes the rows of joined tables that no slice has a row for."""
+    """Notes the rows of joined tables that no partition has a row for."""
     for joined in found[0].joins if found else ():
-        files = [slice_.folder / f"{joined['file']}.npy" for slice_ in found]
+        files = [partition.folder / f"{joined['file']}.npy" for partition in found]
         wanted = [np.load(file) for file in files if file.exists()]
         if wanted:
             matched = np.logical_or.reduce(wanted)
@@ -229,11 +229,11 @@ def repeated_keys(source: SourceConfig, repeats: Repeats, total: int) -> tuple[F
 
 
 def content_of(
-    slice_: KeptPartition, snapshot: SourceSnapshot, source: SourceConfig, intake: IntakeConfig
+    partition: KeptPartition, snapshot: SourceSnapshot, source: SourceConfig, intake: IntakeConfig
 ) -> tuple[str, ...]:
     """The columns that the rows' content was taken from."""
     keys = (source.key,) if isinstance(source.key, str) else source.key
-    return content_columns([*slice_.columns, *keys], snapshot.content, intake_columns(intake))
+    return content_columns([*partition.columns, *keys], snapshot.content, intake_columns(intake))
 
 
 def split_anew(snapshot: SourceSnapshot, content: tuple[str, ...], rows: int) -> tuple[Finding, ...]:
@@ -257,17 +257,17 @@ def identical_files(filled: list[KeptPartition]) -> tuple[Finding, ...]:
     """The finding about files whose every byte is another's: a backup that a glob matches, or one file under two names."""
     first: dict[str, str] = {}
     again: dict[str, str] = {}
-    for slice_ in filled:
-        if slice_.content in first:
-            again[slice_.origin] = first[slice_.content]
-        first.setdefault(slice_.content, slice_.origin)
+    for partition in filled:
+        if partition.content in first:
+            again[partition.origin] = first[partition.content]
+        first.setdefault(partition.content, partition.origin)
     if not again:
         return ()
     found = Finding(
         stage="ingest",
         check="identical_files",
         count=len(again),
-        total=len({slice_.origin for slice_ in filled}),
+        total=len({partition.origin for partition in filled}),
         told="files hold the same bytes as another, so their rows are read twice",
         examples=tuple(f"{name} is {other}" for name, other in list(again.items())[:3]),
         advice="take them away, or let source.path match one of them alone",
@@ -275,14 +275,14 @@ def identical_files(filled: list[KeptPartition]) -> tuple[Finding, ...]:
     return (found,)
 
 
-def read_slices(
+def read_partitions(
     snapshot: SourceSnapshot, source: SourceConfig, intake: IntakeConfig, label: str, client: Any, kept: Path
 ) -> int:
-    """Has the workers read the slices that are not kept; returns how many.
+    """Has the workers read the partitions that are not kept; returns how many.
 
     Raises ValueError where one is no longer what it was.
     """
-    missing = {key for key in snapshot.slices if not store.is_sound(kept / key)}
+    missing = {key for key in snapshot.partitions if not store.is_sound(kept / key)}
     if not missing:
         return 0
     wanted = {
@@ -326,7 +326,7 @@ def submit(client: Any, waiting: list[PartitionJob], kept: Path) -> None:
 
 
 def check_alike(found: list[KeptPartition], source: SourceConfig) -> None:
-    """Raises ValueError where slices differ in their columns."""
+    """Raises ValueError where partitions differ in their columns."""
     for each in found:
         if set(each.columns) != set(found[0].columns):
             differ = ", ".join(sorted(set(each.columns) ^ set(found[0].columns)))
@@ -336,7 +336,7 @@ def check_alike(found: list[KeptPartition], source: SourceConfig) -> None:
 
 
 def link_parts(found: list[KeptPartition], folder: Path, source: SourceConfig) -> None:
-    """The slices' parts in the run's folder, in order; the first `source.rows` rows alone where that is set."""
+    """The partitions' parts in the run's folder, in order; the first `source.rows` rows alone where that is set."""
     left = source.rows if source.reader != "synthetic" else None
     for number, path in enumerate(path for each in found for path in each.parts):
         if left is None:
@@ -358,7 +358,7 @@ def check_source(folder: Path, source: SourceConfig) -> pa.Schema:
 def hashes_of(
     found: list[KeptPartition], late: int, source: SourceConfig, folder: Path, spare: Path
 ) -> list[Path]:
-    """Files with the hashes of all ids: the slices' own, and one below `spare` of what is not a slice."""
+    """Files with the hashes of all ids: the partitions' own, and one below `spare` of what is not a partition."""
     if source.rows and source.reader != "synthetic":
         return [written_hashes(part_paths(folder), spare / store.HASHES)]
     return [each.folder / store.HASHES for each in found] + (

@@ -41,37 +41,37 @@ def preview(source: SourceConfig, intake: IntakeConfig, label: str) -> Iterator[
     notes = Notes()
     conversions = notes.conversions
     looked = source.model_copy(update={"rows": min(source.rows or ROWS, ROWS)})
-    piece = SourcePartition(looked, first_slice(looked, intake, label))
+    entry = SourcePartition(looked, first_partition(looked, intake, label))
     if source.watermark:
-        piece = replace(
-            piece,
-            slice=Partition(
-                piece.slice.origin,
+        entry = replace(
+            entry,
+            partition=Partition(
+                entry.partition.origin,
                 None,
-                partial(watermarks.rows_with_watermark, piece.slice, source),
+                partial(watermarks.rows_with_watermark, entry.partition, source),
                 counting=True,
             ),
         )
     rows = None
     if not source.join:
-        read_by = with_first_formats(piece, intake)
-        rows = next(layout_tables(PartitionJob(piece, read_by, label, (), code=""), notes), None)
+        read_by = with_first_formats(entry, intake)
+        rows = next(layout_tables(PartitionJob(entry, read_by, label, (), code=""), notes), None)
         if rows is None or not len(rows):
             fix = "bring some, or set source.path to a file that has them"
-            raise ValueError(f"{piece.name}: holds no rows; {fix}{conversions.told()}")
+            raise ValueError(f"{entry.name}: holds no rows; {fix}{conversions.told()}")
     profile = notes.profile
-    shape = (*totals_rows(piece.slice.origin, profile), *undeclared_missing(profile, source.columns))
-    yield Preview(piece.name, rows, (*conversions.findings(), *shape))
+    shape = (*totals_rows(entry.partition.origin, profile), *undeclared_missing(profile, source.columns))
+    yield Preview(entry.name, rows, (*conversions.findings(), *shape))
     for more in source.append:
         yield from preview(inherit(more, source), intake, label)
 
 
-def first_slice(source: SourceConfig, intake: IntakeConfig, label: str) -> Partition:
-    """The beginning of the source's first file, table or partition; unlike a run's slices it is not told by its content."""
+def first_partition(source: SourceConfig, intake: IntakeConfig, label: str) -> Partition:
+    """The beginning of the source's first file, table or partition; unlike a run's partitions it is not told by its content."""
     if source.reader == "images":
         return first_images(source, intake, label)
     first: Callable[[SourceConfig], Partition] = FIRST_SLICES.get(
-        source.reader, lambda source: functions.slices(source)[0]
+        source.reader, lambda source: functions.partitions(source)[0]
     )
     return first(source)
 
@@ -87,12 +87,12 @@ def first_of_files(read: Callable[..., Iterator[pa.Table]]) -> Callable[[SourceC
 
 
 FIRST_SLICES: dict[str, Callable[[SourceConfig], Partition]] = {
-    "csv": csv.first_slice,
+    "csv": csv.first_partition,
     "jsonl": first_of_files(jsonl.read),
     "parquet": first_of_files(parquet.read),
-    "delta": lambda source: parquet.delta_slices(source)[0],
+    "delta": lambda source: parquet.delta_partitions(source)[0],
     "sql": lambda source: Partition(sql.table_name(source), None, partial(sql.first_rows, source, ROWS)),
-    "synthetic": lambda source: synthetic.slices(source)[0],
+    "synthetic": lambda source: synthetic.partitions(source)[0],
 }
 
 
@@ -101,7 +101,7 @@ def first_images(source: SourceConfig, intake: IntakeConfig, label: str) -> Part
     template = location_of(source)
     system, path = filesystem(template, source.options)
     if system.isfile(path) or not system.exists(path):
-        return images.slices(source, intake, label)[0]
+        return images.partitions(source, intake, label)[0]
     names = sorted(
         name[len(path.rstrip("/")) + 1 :]
         for name in system.find(path)
@@ -109,7 +109,7 @@ def first_images(source: SourceConfig, intake: IntakeConfig, label: str) -> Part
     )
     few = names[:: max(1, len(names) // IMAGES)]
     if not few:
-        return images.slices(source, intake, label)[0]
+        return images.partitions(source, intake, label)[0]
     files = [File(template, f"{template.rstrip('/')}/{name}", source.options) for name in few]
     beside = images.labels_beside(source, template.rstrip("/") + "/x")
     return Partition(

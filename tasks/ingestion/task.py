@@ -77,7 +77,7 @@ def summary(found: "Ingested", speed: float) -> dict[str, object]:
         "rows": found.rows.rows,
         "late labels among them": found.rows.feedback_rows,
         "repeated keys left out": found.duplicates,
-        "slices": found.partitions,
+        "partitions": found.partitions,
         "read now": found.read,
         "columns": ", ".join(found.columns),
         "rows/s": round(speed),

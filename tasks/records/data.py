@@ -10,9 +10,9 @@ class SourceSnapshot(Record):
 
     project: str
     fingerprint: str
-    """Digest of the source's slices."""
-    slices: tuple[str, ...] = ()
-    """The slices that its rows are made of, in order: names of folders under the home's `slices`."""
+    """Digest of the source's partitions."""
+    partitions: tuple[str, ...] = ()
+    """The partitions that its rows are made of, in order: names of folders under the home's `slices`."""
     feedback: Stored | None = None
     """Parquet of served rows whose truth arrived, frozen at this moment."""
     feedback_rows: int = 0

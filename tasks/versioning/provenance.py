@@ -14,7 +14,7 @@ from configs.section import Section
 from tasks.records import LabelReport, RawRows, SourceSnapshot, Stored, ValidationReport
 
 GIT_TIMEOUT_S = 10
-MOST_SLICES = 1000
+MOST_PARTITIONS = 1000
 
 
 def origin(
@@ -38,7 +38,7 @@ def origin(
         "content": list(rows.content),
         "source": {
             "fingerprint": snapshot.fingerprint,
-            "slices": list(snapshot.slices[:MOST_SLICES]),
+            "slices": list(snapshot.partitions[:MOST_PARTITIONS]),
             "rows": rows.rows,
         },
         "feedback_rows": rows.feedback_rows,

@@ -1,6 +1,6 @@
-"""What changed or was lost when a source's values became what the intake takes: counted slice by slice, told once a source.
+"""What changed or was lost when a source's values became what the intake takes: counted partition by partition, told once a source.
 
-Counts of a slice are kept beside its parts, so a slice that was read in an earlier run still says what it
+Counts of a partition are kept beside its parts, so a partition that was read in an earlier run still says what it
 lost.
 """
 
@@ -48,7 +48,7 @@ class Count:
 
 
 class Conversions:
-    """Counts of one slice, or of several together."""
+    """Counts of one partition, or of several together."""
 
     def __init__(self, counts: Iterable[dict[str, Any]] = ()) -> None:
         """counts: as `as_json` gave them; those of the same check and column are added up."""

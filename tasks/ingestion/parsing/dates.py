@@ -1,7 +1,7 @@
 """How a source's dates are written: one format a column, declared or found over all rows, never guessed value by value.
 
 02/01 is a day in January or in February; only a value such as 13/01 tells, and it may be in the last row. So
-the columns that need it are read once before anything else, slice by slice, and what was seen of a slice is
+the columns that need it are read once before anything else, partition by partition, and what was seen of a partition is
 kept.
 """
 
@@ -31,7 +31,7 @@ from tasks.rows.timestamps import UNITS
 
 PROBE = datetime(2003, 2, 1, 4, 5, 6, tzinfo=UTC)
 SAMPLE = 50
-"""Values of a slice that are kept to show how formats differ."""
+"""Values of a partition that are kept to show how formats differ."""
 WHOLE = 0.99
 """Share of a file's dates that its own format reads at least, where it is said to have another than the other
 files."""
@@ -39,7 +39,7 @@ files."""
 
 @dataclass
 class Dates:
-    """What was seen of one column in one slice."""
+    """What was seen of one column in one partition."""
 
     origin: str
     values: int = 0
@@ -102,13 +102,13 @@ def with_formats(
 ) -> tuple[IntakeConfig, tuple[Finding, ...]]:
     """The intake with a format for every date column that needs one, and what was found.
 
-    kept: folder where what was seen of a slice is noted. Raises ValueError where a column's format cannot be told.
+    kept: folder where what was seen of a partition is noted. Raises ValueError where a column's format cannot be told.
     """
     if not isinstance(intake, TabularIntakeConfig) or not open_columns(intake):
         return intake, ()
     seen: dict[str, list[Dates]] = {}
-    for piece in found:
-        for column, dates in kept_dates(piece, intake, kept, code).items():
+    for entry in found:
+        for column, dates in kept_dates(entry, intake, kept, code).items():
             seen.setdefault(column, []).append(dates)
     chosen = {column: choose(column, dates, name) for column, dates in seen.items()}
     formats = {column: choice.form for column, choice in chosen.items() if choice and choice.form}
@@ -116,13 +116,13 @@ def with_formats(
     return with_more_formats(intake, formats), findings
 
 
-def with_first_formats(piece: SourcePartition, intake: IntakeConfig) -> IntakeConfig:
-    """As `with_formats`, by the first rows of one slice alone: where two formats fit, either may be taken, so nothing is told by it."""
+def with_first_formats(entry: SourcePartition, intake: IntakeConfig) -> IntakeConfig:
+    """As `with_formats`, by the first rows of one partition alone: where two formats fit, either may be taken, so nothing is told by it."""
     if not isinstance(intake, TabularIntakeConfig) or not open_columns(intake):
         return intake
     best = {
         column: max(dates.fits, key=lambda form: dates.fits[form], default="")
-        for column, dates in seen_dates(piece, intake, 1).items()
+        for column, dates in seen_dates(entry, intake, 1).items()
     }
     return with_more_formats(intake, {column: form for column, form in best.items() if form})
 
@@ -148,58 +148,58 @@ def open_columns(intake: TabularIntakeConfig) -> list[str]:
 
 
 def kept_dates(
-    piece: SourcePartition, intake: TabularIntakeConfig, kept: Path, code: str
+    entry: SourcePartition, intake: TabularIntakeConfig, kept: Path, code: str
 ) -> dict[str, Dates]:
-    """What was seen of a slice's columns, now or in an earlier run."""
-    how = piece.source.model_dump_json(include={"columns", "rows", "csv", "limits"})
-    facts = json.dumps([code, piece.slice.id, how, open_columns(intake)])
+    """What was seen of a partition's columns, now or in an earlier run."""
+    how = entry.source.model_dump_json(include={"columns", "rows", "csv", "limits"})
+    facts = json.dumps([code, entry.partition.id, how, open_columns(intake)])
     path = kept / f"dates-{hashlib.sha256(facts.encode()).hexdigest()[:24]}.json"
     if not path.exists():
-        write_json(path, {name: asdict(dates) for name, dates in seen_dates(piece, intake).items()})
+        write_json(path, {name: asdict(dates) for name, dates in seen_dates(entry, intake).items()})
     return {name: Dates(**facts) for name, facts in read_json(path).items()}
 
 
 def seen_dates(
-    piece: SourcePartition, intake: TabularIntakeConfig, most: int | None = None
+    entry: SourcePartition, intake: TabularIntakeConfig, most: int | None = None
 ) -> dict[str, Dates]:
-    """What a look through a slice shows of the columns whose dates are texts or numbers.
+    """What a look through a partition shows of the columns whose dates are texts or numbers.
 
     most: tables that are looked at
     """
     seen: dict[str, Dates] = {}
-    with secrets_hidden(piece.source):
+    with secrets_hidden(entry.source):
         for number, table in enumerate(
-            read_ahead(lambda: limit_rows(piece), piece.source.limits.seconds, piece.name)
+            read_ahead(lambda: limit_rows(entry), entry.source.limits.seconds, entry.name)
         ):
             columns = {
                 name: values
                 for name in open_columns(intake)
-                if (values := unread(table, name, piece)) is not None
+                if (values := unread(table, name, entry)) is not None
             }
             for name, values in columns.items():
-                seen.setdefault(name, Dates(piece.slice.origin)).add(values)
+                seen.setdefault(name, Dates(entry.partition.origin)).add(values)
             if not columns or number + 1 == most:
                 break
     return seen
 
 
-def limit_rows(piece: SourcePartition) -> Iterator[pa.Table]:
-    """A slice's tables, up to source.rows."""
-    left = piece.source.rows
-    for table in piece.slice.tables():
+def limit_rows(entry: SourcePartition) -> Iterator[pa.Table]:
+    """A partition's tables, up to source.rows."""
+    left = entry.source.rows
+    for table in entry.partition.tables():
         yield table if left is None else table.slice(0, left)
         if left is not None and (left := left - len(table)) <= 0:
             return
 
 
-def unread(table: pa.Table, name: str, piece: SourcePartition) -> pa.ChunkedArray | None:
+def unread(table: pa.Table, name: str, entry: SourcePartition) -> pa.ChunkedArray | None:
     """A column of texts or numbers that stand for dates; None where it is absent, or is dates already."""
-    spec = piece.source.columns.get(name)
+    spec = entry.source.columns.get(name)
     source_name = spec.source or name if spec else name
     if source_name not in table.column_names or (spec and spec.type == "timestamp"):
         return None
     values = (
-        conform_column(table[source_name], name, spec, piece.name)
+        conform_column(table[source_name], name, spec, entry.name)
         if spec
         else plain_values(table[source_name])
     )

@@ -79,7 +79,8 @@ def table(join: JoinConfig, intake: IntakeConfig, label: str, kept: Path) -> Tab
     name, found = f"join with {name_of(join.source)}", list_partitions(join.source, intake, label, kept)
     how = join.source.model_dump(include={"columns", "extra", "rows", "csv", "limits"}, mode="json")
     facts = json.dumps(
-        [code_digest(__name__), [piece.slice.id for piece in found], how, join.on, join.how], sort_keys=True
+        [code_digest(__name__), [entry.partition.id for entry in found], how, join.on, join.how],
+        sort_keys=True,
     )
     key = hashlib.sha256(facts.encode()).hexdigest()[:24]
     path = kept / f"join-{key}.parquet"
@@ -87,13 +88,13 @@ def table(join: JoinConfig, intake: IntakeConfig, label: str, kept: Path) -> Tab
         conversions = Conversions()
         with whole_file(path) as temporary:
             with part_writer(temporary) as add:
-                for piece in found:
+                for entry in found:
                     for rows in read_ahead(
-                        partial(piece.slice.read, conversions), piece.source.limits.seconds, name
+                        partial(entry.partition.read, conversions), entry.source.limits.seconds, name
                     ):
                         add(
                             conform_table(
-                                rows.drop_columns([LINE]), piece.source.columns, piece.source.extra, name
+                                rows.drop_columns([LINE]), entry.source.columns, entry.source.extra, name
                             )
                         )
             check_unique(temporary, join.on, name)

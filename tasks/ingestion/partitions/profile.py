@@ -1,6 +1,6 @@
 """What rows look like as a whole: each number column's sum and outermost values, texts that may stand for no value, the last rows.
 
-A slice's profile is kept beside its parts; profiles of one file are put together, so what is judged
+A partition's profile is kept beside its parts; profiles of one file are put together, so what is judged
 (totals.py, undeclared.py) is judged by all of its rows.
 """
 
@@ -102,7 +102,7 @@ class Texts:
 
 @dataclass
 class Profile:
-    """Of the rows of one file, table or reader, or of a slice of it."""
+    """Of the rows of one file, table or reader, or of a partition of it."""
 
     rows: int = 0
     """Above the last ones."""
@@ -227,7 +227,7 @@ def profile_of(kept: dict[str, Any]) -> Profile:
 
 
 def merge_profiles(profiles: Iterable[Profile]) -> Profile:
-    """Profiles of slices of one file in their order, as one."""
+    """Profiles of partitions of one file in their order, as one."""
     whole = Profile()
     for each in profiles:
         whole.merge(each)

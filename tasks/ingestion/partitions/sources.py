@@ -1,4 +1,4 @@
-"""What a source is: slices of files, databases or made-up rows by built-in readers, or of a user's own reader.
+"""What a source is: partitions of files, databases or made-up rows by built-in readers, or of a user's own reader.
 
 A user's reader is a function `package.module:function`, called with the YAML's `source.options`. It returns a
 list of partitions; each is a function without arguments that returns a pandas DataFrame or an Arrow table (it
@@ -25,20 +25,20 @@ INHERITED = ("columns", "extra", "key", "limits")
 
 
 READERS: dict[str, Callable[[SourceConfig], list[Partition]]] = {
-    "csv": csv.slices,
-    "jsonl": jsonl.slices,
-    "parquet": parquet.slices,
-    "delta": parquet.delta_slices,
-    "synthetic": synthetic.slices,
+    "csv": csv.partitions,
+    "jsonl": jsonl.partitions,
+    "parquet": parquet.partitions,
+    "delta": parquet.delta_partitions,
+    "synthetic": synthetic.partitions,
 }
 
 
 @dataclass(frozen=True)
 class SourcePartition:
-    """A slice and the section of the YAML that says how its rows are to be read."""
+    """A partition and the section of the YAML that says how its rows are to be read."""
 
     source: SourceConfig
-    slice: Partition
+    partition: Partition
 
     @property
     def name(self) -> str:
@@ -46,15 +46,15 @@ class SourcePartition:
         whole = name_of(self.source)
         return (
             whole
-            if not self.source.path or whole.endswith(self.slice.origin)
-            else f"{whole}, {self.slice.origin}"
+            if not self.source.path or whole.endswith(self.partition.origin)
+            else f"{whole}, {self.partition.origin}"
         )
 
 
 def list_partitions(
     source: SourceConfig, intake: IntakeConfig, label: str, kept: Path, conversions: Conversions | None = None
 ) -> list[SourcePartition]:
-    """The slices of a source and of those appended to it, in order.
+    """The partitions of a source and of those appended to it, in order.
 
     Raises ValueError naming the source where there are none.
 
@@ -70,7 +70,7 @@ def list_partitions(
         own = inherit(more, source)
         added = list_partitions(own, intake, label, kept, noted)
         if (
-            both := {each.slice.origin for each in found} & {each.slice.origin for each in added}
+            both := {each.partition.origin for each in found} & {each.partition.origin for each in added}
             if own.key == LINE
             else ()
         ):
@@ -92,14 +92,14 @@ def inherit(appended: SourceConfig, source: SourceConfig) -> SourceConfig:
 def partitions_of_one(
     source: SourceConfig, intake: IntakeConfig, label: str, kept: Path, conversions: Conversions
 ) -> list[Partition]:
-    """The slices of one source."""
+    """The partitions of one source."""
     match source.reader:
         case "images":
-            return images.slices(source, intake, label)
+            return images.partitions(source, intake, label)
         case "sql":
-            return sql.slices(source, kept, conversions)
+            return sql.partitions(source, kept, conversions)
         case reader:
-            found = READERS.get(reader, functions.slices)(source)
+            found = READERS.get(reader, functions.partitions)(source)
             return watermarks.ranges(found, source, kept, conversions) if source.watermark else found
 
 

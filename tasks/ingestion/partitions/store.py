@@ -38,35 +38,35 @@ from tasks.rows.parts import ROWS_A_PART, part_name, write_tables
 
 NOTE = "slice.json"
 HASHES = "ids.u64"
-"""Beside a slice's parts: a hash of every row's id, 8 bytes each, so that repeated keys are found without
+"""Beside a partition's parts: a hash of every row's id, 8 bytes each, so that repeated keys are found without
 reading the ids again."""
 ROW = re.compile(r"\brow (\d+)\b")
 HOW = ("columns", "extra", "key", "rows", "limits", "csv", "images")
-"""What of a source's section changes the rows of a slice. Where it lies does not."""
+"""What of a source's section changes the rows of a partition. Where it lies does not."""
 
 
 @dataclass(frozen=True)
 class PartitionJob:
-    """A slice and what is made of it."""
+    """A partition and what is made of it."""
 
-    piece: SourcePartition
+    entry: SourcePartition
     intake: IntakeConfig
     label: str
     joins: tuple[JoinTable, ...]
     code: str
-    """Digest of what makes rows of a slice, as the driver has it: a worker may not find the user's own intake
+    """Digest of what makes rows of a partition, as the driver has it: a worker may not find the user's own intake
     on its import path."""
     content: tuple[str, ...] = ()
     """Columns that are a row's content (see `SourceSnapshot`)."""
 
     @property
     def key(self) -> str:
-        """Name of the slice's folder: a digest of the code, the rows and how they are read."""
-        how = self.piece.source.model_dump(include=set(HOW), mode="json")
+        """Name of the partition's folder: a digest of the code, the rows and how they are read."""
+        how = self.entry.source.model_dump(include=set(HOW), mode="json")
         joins = [join.key for join in self.joins]
         facts = [
             self.code,
-            self.piece.slice.id,
+            self.entry.partition.id,
             how,
             self.intake.model_dump(mode="json"),
             self.label,
@@ -78,7 +78,7 @@ class PartitionJob:
 
 @dataclass
 class Notes:
-    """What is noted while a slice is read."""
+    """What is noted while a partition is read."""
 
     conversions: Conversions = field(default_factory=Conversions)
     matches: Matches = field(default_factory=Matches)
@@ -86,18 +86,18 @@ class Notes:
 
 
 def code(intake: IntakeConfig) -> str:
-    """Digest of what makes rows of a slice, a user's own intake with it."""
+    """Digest of what makes rows of a partition, a user's own intake with it."""
     return code_digest(__name__, intake.model_dump_json().encode())
 
 
 def keep_partition(job: PartitionJob, folder: Path) -> None:
-    """Reads a slice into `folder`/<key>, whole or not at all.
+    """Reads a partition into `folder`/<key>, whole or not at all.
 
     Runs on a Dask worker. Raises ValueError naming what is wrong, and where.
     """
     if (folder / job.key / NOTE).exists():
         return
-    source, name, notes = job.piece.source, job.piece.name, Notes()
+    source, name, notes = job.entry.source, job.entry.name, Notes()
     with whole_folder(folder / job.key) as made:
         tables = read_ahead(lambda: layout_tables(job, notes), source.limits.seconds, name)
         try:
@@ -115,10 +115,10 @@ def keep_partition(job: PartitionJob, folder: Path) -> None:
             raise ValueError(hide_values(text, location_of(source))) from None
         for file, matched in notes.matches.found.items():
             np.save(made / f"{file}.npy", matched)
-        pa.default_memory_pool().release_unused()  # or a worker keeps what its largest slice took
+        pa.default_memory_pool().release_unused()  # or a worker keeps what its largest partition took
         parts = {path.name: digest(path) for path in sorted(made.iterdir())}
         note = {
-            "origin": job.piece.slice.origin,
+            "origin": job.entry.partition.origin,
             "name": name,
             "columns": columns,
             "rows": counts,
@@ -133,28 +133,28 @@ def keep_partition(job: PartitionJob, folder: Path) -> None:
 
 
 def content_of(job: PartitionJob) -> str:
-    """Digest of a slice's own content."""
+    """Digest of a partition's own content."""
     return hashlib.sha256(
-        json.dumps(job.piece.slice.content, sort_keys=True, default=str).encode()
+        json.dumps(job.entry.partition.content, sort_keys=True, default=str).encode()
     ).hexdigest()
 
 
 def layout_tables(job: PartitionJob, notes: Notes) -> Iterator[pa.Table]:
-    """A slice's rows in the one layout, in even tables; one without rows for a slice that has none.
+    """A partition's rows in the one layout, in even tables; one without rows for a partition that has none.
 
     What the layout loses of the source's values is noted in `notes`.
     """
-    source, name, conversions = job.piece.source, job.piece.name, notes.conversions
+    source, name, conversions = job.entry.source, job.entry.name, notes.conversions
     read = (
         conform_partition(table, job)
         for table in first_rows(
-            job.piece.slice.read(conversions), source.rows if source.reader != "synthetic" else None
+            job.entry.partition.read(conversions), source.rows if source.reader != "synthetic" else None
         )
     )
     for table in join_tables(rebatch(read), job.joins, name, conversions, notes.matches):
         if len(table):
             made = to_layout(
-                table, source.key, job.intake, job.label, job.piece.slice.origin, name, job.content
+                table, source.key, job.intake, job.label, job.entry.partition.origin, name, job.content
             )
             conversions.compare(table, made, job.intake)
             notes.profile.add(table, made, job.intake, columns_without_marks(source.key, job.label))
@@ -170,12 +170,12 @@ def columns_without_marks(key: Key, label: str) -> tuple[str, ...]:
 
 def conform_partition(table: pa.Table, job: PartitionJob) -> pa.Table:
     """A table in the contract's columns, its lines with it."""
-    source = job.piece.source
+    source = job.entry.source
     if not source.columns or table.num_columns == 1:
         return table
     try:
         own = [name for name in (LINE, content_hash.COLUMN) if name in table.column_names]
-        conformed = conform_table(table.drop_columns(own), source.columns, source.extra, job.piece.name)
+        conformed = conform_table(table.drop_columns(own), source.columns, source.extra, job.entry.name)
         for name in own:
             conformed = conformed.append_column(name, table[name])
         return conformed
@@ -230,7 +230,7 @@ def tables_of_a_part(tables: Iterator[pa.Table], most: int) -> Iterator[pa.Table
 
 @dataclass(frozen=True)
 class KeptPartition:
-    """A slice that was read."""
+    """A partition that was read."""
 
     folder: Path
     origin: str
@@ -243,7 +243,7 @@ class KeptPartition:
     profile: dict[str, Any]
     """As tasks/ingestion/partitions/profile.py writes it."""
     joins: list[dict[str, str]]
-    """Joined tables: file (below the folder of all slices), the column `on`, and how messages call it."""
+    """Joined tables: file (below the folder of all partitions), the column `on`, and how messages call it."""
 
     @property
     def parts(self) -> list[Path]:
@@ -252,14 +252,14 @@ class KeptPartition:
 
 
 def open_kept(folder: Path) -> KeptPartition:
-    """A slice by its folder."""
+    """A partition by its folder."""
     note = read_json(folder / NOTE)
     kept = {name: note[name] for name in ("origin", "columns", "conversions", "content", "profile", "joins")}
     return KeptPartition(folder, rows=sum(note["rows"]), **kept)
 
 
 def is_sound(folder: Path) -> bool:
-    """Whether a slice is there and its parts are as they were written; one that was damaged is removed, to be read again.
+    """Whether a partition is there and its parts are as they were written; one that was damaged is removed, to be read again.
 
     One that is asked for is in use: `unused` leaves it for a while.
     """
@@ -297,7 +297,7 @@ def bytes_of_these_alone(paths: list[Path]) -> int:
 
 
 def remove_partitions(folders: list[Path]) -> None:
-    """Removes slices; the note goes first, without which a slice is none."""
+    """Removes partitions; the note goes first, without which a partition is none."""
     for folder in folders:
         (folder / NOTE).unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)

@@ -54,7 +54,7 @@ def ledger_path(source: SourceConfig, kept: Path) -> Path:
 def ranges(
     found: list[Partition], source: SourceConfig, kept: Path, conversions: Conversions
 ) -> list[Partition]:
-    """Slices of a source's files (files of one name count as one) as slices of the ranges of those that are still there.
+    """Slices of a source's files (files of one name count as one) as partitions of the ranges of those that are still there.
 
     kept: folder of the list. Lines that are no rows and rows without a value are in no range; they are noted in `conversions`.
     Raises ValueError where the column is absent, has no value in any row, or cannot be a watermark.
@@ -95,11 +95,11 @@ def look_through(
     before = read_json(path) if path.exists() else {}
     how = [code_digest(__name__), source.model_dump(include={"columns", "csv"}, mode="json")]
     looks: dict[str, dict[str, Any]] = {}
-    for origin, slices in files.items():
-        content = hashlib.sha256("".join(each.id for each in slices).encode()).hexdigest()
+    for origin, partitions in files.items():
+        content = hashlib.sha256("".join(each.id for each in partitions).encode()).hexdigest()
         look = before.get(origin, {})
         if (look.get("content"), look.get("how")) != (content, how):
-            newest, counts = look_at(slices, source)
+            newest, counts = look_at(partitions, source)
             look = {"content": content, "how": how, "newest": newest, "counts": counts}
         looks[origin] = look
     if looks != before:
@@ -107,10 +107,10 @@ def look_through(
     return looks
 
 
-def look_at(slices: list[Partition], source: SourceConfig) -> tuple[Mark | None, list[dict[str, Any]]]:
+def look_at(partitions: list[Partition], source: SourceConfig) -> tuple[Mark | None, list[dict[str, Any]]]:
     """The newest mark of a file's rows, and counts of what has none."""
     conversions, newest = Conversions(), None
-    for each in slices:
+    for each in partitions:
         for table in rows_with_watermark(each, source, conversions):
             mark = pc.max(watermark_values(table, source)).as_py()
             newest = mark if newest is None or (mark is not None and mark > newest) else newest
@@ -120,7 +120,7 @@ def look_at(slices: list[Partition], source: SourceConfig) -> tuple[Mark | None,
 def rows_with_watermark(
     each: Partition, source: SourceConfig, conversions: Conversions
 ) -> Iterator[pa.Table]:
-    """A slice's rows that have a value in the watermark's column; the others are noted."""
+    """A partition's rows that have a value in the watermark's column; the others are noted."""
     for table in each.read(conversions):
         marks = watermark_values(table, source)
         there = pc.and_(pc.is_valid(marks), pc.fill_null(pc.equal(marks, marks), False))  # NaN equals nothing
@@ -148,10 +148,10 @@ def unseen_range(origin: str, look: dict[str, Any], seen: list[dict[str, Any]]) 
 
 
 def rows_between(
-    slices: list[Partition], source: SourceConfig, above: Mark | None, to: Mark
+    partitions: list[Partition], source: SourceConfig, above: Mark | None, to: Mark
 ) -> Iterator[pa.Table]:
     """The rows above one mark, up to and including another; those without a value are in no range (see `look_at`, which counts them)."""
-    for each in slices:
+    for each in partitions:
         for table in each.read(Conversions()):
             marks = watermark_values(table, source)
             inside = pc.less_equal(marks, pa.scalar(from_json_value(to), marks.type))

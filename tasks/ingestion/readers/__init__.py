@@ -1,8 +1,8 @@
 """One module a kind of source.
 
-Each gives slices: a file, a piece of a large file, a range of a table, a reader's partition.
+Each gives partitions: a file, a block of a large file, a range of a table, a reader's partition.
 
-A slice is what is read once and kept: a new run reads only slices that it does not have.
+A partition is what is read once and kept: a new run reads only partitions that it does not have.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tasks.ingestion.parsing.conversions import Conversions
 
 LINE = "origin_line"
-"""Column that every reader adds: the line of a text file, else the row's number in the slice's file or table,
+"""Column that every reader adds: the line of a text file, else the row's number in the partition's file or table,
 from 1."""
 
 

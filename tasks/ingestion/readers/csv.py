@@ -1,4 +1,4 @@
-"""CSV files: a large file of this machine is cut into pieces that workers parse side by side, any other is streamed.
+"""CSV files: a large file of this machine is cut into blocks that workers parse side by side, any other is streamed.
 
 Values are text; the contract gives them types afterwards, but for columns that need no cleaning, which
 Arrow's parser reads as what they are. Lines, columns and memory are bounded before anything is parsed.
@@ -53,8 +53,8 @@ class Form:
     types: Types
 
 
-def slices(source: SourceConfig) -> list[Partition]:
-    """The files' slices, in the order of their names.
+def partitions(source: SourceConfig) -> list[Partition]:
+    """The files' partitions, in the order of their names.
 
     Raises ValueError naming a file that cannot be read, and why.
     """
@@ -62,19 +62,19 @@ def slices(source: SourceConfig) -> list[Partition]:
     for file in matching_files(source):
         names, start = header(file, source.csv, source.limits)
         form = Form(file, source.csv, source.limits, names, plain_types(source))
-        pieces = cut_into_blocks(file, source.csv, source.limits, start) if names else []
-        if pieces is None:
+        blocks = cut_into_blocks(file, source.csv, source.limits, start) if names else []
+        if blocks is None:
             found.append(
                 Partition(file.name, [file.content(), names], partial(stream_rows, form), counting=True)
             )
         else:
-            for piece in pieces:
-                read = partial(read_block, form, piece)
-                found.append(Partition(file.name, [piece.digest, piece.line, names], read, counting=True))
+            for block in blocks:
+                read = partial(read_block, form, block)
+                found.append(Partition(file.name, [block.digest, block.line, names], read, counting=True))
     return found or [Partition(file.name, [file.content(), names], partial(empty, names))]
 
 
-def first_slice(source: SourceConfig) -> Partition:
+def first_partition(source: SourceConfig) -> Partition:
     """The first file from its beginning, for a look at a few rows: nothing behind them is read."""
     file = matching_files(source)[0]
     names, _ = header(file, source.csv, source.limits)
@@ -182,23 +182,23 @@ def check_different(first: list[str], file: File) -> None:
     )
 
 
-def read_block(form: Form, piece: Block, conversions: Conversions | None = None) -> Iterator[pa.Table]:
-    """A piece's rows; lines that are no rows are noted.
+def read_block(form: Form, block: Block, conversions: Conversions | None = None) -> Iterator[pa.Table]:
+    """A block's rows; lines that are no rows are noted.
 
     Raises ChangedError where its bytes are no longer those that were looked at.
     """
-    digest, line, rest = hashlib.sha256(), piece.line, b""
+    digest, line, rest = hashlib.sha256(), block.line, b""
     with form.file.open() as stream:
-        stream.seek(piece.start)
-        for start in range(piece.start, piece.stop, BLOCK):
-            block = stream.read(min(BLOCK, piece.stop - start))
-            digest.update(block)
-            end = len(block) if start + BLOCK >= piece.stop else block.rfind(b"\n") + 1
-            chunk, rest = rest + block[:end], block[end:]
+        stream.seek(block.start)
+        for start in range(block.start, block.stop, BLOCK):
+            data = stream.read(min(BLOCK, block.stop - start))
+            digest.update(data)
+            end = len(data) if start + BLOCK >= block.stop else data.rfind(b"\n") + 1
+            chunk, rest = rest + data[:end], data[end:]
             if chunk:
                 yield rows_of(chunk, form, line, conversions)
                 line += chunk.count(b"\n")
-    if digest.hexdigest() != piece.digest:
+    if digest.hexdigest() != block.digest:
         raise ChangedError(f"{form.file.name}: changed while it was read; run the cycle again")
 
 

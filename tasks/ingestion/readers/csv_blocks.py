@@ -35,9 +35,9 @@ class Block:
 
 
 def cut_into_blocks(file: File, form: CsvConfig, limits: LimitsConfig, start: int) -> list[Block] | None:
-    """The file's pieces from byte `start` on; None where it must be streamed: a line break lies in a value, it is packed or elsewhere.
+    """The file's blocks from byte `start` on; None where it must be streamed: a line break lies in a value, it is packed or elsewhere.
 
-    An appended file keeps its first pieces, so only its new lines are read. Raises ValueError for a line over
+    An appended file keeps its first blocks, so only its new lines are read. Raises ValueError for a line over
     limits.line_bytes.
     """
     if file.local is None or file.compression() or not codecs.lookup(form.encoding).name.startswith(ONE_BYTE):
@@ -53,13 +53,13 @@ def cut_into_blocks(file: File, form: CsvConfig, limits: LimitsConfig, start: in
 def known_blocks(
     file: File, form: CsvConfig, limits: LimitsConfig, start: int, state: tuple[int, int, int]
 ) -> list[Block] | None:
-    """The pieces of a file in a state; workers compare their digests, so a file that changed unseen is an error, not wrong rows."""
+    """The blocks of a file in a state; workers compare their digests, so a file that changed unseen is an error, not wrong rows."""
     return read_blocks(file, form, limits, start)
 
 
 def read_blocks(file: File, form: CsvConfig, limits: LimitsConfig, start: int) -> list[Block] | None:
-    """The pieces as they are now."""
-    pieces: list[Block] = []
+    """The blocks as they are now."""
+    blocks: list[Block] = []
     line, quote = 1 + form.skip + form.has_header, form.quote.encode()
     with file.open() as stream, ThreadPoolExecutor(1) as pool:
         stream.seek(start)
@@ -74,12 +74,12 @@ def read_blocks(file: File, form: CsvConfig, limits: LimitsConfig, start: int) -
             line, end = line + breaks, end + len(lines)
             if end - begin >= PIECE:
                 running.result()
-                pieces.append(Block(begin, end, first, digest.hexdigest()))
+                blocks.append(Block(begin, end, first, digest.hexdigest()))
                 digest, begin, first = hashlib.sha256(), end, line
         if running and end > begin:
             running.result()
-            pieces.append(Block(begin, end, first, digest.hexdigest()))
-    return pieces
+            blocks.append(Block(begin, end, first, digest.hexdigest()))
+    return blocks
 
 
 def whole_lines(stream: BinaryIO, file: File, limits: LimitsConfig, line: int) -> Iterator[tuple[bytes, int]]:

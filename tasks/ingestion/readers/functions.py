@@ -19,7 +19,7 @@ Rows = Callable[[], Any] | Any
 """A function that gives a pandas DataFrame or an Arrow table, or such a table."""
 
 
-def slices(source: SourceConfig) -> list[Partition]:
+def partitions(source: SourceConfig) -> list[Partition]:
     """What the user's reader gives. Raises ValueError where the reader gives none, or takes other options."""
     reader = bind_reader(source)
     found = reader()
@@ -31,7 +31,7 @@ def slices(source: SourceConfig) -> list[Partition]:
     code = code_digest(__name__, json.dumps([source.reader]).encode())
     facts = [code, source.options, str(own(**source.options)) if own else None]
     return [
-        Partition(source.reader, [facts, number], partial(read, piece)) for number, piece in enumerate(found)
+        Partition(source.reader, [facts, number], partial(read, entry)) for number, entry in enumerate(found)
     ]
 
 

@@ -30,8 +30,8 @@ IMAGES_A_TABLE = 500
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 
 
-def slices(source: SourceConfig, intake: IntakeConfig, label: str) -> list[Partition]:
-    """An archive is one slice, a folder one for every IMAGES_A_SLICE files.
+def partitions(source: SourceConfig, intake: IntakeConfig, label: str) -> list[Partition]:
+    """An archive is one partition, a folder one for every IMAGES_A_SLICE files.
 
     Raises ValueError where there are none.
     """
@@ -88,7 +88,7 @@ def read_folder(
 ) -> Iterator[pa.Table]:
     """The rows of some files.
 
-    first: whether they are the first of the folder's slices; None where they are a few for a look
+    first: whether they are the first of the folder's partitions; None where they are a few for a look
     """
 
     def pairs() -> Iterator[tuple[str, bytes]]:
@@ -131,7 +131,7 @@ def read_archive(
 def note_absent(
     labels: pd.DataFrame | None, source: SourceConfig, conversions: Conversions, first: bool | None
 ) -> None:
-    """Notes the lines of the labels that no image has: the first slice has all of them, and each takes away those that it found."""
+    """Notes the lines of the labels that no image has: the first partition has all of them, and each takes away those that it found."""
     if labels is None or source.rows or first is None:
         return
     lines = labels.attrs["lines"] if first else 0

@@ -12,8 +12,8 @@ from tasks.ingestion.readers.csv_blocks import whole_lines
 from tasks.ingestion.readers.location import File, matching_files
 
 
-def slices(source: SourceConfig) -> list[Partition]:
-    """A slice a file."""
+def partitions(source: SourceConfig) -> list[Partition]:
+    """A partition a file."""
     return [
         Partition(file.name, file.content(), partial(read, file, source.limits))
         for file in matching_files(source)

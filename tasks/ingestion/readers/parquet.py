@@ -23,16 +23,16 @@ BYTES_A_ROW_GROUP = 4 * 2**30
 """More than this in one row group is a lie or a bomb: pages are unpacked whole."""
 
 
-def slices(source: SourceConfig) -> list[Partition]:
-    """A slice a file."""
+def partitions(source: SourceConfig) -> list[Partition]:
+    """A partition a file."""
     return [
         Partition(file.name, file.content(), partial(read, file, source.limits))
         for file in matching_files(source)
     ]
 
 
-def delta_slices(source: SourceConfig) -> list[Partition]:
-    """A slice a file of the table's newest version; a file of a Delta table never changes, so its name stands for its content."""
+def delta_partitions(source: SourceConfig) -> list[Partition]:
+    """A partition a file of the table's newest version; a file of a Delta table never changes, so its name stands for its content."""
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 

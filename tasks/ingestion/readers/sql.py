@@ -33,8 +33,8 @@ Range = tuple[Any, Any, bool]
 ALL: Range = (None, None, True)
 
 
-def slices(source: SourceConfig, kept: Path, conversions: Conversions) -> list[Partition]:
-    """A slice a range; rows without a watermark are noted.
+def partitions(source: SourceConfig, kept: Path, conversions: Conversions) -> list[Partition]:
+    """A partition a range; rows without a watermark are noted.
 
     Raises ValueError naming the source without its password where the database does not answer or has no such
     rows.
@@ -47,7 +47,7 @@ def slices(source: SourceConfig, kept: Path, conversions: Conversions) -> list[P
             for each in watermark_ranges(path, source, conversions)
         ]
     with connection(source) as connected:
-        ranges = pieces(connected, source, sql)
+        ranges = list_ranges(connected, source, sql)
         digests = [digest(fetch_rows(connected, source, each)) for each in ranges]
     return [
         Partition(origin, [content, each], partial(read, source, each, content))
@@ -103,7 +103,7 @@ def limits_of(connected: sa.Connection, source: SourceConfig, column: str) -> tu
     return low, high
 
 
-def pieces(connected: sa.Connection, source: SourceConfig, sql: SqlConfig) -> list[Range]:
+def list_ranges(connected: sa.Connection, source: SourceConfig, sql: SqlConfig) -> list[Range]:
     """The ranges of `partition_on`, all of one width; the first holds the rows without a value."""
     if not sql.partition_on or source.partitions == 1:
         return [ALL]
@@ -159,10 +159,10 @@ def count_rows(connected: sa.Connection, source: SourceConfig, *where: sa.Column
 
 
 def fetch_rows(
-    connected: sa.Connection, source: SourceConfig, piece: Range
+    connected: sa.Connection, source: SourceConfig, span: Range
 ) -> Iterator[tuple[list[str], list[tuple[Any, ...]]]]:
     """Column names and rows, ROWS_A_FETCH at a time, ordered by the key, so that equal rows come in equal order."""
-    low, high, included = piece
+    low, high, included = span
     query: sa.Select[Any] = sa.select(sa.literal_column("*")).select_from(selectable(source))
     column: sa.ColumnClause[Any] = sa.column(source.watermark or form(source).partition_on or "")
     if low is not None:
@@ -209,16 +209,16 @@ def digest(batches: Iterable[tuple[list[str], list[tuple[Any, ...]]]]) -> str:
     return found.hexdigest()
 
 
-def read(source: SourceConfig, piece: Range, content: str | None) -> Iterator[pa.Table]:
+def read(source: SourceConfig, span: Range, content: str | None) -> Iterator[pa.Table]:
     """A range's rows. Raises ChangedError where they are no longer those that were looked at."""
-    return count_lines(tables(source, piece, content))
+    return count_lines(tables(source, span, content))
 
 
-def tables(source: SourceConfig, piece: Range, content: str | None) -> Iterator[pa.Table]:
+def tables(source: SourceConfig, span: Range, content: str | None) -> Iterator[pa.Table]:
     """A range's rows, fetch for fetch."""
     found = hashlib.sha256()
     with connection(source) as connected:
-        for names, rows in fetch_rows(connected, source, piece):
+        for names, rows in fetch_rows(connected, source, span):
             if content:
                 found.update(repr((names, rows)).encode())
             if len(names) > source.limits.columns:

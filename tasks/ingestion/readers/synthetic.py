@@ -29,8 +29,8 @@ FIRST_DAY = 1_704_067_200
 """2024-01-01, in seconds since the epoch."""
 
 
-def slices(source: SourceConfig) -> list[Partition]:
-    """A slice a part; `options.seed` (0 by default) draws other rows."""
+def partitions(source: SourceConfig) -> list[Partition]:
+    """A partition a part; `options.seed` (0 by default) draws other rows."""
     seed, rows = int(source.options.get("seed", 0)), source.rows or 0
     facts = [seed, {name: column.model_dump() for name, column in source.columns.items()}]
     ranges = [(first, min(first + ROWS_A_PART, rows)) for first in range(0, rows, ROWS_A_PART)]

@@ -36,13 +36,13 @@ def client():
 
 @pytest.fixture
 def tables(tmp_path):
-    """The rows of a source, a table a slice."""
+    """The rows of a source, a table a partition."""
 
     def read_all(source, intake=SIZES, label="kind"):
         (tmp_path / "kept").mkdir(exist_ok=True)
         return [
-            pa.concat_tables(list(piece.slice.tables()))
-            for piece in list_partitions(source, intake, label, tmp_path / "kept")
+            pa.concat_tables(list(entry.partition.tables()))
+            for entry in list_partitions(source, intake, label, tmp_path / "kept")
         ]
 
     return read_all

@@ -16,8 +16,8 @@ from tasks.ingestion.partitions.sources import list_partitions
 started = time.monotonic()
 source, error = SourceConfig.model_validate_json(sys.argv[1]), None
 try:
-    for piece in list_partitions(source, TabularIntakeConfig(kind="tabular", numeric=("n",)), "kind", Path(sys.argv[2])):
-        for table in piece.slice.tables():
+    for entry in list_partitions(source, TabularIntakeConfig(kind="tabular", numeric=("n",)), "kind", Path(sys.argv[2])):
+        for table in entry.partition.tables():
             pass
 except ValueError as found:
     error = str(found)

@@ -84,7 +84,7 @@ def test_a_row_of_a_later_file_takes_the_place_of_an_earlier_one(run, files, tmp
     ]
     kept = (tmp_path / "slices").glob("*/part-*.parquet")
     assert sorted(pq.read_metadata(path).num_rows for path in kept) == [1, 2], (
-        "the kept slice has both its rows"
+        "the kept partition has both its rows"
     )
 
 
@@ -212,7 +212,7 @@ def test_a_source_that_fails_half_way_leaves_nothing_visible(run, files, tmp_pat
         run(source)
     assert not (tmp_path / "outcomes").exists()
     deadline = time.monotonic() + 30
-    while list((tmp_path / "slices").glob(".*")):  # the other worker may be at a slice yet
+    while list((tmp_path / "slices").glob(".*")):  # the other worker may be at a partition yet
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -243,7 +243,7 @@ def test_a_worker_that_is_killed_changes_no_byte(tmp_path, files):
 
 
 def kill_in_the_middle(kept, pid):
-    """Kills a worker once some slices are there."""
+    """Kills a worker once some partitions are there."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and len(list(kept.glob("*/slice.json"))) < 2:
         time.sleep(0.005)

@@ -58,7 +58,7 @@ def known(workshop, labels, quarantine=None, feedback=0):
         failures=(),
         report=str(workshop.home / "reports" / "index.html"),
     )
-    snapshot = SourceSnapshot(project="wine", fingerprint="f" * 64, slices=("s1",))
+    snapshot = SourceSnapshot(project="wine", fingerprint="f" * 64, partitions=("s1",))
     sections = {"source": SourceConfig(reader="csv", path="wine.csv", options={"secret": "hunter2"})}
     return origin(snapshot, raw, report, labels, sections, workshop.home, workshop.folder)
 
