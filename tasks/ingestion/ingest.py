@@ -47,7 +47,7 @@ from tasks.rows.parts import part_name, part_paths, record_of, schema_of, tables
 
 LOGGER = logging.getLogger("gyre.ingestion")
 SUBMITTED = 2
-"""Slices a worker that wait for it: a source of a million files is never in the scheduler at once."""
+"""Partitions a worker that wait for it: a source of a million files is never in the scheduler at once."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ class Ingested:
 
     rows: RawRows
     partitions: int
-    """Slices that have rows."""
+    """Partitions that have rows."""
     read: int
-    """Slices that were not kept from an earlier run."""
+    """Partitions that were not kept from an earlier run."""
     columns: list[str]
     """Of the parts."""
     duplicates: int

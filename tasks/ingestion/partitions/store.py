@@ -1,4 +1,4 @@
-"""Slices that were read, each once and for all: a folder of parts under the home, known by what was read and how.
+"""Partitions that were read, each once and for all: a folder of parts under the home, known by what was read and how.
 
 A run links the parts into its own folder. What a run finds already here it does not read again.
 """
@@ -277,7 +277,7 @@ def is_sound(folder: Path) -> bool:
 
 
 def unused_partitions(folder: Path, days: float) -> list[Path]:
-    """Slices that no run asked for within the last days, and what runs that died left beside them.
+    """Partitions that no run asked for within the last days, and what runs that died left beside them.
 
     Read again where a run wants them.
     """

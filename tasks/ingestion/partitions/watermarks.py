@@ -54,7 +54,7 @@ def ledger_path(source: SourceConfig, kept: Path) -> Path:
 def ranges(
     found: list[Partition], source: SourceConfig, kept: Path, conversions: Conversions
 ) -> list[Partition]:
-    """Slices of a source's files (files of one name count as one) as partitions of the ranges of those that are still there.
+    """Partitions of a source's files (files of one name count as one) as partitions of the ranges of those that are still there.
 
     kept: folder of the list. Lines that are no rows and rows without a value are in no range; they are noted in `conversions`.
     Raises ValueError where the column is absent, has no value in any row, or cannot be a watermark.

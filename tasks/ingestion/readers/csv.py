@@ -20,7 +20,14 @@ from pyarrow import csv as arrow_csv
 from configs.source import CsvConfig, LimitsConfig, SourceConfig
 from tasks.ingestion.parsing.conversions import Conversions
 from tasks.ingestion.readers import LINE, ChangedError, Partition
-from tasks.ingestion.readers.csv_blocks import BLOCK, Block, cut_into_blocks, texts, too_long, whole_rows
+from tasks.ingestion.readers.csv_blocks import (
+    CHUNK_BYTES,
+    Block,
+    cut_into_blocks,
+    texts,
+    too_long,
+    whole_rows,
+)
 from tasks.ingestion.readers.csv_lines import fields, named_columns, sort_lines
 from tasks.ingestion.readers.location import File, matching_files
 from tasks.ingestion.schema_inference.header_line import different
@@ -190,10 +197,10 @@ def read_block(form: Form, block: Block, conversions: Conversions | None = None)
     digest, line, rest = hashlib.sha256(), block.line, b""
     with form.file.open() as stream:
         stream.seek(block.start)
-        for start in range(block.start, block.stop, BLOCK):
-            data = stream.read(min(BLOCK, block.stop - start))
+        for start in range(block.start, block.stop, CHUNK_BYTES):
+            data = stream.read(min(CHUNK_BYTES, block.stop - start))
             digest.update(data)
-            end = len(data) if start + BLOCK >= block.stop else data.rfind(b"\n") + 1
+            end = len(data) if start + CHUNK_BYTES >= block.stop else data.rfind(b"\n") + 1
             chunk, rest = rest + data[:end], data[end:]
             if chunk:
                 yield rows_of(chunk, form, line, conversions)

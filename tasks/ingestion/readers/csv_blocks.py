@@ -1,4 +1,4 @@
-"""Where a large CSV file may be cut: at line ends outside quotation marks, about every PIECE bytes."""
+"""Where a large CSV file may be cut: at line ends outside quotation marks, about every BLOCK_BYTES bytes."""
 
 import codecs
 import hashlib
@@ -13,9 +13,9 @@ import numpy as np
 from configs.source import CsvConfig, LimitsConfig
 from tasks.ingestion.readers.location import File
 
-PIECE = 64 * 2**20
+BLOCK_BYTES = 64 * 2**20
 """About a part of a million rows of ten columns."""
-BLOCK = 4 * 2**20
+CHUNK_BYTES = 4 * 2**20
 """Bytes that are parsed at once."""
 ONE_BYTE = ("utf-8", "ascii", "iso8859-", "cp125", "latin")
 """Encodings in which a line break is one byte that stands for nothing else."""
@@ -72,7 +72,7 @@ def read_blocks(file: File, form: CsvConfig, limits: LimitsConfig, start: int) -
                 running.result()
             running = pool.submit(digest.update, lines)  # beside the reading: half of the work is this
             line, end = line + breaks, end + len(lines)
-            if end - begin >= PIECE:
+            if end - begin >= BLOCK_BYTES:
                 running.result()
                 blocks.append(Block(begin, end, first, digest.hexdigest()))
                 digest, begin, first = hashlib.sha256(), end, line
@@ -88,7 +88,7 @@ def whole_lines(stream: BinaryIO, file: File, limits: LimitsConfig, line: int) -
     Raises ValueError as soon as a line is over the limit, before more of it is read.
     """
     rest = b""
-    while block := stream.read(BLOCK):
+    while block := stream.read(CHUNK_BYTES):
         end = block.rfind(b"\n") + 1
         if not end:
             rest += block
@@ -121,7 +121,7 @@ def texts(file: File, encoding: str) -> Iterator[bytes]:
     decoder = codecs.getincrementaldecoder(encoding)()
     with file.open(file.compression()) as stream:
         first = True
-        while block := stream.read(BLOCK):
+        while block := stream.read(CHUNK_BYTES):
             text = decoder.decode(block)
             yield (text.removeprefix("\ufeff") if first else text).encode()
             first = False

@@ -78,9 +78,9 @@ def test_a_table_without_numbers_is_looked_at_too(tmp_path):
 def test_the_row_stays_and_a_run_of_several_pieces_sums_all_of_them(run, tmp_path, monkeypatch):
     from tasks.ingestion.readers import csv_blocks
 
-    monkeypatch.setattr(csv_blocks, "PIECE", 300)
-    monkeypatch.setattr(csv_blocks, "BLOCK", 200)
-    monkeypatch.setattr("tasks.ingestion.readers.csv.BLOCK", 200)
+    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 300)
+    monkeypatch.setattr(csv_blocks, "CHUNK_BYTES", 200)
+    monkeypatch.setattr("tasks.ingestion.readers.csv.CHUNK_BYTES", 200)
     (tmp_path / "pets.csv").write_text(HEAD + ROWS + f"p40,{SUMS[0]},{SUMS[1]},cat\n")
     made, frame, _ = run(
         SourceConfig(reader="csv", path=str(tmp_path / "pets.csv"), key="name"), intake=NUMBERS

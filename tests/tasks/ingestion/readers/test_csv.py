@@ -56,9 +56,9 @@ def test_a_packed_file_is_unpacked(tables, tmp_path):
 def test_a_file_cut_in_pieces_has_the_rows_and_lines_of_the_whole(tables, source, monkeypatch):
     draw = random.Random(7)  # noqa: S311
     lines = [f'{number},"{"x" * draw.randint(0, 40)}"' for number in range(5000)]
-    monkeypatch.setattr(csv_blocks, "PIECE", 20_000)
-    monkeypatch.setattr(csv_blocks, "BLOCK", 3_000)
-    monkeypatch.setattr("tasks.ingestion.readers.csv.BLOCK", 3_000)
+    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 20_000)
+    monkeypatch.setattr(csv_blocks, "CHUNK_BYTES", 3_000)
+    monkeypatch.setattr("tasks.ingestion.readers.csv.CHUNK_BYTES", 3_000)
     found = tables(source("id,note\n" + "\n".join(lines)))
     assert len(found) > 5
     assert [key for table in found for key in table["id"].to_pylist()] == [
