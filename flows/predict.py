@@ -1,6 +1,6 @@
 """What `gyre predict` does: a person's rows to the model server, and its answers with all that belongs to them.
 
-No torch and no pandas where the rows are columns or texts: they take longer to import than everything else
+No torch and no pandas, but where an intake is a user's own: they take longer to import than everything else
 here takes.
 """
 
@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from configs.intake import TabularIntakeConfig, TextIntakeConfig
+from configs.intake import ImageIntakeConfig, TabularIntakeConfig, TextIntakeConfig
 from configs.project import Project
+from tasks.prediction.decoded_rows import decoded_rows, image_rows
 from tasks.prediction.row_files import SUFFIXES, Format, read_records
 from tasks.prediction.row_values import input_columns, raw_rows
 from tasks.production.inference_client import InferenceClient
@@ -56,7 +57,7 @@ def rows_of_file(
 ) -> tuple[Rows, list[str]]:
     """Raw rows and notices.
 
-    Rows of columns or texts are read as the model that answers was trained, images by the intake.
+    Rows of columns or texts are read as the model that answers was trained, others as the YAML's intake says.
     """
     standard_input = str(path) == "-"
     name = "standard input" if standard_input else str(path)
@@ -72,11 +73,12 @@ def rows_of_file(
         names = {each for column in columns for each in column.names}
         records = read_records(content_of(path), name, form, config.source.csv, names)
         return raw_rows(records, name, columns, allow_missing)
-    from tasks.intake import build_intake
-    from tasks.intake.files import decoded_rows
-
     records = [path] if is_image else read_records(content_of(path), name, form, config.source.csv, ())
-    return decoded_rows(records, name, build_intake(config.intake)), []
+    if isinstance(config.intake, ImageIntakeConfig):
+        return image_rows(records, name, config.intake)
+    from tasks.intake import build_intake
+
+    return decoded_rows(records, name, build_intake(config.intake).decode), []
 
 
 def content_of(path: Path) -> bytes:

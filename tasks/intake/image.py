@@ -1,7 +1,6 @@
 """Images of one size: unsigned bytes, height x width x channels."""
 
 import io
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from configs.intake import ImageIntakeConfig
 from tasks.intake import Encoded, Encoder, Preprocessing, Rows, TensorSpec
 from tasks.intake.convolutional import ConvolutionalNetwork
 from tasks.intake.encoder import Identity
-from tasks.intake.picture_file import read_picture
+from tasks.rows.images import image_input, image_row
 from tasks.rows.raw import rows_from
 
 
@@ -47,9 +46,7 @@ class ImageRows:
     def __init__(self, section: ImageIntakeConfig) -> None:
         self.section = section
         self.columns: tuple[str, ...] = (section.column,)
-        self.inputs: tuple[TensorSpec, ...] = (
-            TensorSpec("image", "uint8", (section.height, section.width, section.channels)),
-        )
+        self.inputs: tuple[TensorSpec, ...] = (image_input(section),)
         self.shift = min(section.height, section.width) // 8 if section.shift is None else section.shift
         self.draws = 3 if self.shift or section.flip else 0
 
@@ -68,10 +65,7 @@ class ImageRows:
         shaped = pixels.reshape(-1, *self.inputs[0].shape)
         if len(shaped) != len(frame):
             raise ValueError(f"has {pixels.size // len(frame)} values")
-        return self._rows(shaped)
-
-    def _rows(self, pixels: npt.NDArray[Any]) -> Rows:
-        return rows_from(self.inputs, {"image": pixels})
+        return rows_from(self.inputs, {"image": shaped})
 
     def frame(self, rows: Rows) -> pd.DataFrame:
         """A column with a flat list of bytes a row."""
@@ -79,28 +73,7 @@ class ImageRows:
 
     def decode(self, value: Any) -> Rows:
         """From an image file, as training rows are read, or from pixel values."""
-        shape = self.inputs[0].shape
-        if isinstance(value, (str, Path)):
-            return self.decode_file(Path(value))[0]
-        pixels = np.asarray(value[self.section.column] if isinstance(value, dict) else value)
-        if (
-            pixels.size != np.prod(shape)
-            or pixels.dtype.kind not in "iu"
-            or pixels.min() < 0
-            or pixels.max() > 255
-        ):
-            raise ValueError(
-                f"{str(value)[:80]}: want {shape} whole numbers from 0 to 255, got shape {pixels.shape} {pixels.dtype}"
-            )
-        return self._rows(pixels.reshape(1, *shape))
-
-    def decode_file(self, file: Path | io.BytesIO) -> tuple[Rows, dict[str, str]]:
-        """One raw row [1] from an image file, and what was changed: a key of `checks` with a few words each.
-
-        Raises ValueError.
-        """
-        pixels, changes = read_picture(file, self.section)
-        return self._rows(pixels[None]), changes
+        return image_row(value, self.section)[0]
 
     def describe(self, rows: Rows) -> pd.DataFrame:
         """Brightness and contrast in grey levels, ink (share of bright pixels), sharpness (mean step between neighbours), centre."""

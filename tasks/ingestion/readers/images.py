@@ -23,6 +23,7 @@ from tasks.ingestion.readers import Partition, count_lines
 from tasks.ingestion.readers.archives import members
 from tasks.ingestion.readers.location import File, filesystem, location_of, name_of
 from tasks.rows import content_hash
+from tasks.rows.images import UnreadableImageError, image_row
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 IMAGES_A_SLICE = 5_000
@@ -234,12 +235,11 @@ def decode_image(
     Raises ValueError for more pixels than limits.pixels.
     """
     from tasks.intake.image import ImageRows
-    from tasks.intake.picture_file import UnreadableImageError
 
     try:
         check_pixels(name, data, limits)
         if isinstance(intake, ImageRows):
-            row, changes = intake.decode_file(io.BytesIO(data))
+            row, changes = image_row(io.BytesIO(data), intake.section)
             note(name, changes, intake.section, conversions)
         else:
             path = folder / f"image{PurePosixPath(name).suffix}"
@@ -257,8 +257,6 @@ def decode_image(
 def check_pixels(name: str, data: bytes, limits: LimitsConfig) -> None:
     """Raises UnreadableImageError for what is no image, ValueError for one that is too large to be unpacked, as its header says."""
     from PIL import Image, UnidentifiedImageError
-
-    from tasks.intake.picture_file import UnreadableImageError
 
     try:
         with warnings.catch_warnings():

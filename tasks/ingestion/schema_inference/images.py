@@ -14,6 +14,7 @@ from tasks.ingestion.readers.archives import members
 from tasks.ingestion.readers.images import ARCHIVES, SUFFIXES, key_of
 from tasks.ingestion.readers.location import File, filesystem
 from tasks.ingestion.schema_inference.tables import flow, without_password
+from tasks.rows.images import UnreadableImageError, picture_size, read_picture
 
 DECODED = 300
 """Images whose pixels are looked at, the first of each folder before others; of all others the header alone.
@@ -87,8 +88,6 @@ def look(source: SourceConfig) -> Seen:
 def look_at(name: str, data: bytes, seen: Seen, pixels: bool) -> None:
     """Notes one image."""
     from PIL import Image
-
-    from tasks.intake.picture_file import UnreadableImageError, picture_size, read_picture
 
     seen.names.append(name)
     try:

@@ -11,7 +11,7 @@ from configs.intake import TabularIntakeConfig
 from tasks.intake import build_intake
 from tasks.intake.columns import PIECES
 from tasks.intake.encoder import ENCODED
-from tasks.intake.files import decoded_rows
+from tasks.prediction.decoded_rows import decoded_rows
 from tasks.rows.raw import feed, rows_from
 
 SIZES = build_intake(TabularIntakeConfig(kind="tabular", numeric=("height", "weight")))
@@ -85,7 +85,7 @@ def test_a_row_that_does_not_fit_is_named():
         ValueError,
         match=r"rows.json, row 1: weight 'tall': want a number \(or nothing\) for each of height, weight",
     ):
-        decoded_rows([[1, 2], [1, "tall"]], "rows.json", SIZES)
+        decoded_rows([[1, 2], [1, "tall"]], "rows.json", SIZES.decode)
     with pytest.raises(ValueError, match="has 3 values; want 2: height, weight"):
         SIZES.decode([1, 2, 3])
     with pytest.raises(ValueError, match="day 'soon': want a date in ISO 8601 such as 2026-01-31T12:00"):

@@ -10,10 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
-from configs.intake import TabularIntakeConfig, TextIntakeConfig
+from configs.intake import ImageIntakeConfig, TabularIntakeConfig, TextIntakeConfig
+from configs.load import load
 from configs.result import ClassificationResultConfig, RegressionResultConfig
 from configs.training import TrainingConfig
+from flows.predict import predict_rows
 from infra.files import digest, write_json
 from tasks.compilation.signature import signature
 from tasks.intake import build_intake
@@ -35,6 +38,7 @@ TABLE = build_intake(
 AMOUNT = build_result(RegressionResultConfig(kind="regression", label="amount", log=True))
 TEXTS = build_intake(TextIntakeConfig(kind="text", length=8))
 CLASSES = build_result(ClassificationResultConfig(kind="classification", classes=("ham", "spam")))
+IMAGES = build_intake(ImageIntakeConfig(kind="image", height=8, width=8))
 FRAME = pd.DataFrame(
     {"size": [1.5, None, 3.0], "kind": ["a", "b", None], "day": ["2024-01-01T06:00", None, "2024-06-01"]}
 )
@@ -81,10 +85,13 @@ def versions(tmp_path_factory):
     """A table's and a text's, with their graphs; exporting takes seconds."""
     base = tmp_path_factory.mktemp("versions")
     frame = pd.DataFrame({"text": ["free prize", "see you", "日本 😀"]})
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 64), dtype=np.uint8)
+    pictures = pd.DataFrame({"image": list(pixels)})
     made = {}
     for name, asked in {
         "table": (TABLE, AMOUNT, FRAME, [1, 10, 100]),
         "texts": (TEXTS, CLASSES, frame, ["spam", "ham", "ham"]),
+        "images": (IMAGES, CLASSES, pictures, ["spam", "ham", "ham"]),
     }.items():
         (base / name).mkdir()
         made[name] = served(*asked, base / name), base / name / "bundle" / "model.onnx"
@@ -101,6 +108,13 @@ def table(server, versions):
 @pytest.fixture
 def texts(server, versions):
     version, graph = versions["texts"]
+    server.release(version)
+    return server, session(graph)
+
+
+@pytest.fixture
+def images(server, versions):
+    version, graph = versions["images"]
     server.release(version)
     return server, session(graph)
 
@@ -129,6 +143,14 @@ source: {reader: csv, path: rows.csv}
 intake: {kind: text}
 result: {kind: classification, classes: [ham, spam]}
 """
+
+IMAGE_PROJECT = """
+name: spots
+source: {reader: images, path: images}
+intake: {kind: image, height: 8, width: 8}
+result: {kind: classification, classes: [ham, spam]}
+"""
+SLOW_IMPORTS = ("torch", "pandas", "pyarrow", "prefect", "onnxruntime", "mlflow")
 
 
 @pytest.fixture
@@ -204,12 +226,53 @@ def test_a_persons_text_is_answered_with_its_probability(texts, predict):
     assert "Answered by spots version 1." in out
 
 
-def test_predict_imports_neither_torch_nor_pandas_for_columns_and_texts():
-    code = "import sys, flows.cli, flows.predict; print([name for name in ('torch', 'pandas', 'pyarrow') if name in sys.modules])"
+@pytest.mark.parametrize(
+    ("kind", "project", "asked"),
+    [
+        ("table", PROJECT, "size,kind,day\n1.5,a,2024-01-01T06:00\n,b,\n"),
+        ("texts", TEXT_PROJECT, "text\nfree prize\n"),
+        ("images", IMAGE_PROJECT, None),
+    ],
+)
+def test_predict_imports_nothing_that_is_slow_to_import(kind, project, asked, request, tmp_path):
+    request.getfixturevalue(kind)
+    (tmp_path / "spots.yaml").write_text(project)
+    file = tmp_path / ("rows.csv" if asked else "scan.png")
+    if asked:
+        file.write_text(asked)
+    else:
+        Image.new("L", (8, 8), 200).save(file)
+    code = f"""
+import sys
+from flows.cli import main
+sys.argv = ["gyre", "predict", {str(tmp_path / "spots.yaml")!r}, {str(file)!r}, "--json"]
+try:
+    main()
+finally:
+    print([name for name in {SLOW_IMPORTS} if name in sys.modules], file=sys.stderr)
+"""
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
     )
-    assert done.stdout == "[]\n"
+    assert (done.returncode, done.stderr) == (0, "[]\n")
+    assert json.loads(done.stdout)["model"] == "spots"
+
+
+def test_a_persons_image_is_answered_as_the_graph_answers_and_what_was_changed_of_it_is_said(
+    images, tmp_path
+):
+    server, graph = images
+    Image.new("RGB", (16, 8), (250, 10, 10)).save(tmp_path / "photo.png")
+    (tmp_path / "spots.yaml").write_text(IMAGE_PROJECT)
+    config = load(str(tmp_path / "spots.yaml"))
+    with server.client() as client:
+        told = predict_rows(config, client, tmp_path / "photo.png", None, allow_missing=False)
+    expected = answers(graph, IMAGES.decode(tmp_path / "photo.png"))["probability"].max()
+    assert np.isclose(told["rows"][0]["probability"], expected, atol=1e-5)
+    assert told["notices"] == [
+        "the image is 16 x 8 pixels, made 8 x 8 (intake.resize: stretch)",
+        "the image has colours, made grey (intake.channels: 1)",
+    ]
 
 
 def test_the_model_describes_its_inputs(table):

@@ -1,6 +1,7 @@
-"""Image files as pixels of one size: the same for training rows and for what a client has.
+"""Images as raw rows of one size: the same for training rows and for what a client has.
 
-What is changed on the way is named.
+What is changed on the way is named. Neither torch nor pandas, which take longer to import than `gyre predict`
+takes for an answer.
 """
 
 import io
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from configs.intake import ImageIntakeConfig
+from tasks.rows.raw import Rows, TensorSpec, rows_from
 
 Pixels = npt.NDArray[np.uint8]
 COLOURED = 24
@@ -27,6 +29,34 @@ SIDEWAYS = (5, 6, 7, 8)
 
 class UnreadableImageError(ValueError):
     """A file that is no image, or is cut off."""
+
+
+def image_input(section: ImageIntakeConfig) -> TensorSpec:
+    """The one input of a model that takes images."""
+    return TensorSpec("image", "uint8", (section.height, section.width, section.channels))
+
+
+def image_row(value: Any, section: ImageIntakeConfig) -> tuple[Rows, dict[str, str]]:
+    """One raw row [1] of an image file, or of pixel values, and what was changed, as `read_picture` tells it.
+
+    Raises ValueError naming what is wanted.
+
+    value: a path, an open file, pixel values in whatever nesting, or a mapping with them in the intake's column
+    """
+    spec = image_input(section)
+    if isinstance(value, (str, Path, io.BytesIO)):
+        file = Path(value) if isinstance(value, str) else value
+        pixels, changes = read_picture(file, section)
+        return rows_from([spec], {spec.name: pixels[None]}), changes
+    if isinstance(value, dict) and section.column not in value:
+        there = ", ".join(value) or "nothing"
+        raise ValueError(f"has no pixels in {section.column!r} (intake.column), but {there}")
+    given = np.asarray(value[section.column] if isinstance(value, dict) else value)
+    whole = given.dtype.kind in "iu"
+    if given.size != np.prod(spec.shape) or not whole or given.min() < 0 or given.max() > 255:
+        found = f"got shape {given.shape} {given.dtype}"
+        raise ValueError(f"{str(value)[:80]}: want {spec.shape} whole numbers from 0 to 255, {found}")
+    return rows_from([spec], {spec.name: given.reshape(1, *spec.shape)}), {}
 
 
 def read_picture(file: Path | io.BytesIO, section: ImageIntakeConfig) -> tuple[Pixels, dict[str, str]]:
