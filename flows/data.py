@@ -36,7 +36,7 @@ def infer(
     enter()
     # A path in a YAML is relative to its folder, which need not be this one.
     place = str(Path(source).resolve()) if "://" not in source else source
-    sys.stdout.write(infer_images(place) if holds_images(place) else to_yaml(infer_files(place, table)))
+    sys.stdout.write(infer_images(place).yaml if holds_images(place) else to_yaml(infer_files(place, table)))
 
 
 @app.command()

@@ -19,6 +19,7 @@ from tasks.ingestion.schema_inference.tables import ROWS, Inferred, flow, infer_
 from tasks.ingestion.schema_inference.tables import to_yaml as source_yaml
 from tasks.intake import build_intake
 from tasks.onboarding.column_roles import Roles, assign_roles, choose_label
+from tasks.onboarding.image_sections import image_sections
 from tasks.result import build_result
 from tasks.result.label_leakage import leaks
 from tasks.validation.proposal.propose import propose
@@ -49,8 +50,8 @@ def draft(location: str, label: str | None, name: str | None, table: str | None 
     """
     project = name or project_name(table or location)
     if holds_images(location):
-        head = [f"name: {project}", "", *infer_images(location).splitlines(), "", *SCHEDULE]
-        return Draft(project, "\n".join(head) + "\n")
+        sections = image_sections(infer_images(location))
+        return Draft(project, "\n".join([f"name: {project}", "", *sections, "", *SCHEDULE]) + "\n")
     inferred = infer_files(location, table)
     rows = conform_table(first_rows(inferred.source, ROWS), inferred.source.columns, "error", location)
     # Columns that name a row only together may tell something each.

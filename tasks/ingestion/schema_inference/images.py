@@ -1,6 +1,7 @@
 """The `source`, `intake` and `result` sections of a folder or archive of images, with what was noticed."""
 
 import io
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,6 +23,10 @@ DECODED = 300
 LARGEST = 256
 """Pixels of the longer side that are proposed at most: a network on more takes long, and a person may set it.
 """
+SAMPLED = 400
+"""Images that rules are learned from."""
+SAMPLED_PIXELS = 500_000_000
+"""Of them together: photographs take a tenth of a second each."""
 MOST_CLASSES = 1000
 SHOWN = 3
 LABEL_NAMES = ("label", "class", "target", "category", "classname", "species", "diagnosis", "y")
@@ -46,8 +51,20 @@ class Seen:
     """What reading changes of an image besides its size."""
 
 
-def infer_images(location: str) -> str:
-    """The YAML. Raises ValueError where there is no image that can be read."""
+@dataclass(frozen=True)
+class InferredImages:
+    """What was inferred from a folder or archive of images."""
+
+    yaml: str
+    """The sections `source`, `intake` and `result`."""
+    source: SourceConfig
+    intake: ImageIntakeConfig
+    sample: dict[str, str | None]
+    """Files from which rules can be learned, of all labels alike, and their labels."""
+
+
+def infer_images(location: str) -> InferredImages:
+    """The sections. Raises ValueError where there is no image that can be read."""
     source = SourceConfig(reader="images", path=location)
     seen = look(source)
     if not seen.sizes:
@@ -61,7 +78,9 @@ def infer_images(location: str) -> str:
     if labels:
         lines.append(f"  images: {flow(labels.images.model_dump(exclude_defaults=True))}  # {labels.remark}")
     lines += [f"  # {told}" for told in about_files(seen)]
-    return "\n".join([*lines, *intake_lines(seen), *result_lines(seen, labels)]) + "\n"
+    intake = intake_of(seen)
+    text = "\n".join([*lines, *intake_lines(seen, intake), *result_lines(seen, labels)]) + "\n"
+    return InferredImages(text, source, intake, sample_names(seen, labels))
 
 
 def look(source: SourceConfig) -> Seen:
@@ -125,8 +144,14 @@ class Labels:
 
     images: ImagesConfig
     label: str
-    classes: Counter[str]
+    by_name: dict[str, str | None]
+    """Of every image, None where it has no line."""
     remark: str
+
+    @property
+    def classes(self) -> Counter[str]:
+        """How many images have each label."""
+        return Counter(label for label in self.by_name.values() if label is not None)
 
 
 def labels_of(seen: Seen) -> Labels | None:
@@ -146,8 +171,36 @@ def labels_of(seen: Seen) -> Labels | None:
                 most = len(found) + 1
                 remark = f"{len(found):,} of {len(seen.names):,} images have one of its {len(frame):,} lines"
                 images = ImagesConfig(labels=name, file_column=str(column))
-                best = Labels(images, label, Counter(keyed.loc[found, label].dropna()), remark)
+                by_key = keyed[label].dropna().to_dict()
+                by_name = {image: by_key.get(key_of(image, keyed)) for image in seen.names}
+                best = Labels(images, label, by_name, remark)
     return best
+
+
+def sample_names(seen: Seen, labels: Labels | None) -> dict[str, str | None]:
+    """Up to SAMPLED images with their labels, fewer of large ones; each label in turn, the same every time."""
+    pixels = sum(width * height * count for (width, height), count in seen.sizes.items()) / seen.sizes.total()
+    broken = set(seen.broken)
+    waiting = dict[str | None, list[str]]()
+    for name in sorted(set(seen.names) - broken, key=lambda name: (zlib.crc32(name.encode()), name)):
+        label = labels.by_name[name] if labels else PurePosixPath(name).parent.name or None
+        waiting.setdefault(label, []).append(name)
+    turns = [(turn, name, label) for label, names in waiting.items() for turn, name in enumerate(names)]
+    turns.sort(key=lambda each: each[0])
+    count = min(SAMPLED, int(SAMPLED_PIXELS / max(1, pixels)))
+    return {name: label for _, name, label in turns[:count]}
+
+
+def sampled_files(found: InferredImages) -> Iterator[tuple[str, bytes]]:
+    """Names and bytes of the sample's files; an archive is read once more for them."""
+    place = str(found.source.path)
+    system, path = filesystem(place, {})
+    if system.isfile(path):
+        every = members(File(place, place), SUFFIXES, found.source.limits)
+        yield from ((name, data) for name, data in every if name in found.sample)
+        return
+    for name in found.sample:
+        yield name, system.cat_file(f"{path.rstrip('/')}/{name}")
 
 
 def label_column(frame: pd.DataFrame, file_column: str) -> str | None:
@@ -174,17 +227,29 @@ def about_files(seen: Seen) -> Iterator[str]:
         yield f"{count:,} of {seen.decoded:,} images that were looked at closely: {change}"
 
 
-def intake_lines(seen: Seen) -> Iterator[str]:
-    """The intake's section: the most frequent size, grey or colour."""
-    (width, height), times = seen.sizes.most_common(1)[0]
+def intake_of(seen: Seen) -> ImageIntakeConfig:
+    """The most frequent size, scaled down where it is large; grey or colour."""
+    width, height = seen.sizes.most_common(1)[0][0]
     scale = min(1.0, LARGEST / max(width, height))
-    smaller = f"; scaled down from {width} x {height}" if scale < 1 else ""
+    return ImageIntakeConfig(
+        kind="image",
+        height=max(1, round(height * scale)),
+        width=max(1, round(width * scale)),
+        channels=3 if seen.coloured else 1,
+    )
+
+
+def intake_lines(seen: Seen, intake: ImageIntakeConfig) -> Iterator[str]:
+    """The intake's section."""
+    (width, height), times = seen.sizes.most_common(1)[0]
+    smaller = (
+        f"; scaled down from {width} x {height}" if (intake.width, intake.height) != (width, height) else ""
+    )
     yield "intake:"
     yield "  kind: image"
-    yield f"  height: {max(1, round(height * scale))}"
-    yield f"  width: {max(1, round(width * scale))}  # {times:,} of {seen.sizes.total():,} images have this size{smaller}"
-    channels = 3 if seen.coloured else 1
-    yield f"  channels: {channels}  # {seen.coloured:,} of {seen.decoded:,} images that were looked at closely have colours"
+    yield f"  height: {intake.height}"
+    yield f"  width: {intake.width}  # {times:,} of {seen.sizes.total():,} images have this size{smaller}"
+    yield f"  channels: {intake.channels}  # {seen.coloured:,} of {seen.decoded:,} images that were looked at closely have colours"
     if odd := seen.sizes.total() - times:
         others = [
             f"{size[0]} x {size[1]} ({count:,}, such as {seen.first[size]})"

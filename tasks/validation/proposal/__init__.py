@@ -2,5 +2,5 @@
 
 propose.py is the whole of it: values that look like errors are kept out (suspicious_values.py), rules are
 learned (rules.py, patterns.py, dependencies.py, date_rules.py) and must hold on rows that were held out
-(holdout.py).
+(holdout.py). image_rules.py proposes those about how images look, for `gyre init`.
 """

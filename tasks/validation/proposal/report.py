@@ -38,6 +38,8 @@ class Proposal:
     proposed: tuple[Proposed, ...]
     declined: tuple[Declined, ...] = ()
     warnings: tuple[str, ...] = ()
+    things: str = "rows"
+    """What the rows are, for people."""
 
     @property
     def expectations(self) -> tuple[ExpectationConfig, ...]:
@@ -52,7 +54,9 @@ def to_yaml(proposal: Proposal) -> str:
 
 def lines(proposal: Proposal) -> Iterator[str]:
     """The lines of the YAML."""
-    yield f"# Proposed from {proposal.rows} rows; tried on rows and on whole keys that were held out. Read, change, keep what is right."
+    kinds = "keys" if proposal.things == "rows" else "kinds"
+    tried = f"tried on {proposal.things} and on whole {kinds} that were held out"
+    yield f"# Proposed from {proposal.rows} {proposal.things}; {tried}. Read, change, keep what is right."
     yield from (comment(f"WARNING: {warning}") for warning in proposal.warnings)
     yield "validation:"
     yield "  expectations:"

@@ -1,6 +1,7 @@
 """A project drafted from data alone loads, and passes a look ahead."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,22 @@ def test_images_in_folders_of_their_classes_are_an_image_project(drafted, tmp_pa
     config, _ = drafted(place=tmp_path / "photos")
     assert (config.intake.height, config.intake.width, config.intake.channels) == (12, 10, 3)
     assert config.result.classes == ("cat", "dog")
+
+
+@pytest.mark.parametrize("pack", [False, True])
+def test_images_get_rules_that_their_blank_ones_break(drafted, tmp_path, pack):
+    draw = np.random.default_rng(4)
+    for number in range(60):
+        folder = tmp_path / "scans" / ("a" if number % 2 else "b")
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = draw.integers(0, 1 if number == 31 else 200, (16, 16), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    place = tmp_path / "scans"
+    if pack:
+        place = Path(shutil.make_archive(str(tmp_path / "scans"), "zip", tmp_path / "scans"))
+    config, text = drafted(place=place)
+    assert {rule.kwargs["column"] for rule in config.validation.expectations} >= {"contrast", "sharpness"}
+    assert "1 of these break it, such as a/31.png (0)" in text
 
 
 def test_what_cannot_be_told_is_asked_for(people, tmp_path):

@@ -34,7 +34,7 @@ def inferred(tmp_path):
             with tarfile.open(place, "w:gz") as archive:
                 archive.add(folder, ".")
         assert holds_images(str(place))
-        text = infer_images(str(place))
+        text = infer_images(str(place)).yaml
         return yaml.safe_load(text), text
 
     return of
