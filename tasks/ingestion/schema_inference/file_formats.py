@@ -4,11 +4,9 @@ import codecs
 import os
 import re
 import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from glob import glob
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from configs.source import CsvConfig, SourceConfig, SqlConfig
-from tasks.ingestion.readers.csv_lines import fields
 from tasks.ingestion.readers.location import GLOB
+from tasks.ingestion.schema_inference.delimiters import Head, best_division, divide, told_odd_lines
 from tasks.ingestion.schema_inference.header_line import Header, judge_header
 from tasks.rows.sql import literal, open_database
 
@@ -29,8 +27,8 @@ READERS = {"parquet": "parquet", "pq": "parquet", "jsonl": "jsonl", "ndjson": "j
 HEAD_BYTES = 64 * 2**20
 """Of a file elsewhere, or in another encoding, that are looked at."""
 SNIFFED_BYTES = 2**20
-LINES = 200
-"""Among which the table's first is looked for."""
+DIVIDED_BYTES = 16 * 2**20
+"""Of a CSV file whose lines are counted by their fields."""
 
 
 def sniff_source(location: str, table: str | None = None) -> SourceConfig:
@@ -81,18 +79,18 @@ def files_of(location: str) -> list[str]:
 
 
 def dialect(location: str) -> CsvConfig:
-    """How a CSV file is written. Raises ValueError where it is empty."""
+    """How a CSV file is written. Raises ValueError where it is empty, or no delimiter fits."""
     encoding = encoding_of(location)
     check_filled(location)
     with at_hand(location, encoding) as path, open_database() as connection:
         asked = "SELECT Delimiter, Quote FROM sniff_csv(?, all_varchar=true, sample_size=20000)"
         delimiter, quote = connection.execute(asked, [str(path)]).fetchall()[0]
-        with path.open(encoding="utf-8", errors="replace") as stream:
-            quotes = '"' in stream.read(SNIFFED_BYTES)
-        found = CsvConfig(
+        head = head_of(location, encoding)
+        quotes = any('"' in line for line in head.lines)
+        sniffed = CsvConfig(
             delimiter=delimiter, quote="" if quotes and quote != '"' else '"', encoding=encoding
         )
-        found = found.model_copy(update={"skip": lines_before(path, found)})
+        found = best_division(head, sniffed, location).form
         header = judge_header(cells(connection, path, found, header=False, rows=1000))
     if not header.there:
         return found.model_copy(update={"names": header.names})
@@ -116,16 +114,24 @@ def first_line(location: str, form: CsvConfig) -> Header:
         )
 
 
-def lines_before(path: Path, form: CsvConfig) -> int:
-    """Lines before the table: comments, blank lines and titles, which have one value where the others have several."""
-    with path.open(encoding="utf-8", errors="replace", newline="") as stream:
-        lines = [line.rstrip("\r\n") for line in islice(stream, LINES)]
-    sizes = [len(fields(line, form)) for line in lines]
-    usual = Counter(size for line, size in zip(lines, sizes, strict=True) if line.strip()).most_common(1)
-    for number, (line, size) in enumerate(zip(lines, sizes, strict=True)):
-        if line.strip() and not line.startswith("#") and (size > 1 or usual[0][0] == 1):
-            return number
-    return 0
+def head_of(location: str, encoding: str) -> Head:
+    """The first lines of a text file, packed or not."""
+    with fsspec.open(location, "rb", compression="infer") as stream:
+        data: bytes = stream.read(DIVIDED_BYTES)
+        whole = not stream.read(1)
+    text = codecs.getincrementaldecoder(encoding)("replace").decode(data).removeprefix("\ufeff")
+    lines = text.split("\n")
+    # Behind the last line break stands nothing, or a line that is cut.
+    rest = lines.pop()
+    if whole and rest:
+        lines.append(rest)
+    return Head(tuple(f"{line}\n" for line in lines), whole)
+
+
+def odd_lines(location: str, form: CsvConfig) -> str:
+    """Which lines of a CSV file do not agree with its delimiter, in words; empty where all do."""
+    head = head_of(location, form.encoding)
+    return told_odd_lines(head, divide(head, form))
 
 
 def encoding_of(location: str) -> str:
@@ -169,10 +175,11 @@ def at_hand(location: str, encoding: str = "utf-8") -> Iterator[Path]:
 def cells(
     connection: duckdb.DuckDBPyConnection, path: Path, csv: CsvConfig, header: bool, rows: int
 ) -> pa.Table:
-    """A CSV file's first rows, texts."""
+    """A CSV file's first rows, texts; lines with more or fewer fields than most are left out, as `odd_lines` tells."""
     names = f", names={list(csv.names)}" if csv.names else ""
     skip = f", skip={csv.skip}" if csv.skip else ""
-    options = f"delim={literal(csv.delimiter)}, quote={literal(csv.quote)}, escape={literal(csv.quote)}, header={str(header).lower()}{names}{skip}"
+    options = f"delim={literal(csv.delimiter)}, quote={literal(csv.quote)}, escape={literal(csv.quote)}{names}{skip}"
+    options += f", header={str(header).lower()}, ignore_errors=true"
     asked = f"SELECT * FROM read_csv({literal(path)}, all_varchar=true, {options}) LIMIT {rows}"
     answer: pa.Table = connection.sql(asked).to_arrow_table()
     return answer

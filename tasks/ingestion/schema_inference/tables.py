@@ -21,7 +21,13 @@ from tasks.ingestion.parsing.unit_changes import FEWEST, SHARES, five
 from tasks.ingestion.parsing.values import BLANKS
 from tasks.ingestion.readers.location import GLOB
 from tasks.ingestion.schema_inference.column_types import spec_of
-from tasks.ingestion.schema_inference.file_formats import files_of, first_line, first_rows, sniff_source
+from tasks.ingestion.schema_inference.file_formats import (
+    files_of,
+    first_line,
+    first_rows,
+    odd_lines,
+    sniff_source,
+)
 from tasks.ingestion.schema_inference.key_columns import choose_key
 
 ROWS = 200_000
@@ -80,7 +86,13 @@ def infer_files(location: str, table: str | None = None) -> Inferred:
 def about_lines(source: SourceConfig) -> list[str]:
     """What a CSV file's first lines were taken for, and why."""
     found = first_line(str(source.path), source.csv)
-    told = [f"{source.csv.skip} lines before the table are left out (csv.skip)"] if source.csv.skip else []
+    lines = (
+        "1 line before the table is"
+        if source.csv.skip == 1
+        else f"{source.csv.skip} lines before the table are"
+    )
+    told = [f"{lines} left out (csv.skip)"] if source.csv.skip else []
+    told += filter(None, [odd_lines(str(source.path), source.csv)])
     if not found.there:
         return [*told, f"no header line: {found.why}; rename columns in csv.names and columns"]
     told.append(f"line {source.csv.skip + 1} is the header: {found.why}")
