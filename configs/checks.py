@@ -96,6 +96,11 @@ class ChecksConfig(Section):
     changed_splits: Tolerance = "warn"
     """Rows that are split anew because the source lost the columns by which they were split
     (versioning.split.columns)."""
+    unmade_formats: Tolerance = "warn"
+    """Formats of optimization.quantize that cannot be made of a network."""
+    failed_candidates: Tolerance = "warn"
+    """Graphs that are no candidates, because they cannot be run: they crash, hang, take too much memory or give
+    answers that are no numbers."""
     choice_on_test_rows: Tolerance = "warn"
     """Several graphs of which one is chosen on the test rows that judge it, because there are no validation
     rows."""

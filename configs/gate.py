@@ -27,8 +27,10 @@ class GateConfig(Section):
     """How far a candidate's score may lie under the fp32 graph's on the validation rows."""
     max_latency_ms: float = Field(default=50.0, gt=0)
     """Median time of a batch of one row on one thread."""
+    max_p99_ms: float | None = Field(default=None, gt=0)
+    """Time that 99 of 100 such batches must stay within; null: no limit."""
     max_megabytes: float = Field(default=500.0, gt=0)
-    prefer: Literal["size", "latency", "score"] = "latency"
+    prefer: Literal["size", "latency", "throughput", "score"] = "latency"
     """Which candidate is chosen of those that keep these rules by their means on the validation rows; a rule
     that none keeps chooses nothing. The test rows are asked about the chosen one alone, and with intervals.
     """

@@ -56,8 +56,11 @@ def cycle(
     model = train(dataset, config.intake, config.result, config.training, start, config.cluster)
     review(config.name, model.findings, config.checks)
     graph = export(model, config.intake, config.result, config.training)
-    smaller = optimize(graph, dataset, config.intake, config.result, config.optimization)
-    graphs = [graph, *smaller, *simple.graphs]
+    smaller = optimize(
+        graph, dataset, config.intake, config.result, config.optimization, config.gate.max_loss
+    )
+    review(config.name, smaller.findings, config.checks)
+    graphs = [graph, *smaller.graphs, *simple.graphs]
     champion = serving_champion(config.name)
     bundle = compile_bundle(
         model,

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 from configs.gate import GateConfig
 from tasks.compilation.gate import heaviness, is_under, slowness
-from tasks.compilation.measurement import baseline_scores, held_out, measure
+from tasks.compilation.measurement import HeldOut, baseline_scores, held_out, measure
+from tasks.compilation.trial import try_graphs
 from tasks.intake import Intake
 from tasks.records import Baselines, Candidate, DatasetVersion, Finding, Graph
 from tasks.result import Result
@@ -24,6 +25,7 @@ from tasks.rows.parts import SplitName
 ORDERS: dict[str, Callable[[Candidate], float]] = {
     "size": lambda candidate: candidate.megabytes,
     "latency": lambda candidate: candidate.latency_ms,
+    "throughput": lambda candidate: -candidate.throughput,
     "score": lambda candidate: -candidate.score,
 }
 """What `prefer` wants least of."""
@@ -52,12 +54,14 @@ def choose_graph(
     """
     split: SplitName = "validation" if dataset.splits.get("validation") else "test"
     rows, targets = held_out(dataset, intake, result, split)
-    others = baseline_scores(baselines, split)
-    measured = [measure(graph, rows, targets, result, split, others) for graph in graphs]
+    able, failures = try_graphs(graphs, intake, rows)
+    held = HeldOut(split, rows, targets, baseline_scores(baselines, split))
     trivial = [each.name for each in baselines.entries if each.trivial] if baselines else []
-    candidates, chosen = choose(measured, gate, trivial)
-    findings = (choice_on_test_rows(len(graphs)),) if split == "test" and len(graphs) > 1 else ()
-    return Choice(candidates, chosen, findings)
+    candidates, chosen = choose(measure(able, held, result), gate, trivial)
+    findings = [failed_candidate(name, reason) for name, reason in failures.items()]
+    if split == "test" and len(able) > 1:
+        findings.append(choice_on_test_rows(len(able)))
+    return Choice(candidates, chosen, tuple(findings))
 
 
 def choose(
@@ -66,7 +70,8 @@ def choose(
     """The candidates with what speaks against each, and the one that `prefer` likes best of those that keep the gate's rules.
 
     A rule that no candidate keeps chooses nothing; whether the chosen one may serve is the gate's to say, on
-    other rows. At a tie fp32 gives way.
+    other rows. Of candidates that are equally good, as far as the noise of the machine lets one tell, the
+    simplest is chosen: the one that came about in the fewest steps.
     """
     exact = next(candidate.score for candidate in candidates if candidate.graph.name == "fp32")
     objections = {each.graph.name: objections_to(each, exact, gate, trivial) for each in candidates}
@@ -79,10 +84,11 @@ def choose(
         keeping = {name for name, reason in zip(objections, rule, strict=True) if not reason}
         left = left & keeping or left
     order, allowed = ORDERS[gate.prefer], [each for each in told if each.graph.name in left]
-    chosen = min(
-        allowed,
-        key=lambda candidate: (order(candidate), candidate.graph.name == "fp32", candidate.graph.name),
-    )
+    best = min(allowed, key=lambda each: (order(each), len(each.graph.steps), each.graph.name))
+    equal = [each for each in allowed if order(each) <= order(best)]
+    if gate.prefer == "latency":
+        equal = [each for each in allowed if not each.surely_slower(best)]
+    chosen = min(equal, key=lambda each: (len(each.graph.steps), -each.score, order(each), each.graph.name))
     return tuple(told), chosen
 
 
@@ -108,6 +114,19 @@ def objections_to(
         ", ".join(trifling),
         ", ".join(behind),
         "" if loss <= gate.max_loss else f"{loss:.4f} under fp32's score, gate.max_loss is {gate.max_loss:g}",
+    )
+
+
+def failed_candidate(name: str, reason: str) -> Finding:
+    """What is found where a graph cannot be run."""
+    return Finding(
+        stage="compile",
+        check="failed_candidates",
+        about=name,
+        count=1,
+        total=1,
+        told=f"graph is no candidate: it {reason}",
+        advice="leave its format or network out of optimization",
     )
 
 

@@ -42,9 +42,11 @@ def is_under(score: float, gate: GateConfig) -> bool:
 
 def slowness(candidate: Candidate, gate: GateConfig) -> str:
     """Why a candidate is too slow; empty where it is not."""
-    if candidate.latency_ms <= gate.max_latency_ms:
-        return ""
-    return f"latency {candidate.latency_ms:.3g} ms is over gate.max_latency_ms {gate.max_latency_ms:g}"
+    if candidate.latency_ms > gate.max_latency_ms:
+        return f"latency {candidate.latency_ms:.3g} ms is over gate.max_latency_ms {gate.max_latency_ms:g}"
+    if gate.max_p99_ms is not None and candidate.p99_ms > gate.max_p99_ms:
+        return f"p99 latency {candidate.p99_ms:.3g} ms is over gate.max_p99_ms {gate.max_p99_ms:g}"
+    return ""
 
 
 def heaviness(candidate: Candidate, gate: GateConfig) -> str:
@@ -174,8 +176,10 @@ def lacks(
             may_be_chosen = f"more validation rows, by which {each.baseline.name} may be chosen"
             instead = may_be_chosen if each.baseline.name in names else may_serve
             found.append(f"a longer training, {instead}, or gate.max_behind {rounded_up(-each.high)}")
-    if slowness(chosen, gate):
+    if chosen.latency_ms > gate.max_latency_ms:
         found.append(f"a smaller network, or gate.max_latency_ms {rounded_up(chosen.latency_ms)}")
+    elif slowness(chosen, gate):
+        found.append(f"a smaller network, or gate.max_p99_ms {rounded_up(chosen.p99_ms)}")
     if heaviness(chosen, gate):
         found.append(f"a smaller network, or gate.max_megabytes {rounded_up(chosen.megabytes)}")
     return found

@@ -2,7 +2,9 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,9 +24,16 @@ log = logging.getLogger("gyre.compilation")
 Scores = npt.NDArray[np.float64]
 """Each row's part of the metric, [rows]."""
 ROWS_A_BATCH = 32
-RUNS = 200
-SECONDS = 1.0
-"""A slow graph is timed for this long, a fast one for RUNS calls."""
+ROWS_TIMED = 200
+"""Single rows that the calls go through in turn."""
+ROUNDS = 7
+"""In each of which every graph is timed: one that is slower in all of them is slower (in one of 128 times by
+chance)."""
+RUNS = 100
+WARM_UPS = 10
+"""Calls before the first round: ONNX Runtime plans its memory in them."""
+SECONDS = 0.15
+"""A round of a slow graph takes this long, that of a fast one RUNS calls."""
 
 
 def held_out(
@@ -59,50 +68,80 @@ def ask(graph: Graph, rows: Rows) -> Answers:
     return answers(session(verify(graph.uri, graph.digest)), rows)
 
 
-def measure(
-    graph: Graph,
-    rows: Rows,
-    targets: npt.NDArray[Any],
-    result: Result,
-    split: SplitName,
-    others: Mapping[str, Scores] | None = None,
-) -> Candidate:
-    """Score on rows of a split, latency, throughput and size of a graph; `others`: baselines' scores of the same rows, by name.
+@dataclass(frozen=True)
+class HeldOut:
+    """Rows that candidates are measured on."""
 
-    Raises DigestError where it was changed.
+    split: SplitName
+    rows: Rows
+    targets: npt.NDArray[Any]
+    baselines: Mapping[str, Scores]
+    """Each baseline's scores of the same rows, by its name."""
+
+
+def measure(graphs: Sequence[Graph], held: HeldOut, result: Result) -> list[Candidate]:
+    """Score, latency, throughput and size of each graph; they are timed in turns, so that a noisy machine is noisy for all.
+
+    Raises DigestError where one was changed.
     """
-    path = verify(graph.uri, graph.digest)
-    opened = session(path)
-    scores = result.scores(answers(opened, rows), targets)
-    low, high = interval(scores)
-    latency = median_seconds(opened, [rows[at : at + 1] for at in range(min(RUNS, len(rows)))])
-    batch = np.resize(rows, ROWS_A_BATCH)
-    candidate = Candidate(
-        graph=graph,
-        split=split,
-        rows=len(rows),
-        score=float(scores.mean()),
-        low=low,
-        high=high,
-        gains={name: float((scores - theirs).mean()) for name, theirs in (others or {}).items()},
-        latency_ms=latency * 1e3,
-        throughput=ROWS_A_BATCH / median_seconds(opened, [batch]),
-        megabytes=path.stat().st_size / 1e6,
-        rejected=None,
-    )
-    told = "%s: score %.4f on %d %s rows, %.3f ms a row, %.0f rows/s"
-    log.info(told, graph.name, candidate.score, len(rows), split, candidate.latency_ms, candidate.throughput)
-    return candidate
+    opened = {graph.name: session(verify(graph.uri, graph.digest)) for graph in graphs}
+    single = [feed(held.rows[at : at + 1]) for at in range(min(ROWS_TIMED, len(held.rows)))]
+    batch = [feed(np.resize(held.rows, ROWS_A_BATCH))]
+    alone = time_in_turns(opened, single)
+    together = time_in_turns(opened, batch)
+    found = []
+    for graph in graphs:
+        scores = result.scores(answers(opened[graph.name], held.rows), held.targets)
+        low, high = interval(scores)
+        rounds_ms = tuple(float(np.median(each)) * 1e3 for each in alone[graph.name])
+        every_s = np.concatenate(alone[graph.name])
+        candidate = Candidate(
+            graph=graph,
+            split=held.split,
+            rows=len(held.rows),
+            score=float(scores.mean()),
+            low=low,
+            high=high,
+            gains={name: float((scores - theirs).mean()) for name, theirs in held.baselines.items()},
+            latency_ms=float(np.median(rounds_ms)),
+            latency_rounds_ms=rounds_ms,
+            p99_ms=float(np.quantile(every_s, 0.99)) * 1e3,
+            throughput=ROWS_A_BATCH / float(np.median(np.concatenate(together[graph.name]))),
+            megabytes=Path(graph.uri).stat().st_size / 1e6,
+            rejected=None,
+        )
+        told = "%s: score %.4f on %d %s rows, %.3f ms a row, %.0f rows/s"
+        log.info(
+            told,
+            graph.name,
+            candidate.score,
+            candidate.rows,
+            held.split,
+            candidate.latency_ms,
+            candidate.throughput,
+        )
+        found.append(candidate)
+    return found
 
 
-def median_seconds(opened: Any, batches: list[Rows]) -> float:
-    """Median time of a call, over RUNS calls or SECONDS, whichever ends first; the first calls only warm up."""
-    fed = [feed(batch) for batch in batches]
-    for batch in fed[:5] * 2:
-        opened.run(None, batch)
+def time_in_turns(opened: Mapping[str, Any], fed: Sequence[dict[str, Any]]) -> dict[str, list[list[float]]]:
+    """Seconds of each session's calls, by its name and round: ROUNDS rounds of RUNS calls or SECONDS, whichever ends first."""
+    for one in opened.values():
+        for number in range(WARM_UPS):
+            one.run(None, fed[number % len(fed)])
+    times: dict[str, list[list[float]]] = {name: [] for name in opened}
+    for _ in range(ROUNDS):
+        for name, one in opened.items():
+            times[name].append(call_seconds(one, fed))
+    return times
+
+
+def call_seconds(opened: Any, fed: Sequence[dict[str, Any]]) -> list[float]:
+    """Seconds of each call, over RUNS calls or SECONDS, whichever ends first; at least one."""
     times: list[float] = []
-    while len(times) < RUNS and sum(times) < SECONDS:
+    while not times or (len(times) < RUNS and sum(times) < SECONDS):
+        inputs = fed[len(times) % len(fed)]
         start = time.perf_counter()
-        opened.run(None, fed[len(times) % len(fed)])
+        opened.run(None, inputs)
         times.append(time.perf_counter() - start)
-    return float(np.median(times))
+    return times

@@ -1,12 +1,14 @@
 """The one ONNX graph, run by ONNX Runtime: raw rows in, answers out, whichever stage asks."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tasks.result import Answers
 from tasks.rows.raw import Rows, feed
+
+if TYPE_CHECKING:
+    from tasks.result import Answers
 
 ROWS_A_CALL = 256
 """Bounds the memory of one call."""
@@ -21,7 +23,7 @@ def session(path: Path | bytes) -> Any:
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def answers(graph: Any, rows: Rows) -> Answers:
+def answers(graph: Any, rows: Rows) -> "Answers":
     """A session's outputs by name for raw rows; at least one row."""
     calls = [
         graph.run(None, feed(rows[start : start + ROWS_A_CALL])) for start in range(0, len(rows), ROWS_A_CALL)

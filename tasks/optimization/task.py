@@ -1,4 +1,4 @@
-"""The Prefect task of optimization."""
+"""The Prefect tasks of optimization."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from configs.intake import IntakeConfig
 from configs.optimization import OptimizationConfig
 from configs.result import ResultConfig
 from tasks.pipeline.stage import outcome_folder, show, stage, table
-from tasks.records import DatasetVersion, Graph
+from tasks.records import DatasetVersion, Finding, Graph, Variants
 
 
 @stage()
@@ -16,21 +16,50 @@ def optimize(
     intake: IntakeConfig,
     result: ResultConfig,
     optimization: OptimizationConfig,
-) -> list[Graph]:
-    """The variants that the project asks for; none where `optimization.quantize` is empty."""
+    max_loss: float,
+) -> Variants:
+    """The graph in each format of `optimization.quantize`; one that cannot be made is a finding.
+
+    `max_loss`: of the score, that the gate allows a format.
+    """
     from tasks.intake import build_intake
-    from tasks.optimization.quantize import METHOD, quantize
+    from tasks.optimization.variants import variant
     from tasks.result import build_result
 
     output, taken, given = outcome_folder(), build_intake(intake), build_result(result)
-    made = [
-        quantize(graph, dataset, taken, given, optimization.calibration_rows, output)
-        for _ in optimization.quantize
-    ]
+    made: list[Graph] = []
+    findings: list[Finding] = []
+    for kind in optimization.quantize:
+        try:
+            made.append(
+                variant(graph, kind, dataset, taken, given, optimization.calibration_rows, max_loss, output)
+            )
+        except (ValueError, RuntimeError, NotImplementedError) as error:
+            findings.append(not_made(graph, kind, error))
     rows = [
-        {"graph": each.name, "KB": Path(each.uri).stat().st_size / 1e3, "moves answers by up to": each.parity}
+        {
+            "graph": each.name,
+            "KB": Path(each.uri).stat().st_size / 1e3,
+            "moves answers by up to": each.parity,
+            "made by": ", ".join(each.steps) or "training",
+            "seconds": each.seconds,
+        }
         for each in (graph, *made)
     ]
-    how = f"Static INT8, {METHOD} calibration on {optimization.calibration_rows} training rows of `{dataset.tag}`."
-    show(dataset.project, "Optimization", f"{how}\n\n{table(rows)}" if made else "No variant is asked for.")
-    return made
+    how = f"Calibrated on {optimization.calibration_rows} training rows of `{dataset.tag}`."
+    title = "Optimization" if graph.name == "fp32" else f"Optimization of {graph.name}"
+    show(dataset.project, title, f"{how}\n\n{table(rows)}" if made else "No format is asked for.")
+    return Variants(graphs=tuple(made), findings=tuple(findings))
+
+
+def not_made(graph: Graph, kind: str, error: Exception) -> Finding:
+    """What is found where a graph cannot be had in a format."""
+    return Finding(
+        stage="optimize",
+        check="unmade_formats",
+        about=f"{kind} of {graph.name}",
+        count=1,
+        total=1,
+        told=f"format cannot be made of this network ({type(error).__name__}: {str(error)[:300]})",
+        advice=f"leave {kind} out of optimization.quantize",
+    )

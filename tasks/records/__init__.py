@@ -28,6 +28,7 @@ from tasks.records.models import (
     SearchReport,
     SliceScore,
     TrainedModel,
+    Variants,
     verdict_of_interval,
 )
 from tasks.records.production import Champion, DescriptorDrift, DriftReport, Episode, Release
@@ -60,5 +61,6 @@ __all__ = [
     "TrainedModel",
     "ValidationBaseline",
     "ValidationReport",
+    "Variants",
     "verdict_of_interval",
 ]

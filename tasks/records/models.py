@@ -67,10 +67,26 @@ class SearchReport(Record):
 class Graph(Stored):
     """One ONNX file: raw rows in, answers out."""
 
-    name: Literal["fp32", "int8", "linear", "trees"]
+    name: str
+    """fp32 is the network as it was trained; linear and trees are baselines."""
     parity: float
     """Largest difference from the answers of what it was made of on real rows: of a probability, or of a
     number in standard deviations."""
+    steps: tuple[str, ...] = ()
+    """What was done to come from the trained network to this graph, in words; of two graphs that are equally
+    good the one of fewer steps is the simpler one."""
+    seconds: float = 0.0
+    """What it took to make, the training of a smaller network included."""
+
+
+class Variants(Record):
+    """Forms of a trained model that may be chosen."""
+
+    graphs: tuple[Graph, ...]
+    findings: tuple[Finding, ...] = ()
+    """What could not be made."""
+    untried: tuple[str, ...] = ()
+    """What was left out, and why, a sentence each."""
 
 
 def verdict_of_interval(low: float, high: float) -> str:
@@ -116,6 +132,10 @@ class Candidate(Record):
     """The score minus each baseline's on these rows, by the baseline's name."""
     latency_ms: float
     """Median of single rows, one thread."""
+    latency_rounds_ms: tuple[float, ...] = ()
+    """The same in each round of measuring, in which all candidates took turns: what tells noise from speed."""
+    p99_ms: float = 0.0
+    """Time that 99 of 100 single rows stay within."""
     throughput: float
     """Rows a second in batches of 32, one thread."""
     megabytes: float
@@ -126,6 +146,13 @@ class Candidate(Record):
     def measured_on(self) -> str:
         """The rows in words."""
         return f"{self.rows:,} {self.split} rows"
+
+    def surely_slower(self, other: "Candidate") -> bool:
+        """Whether it took longer than another in every round that both were timed in; without rounds, in the median."""
+        rounds = list(zip(self.latency_rounds_ms, other.latency_rounds_ms, strict=False))
+        if not rounds:
+            return self.latency_ms > other.latency_ms
+        return all(mine > theirs for mine, theirs in rounds)
 
 
 class Judgement(Record):

@@ -55,6 +55,25 @@ def test_the_fastest_of_those_that_lose_little_is_chosen():
     )
 
 
+def test_what_is_not_slower_in_every_round_counts_as_equal_and_the_simpler_one_is_chosen():
+    """The rounds of a noisy machine: int8 was the faster one in most of them, but not in all."""
+    network = candidate(latency_ms=1.0, latency_rounds_ms=(1.0, 1.1, 0.9, 1.0, 1.0, 1.1, 1.0))
+    noisy = candidate("int8", latency_ms=0.9, latency_rounds_ms=(0.9, 0.9, 1.2, 0.9, 0.8, 0.9, 0.9))
+    faster = candidate("int8", latency_ms=0.9, latency_rounds_ms=(0.9, 1.0, 0.8, 0.9, 0.9, 0.9, 0.9))
+    noisy, faster = (with_steps(each, "int8") for each in (noisy, faster))
+    assert chosen(network, noisy)[0] == "fp32"
+    assert chosen(network, faster)[0] == "int8"
+
+
+def with_steps(made, *steps):
+    return made.model_copy(update={"graph": made.graph.model_copy(update={"steps": steps})})
+
+
+def test_a_limit_on_the_slowest_requests_refuses_by_p99():
+    name, told = chosen(candidate(), candidate("int8", latency_ms=0.5, p99_ms=21), max_p99_ms=20)
+    assert (name, told["int8"]) == ("fp32", "p99 latency 21 ms is over gate.max_p99_ms 20")
+
+
 @pytest.mark.parametrize(
     ("facts", "reason"),
     [

@@ -9,13 +9,14 @@ import pytest
 
 from configs.training import TrainingConfig
 from tasks.compilation.export import export
-from tasks.compilation.measurement import held_out, measure
+from tasks.compilation.measurement import HeldOut, held_out, measure
 from tasks.compilation.signature import signature
 from tasks.intake import build_intake
 from tasks.model.model import load
 from tasks.model.onnx_export import eager
 from tasks.model.onnx_session import answers, session
-from tasks.optimization.quantize import quantize
+from tasks.optimization.formats import FORMATS
+from tasks.optimization.variants import variant
 from tasks.records import DatasetVersion, TrainedModel
 from tasks.result import build_result
 from tasks.rows.parts import record_of, write
@@ -128,18 +129,24 @@ def test_equal_weights_give_equal_bytes(trained, graph, tmp_path):
     assert export(model, intake, result, plan.training, tmp_path).digest == graph.digest
 
 
-def test_the_int8_graph_takes_the_same_rows_and_is_as_good(trained, graph, tmp_path):
+@pytest.mark.parametrize("kind", FORMATS)
+def test_every_format_takes_the_same_rows_and_is_as_good(trained, graph, tmp_path, kind):
     _, model, intake, result = trained
     rows, targets = held_out(model.dataset, intake, result)
-    small = quantize(graph, model.dataset, intake, result, 64, tmp_path)
-    exact, rounded = (measure(each, rows, targets, result, "test") for each in (graph, small))
+    small = variant(graph, kind, model.dataset, intake, result, 64, 0.02, tmp_path)
+    exact, rounded = measure([graph, small], HeldOut("test", rows, targets, {}), result)
     assert abs(exact.score - rounded.score) < 0.02
-    assert rounded.megabytes < 0.6 * exact.megabytes
+    # Dynamic INT8 leaves convolutions as they are.
+    assert rounded.megabytes < (1 if kind == "int8-dynamic" else 0.6) * exact.megabytes
     assert small.parity < 0.5
-    assert any(node.op_type == "QuantizeLinear" for node in onnx.load(small.uri).graph.node)
+    assert small.steps == (kind,)
+    stored = {weight.data_type for weight in onnx.load(small.uri).graph.initializer}
+    assert onnx.TensorProto.INT8 in stored
     assert all(
         np.isfinite(values).all() for values in answers(session(Path(small.uri)), hostile(intake)).values()
     )
+    again = variant(graph, kind, model.dataset, intake, result, 64, 0.02, tmp_path / "again")
+    assert again.digest == small.digest
 
 
 def test_a_column_with_the_name_of_an_output_is_refused_before_training(plan):

@@ -1,0 +1,163 @@
+"""Tries each graph in a process of its own before it is measured, so that one which crashes, hangs or takes all memory ends alone.
+
+It is asked real rows, rows that no client should send and some will, and many at once. What it answers must
+be numbers where the network's own graph answers with numbers, and must not depend on which rows it is asked
+together.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from infra.files import verify
+from tasks.records import Graph
+from tasks.rows.raw import TEXT, Rows, TensorSpec, blank, feed
+
+if TYPE_CHECKING:
+    # It imports torch, which no process of a trial needs.
+    from tasks.intake import Intake
+
+TIMEOUT_S = 120
+MEMORY_BYTES = 16 * 1024**3
+"""Of address space: ONNX Runtime reserves several times what it uses."""
+REAL_ROWS = 32
+MANY_ROWS = 1000
+LONG = 1000
+"""Characters."""
+MAX_DIFFERENCE = 0.05
+"""Between the answers to a row alone and among others: of a probability, or relative to a number's size."""
+TEXTS = ["", "\0", "日本 😀\n\r\t", "x" * 5_000, "a " * 2_000, "\u202eabc", "null"]
+NUMBERS = [np.nan, np.inf, -np.inf, 1e38, -1e38, 1e-40, 0.0]
+
+Outputs = dict[str, npt.NDArray[Any]]
+
+
+def try_graphs(graphs: Sequence[Graph], intake: "Intake", rows: Rows) -> tuple[list[Graph], dict[str, str]]:
+    """The graphs that can be run, and why each of the others cannot, by name.
+
+    Raises ValueError where the network's own graph, `fp32`, is among those.
+    """
+    asked = np.concatenate([rows[:REAL_ROWS], hostile_rows(intake.inputs)])
+    found: dict[str, Outputs | str] = {graph.name: run_apart(graph, asked) for graph in graphs}
+    exact = found["fp32"]
+    if isinstance(exact, str):
+        raise ValueError(f"the network's own graph {exact}; no other can be compared with it")
+    able, failures = [], {}
+    for graph in graphs:
+        given = found[graph.name]
+        reason = given if isinstance(given, str) else objection(given, exact)
+        if reason:
+            failures[graph.name] = reason
+        else:
+            able.append(graph)
+    return able, failures
+
+
+def objection(given: Outputs, exact: Outputs) -> str:
+    """What is wrong with a graph's answers beside those of the network's own; empty: nothing."""
+    for name, values in given.items():
+        if name not in exact or not np.issubdtype(values.dtype, np.number):
+            continue
+        if (~np.isfinite(values) & np.isfinite(exact[name])).any():
+            return f"answers {name} with what is no number where fp32 answers with one"
+        alone = given.get(f"{name}{ALONE}")
+        if alone is None or not np.issubdtype(values.dtype, np.floating):
+            continue
+        differences = np.abs(values[: len(alone)] - alone) / np.maximum(1, np.abs(alone))
+        if np.nanmax(differences, initial=0.0) > MAX_DIFFERENCE:
+            moved = float(np.nanmax(differences))
+            return f"answers a row otherwise among others than alone: {name} moves by {moved:.2g}"
+    return ""
+
+
+def hostile_rows(inputs: Sequence[TensorSpec]) -> Rows:
+    """Rows of extreme numbers, dark and bright images, empty, endless and foreign texts."""
+    rows = blank(inputs, len(NUMBERS))
+    for spec in inputs:
+        if spec.dtype == TEXT:
+            for at, text in enumerate(TEXTS):
+                rows[spec.name][at] = text
+        elif np.issubdtype(np.dtype(spec.dtype), np.floating):
+            for at, number in enumerate(NUMBERS):
+                rows[spec.name][at] = number
+        else:
+            limits = np.iinfo(np.dtype(spec.dtype)) if spec.dtype != "bool" else None
+            rows[spec.name][1::2] = limits.max if limits else True
+            rows[spec.name][2::2] = limits.min if limits else False
+    return rows
+
+
+def run_apart(graph: Graph, rows: Rows) -> Outputs | str:
+    """A graph's answers to rows by a process of its own, or what became of it."""
+    path = verify(graph.uri, graph.digest)
+    with tempfile.TemporaryDirectory(prefix="gyre-trial-") as folder:
+        write_rows(rows, Path(folder))
+        command = [sys.executable, "-m", "tasks.compilation.trial", str(path), folder]
+        try:
+            ended = subprocess.run(
+                command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, cwd=ROOT
+            )
+        except subprocess.TimeoutExpired:
+            return f"did not answer {len(rows)} rows within {TIMEOUT_S} s"
+        if ended.returncode < 0:
+            return f"ended its process by {signal.Signals(-ended.returncode).name}"
+        if ended.returncode:
+            lines = ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"]
+            return f"cannot be run: {lines[-1][:300]}"
+        with np.load(Path(folder) / "answers.npz", allow_pickle=False) as found:
+            return dict(found)
+
+
+ROOT = Path(__file__).parents[2]
+"""Where the process finds this package."""
+ALONE = ".alone"
+"""Behind an output's name: of the first rows, each asked alone."""
+
+
+def write_rows(rows: Rows, folder: Path) -> None:
+    """Rows as the process reads them: numbers as npz, texts as JSON; nothing is pickled."""
+    inputs = feed(rows)
+    texts = {name: values.tolist() for name, values in inputs.items() if values.dtype == object}
+    (folder / "texts.json").write_text(json.dumps(texts))
+    numbers: dict[str, Any] = {name: values for name, values in inputs.items() if name not in texts}
+    np.savez(folder / "rows.npz", **numbers)
+
+
+def answer_rows(graph: Path, folder: Path) -> None:
+    """Asks the graph the rows in a folder, together, many times over, and alone; writes answers.npz."""
+    import resource
+
+    from tasks.model.onnx_session import session
+
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    with np.load(folder / "rows.npz", allow_pickle=False) as numbers:
+        inputs = dict(numbers)
+    texts = json.loads((folder / "texts.json").read_text())
+    inputs |= {name: np.array(values, dtype=object) for name, values in texts.items()}
+    opened = session(graph)
+    names = [output.name for output in opened.get_outputs()]
+    count = len(next(iter(inputs.values())))
+    found: dict[str, Any] = dict(zip(names, opened.run(None, inputs), strict=True))
+    # An endless text among many would take the memory of as many endless texts.
+    short = [at for at in range(count) if all(len(values[at]) < LONG for values in texts.values())]
+    many = np.resize(short, MANY_ROWS)
+    opened.run(None, {name: values[many] for name, values in inputs.items()})
+    single = [
+        opened.run(None, {name: values[at : at + 1] for name, values in inputs.items()})
+        for at in range(min(count, REAL_ROWS))
+    ]
+    for name, parts in zip(names, zip(*single, strict=True), strict=True):
+        found[f"{name}{ALONE}"] = np.concatenate(parts)
+    np.savez(folder / "answers.npz", **found)
+
+
+if __name__ == "__main__":
+    answer_rows(Path(sys.argv[1]), Path(sys.argv[2]))
