@@ -16,7 +16,8 @@ class TrainingConfig(Section):
     timm:resnet18, or transformers:<configuration>, such as transformers:DistilBertConfig, where these are
     installed; none: the intake's default."""
     network_options: dict[str, Any] = {}
-    """Keyword arguments of the network, such as {dim: 64, n_layers: 2}."""
+    """Keyword arguments of the network, such as {dim: 64, n_layers: 2}; default networks take a width, such as
+    {width: 0.5} for layers half as wide."""
     warm_start: str | None = Field(default=None, pattern=r"^[^/\s]+/([1-9]\d*|champion)$")
     """Registered model to start from, such as digits/2, or digits/champion for the one that serves (from
     nothing, as long as none does): its layers are kept. Its rows must be the same kind as this project's; for

@@ -7,15 +7,15 @@ from prefect import State, flow
 from prefect.states import Completed
 
 from configs.project import Project
+from flows.compress import variants_of
 from flows.ending import project_name, refusable
 from flows.parameters import load_requested
 from tasks.baselines.task import measure_baselines
-from tasks.compilation.task import compile_bundle, export
+from tasks.compilation.task import compile_bundle
 from tasks.deployment.task import deploy, registered_checkpoint, serving_champion
 from tasks.ingestion.task import ingest, locate
 from tasks.labeling.task import label
 from tasks.monitoring.task import claim, close
-from tasks.optimization.task import optimize
 from tasks.pipeline.findings.task import review
 from tasks.records import DatasetVersion, Release
 from tasks.training.task import train
@@ -55,12 +55,9 @@ def cycle(
     start = registered_checkpoint(config.training)
     model = train(dataset, config.intake, config.result, config.training, start, config.cluster)
     review(config.name, model.findings, config.checks)
-    graph = export(model, config.intake, config.result, config.training)
-    smaller = optimize(
-        graph, dataset, config.intake, config.result, config.optimization, config.gate.max_loss
-    )
-    review(config.name, smaller.findings, config.checks)
-    graphs = [graph, *smaller.graphs, *simple.graphs]
+    variants = variants_of(model, config)
+    review(config.name, variants.findings, config.checks)
+    graphs = [*variants.graphs, *simple.graphs]
     champion = serving_champion(config.name)
     bundle = compile_bundle(
         model,

@@ -69,7 +69,13 @@ def lineage(model: TrainedModel, verdict: GateReport, sections: dict[str, Sectio
     return {
         "dataset": {"tag": dataset.tag, "commit": dataset.commit, "digest": dataset.digest},
         "checkpoint": {"digest": model.digest, "ranks": model.ranks},
-        "graph": {"name": graph.name, "digest": graph.digest, "score": verdict.judgement.score},
+        "graph": {
+            "name": graph.name,
+            "digest": graph.digest,
+            "score": verdict.judgement.score,
+            "steps": graph.steps,
+            "checkpoint": graph.checkpoint,
+        },
         "config": {name: section.model_dump(mode="json") for name, section in sections.items()},
         "code": {package: installed_version(package) for package in PACKAGES},
     }

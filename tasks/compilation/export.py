@@ -20,9 +20,17 @@ PARITY_ROWS = 256
 
 
 def export(
-    model: TrainedModel, intake: Intake, result: Result, training: TrainingConfig, output: Path
+    model: TrainedModel,
+    intake: Intake,
+    result: Result,
+    training: TrainingConfig,
+    output: Path,
+    name: str = "fp32",
+    steps: tuple[str, ...] = (),
 ) -> Graph:
-    """The model as `<output>/fp32.onnx`: inputs by the intake's names, outputs by the result's, any batch.
+    """The model as `<output>/<name>.onnx`: inputs by the intake's names, outputs by the result's, any batch.
+
+    `steps`: how a student's network came about.
 
     Equal weights give equal bytes. Raises DigestError for a changed checkpoint, ValueError where the graph's
     answers to real test rows are not the model's; then nothing is written.
@@ -31,7 +39,7 @@ def export(
 
     module = load(model, intake, result, training)
     rows = held_out(model.dataset, intake, result)[0][:PARITY_ROWS]
-    made = output / "fp32.onnx"
+    made = output / f"{name}.onnx"
     with whole_file(made) as temporary:
         temporary.write_bytes(graph_bytes(module, result.names))
         parity = result.parity(eager(module, rows, result.names), answers(session(temporary), rows))
@@ -40,5 +48,13 @@ def export(
                 f"{model.uri}: the exported graph's answers differ from the model's by {parity:.3g} on {len(rows)} test rows, "
                 f"{MAX_PARITY:g} is allowed; look for an operation in the network that ONNX computes differently"
             )
-    log.info("fp32: %d bytes, parity %.2g on %d test rows", made.stat().st_size, parity, len(rows))
-    return Graph(uri=str(made), digest=digest(made), name="fp32", parity=parity)
+    log.info("%s: %d bytes, parity %.2g on %d test rows", name, made.stat().st_size, parity, len(rows))
+    return Graph(
+        uri=str(made),
+        digest=digest(made),
+        name=name,
+        parity=parity,
+        steps=steps,
+        seconds=model.seconds,
+        checkpoint=model.digest,
+    )

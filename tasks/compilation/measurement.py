@@ -1,7 +1,6 @@
 """What a graph can do on its target, by the graph itself: ONNX Runtime on one thread, no training framework."""
 
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from infra.files import verify
 from tasks.intake import Intake, Rows
 from tasks.model.onnx_session import answers, session
+from tasks.model.timing import time_in_turns
 from tasks.records import Baselines, Candidate, DatasetVersion, Graph
 from tasks.result import Answers, Result
 from tasks.result.confidence_interval import interval
@@ -26,14 +26,6 @@ Scores = npt.NDArray[np.float64]
 ROWS_A_BATCH = 32
 ROWS_TIMED = 200
 """Single rows that the calls go through in turn."""
-ROUNDS = 7
-"""In each of which every graph is timed: one that is slower in all of them is slower (in one of 128 times by
-chance)."""
-RUNS = 100
-WARM_UPS = 10
-"""Calls before the first round: ONNX Runtime plans its memory in them."""
-SECONDS = 0.15
-"""A round of a slow graph takes this long, that of a fast one RUNS calls."""
 
 
 def held_out(
@@ -122,26 +114,3 @@ def measure(graphs: Sequence[Graph], held: HeldOut, result: Result) -> list[Cand
         )
         found.append(candidate)
     return found
-
-
-def time_in_turns(opened: Mapping[str, Any], fed: Sequence[dict[str, Any]]) -> dict[str, list[list[float]]]:
-    """Seconds of each session's calls, by its name and round: ROUNDS rounds of RUNS calls or SECONDS, whichever ends first."""
-    for one in opened.values():
-        for number in range(WARM_UPS):
-            one.run(None, fed[number % len(fed)])
-    times: dict[str, list[list[float]]] = {name: [] for name in opened}
-    for _ in range(ROUNDS):
-        for name, one in opened.items():
-            times[name].append(call_seconds(one, fed))
-    return times
-
-
-def call_seconds(opened: Any, fed: Sequence[dict[str, Any]]) -> list[float]:
-    """Seconds of each call, over RUNS calls or SECONDS, whichever ends first; at least one."""
-    times: list[float] = []
-    while not times or (len(times) < RUNS and sum(times) < SECONDS):
-        inputs = fed[len(times) % len(fed)]
-        start = time.perf_counter()
-        opened.run(None, inputs)
-        times.append(time.perf_counter() - start)
-    return times

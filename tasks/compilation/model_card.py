@@ -15,7 +15,12 @@ from tasks.intake import Intake
 from tasks.records import BaselineComparison, Candidate, Finding, SliceScore, TrainedModel
 from tasks.result import Result
 
-WANTED = {"size": "smallest", "latency": "fastest", "score": "best"}
+WANTED = {
+    "size": "smallest",
+    "latency": "fastest",
+    "throughput": "fastest in batches",
+    "score": "best",
+}
 
 
 def write_card(
@@ -110,8 +115,11 @@ def candidate_row(candidate: Candidate, verdict: GateReport) -> dict[str, str]:
         f"score on {candidate.measured_on}": f"{candidate.score:.4f} ({candidate.low:.4f} to {candidate.high:.4f})",
         "ms a row": f"{candidate.latency_ms:.3g}",
         "rows/s (batches of 32)": f"{candidate.throughput:,.0f}",
+        "p99 ms": f"{candidate.p99_ms:.3g}",
         "MB": f"{candidate.megabytes:.3g}",
         "parity": f"{candidate.graph.parity:.2g}",
+        "made by": ", then ".join(candidate.graph.steps) or "training",
+        "seconds": f"{candidate.graph.seconds:.0f}",
         "verdict": f"chosen: {standing}" if candidate == verdict.chosen else standing,
     }
 
@@ -144,13 +152,16 @@ def choice_text(verdict: GateReport, gate: GateConfig) -> str:
     count, chosen = len(verdict.candidates), verdict.chosen
     if count == 1:
         return "There is one candidate."
-    passing = sum(candidate.rejected is None for candidate in verdict.candidates)
+    passing = [candidate for candidate in verdict.candidates if candidate.rejected is None]
+    fastest = min(passing, key=lambda candidate: candidate.latency_ms, default=chosen)
     if not passing:
         which = f"none of {count} keeps every rule of the gate, and {chosen.graph.name} comes nearest"
-    elif passing == 1:
+    elif len(passing) == 1:
         which = f"{chosen.graph.name} is the only one of {count} that passes"
+    elif gate.prefer == "latency" and chosen != fastest:
+        which = f"{chosen.graph.name} is as fast as {fastest.graph.name}, as far as rounds of measuring tell them apart, and simpler"
     else:
-        which = f"{chosen.graph.name} is the {WANTED[gate.prefer]} of {passing} that pass"
+        which = f"{chosen.graph.name} is the {WANTED[gate.prefer]} of {len(passing)} that pass"
     asked = (
         "The test rows were asked about no other"
         if chosen.split == "validation"

@@ -16,19 +16,26 @@ from tasks.rows.versions import Versions
 
 @stage()
 def export(
-    model: TrainedModel, intake: IntakeConfig, result: ResultConfig, training: TrainingConfig
+    model: TrainedModel,
+    intake: IntakeConfig,
+    result: ResultConfig,
+    training: TrainingConfig,
+    name: str = "fp32",
+    steps: tuple[str, ...] = (),
 ) -> Graph:
     """The one ONNX graph of a trained model: raw rows in, answers out."""
     from tasks.compilation import export as core
     from tasks.intake import build_intake
     from tasks.result import build_result
 
-    graph = core.export(model, build_intake(intake), build_result(result), training, outcome_folder())
+    graph = core.export(
+        model, build_intake(intake), build_result(result), training, outcome_folder(), name, steps
+    )
     megabytes = Path(graph.uri).stat().st_size / 1e6
     body = f"Preprocessing, network and post-processing in one ONNX graph of {megabytes:.3g} MB, checked against the network on test rows: "
     show(
         model.dataset.project,
-        "Graph",
+        "Graph" if name == "fp32" else f"Graph of {name}",
         f"{body}its answers differ by up to {graph.parity:.2g}. sha256 `{graph.digest[:16]}`",
     )
     return graph

@@ -79,8 +79,13 @@ class Intake(Protocol):
     def preprocessing(self, encoder: Encoder) -> Preprocessing:
         """An unfitted preprocessing module behind a fitted encoder."""
 
-    def network(self, encoder: Encoder, shape: tuple[int, ...], outputs: int) -> nn.Module:
-        """The default architecture: preprocessed rows [batch, *shape] -> [batch, outputs] float32."""
+    def network(
+        self, encoder: Encoder, shape: tuple[int, ...], outputs: int, width: float = 1.0
+    ) -> nn.Module:
+        """The default architecture: preprocessed rows [batch, *shape] -> [batch, outputs] float32.
+
+        `width`: of its layers, as a share of the usual one.
+        """
 
     def augment(self, encoded: Tensor, draws: Tensor) -> Tensor:
         """Encoded training rows, changed by `draws` [rows, draws] in [0, 1): the same numbers change them the same way on any rank."""

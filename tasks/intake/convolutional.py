@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 STEM = 16
 WIDEST = 128
+NARROWEST = 4
+"""Channels: what a share of the width is rounded to a multiple of."""
 SMALLEST = 4
 """Pixels: a side is halved as long as this much is left."""
 DEEPER = 16
@@ -56,14 +58,18 @@ class Block(nn.Module):
 
 
 class ConvolutionalNetwork(nn.Sequential):
-    """[batch, channels, height, width] -> [batch, outputs]; each scale has half the side and twice the channels of the one before."""
+    """[batch, channels, height, width] -> [batch, outputs]; each scale has half the side and twice the channels of the one before.
 
-    def __init__(self, shape: tuple[int, ...], outputs: int) -> None:
-        channels, height, width = shape
-        side, wide = min(height, width), STEM
+    `width`: share of the usual channels.
+    """
+
+    def __init__(self, shape: tuple[int, ...], outputs: int, width: float = 1.0) -> None:
+        channels, *sides = shape
+        narrow, widest = (max(1, round(each * width / NARROWEST)) * NARROWEST for each in (STEM, WIDEST))
+        side, wide = min(sides), narrow
         layers: list[nn.Module] = [Convolution(channels, wide)]
         while -(-side // 2) >= SMALLEST:
-            side, before, wide = -(-side // 2), wide, min(2 * wide, WIDEST)
+            side, before, wide = -(-side // 2), wide, min(2 * wide, widest)
             layers.append(Convolution(before, wide, stride=2))
             if side <= DEEPER:
                 layers.append(Block(wide))

@@ -123,9 +123,11 @@ class ImageRows:
         """Per-channel normalisation."""
         return Normalize(self.section)
 
-    def network(self, encoder: Encoder, shape: tuple[int, ...], outputs: int) -> nn.Module:
+    def network(
+        self, encoder: Encoder, shape: tuple[int, ...], outputs: int, width: float = 1.0
+    ) -> nn.Module:
         """A small residual network."""
-        return ConvolutionalNetwork(shape, outputs)
+        return ConvolutionalNetwork(shape, outputs, width)
 
     def augment(self, encoded: Tensor, draws: Tensor) -> Tensor:
         """Moves each image by up to `shift` pixels along both axes, and mirrors half; what comes in at an edge repeats the edge."""

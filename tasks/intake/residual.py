@@ -7,12 +7,12 @@ BLOCKS = 2
 
 
 class Block(nn.Module):
-    """[batch, HIDDEN] -> the same shape: what two layers add to it."""
+    """[batch, hidden] -> the same shape: what two layers add to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, hidden: int) -> None:
         super().__init__()
         self.inner = nn.Sequential(
-            nn.LayerNorm(HIDDEN), nn.Linear(HIDDEN, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN)
+            nn.LayerNorm(hidden), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, hidden)
         )
 
     def forward(self, rows: Tensor) -> Tensor:
@@ -22,13 +22,15 @@ class Block(nn.Module):
 
 
 class ResidualNetwork(nn.Sequential):
-    """[batch, width] -> [batch, outputs]: Gorishniy et al., Revisiting Deep Learning Models for Tabular Data (2021).
+    """[batch, features] -> [batch, outputs]: Gorishniy et al., Revisiting Deep Learning Models for Tabular Data (2021).
 
-    No batch statistics and no dropout, so that N ranks compute what one process would.
+    No batch statistics and no dropout, so that N ranks compute what one process would. `width`: share of the
+    usual hidden units.
     """
 
-    def __init__(self, width: int, outputs: int) -> None:
-        blocks = [Block() for _ in range(BLOCKS)]
+    def __init__(self, features: int, outputs: int, width: float = 1.0) -> None:
+        hidden = max(1, round(HIDDEN * width))
+        blocks = [Block(hidden) for _ in range(BLOCKS)]
         super().__init__(
-            nn.Linear(width, HIDDEN), *blocks, nn.LayerNorm(HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, outputs)
+            nn.Linear(features, hidden), *blocks, nn.LayerNorm(hidden), nn.ReLU(), nn.Linear(hidden, outputs)
         )

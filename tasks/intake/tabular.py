@@ -146,9 +146,11 @@ class TabularRows:
         assert isinstance(encoder, ColumnEncoder)  # noqa: S101 - the one that it made itself
         return Features(self.section, encoder.known)
 
-    def network(self, encoder: Encoder, shape: tuple[int, ...], outputs: int) -> nn.Module:
+    def network(
+        self, encoder: Encoder, shape: tuple[int, ...], outputs: int, width: float = 1.0
+    ) -> nn.Module:
         """A residual network; its first layer is an embedding for the categories, which come one by one."""
-        return ResidualNetwork(shape[0], outputs)
+        return ResidualNetwork(shape[0], outputs, width)
 
     def augment(self, encoded: Tensor, draws: Tensor) -> Tensor:
         """Hides a few categories; there is no change of numbers that keeps every label."""

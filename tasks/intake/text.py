@@ -43,15 +43,16 @@ class WordNetwork(nn.Module):
 
     Single words by their sum over the root of their number, groups of three by the strongest answer of a
     convolution (Kim, Convolutional Neural Networks for Sentence Classification, 2014). No dropout and no
-    batch statistics, so N ranks compute what one process would.
+    batch statistics, so N ranks compute what one process would. `width`: share of the usual numbers a word.
     """
 
-    def __init__(self, vocabulary: int, outputs: int) -> None:
+    def __init__(self, vocabulary: int, outputs: int, width: float = 1.0) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(vocabulary, WIDTH)
+        numbers = max(1, round(WIDTH * width))
+        self.embedding = nn.Embedding(vocabulary, numbers)
         nn.init.normal_(self.embedding.weight, std=0.1)
-        self.convolution = nn.Conv1d(WIDTH, 2 * WIDTH, 3, padding=1)
-        self.head = nn.Linear(3 * WIDTH, outputs)
+        self.convolution = nn.Conv1d(numbers, 2 * numbers, 3, padding=1)
+        self.head = nn.Linear(3 * numbers, outputs)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """See the class."""
@@ -157,10 +158,12 @@ class TextRows:
         """None: ids go to the network as they are."""
         return Words(self.section.length)
 
-    def network(self, encoder: Encoder, shape: tuple[int, ...], outputs: int) -> nn.Module:
+    def network(
+        self, encoder: Encoder, shape: tuple[int, ...], outputs: int, width: float = 1.0
+    ) -> nn.Module:
         """An embedding, its sum, and a convolution."""
         assert isinstance(encoder, TokenEncoder)  # noqa: S101 - the one that it made itself
-        return WordNetwork(encoder.size, outputs)
+        return WordNetwork(encoder.size, outputs, width)
 
     def augment(self, encoded: Tensor, draws: Tensor) -> Tensor:
         """Hides some words."""

@@ -22,7 +22,12 @@ def build(
     Raises ValueError for a network that takes other rows or options.
     """
     if training.network is None:
-        return intake.network(encoder, shape, outputs)
+        try:
+            return intake.network(encoder, shape, outputs, **training.network_options)
+        except TypeError as error:
+            raise ValueError(
+                f"training.network_options {training.network_options}: the intake's default network takes a width at most: {error}"
+            ) from error
     made_by = {"timm": of_timm, "transformers": of_transformers}.get(
         training.network.partition(":")[0], by_import_path
     )

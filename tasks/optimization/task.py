@@ -5,8 +5,9 @@ from pathlib import Path
 from configs.intake import IntakeConfig
 from configs.optimization import OptimizationConfig
 from configs.result import ResultConfig
+from configs.training import TrainingConfig
 from tasks.pipeline.stage import outcome_folder, show, stage, table
-from tasks.records import DatasetVersion, Finding, Graph, Variants
+from tasks.records import DatasetVersion, Finding, Graph, Sketch, TrainedModel, Variants
 
 
 @stage()
@@ -50,6 +51,30 @@ def optimize(
     title = "Optimization" if graph.name == "fp32" else f"Optimization of {graph.name}"
     show(dataset.project, title, f"{how}\n\n{table(rows)}" if made else "No format is asked for.")
     return Variants(graphs=tuple(made), findings=tuple(findings))
+
+
+@stage()
+def sketch(
+    model: TrainedModel, graph: Graph, intake: IntakeConfig, result: ResultConfig, training: TrainingConfig
+) -> list[Sketch]:
+    """What students of each width would cost, by untrained ones."""
+    from tasks.intake import build_intake
+    from tasks.optimization.sketch import sketch_students
+    from tasks.result import build_result
+
+    found = sketch_students(model, graph, build_intake(intake), build_result(result), training)
+    rows = [
+        {
+            "student": each.student,
+            "latency": f"{each.latency_ratio:.0%}",
+            "size": f"{each.size_ratio:.0%}",
+            "": each.reason,
+        }
+        for each in found
+    ]
+    body = f"Of the network's own, by networks that are not trained yet.\n\n{table(rows)}"
+    show(model.dataset.project, "Students", body)
+    return list(found)
 
 
 def not_made(graph: Graph, kind: str, error: Exception) -> Finding:

@@ -106,6 +106,7 @@ def variant(
         parity=moved,
         steps=(*graph.steps, f"{kind}{left}"),
         seconds=seconds,
+        checkpoint=graph.checkpoint,
     )
 
 

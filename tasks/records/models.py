@@ -15,6 +15,10 @@ class TrainedModel(Stored):
     ranks: int
     metrics: dict[str, float]
     """On the test split, the result's first metric first."""
+    validation: float | None = None
+    """The result's first metric on the validation split, of the epoch that was kept; None without such a split."""
+    seconds: float = 0.0
+    """That the training took."""
     findings: tuple[Finding, ...] = ()
 
 
@@ -76,7 +80,20 @@ class Graph(Stored):
     """What was done to come from the trained network to this graph, in words; of two graphs that are equally
     good the one of fewer steps is the simpler one."""
     seconds: float = 0.0
-    """What it took to make, the training of a smaller network included."""
+    """What it took to make, the training of its network included."""
+    checkpoint: str = ""
+    """Digest of the network's checkpoint; empty for a baseline."""
+
+
+class Sketch(Record):
+    """What a smaller network would cost, measured before it is trained."""
+
+    student: str
+    reason: str = ""
+    """Why there can be no such student; empty where there can."""
+    latency_ratio: float = 1.0
+    """Of single rows, to the main network's graph."""
+    size_ratio: float = 1.0
 
 
 class Variants(Record):

@@ -35,6 +35,14 @@ class Postprocessing(nn.Module):
         """Loss of each row, [batch, outputs] float32 and [batch, ...], as the result learns them, -> [batch]; training takes their mean."""
         raise NotImplementedError
 
+    def distance(self, outputs: Tensor, taught: Tensor, temperature: float) -> Tensor:
+        """How far each row's outputs lie from those of a network that teaches: both [batch, outputs] float32 -> [batch].
+
+        On the scale of `loss`. By default the mean squared difference.
+        """
+        squared: Tensor = (outputs - taught).square()
+        return squared.mean(dim=1)
+
     def wanted(self, targets: Tensor) -> Tensor:
         """Of a number: targets [batch] as the one output should be, [batch] float32."""
         raise NotImplementedError

@@ -44,6 +44,16 @@ class Choose(Postprocessing):
             return losses
         return losses * (self.weight[targets] if targets.ndim == 1 else targets @ self.weight)
 
+    def distance(self, outputs: Tensor, taught: Tensor, temperature: float) -> Tensor:
+        """Kullback-Leibler divergence of the softened probabilities, times temperature squared.
+
+        Hinton et al., Distilling the Knowledge in a Neural Network (2015).
+        """
+        mine = nn.functional.log_softmax(outputs / temperature, dim=1)
+        theirs = nn.functional.log_softmax(taught / temperature, dim=1)
+        divergence = nn.functional.kl_div(mine, theirs, reduction="none", log_target=True)
+        return divergence.sum(dim=1) * temperature**2
+
     def forward(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
         """Softmax and argmax."""
         return outputs.argmax(dim=1), outputs.softmax(dim=1)

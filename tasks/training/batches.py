@@ -14,6 +14,7 @@ from tasks.intake import Rows, build_intake
 from tasks.result import build_result
 from tasks.rows.parts import schema_of
 from tasks.training import warm_start
+from tasks.training.distillation import teacher_encoder_state
 from tasks.training.evaluate import ROWS_A_BATCH
 from tasks.training.loader import Loader
 from tasks.training.plan import Plan
@@ -48,6 +49,8 @@ class Batches:
         self.mean_weight = float(self.weights(frame).mean()) or 1.0
         if self.plan.start:
             self.encoder.restore(warm_start.encoder_state(self.plan))
+        elif self.plan.teacher:
+            self.encoder.restore(teacher_encoder_state(self.plan.teacher))
         else:
             self.encoder.fit(rows)
         return rows, self.result.targets(frame[self.result.label])

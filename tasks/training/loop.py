@@ -21,6 +21,7 @@ from tasks.training import warm_start
 from tasks.training.batch_norm import Batch, synchronize
 from tasks.training.batches import Batches
 from tasks.training.commits import Commits
+from tasks.training.distillation import Distillation
 from tasks.training.evaluate import validate
 from tasks.training.loader import Decoded, Share
 from tasks.training.optimizer import optimizer, set_rate
@@ -107,6 +108,9 @@ class Fitting:
         self.model = model.to(strategy.device)
         strategy.align(self.model.state_dict())
         self.rows = synchronize(self.model, strategy) if strategy.size > 1 else Batch()
+        self.distillation = None
+        if plan.teacher:
+            self.distillation = Distillation(plan.teacher, self.intake, self.result, strategy.device)
         if self.training.compile:
             self.model.network.compile()
         self.forward = strategy.parallel(self.model)
@@ -200,8 +204,11 @@ class Fitting:
                     self.strategy.device.type, torch.bfloat16, enabled=self.training.precision == "bfloat16"
                 ):
                     outputs = self.forward(rows[mine])
-                losses = self.model.postprocessing.loss(outputs.float(), targets[mine]) * weights[mine]
-                loss = losses.mean() * (whole * part)
+                outputs = outputs.float()
+                losses = self.model.postprocessing.loss(outputs, targets[mine])
+                if self.distillation:
+                    losses = self.distillation.blend(losses, outputs, rows[mine], self.model.postprocessing)
+                loss = (losses * weights[mine]).mean() * (whole * part)
                 loss.backward()
             total += loss.detach()
         set_rate(self.optimizer, self.training, self.step, self.steps)

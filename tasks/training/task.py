@@ -17,7 +17,7 @@ from infra.files import whole_file
 from infra.settings import Settings
 from tasks.pipeline.stage import outcome_folder, show, stage, table
 from tasks.records import DatasetVersion, SearchReport, Stored, TrainedModel
-from tasks.training.plan import Plan
+from tasks.training.plan import Plan, Teacher
 from tasks.training.tracking import Tracker
 
 
@@ -29,22 +29,37 @@ def train(
     training: TrainingConfig,
     start: Stored | None,
     cluster: ClusterConfig,
+    student: str | None = None,
+    teacher: Teacher | None = None,
 ) -> TrainedModel:
-    """A network trained on Horovod ranks, one a Dask worker, and evaluated on the test split."""
+    """A network trained on Horovod ranks, one a Dask worker, and evaluated on the test split.
+
+    `student`: the name of a smaller one than the project's own; `teacher`: whose answers it learns from.
+    """
     from tasks.training.train import train_network
 
     settings, folder = Settings(), outcome_folder(("cluster",))
-    plan = Plan(dataset=dataset, intake=intake, result=result, training=training, start=start, folder=folder)
+    plan = Plan(
+        dataset=dataset,
+        intake=intake,
+        result=result,
+        training=training,
+        start=start,
+        student=student,
+        teacher=teacher,
+        folder=folder,
+    )
     pictures = settings.folder("reports", dataset.project, "training", folder.name)
     key = f"{dataset.project}-epochs".replace("_", "-")
     progress: Any = create_progress_artifact(
-        0.0, key=key, description=f"{dataset.tag} on {training.ranks} ranks"
+        0.0, key=key, description=f"{student or dataset.tag} on {training.ranks} ranks"
     )
     with Tracker(settings.tracking_uri, settings.folder("mlflow", "artifacts"), plan, folder.name) as tracker:
         model = train_network(plan, cluster, tracker, pictures, lambda *how: advance(progress, *how))
     urls = [settings.report_url(pictures / name) for name in ("curves.png", "errors.png")]
     body = f"{table([model.metrics])}\n\n![Loss and metric of each epoch]({urls[0]})\n\n![Where the answers are wrong]({urls[1]})"
-    show(dataset.project, "Training", body, run_in_MLflow=f"{settings.mlflow_url}/{tracker.page}")
+    title = f"Training of {student}" if student else "Training"
+    show(dataset.project, title, body, run_in_MLflow=f"{settings.mlflow_url}/{tracker.page}")
     return model
 
 

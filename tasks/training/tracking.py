@@ -96,7 +96,7 @@ def start(uri: str, artifacts: Path, plan: Plan, outcome: str) -> tuple[Any, Any
     run = client.create_run(
         experiment,
         tags={OUTCOME: outcome, "mlflow.source.name": "gyre"},
-        run_name=f"{plan.dataset.tag} training",
+        run_name=f"{plan.dataset.tag} {f'student {plan.student}' if plan.student else 'training'}",
     )
     tags = [RunTag("mlflow.source.git.commit", commit)] if (commit := code_version()) else []
     client.log_batch(

@@ -1,6 +1,7 @@
 """Trains on the ranks of a Dask cluster, then evaluates: the stage as the driver sees it."""
 
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ def train_network(
 ) -> TrainedModel:
     """The trained and evaluated model; writes curves.png and errors.png (where answers are wrong) to the folder `pictures`."""
     history: History = []
+    started = time.monotonic()
 
     def message(measured: dict[str, Any]) -> None:
         if "usage" in measured:
@@ -54,9 +56,11 @@ def train_network(
 
     with open_cluster(cluster) as client:
         checkpoint = train_on_ranks(client, plan, message)
+    seconds = time.monotonic() - started
     from tasks.training.evaluate import evaluate
 
     metrics, errors = evaluate(plan, checkpoint)
+    metric = next(iter(metrics))
     tracker.metrics(metrics)
     for name, picture in (("curves.png", curves(history)), ("errors.png", errors)):
         with whole_file(pictures / name) as temporary:
@@ -69,6 +73,8 @@ def train_network(
         run_id=tracker.run_id,
         ranks=plan.training.ranks,
         metrics=metrics,
+        validation=max((each[metric] for each in history if metric in each), default=None),
+        seconds=seconds,
     )
 
 

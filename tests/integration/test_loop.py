@@ -57,7 +57,12 @@ def test_the_report_is_on_disk_and_names_versions_candidates_and_ranks(installat
     assert report["versions"] == [1, 2]
     assert report["dataset_versions"] == ["digits/v1", "digits/v2"]
     assert report["ranks"] == 2
-    assert {candidate["name"] for candidate in report["candidates"]} == {"fp32", "int8"}
+    assert {candidate["name"] for candidate in report["candidates"]} == {
+        "fp32",
+        "int8",
+        "int8-dynamic",
+        "int8-weights",
+    }
 
 
 def test_every_stage_shows_an_artifact_on_the_flow_runs_page(installation):
