@@ -29,6 +29,8 @@ ORDERS: dict[str, Callable[[Candidate], float]] = {
     "score": lambda candidate: -candidate.score,
 }
 """What `prefer` wants least of."""
+NEARLY = 1.1
+"""Times the smallest size: a graph of no more is about as small."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ def choose(
 
     A rule that no candidate keeps chooses nothing; whether the chosen one may serve is the gate's to say, on
     other rows. Of candidates that are equally good, as far as the noise of the machine lets one tell, the
-    simplest is chosen: the one that came about in the fewest steps.
+    smallest is chosen, and of those that are about as small the simplest: the one that came about in the
+    fewest steps.
     """
     exact = next(candidate.score for candidate in candidates if candidate.graph.name == "fp32")
     objections = {each.graph.name: objections_to(each, exact, gate, trivial) for each in candidates}
@@ -88,6 +91,8 @@ def choose(
     equal = [each for each in allowed if order(each) <= order(best)]
     if gate.prefer == "latency":
         equal = [each for each in allowed if not each.surely_slower(best)]
+    smallest = min(each.megabytes for each in equal)
+    equal = [each for each in equal if each.megabytes <= NEARLY * smallest]
     chosen = min(equal, key=lambda each: (len(each.graph.steps), -each.score, order(each), each.graph.name))
     return tuple(told), chosen
 

@@ -159,7 +159,7 @@ def choice_text(verdict: GateReport, gate: GateConfig) -> str:
     elif len(passing) == 1:
         which = f"{chosen.graph.name} is the only one of {count} that passes"
     elif gate.prefer == "latency" and chosen != fastest:
-        which = f"{chosen.graph.name} is as fast as {fastest.graph.name}, as far as rounds of measuring tell them apart, and simpler"
+        which = f"{chosen.graph.name} is as fast as {fastest.graph.name}, as far as rounds of measuring tell them apart, and smaller or simpler"
     else:
         which = f"{chosen.graph.name} is the {WANTED[gate.prefer]} of {len(passing)} that pass"
     asked = (
