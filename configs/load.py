@@ -103,12 +103,23 @@ def validate_tree(tree: dict[str, Any], written: Written, path: Path) -> Project
         except ValidationError as error:
             problems = error.errors()
         texts = [walk(problem["loc"])[1] for problem in problems if problem["type"] == "string_type"]
-        # Each round turns at least one number into a text, so this ends.
-        if not [location for location in texts if written.take_text(tree, location)]:
+        taken = [written.take_text(tree, location) for location in texts]
+        taken += [take_field_name(problem, tree, written) for problem in problems]
+        # Each round turns at least one number or key into a text, so this ends.
+        if not any(taken):
             raise ConfigError("\n".join(explain(path, problem, tree, written) for problem in problems))
     if odd := list(odd_numbers(tree, written)):
         raise ConfigError("\n".join(f"{path}: {each}" for each in odd))
     return loaded
+
+
+def take_field_name(problem: Any, tree: dict[str, Any], written: Written) -> bool:
+    """Takes a key of a section as it was written where that is a name the section has: YAML reads `on:` as true; whether it was so."""
+    if problem["type"] != "invalid_key":
+        return False
+    sections, location = walk(problem["loc"])
+    name = written.at(tree, [*location, "[key]"])
+    return name in sections[-1].model_fields and written.take_key(tree, location, is_name=True)
 
 
 def set_key(tree: dict[str, Any], key: str, value: Any) -> tuple[dict[str, Any], str]:

@@ -59,11 +59,11 @@ class Written:
         del self.values[id(container), key]
         return True
 
-    def take_key(self, tree: Any, location: Sequence[str]) -> bool:
-        """Likewise of a key."""
+    def take_key(self, tree: Any, location: Sequence[str], is_name: bool = False) -> bool:
+        """Likewise of a key; where it is known to be a name, of any key."""
         container, key = descend(tree, location)
         written = self.keys.get((id(container), key))
-        if written is None or not is_number_or_date(key) or written in container:
+        if written is None or not (is_name or is_number_or_date(key)) or written in container:
             return False
         moved = {written if each == key else each: value for each, value in container.items()}
         if (id(container), key) in self.values:

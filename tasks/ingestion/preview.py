@@ -1,25 +1,32 @@
-"""A source's first rows in the platform's layout, read as a run reads them, without a cluster and without looking at the rest."""
+"""A source's first rows in the platform's layout, read as a run reads them, without a cluster and without looking at the rest.
 
-from collections.abc import Callable, Iterator
+first_partitions.py reads the beginning of a source, joined_preview.py what is joined to it.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 
 from configs.intake import IntakeConfig
 from configs.source import SourceConfig
+from tasks.ingestion.first_partitions import first_partitions
+from tasks.ingestion.joined_preview import Joined, joined_tables
 from tasks.ingestion.parsing.dates import with_first_formats
 from tasks.ingestion.parsing.totals_rows import totals_rows
 from tasks.ingestion.parsing.undeclared_missing import undeclared_missing
 from tasks.ingestion.partitions import watermarks
 from tasks.ingestion.partitions.sources import SourcePartition, inherit
 from tasks.ingestion.partitions.store import Notes, PartitionJob, layout_tables
-from tasks.ingestion.readers import Partition, csv, functions, images, jsonl, parquet, sql, synthetic
-from tasks.ingestion.readers.location import File, filesystem, location_of, matching_files, name_of
+from tasks.ingestion.readers import Partition
 from tasks.records import Finding
 
 ROWS = 1000
-IMAGES = 32
+UNMATCHED = ("unmatched_kept", "unmatched_dropped")
+"""Checks that need all rows of a joined source."""
 
 
 @dataclass(frozen=True)
@@ -29,92 +36,41 @@ class Preview:
     name: str
     """How messages call the source."""
     rows: pa.Table | None
-    """None where the rows need columns of `source.join`, which is not read for a look."""
+    """With the columns of joined sources; None where one of these is too large to be read for a look, and what was
+    read of it belongs to none of these rows."""
     findings: tuple[Finding, ...]
 
 
 def preview(source: SourceConfig, intake: IntakeConfig, label: str) -> Iterator[Preview]:
-    """The first rows of a source and of those appended to it.
+    """The first rows of a source and of those appended to it, each with the joined columns.
 
     Raises ValueError naming what cannot be read, and where.
     """
+    with TemporaryDirectory(prefix="gyre-") as folder:
+        joined = joined_tables(source.join, intake, label, Path(folder))
+        yield from previews(source, joined, intake, label)
+
+
+def previews(source: SourceConfig, joined: Joined, intake: IntakeConfig, label: str) -> Iterator[Preview]:
+    """See `preview`."""
     notes = Notes()
+    notes.conversions.take(joined.conversions.as_json())
     conversions = notes.conversions
     looked = source.model_copy(update={"rows": min(source.rows or ROWS, ROWS)})
-    entry = SourcePartition(looked, first_partition(looked, intake, label))
+    entry = SourcePartition(looked, next(first_partitions(looked, intake, label, ROWS)))
     if source.watermark:
-        entry = replace(
-            entry,
-            partition=Partition(
-                entry.partition.origin,
-                None,
-                partial(watermarks.rows_with_watermark, entry.partition, source),
-                counting=True,
-            ),
-        )
-    rows = None
-    if not source.join:
-        read_by = with_first_formats(entry, intake)
-        rows = next(layout_tables(PartitionJob(entry, read_by, label, (), code=""), notes), None)
-        if rows is None or not len(rows):
+        read = partial(watermarks.rows_with_watermark, entry.partition, source)
+        entry = replace(entry, partition=Partition(entry.partition.origin, None, read, counting=True))
+    job = PartitionJob(entry, with_first_formats(entry, intake), label, joined.tables, code="")
+    rows = next(layout_tables(job, notes), None)
+    if rows is None or not len(rows):
+        if joined.whole:
             fix = "bring some, or set source.path to a file that has them"
             raise ValueError(f"{entry.name}: holds no rows; {fix}{conversions.told()}")
-    profile = notes.profile
-    shape = (*totals_rows(entry.partition.origin, profile), *undeclared_missing(profile, source.columns))
-    yield Preview(entry.name, rows, (*conversions.findings(), *shape))
+        rows = None
+    findings = [each for each in conversions.findings() if joined.whole or each.check not in UNMATCHED]
+    findings += totals_rows(entry.partition.origin, notes.profile)
+    findings += undeclared_missing(notes.profile, source.columns)
+    yield Preview(entry.name, rows, tuple(findings))
     for more in source.append:
-        yield from preview(inherit(more, source), intake, label)
-
-
-def first_partition(source: SourceConfig, intake: IntakeConfig, label: str) -> Partition:
-    """The beginning of the source's first file, table or partition; unlike a run's partitions it is not told by its content."""
-    if source.reader == "images":
-        return first_images(source, intake, label)
-    first: Callable[[SourceConfig], Partition] = FIRST_SLICES.get(
-        source.reader, lambda source: functions.partitions(source)[0]
-    )
-    return first(source)
-
-
-def first_of_files(read: Callable[..., Iterator[pa.Table]]) -> Callable[[SourceConfig], Partition]:
-    """The first file of a source, by a reader's `read`."""
-
-    def first(source: SourceConfig) -> Partition:
-        file = matching_files(source)[0]
-        return Partition(file.name, None, partial(read, file, source.limits))
-
-    return first
-
-
-FIRST_SLICES: dict[str, Callable[[SourceConfig], Partition]] = {
-    "csv": csv.first_partition,
-    "jsonl": first_of_files(jsonl.read),
-    "parquet": first_of_files(parquet.read),
-    "delta": lambda source: parquet.delta_partitions(source)[0],
-    "sql": lambda source: Partition(sql.table_name(source), None, partial(sql.first_rows, source, ROWS)),
-    "synthetic": lambda source: synthetic.partitions(source)[0],
-}
-
-
-def first_images(source: SourceConfig, intake: IntakeConfig, label: str) -> Partition:
-    """The first images of a folder or archive."""
-    template = location_of(source)
-    system, path = filesystem(template, source.options)
-    if system.isfile(path) or not system.exists(path):
-        return images.partitions(source, intake, label)[0]
-    names = sorted(
-        name[len(path.rstrip("/")) + 1 :]
-        for name in system.find(path)
-        if name.lower().endswith(images.SUFFIXES)
-    )
-    few = names[:: max(1, len(names) // IMAGES)]
-    if not few:
-        return images.partitions(source, intake, label)[0]
-    files = [File(template, f"{template.rstrip('/')}/{name}", source.options) for name in few]
-    beside = images.labels_beside(source, template.rstrip("/") + "/x")
-    return Partition(
-        name_of(source),
-        None,
-        partial(images.read_folder, files, few, beside, source, intake, label),
-        counting=True,
-    )
+        yield from previews(inherit(more, source), joined, intake, label)

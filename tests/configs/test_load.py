@@ -87,6 +87,13 @@ def test_a_value_from_the_command_line_is_taken_as_it_was_written_too():
         load(HERE / "valid" / "numbers_as_texts.yaml", {"training.epochs": "1:30"})
 
 
+def test_a_key_of_the_schema_that_yaml_reads_as_true_needs_no_quotes(tmp_path):
+    text = (HERE / "valid" / "smallest.yaml").read_text()
+    join = "join: [{source: {reader: csv, path: b.csv}, on: kind}]"
+    (tmp_path / "joined.yaml").write_text(text.replace("path: rows.csv", f"path: rows.csv, {join}"))
+    assert load(tmp_path / "joined.yaml").source.join[0].on == "kind"
+
+
 def test_an_anchor_and_a_merge_are_no_repeated_keys(tmp_path):
     text = (HERE / "valid" / "smallest.yaml").read_text()
     (tmp_path / "merged.yaml").write_text(

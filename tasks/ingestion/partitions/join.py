@@ -112,7 +112,8 @@ def check_unique(path: Path, on: str, name: str) -> None:
             repeated = f"SELECT {column}, count(*) FROM read_parquet(?) WHERE {column} IS NOT NULL GROUP BY 1 HAVING count(*) > 1"
             found = opened.execute(f"{repeated} ORDER BY 1 LIMIT 1", [str(path)]).fetchone()
         except duckdb.BinderException:
-            raise ValueError(f"{name}: no column {on!r} (source.join.on)") from None
+            there = ", ".join(pq.read_schema(path).names)
+            raise ValueError(f"{name}: no column {on!r} (source.join.on); it has {there}") from None
     if found:
         raise ValueError(
             f"{name}: {on} {found[0]!r} comes {found[1]} times; a join would double rows, so make it unique there"
@@ -148,6 +149,8 @@ def join_one(
         raise ValueError(
             f"{name}: no column {other.on!r} (source.join.on); it has {', '.join(rows.column_names)}"
         )
+    import duckdb
+
     opened.register("here", rows.append_column("gyre row", pa.array(range(len(rows)), pa.int64())))
     try:
         there = [
@@ -162,10 +165,14 @@ def join_one(
             )
         on = identifier(other.on)
         beside = '(SELECT * RENAME (file_row_number AS "gyre place") FROM read_parquet(?, file_row_number = true)) AS there'
-        found = opened.execute(
+        found = opened.sql(
             f'SELECT * FROM here {other.how.upper()} JOIN {beside} USING ({on}) ORDER BY "gyre row"',
-            [str(other.path)],
+            params=[str(other.path)],
         ).to_arrow_table()
+    except duckdb.DataError as error:
+        types = f"{rows.schema.field(other.on).type} in {name} and {pq.read_schema(other.path).field(other.on).type} there"
+        fix = "give both one type in source.columns"
+        raise ValueError(f"{other.name}: {other.on!r} (source.join.on) is {types} ({error}); {fix}") from None
     finally:
         opened.unregister("here")
     matches.add(other, found["gyre place"].drop_null().to_numpy())

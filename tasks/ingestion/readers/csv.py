@@ -81,16 +81,12 @@ def partitions(source: SourceConfig) -> list[Partition]:
     return found or [Partition(file.name, [file.content(), names], partial(empty, names))]
 
 
-def first_partition(source: SourceConfig) -> Partition:
-    """The first file from its beginning, for a look at a few rows: nothing behind them is read."""
-    file = matching_files(source)[0]
-    names, _ = header(file, source.csv, source.limits)
-    return Partition(
-        file.name,
-        None,
-        partial(stream_rows, Form(file, source.csv, source.limits, names, plain_types(source))),
-        counting=True,
-    )
+def first_partitions(source: SourceConfig) -> Iterator[Partition]:
+    """The files from their beginnings, for a look at a few rows: nothing behind them is read."""
+    for file in matching_files(source):
+        names, _ = header(file, source.csv, source.limits)
+        form = Form(file, source.csv, source.limits, names, plain_types(source))
+        yield Partition(file.name, None, partial(stream_rows, form), counting=True)
 
 
 def empty(names: tuple[str, ...]) -> Iterator[pa.Table]:

@@ -112,6 +112,112 @@ def test_a_network_with_other_outputs_is_named(project, tmp_path):
     )
 
 
+OWNERS = "colour,owner,paid\nred,Ann,1\nblue,Bob,2\n"
+JOIN = "{reader: csv, path: rows.csv, join: [{source: {reader: csv, path: owners.csv}, on: colour}]}"
+
+
+@pytest.fixture
+def joined(project, tmp_path):
+    """A project with the owner of each colour in a second file."""
+
+    def write(
+        owners=OWNERS, source=JOIN, intake="{kind: tabular, numeric: [size], categorical: [owner]}", **more
+    ):
+        (tmp_path / "owners.csv").write_text(owners)
+        return project(source=source, intake=intake, **more)
+
+    return write
+
+
+def test_joined_columns_are_there_for_the_intake_the_label_and_every_key(joined):
+    assert look_ahead(joined(evaluation="{slices: [owner]}")) == ()
+    said = refusal(joined(evaluation="{slices: [shoe]}"))
+    assert "no column 'shoe' (evaluation.slices); the rows have" in said
+    assert "owner" in said
+    said = refusal(
+        joined(
+            result="{kind: classification, label: owner, classes: [Ann, Cid]}",
+            intake="{kind: tabular, numeric: [size]}",
+        )
+    )
+    assert "column 'owner' holds 'Bob'; result.classes allows Ann, Cid" in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"source": JOIN.replace("owners", "nobody")},
+            "source.join[0]: source {folder}/nobody.csv: matches no file",
+        ),
+        ({"owners": "colour,owner\n"}, "owners.csv: holds no rows"),
+        (
+            {"owners": OWNERS.replace("colour", "paint")},
+            "source.join[0]: join with source {folder}/owners.csv: no column 'colour' (source.join.on); it has paint, owner, paid",
+        ),
+        (
+            {"owners": OWNERS + "red,Cid,3\n"},
+            "colour 'red' comes 2 times; a join would double rows, so make it unique there",
+        ),
+        (
+            {"owners": OWNERS.replace("paid", "size")},
+            "column 'size' is in both; leave it out there (source.columns, extra: ignore)",
+        ),
+        (
+            {"source": JOIN.replace("on: colour", "on: owner")},
+            "rows.csv: no column 'owner' (source.join.on); it has id, size, colour, label",
+        ),
+        (
+            {
+                "source": JOIN.replace(
+                    "owners.csv}",
+                    "owners.csv, columns: {colour: {type: text}, owner: {type: text}, paid: {type: integer}}}",
+                ),
+                "owners": OWNERS.replace("Bob,2", "Bob,much"),
+            },
+            "source.join[0]: join with source {folder}/owners.csv: column 'paid'",
+        ),
+        (
+            {
+                "source": JOIN.replace(
+                    "owners.csv}",
+                    "owners.csv, columns: {colour: {type: integer}, owner: {type: text}, paid: {type: text}}}",
+                ),
+                "owners": OWNERS.replace("red", "1").replace("blue", "2"),
+            },
+            "'colour' (source.join.on) is string in source {folder}/rows.csv and int64 there",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_joined_source_is_named_with_its_key_and_file(joined, tmp_path, changes, said):
+    assert said.replace("{folder}", str(tmp_path)) in refusal(joined(**changes))
+
+
+def test_rows_without_a_match_are_told_where_the_joined_source_was_read_to_its_end(joined, monkeypatch):
+    owners = OWNERS.replace("blue,Bob,2", "green,Bob,2")
+    (found,) = [each for each in look_ahead(joined(owners)) if each.finding.check == "unmatched_kept"]
+    assert (found.finding.count, found.finding.total) == (30, 90)
+    assert "'blue' in line 2" in found.finding.examples
+    monkeypatch.setattr("tasks.ingestion.joined_preview.ROWS", 1)
+    assert "unmatched_kept" not in {each.finding.check for each in look_ahead(joined(owners))}
+
+
+def test_a_joined_source_whose_first_rows_belong_to_none_stops_nothing(joined, monkeypatch):
+    monkeypatch.setattr("tasks.ingestion.joined_preview.ROWS", 1)
+    assert look_ahead(joined(OWNERS.replace("red,Ann", "green,Ann"))) == ()
+
+
+def test_what_reading_a_joined_source_leaves_out_is_told(joined):
+    assert "ragged_lines" in refusal(joined(OWNERS + "green,Cid\n"))
+
+
+def test_an_appended_source_has_the_joined_columns_too(joined, tmp_path):
+    (tmp_path / "more.csv").write_text(ROWS.replace("red", "green"))
+    source = JOIN.replace("on: colour}]", "on: colour}], append: [{reader: csv, path: more.csv}]")
+    looked = look_ahead(joined(OWNERS, source, checks="{unmatched_kept: warn}"))
+    assert [each.finding.check for each in looked] == ["unmatched_kept"]
+
+
 def test_images_are_looked_at_too(tmp_path):
     for number in range(60):
         folder = tmp_path / "photos" / ("cat" if number % 2 else "dog")
