@@ -16,7 +16,6 @@ from configs.project import Project
 
 DIALECT = "http://json-schema.org/draft-07/schema#"
 """The newest that every YAML editor understands."""
-FILE = "project.schema.json"
 OTHERWISE = "custom"
 """Tag of the section whose `kind` is none of the built-in ones, but an import path."""
 

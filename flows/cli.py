@@ -17,12 +17,11 @@ from rich.markup import escape
 
 from configs.load import ConfigError, load
 from configs.project import Project
-from configs.schema import FILE, schema_line, schema_text
+from configs.schema import schema_line, schema_text
 from flows import data, quarantine
 from flows.errors import RunError
 from flows.parameters import sign_parameters
 from flows.terminal import Json, ProjectName, console, emit, enter, errors, print_findings, print_rows
-from infra.credentials import credential_file
 from infra.settings import Settings
 
 if TYPE_CHECKING:
@@ -85,11 +84,11 @@ def up(
     """Start Prefect with its UI, MLflow, the model server, the report pages and the flow runner, all on loopback and behind a password."""
     from infra import services
 
-    first = not credential_file(Settings().home).exists()
+    first = not Settings().home.credentials.exists()
     settings = enter()
     services.up(settings, say)
     # YAMLs that `gyre init` wrote name it; what an older Gyre wrote would call new keys wrong.
-    write_schema(settings.home / FILE)
+    write_schema(settings.home.project_schema)
     print_services(services.status(settings))
     tell_credential(settings, first)
     if not detach:
@@ -153,7 +152,7 @@ def init(
     path = Path(f"{made.name}.yaml")
     if path.exists():
         raise ConfigError(f"{path}: is there already; give --name, or move it")
-    line = schema_line(path, write_schema(settings.home / FILE))
+    line = schema_line(path, write_schema(settings.home.project_schema))
     with whole_file(path) as temporary:
         temporary.write_text(f"{line}\n{made.yaml}", encoding="utf-8")
     console.print(f"Wrote {path}: read its comments. Then:", highlight=False)
@@ -440,7 +439,7 @@ def say(line: str) -> None:
 def tell_credential(settings: Settings, first: bool) -> None:
     """What browsers ask for: the file that holds it, and the first time, in a terminal, the words themselves."""
     say(
-        f"Browsers ask for a user and a password, the Prefect UI for user:password; they are in {credential_file(settings.home)}."
+        f"Browsers ask for a user and a password, the Prefect UI for user:password; they are in {settings.home.credentials}."
     )
     # A log would keep it where the file's mode does not reach.
     if first and errors.is_terminal:

@@ -132,7 +132,7 @@ def pull(
     settings, config = of(project)
     options = config.versioning.remote_options if source else {}
     console.print(
-        f"{pulled(repository(settings, config), config.name, settings.home / 'datasets', source, options)} files fetched"
+        f"{pulled(repository(settings, config), config.name, settings.home.datasets, source, options)} files fetched"
     )
 
 
@@ -145,7 +145,7 @@ def card(
     from tasks.versioning.data_card import card as written
 
     settings, config = of(project)
-    folder = settings.folder("reports", config.name, "data")
+    folder = settings.home.make_report_folder(config.name, "data")
     known, number = (
         repository(settings, config),
         number_of(version) if version else newest(settings, config.name),
@@ -156,7 +156,7 @@ def card(
         known,
         build_intake(config.intake),
         config.result.label,
-        settings.home / "datasets",
+        settings.home.datasets,
         folder,
     )
     console.print(str(path))
@@ -196,7 +196,7 @@ def gc(
     console.print(
         f"{'Removing' if yes else 'Would remove'}: {names}, {megabytes:.3g} MB that no other version has"
     )
-    slices = store.unused_partitions(settings.home / "slices", days)
+    slices = store.unused_partitions(settings.home.partitions, days)
     console.print(
         f"{len(slices)} slices of sources that no run asked for in {days:g} days, {store.bytes_of_these_alone(slices) / 1e6:.3g} MB"
     )
@@ -208,7 +208,7 @@ def gc(
         f"{len(left)} outcomes and quarantines that no version names and no run asked for either, {store.bytes_of_these_alone(left) / 1e6:.3g} MB"
     )
     if yes and found:
-        remove_versions(repo, config.name, found, settings.home / "datasets")
+        remove_versions(repo, config.name, found, settings.home.datasets)
     if yes:
         store.remove_partitions(slices)
         outcomes.remove_outcomes(left, records)
@@ -240,7 +240,7 @@ def number_of(version: str) -> int:
 
 def newest(settings: Settings, project: str) -> int:
     """The newest version that is laid out."""
-    found = [int(path.name[1:]) for path in (settings.home / "datasets" / project).glob("v*")]
+    found = [int(path.name[1:]) for path in (settings.home.datasets / project).glob("v*")]
     if not found:
         raise ValueError(f"{project}: no version yet; `gyre run {project}` makes one")
     return max(found)
@@ -248,7 +248,7 @@ def newest(settings: Settings, project: str) -> int:
 
 def laid_out(settings: Settings, project: str, version: int) -> Path:
     """The folder of a version's parts. Raises ValueError naming those that are there."""
-    folder = settings.home / "datasets" / project / f"v{version}"
+    folder = settings.home.dataset(project, version)
     if not folder.is_dir():
         there = ", ".join(sorted(path.name for path in folder.parent.glob("v*"))) or "none"
         raise ValueError(f"{project}: no version {version}; there are {there}")

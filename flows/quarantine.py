@@ -103,7 +103,7 @@ def open_quarantine(project: str) -> Any:
     from tasks.validation.quarantine import Quarantine
 
     settings, config = of(project)
-    return Quarantine(settings.home / "quarantine" / config.name)
+    return Quarantine(settings.home.quarantine(config.name))
 
 
 def print_decision(project: str, decision: Any) -> None:

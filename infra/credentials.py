@@ -61,14 +61,8 @@ class Credential:
         return hmac.compare_digest(signature.encode(), self.signature(purpose, value).encode())
 
 
-def credential_file(home: Path) -> Path:
-    """Where an installation's credential is kept."""
-    return home / "credentials"
-
-
-def read_credential(home: Path) -> Credential:
-    """The installation's credential, made where there is none yet. Raises CredentialError."""
-    path = credential_file(home)
+def read_credential(path: Path) -> Credential:
+    """The installation's credential in its file, made where there is none yet. Raises CredentialError."""
     if not path.exists():
         make_credential(path)
     found = re.search(r"\bpassword\s+(\S{20,})", path.read_text(encoding="utf-8"))

@@ -6,11 +6,12 @@ environment wins.
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, PlainSerializer
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     YamlConfigSettingsSource,
@@ -18,6 +19,12 @@ from pydantic_settings import (
 
 from configs.load import BUNDLED
 from infra.credentials import Credential, read_credential
+from infra.home import Home
+
+
+def as_home(value: Any) -> Home:
+    """A home by its folder's path."""
+    return value if isinstance(value, Home) else Home(Path(value))
 
 
 class Settings(BaseSettings):
@@ -30,7 +37,8 @@ class Settings(BaseSettings):
         env_prefix="GYRE_", frozen=True, extra="forbid", use_attribute_docstrings=True
     )
 
-    home: Path = Path(".gyre")
+    # Told as its path, and read from the environment as one: without NoDecode it would have to be JSON there.
+    home: Annotated[Home, NoDecode, BeforeValidator(as_home), PlainSerializer(str)] = Home(Path(".gyre"))
     """Everything of this installation: data, models, logs, databases."""
     projects: Path = BUNDLED
     """Folder whose YAML files get deployments."""
@@ -48,8 +56,8 @@ class Settings(BaseSettings):
 
     def model_post_init(self, _: Any) -> None:
         """Paths are absolute from here on: services and flow runs have working folders of their own."""
-        for field in ("home", "projects"):
-            object.__setattr__(self, field, getattr(self, field).absolute())
+        object.__setattr__(self, "home", Home(self.home.root.absolute()))
+        object.__setattr__(self, "projects", self.projects.absolute())
 
     @classmethod
     def settings_customise_sources(
@@ -61,11 +69,11 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, then the environment, then settings.yaml in the home."""
-        home = Path(os.environ.get("GYRE_HOME", ".gyre"))
+        home = Home(Path(os.environ.get("GYRE_HOME", ".gyre")))
         return (
             init_settings,
             env_settings,
-            YamlConfigSettingsSource(settings_cls, yaml_file=home / "settings.yaml"),
+            YamlConfigSettingsSource(settings_cls, yaml_file=home.settings),
         )
 
     @property
@@ -78,7 +86,7 @@ class Settings(BaseSettings):
     @property
     def credential(self) -> Credential:
         """User and password of this installation, made where there are none yet."""
-        return read_credential(self.home)
+        return read_credential(self.home.credentials)
 
     @property
     def prefect_url(self) -> str:
@@ -103,28 +111,20 @@ class Settings(BaseSettings):
     @property
     def database_url(self) -> str:
         """SQLAlchemy URL of drift episodes."""
-        return f"sqlite:///{self.home}/gyre.db"
-
-    @property
-    def mlflow_store(self) -> Path:
-        """MLflow's database file."""
-        return self.home / "mlflow" / "mlflow.db"
+        return f"sqlite:///{self.home.database}"
 
     @property
     def tracking_uri(self) -> str:
         """MLflow's tracking and registry store."""
-        return f"sqlite:///{self.mlflow_store}"
+        return f"sqlite:///{self.home.mlflow_database}"
 
     def folder(self, *parts: str) -> Path:
         """A folder under the home, made if missing."""
-        path = self.home.joinpath(*parts)
-        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.mkdir(parents=True, exist_ok=True)
-        return path
+        return self.home.make(self.home.root.joinpath(*parts))
 
     def report_url(self, path: Path) -> str:
         """The URL under which a file of the home's `reports` folder is served."""
-        return f"{self.reports_url}/{path.relative_to(self.home / 'reports').as_posix()}"
+        return f"{self.reports_url}/{path.relative_to(self.home.reports).as_posix()}"
 
     def environment(self) -> dict[str, str]:
         """What every process of this installation has in its environment: one home and credential, no telemetry, no call to the outside.
@@ -133,10 +133,10 @@ class Settings(BaseSettings):
         """
         own = {f"GYRE_{name.upper()}": str(getattr(self, name)) for name in type(self).model_fields}
         return own | {
-            "PREFECT_HOME": str(self.home / "prefect"),
+            "PREFECT_HOME": str(self.home.prefect),
             "PREFECT_API_URL": f"{self.prefect_url}/api",
-            "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{self.home}/prefect/prefect.db",
-            "PREFECT_LOCAL_STORAGE_PATH": str(self.home / "prefect" / "results"),
+            "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{self.home.prefect_database}",
+            "PREFECT_LOCAL_STORAGE_PATH": str(self.home.prefect_results),
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_SERVER_API_HOST": self.host,
             "PREFECT_SERVER_API_PORT": str(self.prefect_port),

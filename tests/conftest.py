@@ -67,14 +67,14 @@ def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("GYRE_HOME", str(home))
         settings = Settings()
     make_store(settings)
-    return settings.mlflow_store
+    return settings.home.mlflow_database
 
 
 @pytest.fixture
 def with_mlflow(settings: Settings, empty_mlflow: Path) -> Settings:
     """An installation whose MLflow store is there."""
-    settings.mlflow_store.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(empty_mlflow, settings.mlflow_store)
+    settings.home.mlflow_database.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(empty_mlflow, settings.home.mlflow_database)
     return settings
 
 

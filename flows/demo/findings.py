@@ -77,5 +77,13 @@ def candidates(version: Any) -> list[dict[str, Any]]:
 
 def dataset_versions(settings: Settings, project: str) -> list[str]:
     """The project's tags in the data repo, oldest first."""
-    command = ["git", "-C", str(settings.home / "data"), "tag", "--list", f"{project}/v*", "--sort=v:refname"]
+    command = [
+        "git",
+        "-C",
+        str(settings.home.data_repository),
+        "tag",
+        "--list",
+        f"{project}/v*",
+        "--sort=v:refname",
+    ]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.split()

@@ -14,7 +14,6 @@ from rich.table import Table
 
 from flows.errors import RunError
 from infra import services
-from infra.credentials import credential_file
 from infra.files import write_json
 from infra.progress import wait_for
 from infra.settings import Settings
@@ -60,7 +59,7 @@ def prepare_and_play(installation: Settings, console: Console, keep: bool) -> di
         )
         services.up(settings, lambda line: console.print(f"  {line}", style="dim", highlight=False))
         report = play(settings, console) | {"total_seconds": round(time.monotonic() - started, 1)}
-        write_json(settings.home / "report.json", report)
+        write_json(settings.home.demo_report, report)
         show(report, settings, console, keep)
         judge(report)
         ended_well = True
@@ -181,7 +180,7 @@ def judge(report: dict[str, Any]) -> None:
 def own_installation(installation: Settings) -> Settings:
     """The demo's settings: its own home, and a free port in place of each that is taken."""
     ports = ("prefect_port", "mlflow_port", "server_port", "reports_port")
-    own = installation.model_copy(update={"home": installation.home / "demo"})
+    own = installation.model_copy(update={"home": installation.home.demo})
     # The last demo's services, if --keep left them running, hold the ports and the home.
     services.down(own)
     return own.model_copy(update={name: free_port(own.host, getattr(own, name)) for name in ports})
@@ -235,13 +234,11 @@ def show(report: dict[str, Any], settings: Settings, console: Console, keep: boo
         f"data {', '.join(report['dataset_versions'])} · {report['ranks']} Horovod ranks · {report['total_seconds']:.0f} s",
         highlight=False,
     )
-    console.print(f"Report: {settings.home / 'report.json'}", highlight=False)
+    console.print(f"Report: {settings.home.demo_report}", highlight=False)
     if keep:
         for name, url in report["urls"].items():
             console.print(f"  {name:12} [link={url}]{url}[/link]", highlight=False)
-        console.print(
-            f"Browsers ask for a user and a password: {credential_file(settings.home)}", highlight=False
-        )
+        console.print(f"Browsers ask for a user and a password: {settings.home.credentials}", highlight=False)
         console.print(
             f"Everything keeps running; stop it with: GYRE_HOME={settings.home} gyre down", highlight=False
         )

@@ -93,7 +93,7 @@ class Daemon:
         """Nothing is started or written yet."""
         self.settings = settings
         self.table = table
-        self.folder = settings.folder("services")
+        self.folder = settings.home.make(settings.home.services)
         self.file = self.folder / "supervisord.conf"
 
     def start(self) -> None:
@@ -101,7 +101,7 @@ class Daemon:
 
         Raises ServicesError.
         """
-        self.settings.folder("logs")
+        self.settings.home.make(self.settings.home.logs)
         if self.socket.parent != self.folder:
             make_private(self.socket.parent)
         with whole_file(self.file) as temporary:
@@ -165,7 +165,7 @@ class Daemon:
 
     def log(self, service: Service) -> Path:
         """The file that takes a service's output."""
-        return self.settings.home / "logs" / f"{service.name}.log"
+        return self.settings.home.logs / f"{service.name}.log"
 
     def tail(self, service: Service) -> str:
         """The end of a service's log."""
@@ -183,14 +183,14 @@ class Daemon:
     def configuration(self) -> str:
         """The text of supervisord.conf."""
         home = self.settings.home
-        require_plain(home, self.socket, sys.executable)
+        require_plain(home.root, self.socket, sys.executable)
         text = MAIN.format(
             settings=self.settings.model_dump_json(),
             # Services that hold another credential than this are not current; the signature tells nothing
             # about it.
             credential=self.settings.credential.signature("services", str(home)),
             home=home,
-            logs=home / "logs",
+            logs=home.logs,
             folder=self.folder,
             socket=self.socket,
         )

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from infra.files import close_to_others
+from infra.home import Home
 from infra.progress import QUIET_S, Patience, work
 from infra.services.daemon import Daemon, Ends, State
 from infra.services.errors import ServicesError
@@ -74,7 +74,7 @@ def begin_and_wait(daemon: Daemon, say: Say) -> None:
     begun, at = time.monotonic(), datetime.now(UTC)
     with lock_services(daemon):
         home = daemon.settings.home
-        if opened := close_to_others(home):
+        if opened := close_to_others(home.root):
             say(
                 f"{home} was open to other users of this machine; {opened} files and folders are yours alone now."
             )
@@ -152,7 +152,7 @@ def begin(daemon: Daemon) -> bool:
     return True
 
 
-def end_all(home: Path) -> None:
+def end_all(home: Home) -> None:
     """Ends every process of a home's services; what one of them started meanwhile too."""
     while left := belonging(home):
         end(left, GRACE_S)

@@ -19,10 +19,10 @@ def make_store(settings: Settings) -> None:
 
     Raises ServicesError.
     """
-    if settings.mlflow_store.exists():
+    if settings.home.mlflow_database.exists():
         return
-    artifacts = settings.folder("mlflow", "artifacts")
-    with whole_file(settings.mlflow_store) as temporary, TemporaryDirectory() as scratch:
+    artifacts = settings.home.make(settings.home.mlflow_artifacts)
+    with whole_file(settings.home.mlflow_database) as temporary, TemporaryDirectory() as scratch:
         command = [
             sys.executable,
             "-m",
@@ -36,7 +36,7 @@ def make_store(settings: Settings) -> None:
         )
         if made.returncode:
             raise ServicesError(
-                f"MLflow's store {settings.mlflow_store} could not be made:\n{made.stderr[-2000:]}"
+                f"MLflow's store {settings.home.mlflow_database} could not be made:\n{made.stderr[-2000:]}"
             )
 
 

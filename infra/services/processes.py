@@ -7,10 +7,10 @@ import socket
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 
 import psutil
 
+from infra.home import Home
 from infra.services.errors import ServicesError
 from infra.services.table import Service
 
@@ -75,7 +75,7 @@ def holder(port: int) -> str:
         return "a process of another user"
 
 
-def belonging(home: Path) -> list[psutil.Process]:
+def belonging(home: Home) -> list[psutil.Process]:
     """Every living process that the services of this home started, and supervisord itself."""
     return [
         process

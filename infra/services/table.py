@@ -102,7 +102,7 @@ def runner(settings: Settings) -> Service:
 
 def after(settings: Settings) -> tuple[str, ...]:
     """Launcher options that hold a service back until Prefect answers and MLflow's store is there."""
-    return "--after", f"{settings.prefect_url}/api/health", "--after", str(settings.mlflow_store)
+    return "--after", f"{settings.prefect_url}/api/health", "--after", str(settings.home.mlflow_database)
 
 
 def launch_command(*arguments: str) -> tuple[str, ...]:

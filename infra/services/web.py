@@ -39,7 +39,7 @@ def mlflow() -> None:
         "_MLFLOW_SERVER_FILE_STORE": settings.tracking_uri,
         "_MLFLOW_SERVER_REGISTRY_STORE": settings.tracking_uri,
         "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
-        "_MLFLOW_SERVER_ARTIFACT_DESTINATION": str(settings.folder("mlflow", "artifacts")),
+        "_MLFLOW_SERVER_ARTIFACT_DESTINATION": str(settings.home.make(settings.home.mlflow_artifacts)),
         # Nine processes that Gyre never uses.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         # The guard has looked at it.
@@ -56,7 +56,7 @@ def mlflow() -> None:
 def reports() -> None:
     """The home's `reports` folder, read-only."""
     settings = Settings()
-    pages = Reports(directory=settings.folder("reports"))
+    pages = Reports(directory=settings.home.make(settings.home.reports))
     guarded = Guard(pages, settings.names, settings.credential, is_open=lambda method, path: path == HEALTH)
     serve(guarded, settings, settings.reports_port)
 

@@ -26,8 +26,8 @@ class Production:
     @classmethod
     def of(cls, project: str, settings: Settings) -> "Production":
         """Of a project in an installation."""
-        settings.folder("mlflow")
-        return cls(project, Releases(settings.home / "releases"), Registry(settings.tracking_uri))
+        settings.home.make(settings.home.mlflow)
+        return cls(project, Releases(settings.home.releases), Registry(settings.tracking_uri))
 
     def manifest(self) -> Manifest:
         """As it is now."""

@@ -133,19 +133,21 @@ def named_checkpoint(model: str, settings: Settings) -> Stored | None:
     """
     project, _, version = model.partition("/")
     if version == CHAMPION:
-        champion = Releases(settings.home / "releases").champion(project)
+        champion = Releases(settings.home.releases).champion(project)
         if champion is None:
             return None
         version = str(champion.version)
-    settings.folder("mlflow")
-    return Registry(settings.tracking_uri).checkpoint(project, version, settings.folder("checkpoints"))
+    settings.home.make(settings.home.mlflow)
+    return Registry(settings.tracking_uri).checkpoint(
+        project, version, settings.home.make(settings.home.checkpoints)
+    )
 
 
 def registered_versions() -> list[dict[str, Any]]:
     """Every registered version of this installation: what it was trained on, its score, and whether it serves."""
     settings = Settings()
-    settings.folder("mlflow")
-    registry, releases = Registry(settings.tracking_uri), Releases(settings.home / "releases")
+    settings.home.make(settings.home.mlflow)
+    registry, releases = Registry(settings.tracking_uri), Releases(settings.home.releases)
     found = []
     for model in sorted(registry.client.search_registered_models(), key=lambda each: each.name):
         champion, damaged = releases.champion(model.name), damage(model.name, settings)

@@ -67,7 +67,7 @@ def roll_out(
     production = Production.of(bundle.project, settings)
     released = production.manifest().champion
     damaged = damage_of(released) if released else ""
-    folder = keep_bundle(bundle, settings.home / "bundles" / bundle.project / bundle.digest[:16])
+    folder = keep_bundle(bundle, settings.home.bundle(bundle.project, bundle.digest))
     restored = f"; its files were damaged and are restored ({damaged})" if damaged else ""
     with (
         InferenceClient(settings.server_url, bundle.project) as client,

@@ -15,7 +15,7 @@ def serving_champion(project: str) -> Champion | None:
     """The version that was released last, and what stands in for it where its files are damaged; None before the first release."""
     from tasks.deployment.release_health import champion_of
 
-    return champion_of(project, Releases(Settings().home / "releases"))
+    return champion_of(project, Releases(Settings().home.releases))
 
 
 @stage(cached=False)

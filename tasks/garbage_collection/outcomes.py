@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from infra.files import read_json
+from infra.home import Home
 from tasks.rows.versions import Versions
 
 KEPT = re.compile(r"[0-9a-f]{24}")
@@ -19,23 +20,23 @@ KEPT = re.compile(r"[0-9a-f]{24}")
 stays."""
 
 
-def unused_outcomes(home: Path, records: Path, days: float, gone: Collection[str] = ()) -> list[Path]:
+def unused_outcomes(home: Home, records: Path, days: float, gone: Collection[str] = ()) -> list[Path]:
     """Outcomes that no run asked for within the last days, and quarantines as old; none that something lasting or an outcome in use names.
 
     records: folder of Prefect's results, a file an outcome; gone: tags of versions that are about to go
     """
     oldest, named = time.time() - days * 86_400, "".join(names_to_keep(home, gone))
-    outcomes = sorted((home / "outcomes").glob("*"))
+    outcomes = sorted(home.outcomes.glob("*"))
     old = [folder for folder in outcomes if folder.stat().st_mtime < oldest and folder.name not in named]
     in_use = [records / folder.name for folder in outcomes if folder not in old]
     named += "".join(record.read_text(encoding="utf-8") for record in in_use if record.is_file())
-    files = [file for file in sorted((home / "quarantine").glob("*/*")) if KEPT.fullmatch(file.stem)]
+    files = [file for file in sorted(home.quarantines.glob("*/*")) if KEPT.fullmatch(file.stem)]
     return old + [file for file in files if file.stat().st_mtime < oldest and file.stem not in named]
 
 
-def names_to_keep(home: Path, gone: Collection[str]) -> Iterator[str]:
+def names_to_keep(home: Home, gone: Collection[str]) -> Iterator[str]:
     """Texts that name what must stay: what versions know of themselves, the newest validations, decisions."""
-    known = Versions(home / "data")
+    known = Versions(home.data_repository)
     tags = known.git("tag", "--list").split() if (known.root / ".git").is_dir() else []
     for project in sorted({tag.partition("/")[0] for tag in tags}):
         yield from (
@@ -43,9 +44,9 @@ def names_to_keep(home: Path, gone: Collection[str]) -> Iterator[str]:
             for number, facts in known.all_facts(project).items()
             if f"{project}/v{number}" not in gone
         )
-    for latest in (home / "quarantine").glob("*/latest.json"):
+    for latest in home.quarantines.glob("*/latest.json"):
         yield (latest.parent / read_json(latest)["about"]).read_text(encoding="utf-8")
-    for decision in (home / "quarantine").glob("*/decisions/*.json"):
+    for decision in home.quarantines.glob("*/decisions/*.json"):
         yield decision.read_text(encoding="utf-8")
 
 

@@ -31,10 +31,17 @@ def locate(
     from tasks.production.prediction_log import PredictionLog
 
     settings = Settings()
-    log = PredictionLog(settings.home / "predictions" / project)
-    content = versioning.split.columns or Versions(settings.home / "data").content(project)
+    log = PredictionLog(settings.home.prediction_log(project))
+    content = versioning.split.columns or Versions(settings.home.data_repository).content(project)
     snapshot = core.snapshot(
-        project, source, intake, result, log, settings.folder("outcomes"), settings.home / "slices", content
+        project,
+        source,
+        intake,
+        result,
+        log,
+        settings.home.make(settings.home.outcomes),
+        settings.home.partitions,
+        content,
     )
     show(
         project,
@@ -59,9 +66,9 @@ def ingest(
     settings, folder = Settings(), outcome_folder(("cluster",))
     with open_cluster(cluster) as client:
         started = time.monotonic()
-        found = core.ingest(snapshot, source, intake, result, client, folder, settings.home / "slices")
+        found = core.ingest(snapshot, source, intake, result, client, folder, settings.home.partitions)
         speed = found.rows.rows / (time.monotonic() - started)
-    picture = settings.folder("reports", snapshot.project, "ingestion") / f"{folder.name}.png"
+    picture = settings.home.make_report_folder(snapshot.project, "ingestion") / f"{folder.name}.png"
     write_picture(found.rows, intake, result.label, picture)
     show(
         snapshot.project,

@@ -34,7 +34,7 @@ def label(
     body = summary(found)
     if found.suspects:
         doubtful = read_file(found.suspects).head(SHOWN)
-        picture = settings.folder("reports", project, "labels") / f"{output.name}.png"
+        picture = settings.home.make_report_folder(project, "labels") / f"{output.name}.png"
         write_picture(found, doubtful, taken, picture)
         rows = [{str(name): value for name, value in row.items()} for row in doubtful.to_dict("records")]
         body += f"\n\n**Suspected label errors**, worst first:\n\n{table(rows)}"

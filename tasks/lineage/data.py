@@ -1,10 +1,10 @@
 """The half of the graph that the data repo knows: sources, config, code, quarantine, versions."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from infra.files import read_json
+from infra.home import Home
 from tasks.lineage.graph import Graph, Node
 from tasks.rows.sql import open_database
 from tasks.rows.versions import NUMBERED, Versions
@@ -15,13 +15,13 @@ from tasks.validation.review.decisions import Decision, DecisionLog, history
 class Data:
     """Adds what it finds to a graph."""
 
-    home: Path
+    home: Home
     graph: Graph
 
     @property
     def known(self) -> Versions:
         """The data repo."""
-        return Versions(self.home / "data")
+        return Versions(self.home.data_repository)
 
     def number(self, project: str, name: str) -> int | None:
         """The version with a name such as `v3` or one that a person gave it; None where there is none."""
@@ -72,7 +72,7 @@ class Data:
     def quarantined(self, row: str) -> str | None:
         """A row in the quarantine of some versions, or that people decided on; None where it is in none that is still there."""
         found = None
-        for folder in sorted((self.home / "datasets").glob("*")):
+        for folder in sorted(self.home.datasets.glob("*")):
             taken = self.history(folder.name, row)
             for number, facts in self.known.all_facts(folder.name).items():
                 reasons, decided = self.reasons(facts, row), self.decided(facts, row)
@@ -102,7 +102,7 @@ class Data:
 
     def history(self, project: str, row: str) -> list[Decision]:
         """Every decision about a row, undone ones too."""
-        return history(DecisionLog(self.home / "quarantine" / project / "decisions").all(), row)
+        return history(DecisionLog(self.home.quarantine(project) / "decisions").all(), row)
 
     def decided(self, facts: dict[str, Any], row: str) -> dict[str, Any] | None:
         """What people decided about a row, and what became of it in a version."""

@@ -23,7 +23,7 @@ class Models:
     @cached_property
     def registry(self) -> Registry | None:
         """MLflow's; importing it takes seconds."""
-        return Registry(self.settings.tracking_uri) if self.settings.mlflow_store.is_file() else None
+        return Registry(self.settings.tracking_uri) if self.settings.home.mlflow_database.is_file() else None
 
     def versions(self, project: str) -> list[Any]:
         """A project's registered models, newest first."""
@@ -88,7 +88,7 @@ class Models:
         name = f"{version.name}/{version.version}"
         told = {"status": version.tags.get(STATUS, ""), "reason": version.tags.get(REASON, "")}
         key = self.graph.add(Node("model", name, told), after=bundle)
-        manifest = Releases(self.settings.home / "releases").read(version.name)
+        manifest = Releases(self.settings.home.releases).read(version.name)
         for role in ("champion", "canary", "previous"):
             served = getattr(manifest, role)
             if served and served.version == int(version.version):

@@ -87,7 +87,7 @@ class Trace:
 
     def prediction(self, name: str) -> str | None:
         """What was answered to a request, and why."""
-        for folder in projects(self.settings.home / "predictions"):
+        for folder in projects(self.settings.home.predictions):
             answers = PredictionLog(folder).answered(name)
             keys = [self.add_answer(folder.name, row) for row in answers.to_dict("records")]
             if len(keys) == 1:

@@ -7,18 +7,18 @@ would end as that one did.
 
 import hashlib
 from datetime import UTC, datetime
-from pathlib import Path
 
 from configs.intake import IntakeConfig
 from configs.monitoring import MonitoringConfig
 from configs.result import ResultConfig
 from infra.files import read_json, write_json
+from infra.home import Home
 from tasks.monitoring.episodes import History
 from tasks.records import DriftReport
 
 
 def sight_digest(
-    project: str, intake: IntakeConfig, result: ResultConfig, monitoring: MonitoringConfig, home: Path
+    project: str, intake: IntakeConfig, result: ResultConfig, monitoring: MonitoringConfig, home: Home
 ) -> str:
     """Digest of what a look can see: the sections of the YAML, what serves, and the folders of the prediction log.
 
@@ -26,16 +26,16 @@ def sight_digest(
     prediction and label.
     """
     parts = [section.model_dump_json() for section in (intake, result, monitoring)]
-    manifest = home / "releases" / f"{project}.json"
+    manifest = home.releases / f"{project}.json"
     parts.append(manifest.read_text(encoding="utf-8") if manifest.is_file() else "")
-    log = home / "predictions" / project
+    log = home.prediction_log(project)
     parts += [f"{day.name} {day.stat().st_mtime_ns}" for day in sorted(log.iterdir())] if log.is_dir() else []
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def remember_look(report: DriftReport, history: History, home: Path) -> None:
+def remember_look(report: DriftReport, history: History, home: Home) -> None:
     """Remembers a look after which nothing is pending; forgets the last one where something is."""
-    path = home / "monitoring" / f"{report.project}.json"
+    path = home.last_look(report.project)
     if history.current is None and history.streak <= 0:
         write_json(
             path,
@@ -50,10 +50,10 @@ def remember_look(report: DriftReport, history: History, home: Path) -> None:
 
 
 def last_look(
-    project: str, intake: IntakeConfig, result: ResultConfig, monitoring: MonitoringConfig, home: Path
+    project: str, intake: IntakeConfig, result: ResultConfig, monitoring: MonitoringConfig, home: Home
 ) -> str | None:
     """The last look's time and outcome, in a sentence, where another would end the same; None where it must be taken."""
-    path = home / "monitoring" / f"{project}.json"
+    path = home.last_look(project)
     if not path.is_file():
         return None
     known = read_json(path)

@@ -44,8 +44,8 @@ def observe(
     settings = Settings()
     # Before anything is read: what comes while this looks is news to the next look.
     seen = sight_digest(project, intake, result, monitoring, settings.home)
-    log = PredictionLog(settings.home / "predictions" / project)
-    folder = settings.home / "reports" / project / "drift"
+    log = PredictionLog(settings.home.prediction_log(project))
+    folder = settings.home.report_folder(project, "drift")
     report = drift.observe(
         project,
         champion.whole if champion else None,
@@ -74,7 +74,7 @@ def decide(
     ended: tuple[Instruction, ...] = ()
     if held and held.state == "claimed" and held.flow_run_id and is_over(held.flow_run_id):
         _, ended = ledger.apply(report.project, RetrainingEnded(held.flow_run_id))
-    serves = Releases(Settings().home / "releases").champion(report.project)
+    serves = Releases(Settings().home.releases).champion(report.project)
     superseded_by = serves.version if serves and champion and serves.version != champion.version else None
     observed = Observed(report, datetime.now(UTC), monitoring, retraining, superseded_by)
     history, instructions = ledger.apply(report.project, observed)
@@ -115,7 +115,7 @@ def close(project: str, episode: str, release: Release) -> Episode | None:
 
 def released_at(settings: Settings, project: str) -> datetime | None:
     """When the champion began to serve, by the release manifest."""
-    manifest = settings.home / "releases" / f"{project}.json"
+    manifest = settings.home.releases / f"{project}.json"
     text = read_json(manifest).get("released_at") if manifest.is_file() else None
     return datetime.fromisoformat(text) if text else None
 

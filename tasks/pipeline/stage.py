@@ -137,7 +137,7 @@ def outcome_key(function: Callable[..., Any], inputs: dict[str, Any], volatile: 
 def mark_in_use(key: str) -> str:
     """The key; where there is such an outcome it is in use, and tasks/garbage_collection/outcomes.py leaves it for a while."""
     with suppress(FileNotFoundError):
-        os.utime(Settings().home / "outcomes" / key)
+        os.utime(Settings().home.outcomes / key)
     return key
 
 
@@ -151,7 +151,7 @@ def outcome_folder(volatile: tuple[str, ...] = ()) -> Path:
         raise RuntimeError(
             "outcome_folder() is for the inside of a Prefect task; a core is handed its folder"
         )
-    return Settings().home / "outcomes" / outcome_key(context.task.fn, context.parameters, volatile)
+    return Settings().home.outcomes / outcome_key(context.task.fn, context.parameters, volatile)
 
 
 def name_run(name: str) -> None:

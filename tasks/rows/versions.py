@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from infra.home import Home
 from infra.settings import Settings
 from tasks.records import DatasetVersion, Finding
 
@@ -153,17 +154,17 @@ class Versions:
 
 
 def last_version(
-    project: str, other_than: str | None = None, home: Path | None = None
+    project: str, other_than: str | None = None, home: Home | None = None
 ) -> DatasetVersion | None:
     """The newest version made from other raw rows than those with the digest `other_than`; None where there is none.
 
     home: the installation's; by default the one of the settings
     """
     home = home or Settings().home
-    known = Versions(home / "data")
+    known = Versions(home.data_repository)
     others = [
         number
         for number, facts in known.all_facts(project).items()
         if other_than is None or facts.get("raw") != other_than
     ]
-    return known.record(project, others[-1], home / "datasets") if others else None
+    return known.record(project, others[-1], home.datasets) if others else None

@@ -10,12 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version as installed
-from pathlib import Path
 from typing import Any
 
 import orjson
 
 from infra.guard import TRUSTED
+from infra.home import Home
 from tasks.production.releases import Releases
 from tasks.rows.raw import Rows, weight
 from tasks.serving.access import Anonymous
@@ -59,7 +59,7 @@ class Application:
     `home` is the installation's; it reads releases/ and bundles/ there and writes predictions/.
     """
 
-    def __init__(self, home: Path, logs_anonymous: bool = False) -> None:
+    def __init__(self, home: Home, logs_anonymous: bool = False) -> None:
         """Requests without the installation's credential are answered, and logged only where `logs_anonymous`."""
         self.table: Table = {}
         self._logs_anonymous = logs_anonymous
@@ -68,9 +68,9 @@ class Application:
         self._disk = ThreadPoolExecutor(1, "disk")
         self._lookups = ThreadPoolExecutor(1, "lookups")
         self._loader = ThreadPoolExecutor(1, "loader")
-        self._watch = Watch(Releases(home / "releases"), self._graphs)
-        journal = Journal(home / "predictions")
-        self._known = KnownRequests(home / "predictions")
+        self._watch = Watch(Releases(home.releases), self._graphs)
+        journal = Journal(home.predictions)
+        self._known = KnownRequests(home.predictions)
         self._predictions = GroupCommit(
             journal.write_predictions, self._disk, wait_s=0.5, full=4 * MEGABYTE, limit=64 * MEGABYTE
         )

@@ -59,7 +59,7 @@ def validate(
         rows,
         validation,
         folder,
-        settings.folder("reports", project, "validation", folder.name),
+        settings.home.make_report_folder(project, "validation", folder.name),
         before,
         settings.home,
     )
@@ -91,7 +91,7 @@ def quarantine_of(project: str) -> "Quarantine":
     """A project's quarantine in this installation."""
     from tasks.validation.quarantine import Quarantine
 
-    return Quarantine(Settings().home / "quarantine" / project)
+    return Quarantine(Settings().home.quarantine(project))
 
 
 def description(report: ValidationReport) -> str:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from configs.validation import ValidationConfig
 from infra.files import link_or_copy, verify, whole_file, whole_folder, write_json
+from infra.home import Home
 from tasks.records import RawRows, RuleOutcome, ValidationBaseline, ValidationReport
 from tasks.rows.parts import part_paths, part_writer, record_of, schema_of, tables, write_tables
 from tasks.validation.checks import engine, suite, version_comparison
@@ -27,7 +28,7 @@ def validate(
     output: Path,
     report_folder: Path,
     before: ValidationBaseline | None = None,
-    home: Path | None = None,
+    home: Home | None = None,
 ) -> ValidationReport:
     """Checks the rows; writes `output`/rows (accepted), `output`/quarantine.parquet (where rows are set aside) and Data Docs.
 

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from configs.section import Section
+from infra.home import Home
 from tasks.records import LabelReport, RawRows, SourceSnapshot, Stored, ValidationReport
 
 GIT_TIMEOUT_S = 10
@@ -23,7 +24,7 @@ def origin(
     report: ValidationReport,
     labels: LabelReport,
     sections: Mapping[str, Section],
-    home: Path,
+    home: Home,
     projects: Path,
 ) -> dict[str, Any]:
     """JSON for `make_version`.
@@ -62,7 +63,7 @@ def origin(
     }
 
 
-def relative(stored: Stored | None, home: Path) -> dict[str, str] | None:
+def relative(stored: Stored | None, home: Home) -> dict[str, str] | None:
     """A file by its path in the home, and its digest."""
     return None if stored is None else {"path": os.path.relpath(stored.uri, home), "digest": stored.digest}
 

@@ -51,12 +51,12 @@ def version(
         taken.columns,
         versioning,
         repository,
-        settings.home / "datasets",
+        settings.home.datasets,
         result.label,
         known,
     )
     made = made.model_copy(update={"date_formats": rows.date_formats})
-    before = settings.home / "datasets" / project / f"v{made.version - 1}"
+    before = settings.home.dataset(project, made.version - 1)
     against = (
         difference(before, Path(made.uri), result.label).summary if before.is_dir() else "the first version"
     )
@@ -68,7 +68,9 @@ def version(
         "against the one before": against,
     }
     fetch = f"git clone {repository.root} rows && cd rows\ngit checkout {made.tag}\ndvc pull {project}"
-    card = write_card(made, repository, taken, result.label, settings.folder("reports", project, "data"))
+    card = write_card(
+        made, repository, taken, result.label, settings.home.make_report_folder(project, "data")
+    )
     body = f"{table([facts])}\n\nWithout Gyre:\n\n```\n{fetch}\n```"
     show(project, "data set", body, data_card=settings.report_url(card))
     return made
@@ -77,5 +79,7 @@ def version(
 def repository_of(versioning: VersioningConfig, settings: Settings) -> Repository:
     """The installation's data repo, with the project's remote."""
     return Repository(
-        settings.home / "data", versioning.remote or str(settings.folder("remote")), versioning.remote_options
+        settings.home.data_repository,
+        versioning.remote or str(settings.home.make(settings.home.remote)),
+        versioning.remote_options,
     )

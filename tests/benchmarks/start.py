@@ -17,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from infra.home import Home
 from infra.services.processes import belonging
 
 GYRE = str(Path(sys.executable).with_name("gyre"))
@@ -75,7 +76,7 @@ def wait_for_all(environment: dict[str, str]) -> None:
 
 def cpu_seconds(home: Path) -> dict[int, float]:
     """CPU seconds of every process of the services so far, by pid, with those of its children that have ended."""
-    return {process.pid: sum(process.cpu_times()[:4]) for process in belonging(home)}
+    return {process.pid: sum(process.cpu_times()[:4]) for process in belonging(Home(home))}
 
 
 def idle(
@@ -85,7 +86,7 @@ def idle(
     told = subprocess.run([GYRE, "status", "--json"], env=environment, capture_output=True, check=True).stdout
     names = {service["pid"]: service["name"] for service in json.loads(told)}
     services: dict[str, dict[str, float]] = {}
-    processes = belonging(home)
+    processes = belonging(Home(home))
     for process in processes:
         family = [process.pid, *(parent.pid for parent in process.parents())]
         name = next((names[pid] for pid in family if pid in names), "supervisord")

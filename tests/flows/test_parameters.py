@@ -6,6 +6,7 @@ import pytest
 
 from configs.load import ConfigError
 from flows.parameters import load_requested, sign_parameters
+from infra.home import Home
 
 YAML = """
 name: riders
@@ -26,7 +27,7 @@ def project(tmp_path, settings):
 def test_what_the_command_signed_is_done(settings, project):
     asked = sign_parameters("cycle", project, {"training.network": "net:Net"}, settings)
     assert load_requested("cycle", **asked).training.network == "net:Net"
-    sys.path.remove(str(settings.home.parent / "elsewhere"))
+    sys.path.remove(str(settings.home.root.parent / "elsewhere"))
 
 
 def test_what_nobody_signed_names_no_code_and_no_file(settings, project):
@@ -51,7 +52,9 @@ def test_a_signature_is_for_its_flow_its_parameters_and_its_installation(setting
         ("cycle", asked | {"signature": ""}),
         (
             "cycle",
-            sign_parameters("cycle", project, {}, settings.model_copy(update={"home": tmp_path / "other"})),
+            sign_parameters(
+                "cycle", project, {}, settings.model_copy(update={"home": Home(tmp_path / "other")})
+            ),
         ),
     ]
     for flow, parameters in wrong:

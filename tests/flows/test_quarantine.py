@@ -52,12 +52,12 @@ class Installation:
     def version(self):
         self.made += 1
         home, rows = self.settings.home, RawRows(**record_of(self.raw).model_dump(), rows=60, feedback_rows=0)
-        kept = Quarantine(home / "quarantine" / "riders")
+        kept = Quarantine(home.quarantine("riders"))
         before = ValidationBaseline(
             decisions=freeze_decisions(in_force(kept.log.all()), kept.folder / "in-force")
         )
-        output = home / "outcomes" / str(self.made)
-        report = validate(rows, self.config.validation, output, home / "reports", before, home)
+        output = home.outcomes / str(self.made)
+        report = validate(rows, self.config.validation, output, home.reports, before, home)
         report = kept.keep(report, rows, self.config.validation, before)
         nothing = {
             "agreement": 1.0,

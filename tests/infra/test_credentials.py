@@ -6,46 +6,50 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from infra.credentials import CredentialError, credential_file, read_credential
+from infra.credentials import CredentialError, read_credential
 
 
 def test_a_credential_is_made_once_and_only_its_owner_can_read_it(tmp_path):
     home = tmp_path / "home"
-    made = read_credential(home)
-    assert read_credential(home) == made
+    path = home / "credentials"
+    made = read_credential(path)
+    assert read_credential(path) == made
     assert len(made.password) >= 40
-    assert credential_file(home).stat().st_mode & 0o777 == 0o600
+    assert path.stat().st_mode & 0o777 == 0o600
     assert home.stat().st_mode & 0o777 == 0o700
-    assert read_credential(tmp_path / "other") != made
+    assert read_credential(tmp_path / "other" / "credentials") != made
 
 
 def test_of_many_that_need_it_first_all_get_the_same(tmp_path):
     with ThreadPoolExecutor(16) as pool:
-        found = set(pool.map(lambda _: read_credential(tmp_path / "home"), range(64)))
+        found = set(pool.map(lambda _: read_credential(tmp_path / "home" / "credentials"), range(64)))
     assert len(found) == 1
     assert [path.name for path in (tmp_path / "home").iterdir()] == ["credentials"]
 
 
 def test_curl_and_every_reader_of_netrc_files_take_it(tmp_path):
-    credential = read_credential(tmp_path)
-    user, _, password = netrc.netrc(credential_file(tmp_path)).authenticators("127.0.0.1")
+    credential = read_credential(tmp_path / "credentials")
+    user, _, password = netrc.netrc(tmp_path / "credentials").authenticators("127.0.0.1")
     assert f"{user}:{password}" == credential.pair
 
 
 def test_a_file_without_a_password_is_named(tmp_path):
-    credential_file(tmp_path).write_text("nothing here\n")
+    (tmp_path / "credentials").write_text("nothing here\n")
     with pytest.raises(CredentialError, match=r"credentials: holds no password; remove the file"):
-        read_credential(tmp_path)
+        read_credential(tmp_path / "credentials")
 
 
 def test_a_password_is_not_shown_by_accident(tmp_path):
-    credential = read_credential(tmp_path)
+    credential = read_credential(tmp_path / "credentials")
     assert credential.password not in repr(credential)
     assert credential.password not in f"{credential}"
 
 
 def test_a_signature_holds_for_one_value_one_purpose_and_one_installation(tmp_path):
-    one, other = read_credential(tmp_path / "one"), read_credential(tmp_path / "other")
+    one, other = (
+        read_credential(tmp_path / "one" / "credentials"),
+        read_credential(tmp_path / "other" / "credentials"),
+    )
     value = {"project": "digits", "overrides": {"training.epochs": "3"}}
     signature = one.signature("run", value)
     assert one.signed("run", json.loads(json.dumps(value)), signature)

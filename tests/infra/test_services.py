@@ -21,6 +21,7 @@ from supervisor.options import ServerOptions
 from supervisor.states import ProcessStates
 from supervisor.supervisord import Supervisor
 
+from infra.home import Home
 from infra.progress import wait_for, work
 from infra.restart_history import LONGEST_PAUSE_S, Restarts
 from infra.services import ServicesError, down, status, up
@@ -325,7 +326,7 @@ def test_the_foreground_tells_changes_and_stops_everything_when_it_is_ended(
 
 
 def test_a_home_too_deep_for_a_socket_works(stopped, free_port, tmp_path):
-    deep = stopped.model_copy(update={"home": tmp_path / ("deep" * 30) / "home"})
+    deep = stopped.model_copy(update={"home": Home(tmp_path / ("deep" * 30) / "home")})
     table = [page(free_port())]
     daemon = Daemon(deep, table)
     assert len(os.fsencode(daemon.socket)) <= LONGEST_SOCKET
@@ -342,7 +343,7 @@ def test_a_home_too_deep_for_a_socket_works(stopped, free_port, tmp_path):
 def test_a_home_that_supervisord_cannot_read_is_refused(settings, free_port):
     for name in ("100%", "a ;b", "a #b"):
         with pytest.raises(ServicesError, match="supervisord cannot read a path with"):
-            up(settings.model_copy(update={"home": settings.home / name}), table=[page(free_port())])
+            up(settings.model_copy(update={"home": Home(settings.home / name)}), table=[page(free_port())])
 
 
 def test_services_find_the_users_code_and_the_installation(stopped, tmp_path, monkeypatch):
@@ -455,9 +456,9 @@ def test_the_report_pages_serve_the_reports_folder_and_nothing_beside_it(stopped
 
 def test_mlflows_store_is_made_whole_once_and_keeps_artifacts_in_the_home(settings):
     make_store(settings)
-    made = settings.mlflow_store.stat().st_mtime_ns
+    made = settings.home.mlflow_database.stat().st_mtime_ns
     make_store(settings)
-    assert settings.mlflow_store.stat().st_mtime_ns == made
+    assert settings.home.mlflow_database.stat().st_mtime_ns == made
     code = "import mlflow; print([each.artifact_location for each in mlflow.MlflowClient().search_experiments()])"
     environment = os.environ | settings.environment()
     clients = [

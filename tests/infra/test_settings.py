@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from infra.home import Home
 from infra.settings import Settings
 
 
@@ -15,7 +16,7 @@ def nothing_set(monkeypatch, tmp_path):
 
 def test_the_home_is_under_the_working_folder_and_absolute(tmp_path):
     settings = Settings()
-    assert settings.home == tmp_path / ".gyre"
+    assert settings.home == Home(tmp_path / ".gyre")
     assert settings.projects.is_absolute()
     assert settings.host == "127.0.0.1"
 

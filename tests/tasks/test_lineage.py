@@ -224,7 +224,7 @@ def test_what_is_unknown_is_said_with_what_can_be_asked(world):
 def test_an_empty_installation_is_asked_in_vain_and_stays_empty(settings):
     with pytest.raises(ValueError, match="nothing is known by that name"):
         lineage("red_wine/v1", settings)
-    assert not settings.mlflow_store.exists()
+    assert not settings.home.mlflow_database.exists()
 
 
 def test_a_graph_that_meets_itself_is_drawn_once_around():

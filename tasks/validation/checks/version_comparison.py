@@ -17,6 +17,7 @@ from configs.validation import (
     VersionComparisonConfig,
     VolumeConfig,
 )
+from infra.home import Home
 from tasks.records import DatasetVersion, RuleOutcome, ValidationBaseline
 from tasks.rows.parts import part_paths
 from tasks.rows.sql import identifier, open_rows
@@ -30,7 +31,7 @@ FIRST = "nothing to compare: no version of other rows comes before"
 
 
 def compare_versions(
-    parts: Sequence[Path], rules: VersionComparisonConfig, before: ValidationBaseline, home: Path | None
+    parts: Sequence[Path], rules: VersionComparisonConfig, before: ValidationBaseline, home: Home | None
 ) -> list[RuleOutcome]:
     """The outcome of each rule across versions, with both sides' numbers.
 
@@ -53,7 +54,7 @@ def compare_versions(
             for name, rule in asked.items()
             if rule
         ]
-    facts = Versions(home / "data").facts(before.last.project, before.last.version)
+    facts = Versions(home.data_repository).facts(before.last.project, before.last.version)
     with open_rows(parts) as connection:
         now = Now(connection, before.last, facts, before.unlabelled)
         found += now.volume(rules.volume) if rules.volume else []

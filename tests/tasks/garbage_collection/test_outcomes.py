@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from configs.versioning import VersioningConfig
+from infra.home import Home
 from tasks.garbage_collection.outcomes import remove_outcomes, unused_outcomes
 from tasks.records import LabelReport
 from tasks.rows.parts import record_of, write
@@ -75,15 +76,15 @@ def names(paths):
 
 
 def test_what_a_version_a_decision_or_a_recent_run_names_stays(home):
-    found = unused_outcomes(home, home / "results", 30)
+    found = unused_outcomes(Home(home), home / "results", 30)
     assert names(found) == ["validation-old", THREE]
     remove_outcomes(found, home / "results")
     assert sorted(path.name for path in (home / "results").iterdir()) == ["labeling-young", "validation-kept"]
-    assert unused_outcomes(home, home / "results", 30) == []
+    assert unused_outcomes(Home(home), home / "results", 30) == []
 
 
 def test_what_only_versions_name_that_are_about_to_go_goes_with_them(home):
-    assert names(unused_outcomes(home, home / "results", 30, {"wine/v1"})) == [
+    assert names(unused_outcomes(Home(home), home / "results", 30, {"wine/v1"})) == [
         "validation-kept",
         "validation-old",
         ONE,

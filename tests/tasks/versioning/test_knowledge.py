@@ -11,6 +11,7 @@ from configs.intake import ImageIntakeConfig, TabularIntakeConfig
 from configs.source import SourceConfig
 from configs.versioning import SplitConfig, VersioningConfig
 from infra.files import digest
+from infra.home import Home
 from tasks.intake import build_intake
 from tasks.records import RawRows, RuleOutcome, SourceSnapshot, Stored, ValidationReport
 from tasks.rows.parts import part_paths, read, write
@@ -60,7 +61,7 @@ def known(workshop, labels, quarantine=None, feedback=0):
     )
     snapshot = SourceSnapshot(project="wine", fingerprint="f" * 64, partitions=("s1",))
     sections = {"source": SourceConfig(reader="csv", path="wine.csv", options={"secret": "hunter2"})}
-    return origin(snapshot, raw, report, labels, sections, workshop.home, workshop.folder)
+    return origin(snapshot, raw, report, labels, sections, Home(workshop.home), workshop.folder)
 
 
 def test_a_version_knows_its_statistics(workshop):
@@ -110,14 +111,14 @@ def test_what_is_known_of_the_same_rows_does_not_make_another_version(workshop):
 
 
 def test_the_last_version_is_that_of_other_raw_rows(workshop):
-    assert last_version("wine", None, workshop.home) is None
+    assert last_version("wine", None, Home(workshop.home)) is None
     made = []
     for rows in (200, 220):
         labels = workshop.of_frames(f"rows-{rows}", [wines(rows)])
         made.append(workshop.make(labels, origin=known(workshop, labels)))
-    assert last_version("wine", labels.digest, workshop.home) == made[0]
-    assert last_version("wine", None, workshop.home) == made[1]
-    assert last_version("tea", None, workshop.home) is None
+    assert last_version("wine", labels.digest, Home(workshop.home)) == made[0]
+    assert last_version("wine", None, Home(workshop.home)) == made[1]
+    assert last_version("tea", None, Home(workshop.home)) is None
 
 
 def test_copies_of_training_rows_are_counted_where_groups_or_time_split_them(workshop, caplog):

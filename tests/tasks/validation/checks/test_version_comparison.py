@@ -20,6 +20,7 @@ from configs.validation import (
 )
 from configs.versioning import VersioningConfig
 from infra.files import digest, whole_folder
+from infra.home import Home
 from tasks.records import LabelReport, RawRows, ValidationBaseline
 from tasks.rows.parts import part_paths, record_of, write
 from tasks.rows.versions import last_version
@@ -90,10 +91,10 @@ def check(home, tmp_path):
             raw,
         )
         rows = RawRows(**record_of(raw).model_dump(), rows=len(frame), feedback_rows=0)
-        precedents = ValidationBaseline(last=last_version(project, rows.digest, home), **before)
+        precedents = ValidationBaseline(last=last_version(project, rows.digest, Home(home)), **before)
         validation = ValidationConfig(expectations=expectations, against_last=rules, max_quarantined=1.0)
         return validate(
-            rows, validation, tmp_path / f"{raw.name}-out", tmp_path / "reports", precedents, home
+            rows, validation, tmp_path / f"{raw.name}-out", tmp_path / "reports", precedents, Home(home)
         )
 
     return checked
@@ -324,9 +325,9 @@ def test_the_same_rows_give_the_same_outcomes_however_they_are_cut(check, home):
 
 
 def test_a_repeated_run_compares_with_the_same_version_after_its_own_was_made(home):
-    made = last_version("rides", None, home)
+    made = last_version("rides", None, Home(home))
     first = Path(home / "first")
-    assert last_version("rides", digest(first), home) is None
+    assert last_version("rides", digest(first), Home(home)) is None
     assert made is not None
 
 
