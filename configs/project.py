@@ -21,6 +21,7 @@ from configs.schedule import ScheduleConfig
 from configs.search import SearchConfig
 from configs.section import Name, Section
 from configs.source import SourceConfig
+from configs.target import TargetConfig
 from configs.training import TrainingConfig
 from configs.validation import ValidationConfig
 from configs.versioning import VersioningConfig
@@ -44,6 +45,7 @@ class Project(Section):
     search: SearchConfig = SearchConfig()
     optimization: OptimizationConfig = OptimizationConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    target: TargetConfig = TargetConfig()
     gate: GateConfig = GateConfig()
     deployment: DeploymentConfig = DeploymentConfig()
     monitoring: MonitoringConfig = MonitoringConfig()

@@ -68,7 +68,9 @@ def cycle(
         config.labeling,
         config.evaluation,
         config.gate,
+        config.target,
         simple,
+        variants.untried,
     )
     review(config.name, bundle.findings, config.checks)
     release = deploy(bundle, config.intake, config.deployment)

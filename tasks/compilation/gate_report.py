@@ -19,7 +19,7 @@ from tasks.compilation.sample_answers import Examples
 from tasks.compilation.slice_discovery import discover_slices
 from tasks.compilation.slice_scores import score_slices
 from tasks.compilation.slices import attributes, by_column, declared_slices
-from tasks.intake import Intake
+from tasks.intake import Intake, Rows
 from tasks.records import (
     Baselines,
     Candidate,
@@ -51,6 +51,8 @@ class GateReport:
     """What it would take to pass, where there are failures."""
     metrics: dict[str, float]
     """All metrics of the chosen one on the test split."""
+    rows: Rows
+    """The test rows as graphs take them."""
     findings: tuple[Finding, ...] = ()
     """What was not compared, and whom the challenger's input would turn away."""
     examples: Examples | None = None
@@ -101,6 +103,7 @@ def judge(
         failures=failures(chosen, judgement, defence.comparison, slices, gate),
         remedies=remedies(choice.candidates, chosen, judgement, defence.comparison, slices, gate),
         metrics=result.metrics(given, targets),
+        rows=rows,
         examples=Examples.of(rows, targets, given, intake, result),
         findings=(*choice.findings, *defence.findings, *map(told_of_proxy, known)),
     )

@@ -7,6 +7,7 @@ from configs.gate import GateConfig
 from configs.intake import IntakeConfig
 from configs.labeling import LabelingConfig
 from configs.result import ResultConfig
+from configs.target import TargetConfig
 from configs.training import TrainingConfig
 from infra.settings import Settings
 from tasks.pipeline.stage import StoppedError, outcome_folder, show, stage, table
@@ -51,16 +52,19 @@ def compile_bundle(
     labeling: LabelingConfig,
     evaluation: EvaluationConfig,
     gate: GateConfig,
+    target: TargetConfig,
     baselines: Baselines,
+    untried: tuple[str, ...] = (),
 ) -> Bundle:
     """The best graph that passes the gate, ready to be deployed.
 
-    Raises StoppedError where none passes or the champion is better.
+    `untried`: what the search for smaller networks left out, for the report. Raises StoppedError where none passes or the champion is better.
     """
-    from tasks.compilation import model_card
+    from tasks.compilation import model_card, production_path
     from tasks.compilation.bundle import bundle
     from tasks.compilation.gate_report import judge
     from tasks.compilation.plots import pictures
+    from tasks.compilation.serving_measurement import measure_serving
     from tasks.intake import build_intake
     from tasks.result import build_result
 
@@ -73,6 +77,17 @@ def compile_bundle(
     page = settings.folder("reports", model.dataset.project, "compilation", output.name)
     drawn = pictures(verdict, given.metric, gate)
     model_card.write_card(facts, drawn, verdict.slices, output, page)
+    measured = measure_serving(verdict.chosen.graph, verdict.rows)
+    told = production_path.answers(verdict, measured, untried, gate, target, given.metric)
+    path_pictures = {"candidates": drawn["candidates"], "serving": production_path.picture(measured)}
+    production_path.write_report(model.dataset.project, told, verdict, measured, path_pictures, output, page)
+    questions = "\n\n".join(f"**{each.question}** {each.answer}" for each in told)
+    show(
+        model.dataset.project,
+        "Path to production",
+        f"{questions}\n\n![serving]({settings.report_url(page / 'serving.png')})",
+        report=settings.report_url(page / "path.html"),
+    )
     images = "\n\n".join(f"![{name}]({settings.report_url(page / f'{name}.png')})" for name in drawn)
     tables = [
         facts["choice"],

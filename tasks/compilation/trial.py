@@ -131,6 +131,14 @@ def write_rows(rows: Rows, folder: Path) -> None:
     np.savez(folder / "rows.npz", **numbers)
 
 
+def read_rows(folder: Path) -> Outputs:
+    """What `write_rows` wrote, as ONNX Runtime takes it."""
+    with np.load(folder / "rows.npz", allow_pickle=False) as numbers:
+        inputs = dict(numbers)
+    texts = json.loads((folder / "texts.json").read_text())
+    return inputs | {name: np.array(values, dtype=object) for name, values in texts.items()}
+
+
 def answer_rows(graph: Path, folder: Path) -> None:
     """Asks the graph the rows in a folder, together, many times over, and alone; writes answers.npz."""
     import resource
@@ -138,16 +146,14 @@ def answer_rows(graph: Path, folder: Path) -> None:
     from tasks.model.onnx_session import session
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    with np.load(folder / "rows.npz", allow_pickle=False) as numbers:
-        inputs = dict(numbers)
-    texts = json.loads((folder / "texts.json").read_text())
-    inputs |= {name: np.array(values, dtype=object) for name, values in texts.items()}
+    inputs = read_rows(folder)
     opened = session(graph)
     names = [output.name for output in opened.get_outputs()]
     count = len(next(iter(inputs.values())))
     found: dict[str, Any] = dict(zip(names, opened.run(None, inputs), strict=True))
     # An endless text among many would take the memory of as many endless texts.
-    short = [at for at in range(count) if all(len(values[at]) < LONG for values in texts.values())]
+    texts = [values for values in inputs.values() if values.dtype == object]
+    short = [at for at in range(count) if all(len(values[at]) < LONG for values in texts)]
     many = np.resize(short, MANY_ROWS)
     opened.run(None, {name: values[many] for name, values in inputs.items()})
     single = [
