@@ -22,13 +22,15 @@ def pictures(verdict: GateReport, metric: str, gate: GateConfig) -> dict[str, by
 
 
 def candidates(verdict: GateReport, metric: str, gate: GateConfig) -> bytes:
-    """A PNG of score against latency: a dot a candidate (hollow where a rule is broken), and the chosen one's score on the test rows."""
+    """A PNG of score against latency: a numbered dot a candidate (hollow where a rule is broken), and the chosen one's score on the test rows."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.4, 3.8), layout="constrained")
+    tall = max(3.8, 1.2 + 0.2 * len(verdict.candidates))
+    figure = Figure(figsize=(9.4, tall), layout="constrained")
     axes = figure.subplots()
     largest = max(candidate.megabytes for candidate in verdict.candidates)
-    for candidate in verdict.candidates:
+    names = []
+    for number, candidate in enumerate(verdict.candidates, start=1):
         colour = "#b3403a" if candidate.rejected else "#1f6f8b"
         axes.scatter(
             candidate.latency_ms,
@@ -40,12 +42,14 @@ def candidates(verdict: GateReport, metric: str, gate: GateConfig) -> bytes:
         )
         mark = " · chosen" if candidate == verdict.chosen else ""
         axes.annotate(
-            f"{candidate.graph.name}, {candidate.megabytes:.2f} MB{mark}",
+            str(number),
             (candidate.latency_ms, candidate.score),
-            xytext=(0, 16),
+            xytext=(0, 12),
             textcoords="offset points",
             ha="center",
+            fontsize="small",
         )
+        names.append(f"{number}  {candidate.graph.name}, {candidate.megabytes:.2g} MB{mark}")
     if gate.min_score is not None:
         axes.axhline(
             gate.min_score,
@@ -80,9 +84,12 @@ def candidates(verdict: GateReport, metric: str, gate: GateConfig) -> bytes:
             verdict.comparison.champion_score, color="#777777", linestyle=":", linewidth=1.5, label=champion
         )
     axes.set(xlabel="median latency of one row [ms]", ylabel=f"{metric} on {chosen.measured_on}")
-    axes.margins(x=0.4, y=0.35)
+    axes.margins(x=0.15, y=0.35)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize="small", loc="lower right")
+    axes.text(
+        1.02, 1, "\n".join(names), transform=axes.transAxes, va="top", fontsize="small", parse_math=False
+    )
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=120)
     return image.getvalue()

@@ -21,7 +21,11 @@ from tasks.records import Candidate
 OPERATORS_NAMED = 3
 GROWTH = 1.05
 """Times the throughput: more parallel requests that bring less than this bring nothing."""
+ALIKE = 1.05
+"""Times another figure: a ratio of less is not worth naming."""
 FORMATS = ("int8", "int8-dynamic", "int8-weights")
+ACCELERATORS = ("CUDA", "Tensorrt", "NvTensorRTRTX", "ROCM", "MIGraphX", "OpenVINO", "CoreML", "Dml", "QNN")
+"""Names of ONNX Runtime's providers that are worth a measurement where they are there."""
 SIMPLE = ("linear", "trees")
 
 
@@ -138,18 +142,17 @@ def simple(verdict: GateReport, metric: str) -> str:
 
 def against(candidate: Candidate, exact: Candidate, metric: str) -> str:
     """A candidate beside the network's own graph."""
-    speed = exact.latency_ms / candidate.latency_ms
-    size = exact.megabytes / candidate.megabytes
+    speed = compare(exact.latency_ms / candidate.latency_ms, "as fast as", "faster than", "slower than")
+    size = compare(exact.megabytes / candidate.megabytes, "as large", "smaller", "larger")
     why = f" (refused: {candidate.rejected})" if candidate.rejected else ""
-    return (
-        f"{candidate.graph.name} is {times(speed, 'faster', 'slower')} and {times(size, 'smaller', 'larger')} than fp32 "
-        f"at {candidate.score - exact.score:+.4f} {metric}{why}"
-    )
+    return f"{candidate.graph.name} is {speed} fp32 and {size} at {candidate.score - exact.score:+.4f} {metric}{why}"
 
 
-def times(ratio: float, more: str, less: str) -> str:
+def compare(ratio: float, alike: str, more: str, less: str) -> str:
     """A ratio in words."""
-    return f"{ratio:.2g} times {more}" if ratio >= 1 else f"{1 / ratio:.2g} times {less}"
+    if 1 / ALIKE < ratio < ALIKE:
+        return alike
+    return f"{ratio:.2g} times {more}" if ratio > 1 else f"{1 / ratio:.2g} times {less}"
 
 
 def operators(measured: ServingMeasurement) -> str:
@@ -178,11 +181,8 @@ def not_tried(untried: Sequence[str]) -> str:
     """Students that were left out, and what no machine here has."""
     import onnxruntime
 
-    others = [
-        each.removesuffix("ExecutionProvider")
-        for each in onnxruntime.get_available_providers()
-        if each != "CPUExecutionProvider"
-    ]
+    there_too = [each.removesuffix("ExecutionProvider") for each in onnxruntime.get_available_providers()]
+    others = [each for each in there_too if each in ACCELERATORS]
     there = f" This ONNX Runtime has {', '.join(others)} too, which was not measured." if others else ""
     parts = [f"{sentence}." for sentence in untried]
     parts.append(f"Other runtimes and accelerators: everything was measured on one thread of a CPU.{there}")

@@ -26,9 +26,11 @@ BATCHES = (1, 2, 4, 8, 16, 32, 64)
 MOST_ROWS = BATCHES[-1]
 """Of a call: tasks/serving/model.py ROWS_A_BATCH."""
 CONCURRENCY = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-SECONDS = 0.1
-"""That each batch size is timed for, LEAST_CALLS calls at least."""
-LEAST_CALLS = 5
+ROUNDS = 5
+"""In each of which every batch size is timed, so that a slow moment of the machine does not choose one."""
+SECONDS = 0.03
+"""That a batch size is timed for in a round, LEAST_CALLS calls at least."""
+LEAST_CALLS = 2
 PROFILED_CALLS = 50
 POWER = Path("/sys/class/powercap/intel-rapl:0/energy_uj")
 """Microjoules that the processor took, where the kernel tells."""
@@ -115,9 +117,9 @@ def measure_here(path: Path, folder: Path, spawned: float) -> dict[str, Any]:
     opened = session(path)
     opened.run(None, first(inputs, 1))
     started = time.time() - spawned
-    batches = {size: time_calls(opened, first(inputs, size)) for size in BATCHES}
+    batches = time_batches(opened, inputs)
     before, rows = energy(), 0
-    until = time.perf_counter() + SECONDS
+    until = time.perf_counter() + ROUNDS * SECONDS
     while time.perf_counter() < until:
         opened.run(None, inputs)
         rows += MOST_ROWS
@@ -140,16 +142,27 @@ def first(inputs: dict[str, Any], count: int) -> dict[str, Any]:
     return {name: values[:count] for name, values in inputs.items()}
 
 
-def time_calls(opened: Any, inputs: dict[str, Any]) -> tuple[float, float]:
-    """Median and 99th percentile of a call in milliseconds."""
-    for _ in range(LEAST_CALLS):
-        opened.run(None, inputs)
+def time_batches(opened: Any, inputs: dict[str, Any]) -> dict[int, tuple[float, float]]:
+    """Median and 99th percentile of a call in milliseconds, by its rows."""
+    times: dict[int, list[float]] = {size: [] for size in BATCHES}
+    for _ in range(ROUNDS):
+        for size in BATCHES:
+            times[size] += call_times(opened, first(inputs, size))
+    return {
+        size: (float(np.median(each)) * 1e3, float(np.quantile(each, 0.99)) * 1e3)
+        for size, each in times.items()
+    }
+
+
+def call_times(opened: Any, inputs: dict[str, Any]) -> list[float]:
+    """Seconds of each call; a first one, which plans memory for this size, is not counted."""
+    opened.run(None, inputs)
     times: list[float] = []
     while len(times) < LEAST_CALLS or sum(times) < SECONDS:
         start = time.perf_counter()
         opened.run(None, inputs)
         times.append(time.perf_counter() - start)
-    return float(np.median(times)) * 1e3, float(np.quantile(times, 0.99)) * 1e3
+    return times
 
 
 def profile(path: Path, folder: Path, inputs: dict[str, Any]) -> dict[str, float]:
@@ -163,10 +176,14 @@ def profile(path: Path, folder: Path, inputs: dict[str, Any]) -> dict[str, float
     opened = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     for _ in range(PROFILED_CALLS):
         opened.run(None, inputs)
-    times: dict[str, float] = defaultdict(float)
+    calls: dict[tuple[str, str], list[float]] = defaultdict(list)
     for event in json.loads(Path(opened.end_profiling()).read_text()):
         if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
-            times[event["args"]["op_name"]] += event["dur"] / 1e3 / PROFILED_CALLS
+            calls[event["args"]["op_name"], event["name"]].append(event["dur"] / 1e3)
+    times: dict[str, float] = defaultdict(float)
+    for (operator, _), milliseconds in calls.items():
+        # Its mean would be that of the few calls in which the machine did something else.
+        times[operator] += float(np.median(milliseconds)) * len(milliseconds) / PROFILED_CALLS
     return dict(sorted(times.items(), key=lambda item: -item[1]))
 
 
@@ -180,7 +197,8 @@ def prefix_share(path: Path, inputs: dict[str, Any], whole_ms: float) -> float:
     prefix, _ = split(onnx.load(path))
     if prefix is None:
         return 0.0
-    return min(1.0, time_calls(session(prefix.SerializeToString()), inputs)[0] / whole_ms)
+    alone = call_times(session(prefix.SerializeToString()), inputs)
+    return min(1.0, float(np.median(alone)) * 1e3 / whole_ms)
 
 
 def own_memory() -> int:

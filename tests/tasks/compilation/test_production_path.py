@@ -79,10 +79,10 @@ def test_every_answer_has_its_figures():
     found = told(FP32, INT8, HALF)[0]
     assert found["Is the latency of a request acceptable?"].startswith("Yes: int8 answers one row in 0.5 ms")
     assert found["Does a smaller format lose little?"] == (
-        "int8 is 2 times faster and 4 times smaller than fp32 at -0.0010 accuracy."
+        "int8 is 2 times faster than fp32 and 4 times smaller at -0.0010 accuracy."
     )
     assert found["Does a smaller network lose little?"] == (
-        "half is 2.5 times faster and 4 times smaller than fp32 at -0.0200 accuracy (refused: 0.0200 under fp32's score)."
+        "half is 2.5 times faster than fp32 and 4 times smaller at -0.0200 accuracy (refused: 0.0200 under fp32's score)."
     )
     assert "Conv 90%, Relu 10%" in found["Where does the time go?"]
 
