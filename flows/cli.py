@@ -144,6 +144,7 @@ def init(
     """Look at data and write <name>.yaml here, a project that runs: contract, inputs, result and rules, each with its reason."""
     from infra.files import whole_file
     from tasks.onboarding.draft import draft
+    from tasks.onboarding.preflight import told_ahead
 
     settings = enter()
     place = data if "://" in data else str(Path(data).resolve())
@@ -157,7 +158,7 @@ def init(
         temporary.write_text(f"{line}\n{made.yaml}", encoding="utf-8")
     console.print(f"Wrote {path}: read its comments. Then:", highlight=False)
     console.print(f"  gyre check {path}\n  gyre up --detach\n  gyre run {path}", highlight=False)
-    load(path, folder=settings.projects)
+    say(told_ahead(load(path, folder=settings.projects), settings))
 
 
 @app.command()
@@ -389,9 +390,12 @@ def look_ahead(config: Project, announce: bool) -> "tuple[JudgedFinding, ...]":
     """What is odd about a source's first rows. Raises ValueError naming all that would stop a run."""
     if announce:
         say(f"Looking at the first rows of {config.name}.")
-    from tasks.onboarding.preflight import look_ahead as look
+    from tasks.onboarding.preflight import estimate_run
 
-    return look(config)
+    ahead = estimate_run(config, Settings())
+    if announce:
+        say(ahead.told)
+    return ahead.findings
 
 
 def overrides(changes: list[str] | None) -> dict[str, str]:
@@ -410,8 +414,11 @@ def flow_run(flow: str, project: str, changes: list[str] | None, json: bool) -> 
     if flow in ("cycle", "tune"):
         look_ahead(config, announce=not json)
     from flows.attend import attend
+    from flows.earlier import told_earlier
     from flows.runs import start
 
+    if flow == "cycle" and not json and (told := told_earlier(config.name)):
+        say(told)
     # The path of a YAML names code beside it; the signature says that this user asks for it.
     name = str(Path(project).resolve()) if project.endswith((".yaml", ".yml")) else project
     flow_run_id = start(
@@ -433,7 +440,7 @@ def degraded_models(settings: Settings) -> dict[str, str]:
 
 def say(line: str) -> None:
     """A line of progress."""
-    errors.print(line, highlight=False)
+    errors.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def tell_credential(settings: Settings, first: bool) -> None:
@@ -499,7 +506,7 @@ def report_user_errors() -> Iterator[None]:
                     for e in error.errors()
                 )
             )
-        errors.print(f"[red]gyre:[/] {error}", highlight=False, soft_wrap=True)
+        errors.print(f"[red]gyre:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)
     except Exception as error:
         # Of Prefect's client, which is imported by the verbs that need it alone.

@@ -5,14 +5,17 @@ nothing is kept.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pandas as pd
 import torch
 
 from configs.project import Project
+from infra.settings import Settings
 from tasks.ingestion.preview import Preview, preview
 from tasks.intake import Intake, build_intake
 from tasks.model.model import Model
+from tasks.onboarding.duration import Duration, estimate_training
 from tasks.pipeline.findings import JudgedFinding, judge
 from tasks.result import Result, build_result
 
@@ -24,11 +27,51 @@ class PreflightError(ValueError):
     """A run would stop; the message says why, a line each."""
 
 
+@dataclass(frozen=True)
+class Ahead:
+    """What a look tells of a run that would not be stopped."""
+
+    findings: tuple[JudgedFinding, ...]
+    """What is odd about the first rows."""
+    training: Duration | None
+    """How long the training takes, about; None where it is not known how many rows there are."""
+
+    @property
+    def told(self) -> str:
+        """How long the training takes, in words."""
+        if self.training is None:
+            return (
+                "How long a training takes is known once the rows are read: nothing tells how many there are."
+            )
+        return f"A training takes {self.training.told}. That is an estimate; the other stages come on top."
+
+
 def look_ahead(config: Project) -> tuple[JudgedFinding, ...]:
     """What is odd about the first rows.
 
     Raises PreflightError naming file, key, value and fix of all that would stop a run.
     """
+    return look_at(config)[0]
+
+
+def estimate_run(config: Project, settings: Settings) -> Ahead:
+    """As `look_ahead`, and how long the training takes."""
+    findings, frame = look_at(config)
+    intake, result = build_intake(config.intake), build_result(config.result)
+    duration = estimate_training(frame, config, intake, result, settings) if frame is not None else None
+    return Ahead(findings, duration)
+
+
+def told_ahead(config: Project, settings: Settings) -> str:
+    """What a look at a draft tells: how long its training takes, or why its run would stop."""
+    try:
+        return estimate_run(config, settings).told
+    except ValueError as error:
+        return f"Its run would stop, so mend this first: {error}"
+
+
+def look_at(config: Project) -> tuple[tuple[JudgedFinding, ...], pd.DataFrame | None]:
+    """See `look_ahead`; and the first rows, where there are any with all columns."""
     intake, result = build_intake(config.intake), build_result(config.result)
     looks = list(preview(config.source, config.intake, config.result.label))
     judged = judge((finding for look in looks for finding in look.findings), config.checks)
@@ -39,7 +82,7 @@ def look_ahead(config: Project) -> tuple[JudgedFinding, ...]:
         problems += problems_of(look, config, intake, result)
     if problems:
         raise PreflightError("\n".join(dict.fromkeys(problems)))
-    return judged
+    return judged, next((look.rows.to_pandas() for look in looks if look.rows is not None), None)
 
 
 def problems_of(look: Preview, config: Project, intake: Intake, result: Result) -> Iterator[str]:

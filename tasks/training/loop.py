@@ -22,6 +22,7 @@ from tasks.training.batch_norm import Batch, synchronize
 from tasks.training.batches import Batches
 from tasks.training.commits import Commits
 from tasks.training.distillation import Distillation
+from tasks.training.epochs import patience, planned_epochs
 from tasks.training.evaluate import validate
 from tasks.training.loader import Decoded, Share
 from tasks.training.optimizer import optimizer, set_rate
@@ -31,10 +32,6 @@ from tasks.training.strategy import Strategy
 from tasks.training.system_metrics import Usage
 
 Send = Callable[[dict[str, Any]], None]
-ROWS_SEEN = 400_000
-"""By a training whose epochs are not given."""
-LEAST_PATIENCE = 8
-"""Epochs: a learning rate that still rises may bring nothing for a few of them."""
 PACED_STEPS = 20
 """By which a training with a budget of minutes tells its pace; the first ones are slower, so the budget is
 kept rather than filled."""
@@ -117,8 +114,8 @@ class Fitting:
         self.optimizer = optimizer(self.model, kept, self.training)
         strategy.averaging(self.model, self.training)
         self.saving = Saving(self.model, self.optimizer, strategy, Commits(plan.folder / "commits"))
-        self.epochs = self.training.epochs or min(60, max(5, round(ROWS_SEEN / self.loader.rows)))
-        self.patience = self.training.patience or max(LEAST_PATIENCE, self.epochs // 3)
+        self.epochs = planned_epochs(self.training, self.loader.rows)
+        self.patience = patience(self.training, self.epochs)
         self.steps = self.loader.steps * self.epochs
         self.paced = self.training.minutes is None
         """Whether it is settled how many steps there are."""
