@@ -10,6 +10,7 @@ lasts; the rest is computed again.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from infra.ranks.messages import Committed
 from infra.ranks.slots import spread
 
 
@@ -34,11 +35,6 @@ class Seen:
     at: float
     live: int
     free: Sequence[str]
-
-
-@dataclass(frozen=True)
-class Committed:
-    """Rank 0 has stored a state that a later generation can begin with."""
 
 
 @dataclass(frozen=True)

@@ -95,18 +95,19 @@ class ForkServer:
                 self.code = int(told)
         return self.code
 
-    def leave(self) -> None:
-        """Ends the rank, if it has not ended, and whatever it started; the server is idle then."""
+    def leave(self) -> int:
+        """Ends the rank, if it has not ended, and whatever it started; its exit code. The server is idle then."""
         self.poll(0)
         if self.pid is None:
             self.process.kill()
         else:
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
-        while self.poll(None) is None:
+        while (code := self.poll(None)) is None:
             pass
         with self.lock:
             self.idle.append(self)
+        return code
 
     def end(self) -> None:
         """Ends the process."""

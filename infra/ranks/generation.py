@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from infra.ranks.messages import REPORTS, Exited, Failed, Logged, Report, Returned, Sent, StoreServed
 from infra.ranks.worker_claims import Claims
 
 log = logging.getLogger("gyre.ranks")
@@ -40,11 +41,11 @@ class Generation:
     """What the ranks have said so far."""
 
     claims: Claims
-    on_message: Callable[[int, dict[str, Any]], None]
-    """Takes the rank's number and its message."""
+    on_message: Callable[[int, Any], None]
+    """Takes the rank's number and its message, a JSON value."""
     deadline: float
     timeout_s: float
-    inbox: "queue.SimpleQueue[dict[str, Any]]" = field(default_factory=queue.SimpleQueue)
+    inbox: "queue.SimpleQueue[Report]" = field(default_factory=queue.SimpleQueue)
     futures: list[Any] = field(default_factory=list)
     running: dict[int, str] = field(default_factory=dict)
     """Worker address of each rank that has not ended."""
@@ -70,10 +71,9 @@ class Generation:
         """Passes on what went wrong around the rank, such as a worker that cannot import this package."""
         if future.status == "error":
             error = future.exception()
-            self.inbox.put(
-                {"rank": rank, "error": repr(error), "lost": type(error).__name__ == "KilledWorker"}
-            )
-            self.inbox.put({"rank": rank, "ended": 1})
+            failed = Failed(repr(error), lost=type(error).__name__ == "KilledWorker")
+            self.inbox.put(Report(rank, failed))
+            self.inbox.put(Report(rank, Exited(1)))
 
     def until(self, done: Callable[[], bool]) -> None:
         """Follows the ranks until then.
@@ -98,28 +98,28 @@ class Generation:
     def take(self, timeout_s: float) -> None:
         """Handles the next event, if one comes in time."""
         try:
-            event = self.inbox.get(timeout=timeout_s)
+            report = self.inbox.get(timeout=timeout_s)
         except queue.Empty:
             return
-        rank = event["rank"]
-        match event:
-            case {"line": line}:
+        rank = report.rank
+        match report.event:
+            case Logged(line):
                 log.info("[rank %d] %s", rank, line)
-            case {"store": [host, port]}:
+            case StoreServed(host, port):
                 self.store = host, port
-            case {"message": message}:
+            case Sent(message):
                 self.on_message(rank, message)
-            case {"result": result}:
+            case Returned(result):
                 self.results[rank] = result
-            case {"error": error, "consequence": True}:
+            case Failed(error, consequence=True):
                 self.consequences[rank] = error
                 self.patience = min(self.patience, time.monotonic() + GRACE_S)
-            case {"error": error}:
-                raise (RankLostError if event.get("lost") else RankError)(f"rank {rank} failed:\n{error}")
-            case {"ended": code}:
-                self.ended(rank, code)
+            case Failed(error, lost=lost):
+                raise (RankLostError if lost else RankError)(f"rank {rank} failed:\n{error}")
+            case Exited(code):
+                self.exited(rank, code)
 
-    def ended(self, rank: int, code: int) -> None:
+    def exited(self, rank: int, code: int) -> None:
         """A rank's process has gone."""
         worker = self.running.pop(rank)
         if rank not in self.results and rank not in self.consequences:
@@ -149,7 +149,11 @@ def describe_exit(code: int) -> str:
 @contextmanager
 def subscribe(client: Any, topic: str, generation: Generation) -> Iterator[None]:
     """Puts the ranks' events into the generation's inbox until the block ends."""
-    client.subscribe_topic(topic, lambda event: generation.inbox.put(json.loads(event[1])))
+
+    def receive(event: tuple[float, str]) -> None:
+        generation.inbox.put(REPORTS.validate_python(json.loads(event[1])))
+
+    client.subscribe_topic(topic, receive)
     try:
         yield
     finally:

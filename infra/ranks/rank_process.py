@@ -1,7 +1,7 @@
 """One rank: a process of its own, forked beside its Dask worker (forkserver.py) and never outliving it.
 
-In: two lines of JSON on stdin, what to add to the environment, and the job with `strategy`, `stall_s`, `entry` and `arguments`. Out: JSON
-lines on stdout, each with one of `message`, `result` or `error`. Whatever the rank's own code prints goes to stderr with its log.
+In: two lines of JSON on stdin, what to add to the environment, and the Job. Out: a line of JSON on stdout for
+each Sent, Returned or Failed (messages.py). Whatever the rank's own code prints goes to stderr with its log.
 """
 
 import ctypes
@@ -15,13 +15,13 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from infra.imports import resolve
+from infra.ranks.entry import entry_of
 from infra.ranks.joining import LISTENER, is_consequence, join_ranks
+from infra.ranks.messages import Event, Failed, Job, Returned, Sent, encode, write_line
 
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 NAME = b"gyre-rank"
 """What ps and top show."""
-Send = Callable[[dict[str, Any]], None]
-"""Sends a message of JSON values to the driver, while the rank goes on."""
 
 
 def run_job(parent: int, listener: int | None) -> NoReturn:
@@ -35,7 +35,7 @@ def run_job(parent: int, listener: int | None) -> NoReturn:
         os.environ.update(json.loads(sys.stdin.buffer.readline()))
         if listener is not None:
             os.environ[LISTENER] = str(listener)
-        code = work(json.loads(sys.stdin.buffer.readline()))
+        code = work(Job(**json.loads(sys.stdin.buffer.readline())))
         sys.stdout.flush()
         logging.shutdown()
     except BaseException:
@@ -45,23 +45,32 @@ def run_job(parent: int, listener: int | None) -> NoReturn:
         os._exit(code)
 
 
-def work(job: dict[str, Any]) -> int:
+def work(job: Job) -> int:
     """Runs the entry of the job; 0 when its result was written."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     out = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     # A print, in Python or in native code, would tear a message apart.
     os.dup2(2, 1)
 
-    def write(**line: Any) -> None:
-        out.write(json.dumps(line) + "\n")
+    def write(event: Event) -> None:
+        out.write(write_line(event) + "\n")
 
     try:
-        with join_ranks(job["strategy"], job["stall_s"]):
-            write(result=resolve(job["entry"])(job["arguments"], lambda message: write(message=message)))
+        with join_ranks(job.strategy, job.stall_s):
+            write(Returned(call(job, write)))
     except BaseException as error:
-        write(error=traceback.format_exc(), consequence=is_consequence(error))
+        write(Failed(traceback.format_exc(), consequence=is_consequence(error)))
         return 1
     return 0
+
+
+def call(job: Job, write: Callable[[Event], None]) -> Any:
+    """What the job's entry returns, as a JSON value."""
+    function = resolve(job.entry)
+    entry = entry_of(function)
+    arguments = entry.arguments.validate_python(job.arguments)
+    result = function(arguments, lambda message: write(Sent(encode(message))))
+    return encode(result)
 
 
 def die_with_parent(parent: int) -> None:

@@ -27,7 +27,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from infra.ranks.elastic import (
-    Committed,
     Elastic,
     Ended,
     Fail,
@@ -40,6 +39,7 @@ from infra.ranks.elastic import (
     Stop,
     Wait,
 )
+from infra.ranks.entry import ArgumentsT, Entry, Function, MessageT, ResultT, entry_of
 from infra.ranks.generation import (
     END_S,
     POLL_S,
@@ -51,9 +51,10 @@ from infra.ranks.generation import (
     subscribe,
 )
 from infra.ranks.joining import JOIN_S, STALL_S, Strategy
+from infra.ranks.messages import Committed, Job, encode
 from infra.ranks.slots import Slot, slots
 from infra.ranks.strategies import Address, environment, meeting_point
-from infra.ranks.supervision import Place, supervise, worker_place
+from infra.ranks.supervision import Place, Supervised, supervise, worker_place
 from infra.ranks.worker_claims import Claims
 
 __all__ = ["RankError", "RankLostError", "run_on_ranks"]
@@ -65,53 +66,55 @@ is then no accident."""
 
 def run_on_ranks(
     client: Any,
-    entry: str,
-    arguments: Any,
+    function: Function[ArgumentsT, MessageT, ResultT],
+    arguments: ArgumentsT,
     ranks: int,
     timeout_s: float,
-    on_message: Callable[[dict[str, Any]], None],
+    on_message: Callable[[MessageT], None],
     *,
     strategy: Strategy = "horovod",
     min_ranks: int | None = None,
     max_ranks: int | None = None,
     wait_s: float = JOIN_S,
     stall_s: float = STALL_S,
-) -> list[Any]:
-    """What `entry` returned on each rank, in the order of the ranks.
+) -> list[ResultT]:
+    """What `function` returned on each rank, in the order of the ranks.
 
-    `entry` is a `module:function` that is called on every rank as function(arguments, send), once the strategy has joined the ranks
-    (joining.py); arguments and result are JSON values. slots.here() tells it its place. Each send(message) arrives as on_message(message),
+    It is called on every rank as function(arguments, send), once the strategy has joined the ranks (joining.py); arguments, messages and
+    result travel as JSON, by its annotations (entry.py). own_slot() tells it its place. Each send(message) arrives as on_message(message),
     in the calling thread, in the rank's order; lines that a rank prints or logs go to the logger `gyre.ranks`. Modules are found as the
     driver finds them (its sys.path).
 
     With `min_ranks` or `max_ranks` the run is elastic: from so many to so many ranks, both `ranks` where not
     given. When ranks are lost it begins again on the workers that are there, and when there are more of them
-    than ranks it does so after the next message of rank 0 that has the key `committed`: the entry sends it
-    once its state is stored, whole, where all workers can read it (after the last step it would only cost a
-    restart). The entry looks for that state itself when it starts, and may have to say again what it said
-    after it; what it said before may be lost with its worker, so what must last belongs into the state.
-    Because a rank on a host that was cut off can still write, a state's name holds here().generation, and the
-    highest counts. A rank's own exception is never retried.
+    than ranks it does so after rank 0's next message `Committed`: the function sends it once its state is
+    stored, whole, where all workers can read it (after the last step it would only cost a restart). It looks
+    for that state itself when it starts, and may have to say again what it said after it; what it said before
+    may be lost with its worker, so what must last belongs into the state. Because a rank on a host that was
+    cut off can still write, a state's name holds own_slot().generation, and the highest counts. A rank's own
+    exception is never retried.
 
     A rank that hangs is noticed when the others have waited `stall_s` for it in a collective, and counts as
     lost. Other runs' workers, and in an elastic run workers that are missing, are waited for, `wait_s` at
     most. Raises RankError, or TimeoutError after `timeout_s`; the ranks have ended by then.
     """
     policy = policy_of(strategy, ranks, min_ranks, max_ranks, wait_s)
+    entry = entry_of(function)
     name = f"gyre-ranks-{uuid.uuid4().hex}"
     claims = Claims(client, name)
     run = Run(
         client,
         claims,
         name,
-        Job(entry, arguments, strategy, stall_s),
+        entry,
+        Job(entry.path, encode(arguments), strategy, stall_s),
         Elastic(policy),
         timeout_s,
         time.monotonic() + timeout_s,
         on_message,
     )
     try:
-        return run.results()
+        return [entry.result.validate_python(result) for result in run.results()]
     finally:
         claims.release()
 
@@ -133,16 +136,6 @@ def policy_of(
     return Policy(low, high, RESTARTS if elastic else 0, wait_s, patient=elastic)
 
 
-@dataclass(frozen=True)
-class Job:
-    """What every rank does."""
-
-    entry: str
-    arguments: Any
-    strategy: Strategy
-    stall_s: float
-
-
 @dataclass
 class Run:
     """Does what the decisions in elastic.py say."""
@@ -150,14 +143,15 @@ class Run:
     client: Any
     claims: Claims
     name: str
+    entry: Entry[Any, Any, Any]
     job: Job
     elastic: Elastic
     timeout_s: float
     deadline: float
-    on_message: Callable[[dict[str, Any]], None]
+    on_message: Callable[[Any], None]
 
     def results(self) -> list[Any]:
-        """What the ranks of the last generation returned."""
+        """What the ranks of the last generation returned, as JSON values."""
         instruction: Instruction = Look()
         while True:
             match instruction:
@@ -228,20 +222,20 @@ class Run:
         self, ranks: Generation, topic: str, worker: str, slot: Slot, at: Place, server: Address | None
     ) -> None:
         """Has a worker start its rank."""
-        job = {
-            "rank": slot.rank,
-            "worker": at.pid,
-            "input": json.dumps(asdict(self.job)),
-            "environment": environment(self.job.strategy, self.job.stall_s, slot, at.interface, server),
-            "serves_store": self.job.strategy == "torch" and slot.rank == 0,
+        asked = Supervised(
+            rank=slot.rank,
+            worker=at.pid,
+            input=json.dumps(asdict(self.job)),
+            environment=environment(self.job.strategy, self.job.stall_s, slot, at.interface, server),
+            serves_store=self.job.strategy == "torch" and slot.rank == 0,
             # The worker's own limit, should the driver be gone by then.
-            "timeout_s": max(0.0, self.deadline - time.monotonic()) + END_S,
-        }
+            timeout_s=max(0.0, self.deadline - time.monotonic()) + END_S,
+        )
         options = {"workers": [worker], "allow_other_workers": False, "pure": False, "retries": 0}
         ranks.add(
             slot.rank,
             worker,
-            self.client.submit(supervise, job, topic, key=f"{topic}-{slot.rank}", **options),
+            self.client.submit(supervise, asked, topic, key=f"{topic}-{slot.rank}", **options),
         )
 
     def places(self, workers: tuple[str, ...]) -> dict[str, Place]:
@@ -257,11 +251,12 @@ class Run:
                     raise error
         return dict(places)
 
-    def message(self, ranks: Generation, rank: int, message: dict[str, Any]) -> None:
+    def message(self, ranks: Generation, rank: int, value: Any) -> None:
         """Passes a message on, and ends the generation after a commit if the next can have more ranks."""
+        message = self.entry.messages.validate_python(value)
         self.on_message(message)
-        if rank or "committed" not in message:
+        if rank or not isinstance(message, Committed):
             return
-        may_grow = isinstance(self.elastic.on(Committed()), Look) and not ranks.ending
+        may_grow = isinstance(self.elastic.on(message), Look) and not ranks.ending
         if may_grow and isinstance(self.look(), Stop):
             raise RegrowError

@@ -2,7 +2,7 @@
 
 Pure, but for reading the environment.
 
-A rank's place is written to its environment as JSON, so the code on a rank asks `here()`, whatever the
+A rank's place is written to its environment as JSON, so the code on a rank asks `own_slot()`, whatever the
 strategy.
 """
 

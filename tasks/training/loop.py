@@ -7,16 +7,15 @@ batch, so the last, smaller batch is exact as well.
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from infra.ranks.messages import Committed
 from tasks.model.model import Model, save, weights_digest
-from tasks.training import strategy as strategies
 from tasks.training import warm_start
 from tasks.training.batch_norm import Batch, synchronize
 from tasks.training.batches import Batches
@@ -25,13 +24,13 @@ from tasks.training.distillation import Distillation
 from tasks.training.epochs import patience, planned_epochs
 from tasks.training.evaluate import validate
 from tasks.training.loader import Decoded, Share
+from tasks.training.messages import EpochEnded, Progress, RankResult, Send
 from tasks.training.optimizer import optimizer, set_rate
 from tasks.training.plan import Plan
 from tasks.training.saving import Saving, commit_of
 from tasks.training.strategy import Strategy
 from tasks.training.system_metrics import Usage
 
-Send = Callable[[dict[str, Any]], None]
 PACED_STEPS = 20
 """By which a training with a budget of minutes tells its pace; the first ones are slower, so the budget is
 kept rather than filled."""
@@ -39,13 +38,6 @@ TRAINING_SHARE = 0.9
 """Of a budget of minutes; the rest is validation and commits."""
 PROGRESS_S = 2.0
 """Time between two messages about the progress within an epoch."""
-
-
-def on_rank(arguments: dict[str, Any], send: Send) -> dict[str, Any]:
-    """What every rank calls: `arguments` is a Plan."""
-    be_deterministic()
-    plan = Plan.model_validate(arguments)
-    return fit(plan, strategies.build_strategy(plan.training), send)
 
 
 def be_deterministic() -> None:
@@ -56,16 +48,11 @@ def be_deterministic() -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
-def fit(plan: Plan, strategy: Strategy, send: Send) -> dict[str, Any]:
+def fit(plan: Plan, strategy: Strategy, send: Send) -> RankResult:
     """Trains, from the last commit where there is one; rank 0 says how it goes and saves the checkpoint.
 
     That is the weights of the epoch that did best on the validation split (of equal ones the last), or those
-    of the end where there is no such split. Returned is the digest of the weights that this rank ended with.
-
-    After each epoch a message has epoch, epochs, loss (mean of the epoch, or of what was left of it when the
-    training went on), samples_per_s (of all ranks) and, with a validation split, the result's metric. Within
-    an epoch, every PROGRESS_S, it has progress (share of the training), loss (rank 0's, of the epoch so far),
-    samples_per_s and seconds_left. Every rank also tells its usage (usage.py).
+    of the end where there is no such split.
     """
     fitting = Fitting(plan, strategy, send)
     fitting.resume()
@@ -77,10 +64,8 @@ def fit(plan: Plan, strategy: Strategy, send: Send) -> dict[str, Any]:
         tensors = fitting.saving.best() or tensors
         save(encoder, tensors, plan.checkpoint, facts(plan, weights_digest(encoder, tensors)))
         fitting.saving.commits.remove()
-    return {
-        "weights": ended,
-        "parameters": sum(parameter.numel() for parameter in fitting.model.parameters()),
-    }
+    parameters = sum(parameter.numel() for parameter in fitting.model.parameters())
+    return RankResult(weights=ended, parameters=parameters)
 
 
 def facts(plan: Plan, weights: str) -> dict[str, object]:
@@ -121,7 +106,7 @@ class Fitting:
         """Whether it is settled how many steps there are."""
         self.step = 0
         """Optimizer steps done, over all epochs."""
-        self.history: list[dict[str, Any]] = []
+        self.history: list[EpochEnded] = []
         self.committed = self.told = time.monotonic()
 
     @property
@@ -134,7 +119,8 @@ class Fitting:
 
     def epochs_without_better(self) -> int:
         """Since the best one."""
-        scores = [message[self.result.metric] for message in self.history if self.result.metric in message]
+        metric = self.result.metric
+        scores = [epoch.metrics[metric] for epoch in self.history if metric in epoch.metrics]
         return len(scores) - 1 - scores.index(max(scores)) if scores else 0
 
     def epoch(self) -> None:
@@ -158,17 +144,16 @@ class Fitting:
         self.strategy.align(dict(self.model.named_buffers()))
         mean = float(self.strategy.sum(summed / self.strategy.size)) / rows
         seconds = time.perf_counter() - started
-        score = validate(self.model, self.result, self.batches.held_out, self.strategy)
-        message = {
-            "epoch": number + 1,
-            "epochs": self.epochs,
-            "loss": mean,
-            "samples_per_s": rows / seconds,
-            **score,
-        }
-        self.history.append(message)
-        self.send(message)
-        self.commit(message.get(self.result.metric, -math.inf))
+        ended = EpochEnded(
+            epoch=number + 1,
+            epochs=self.epochs,
+            loss=mean,
+            samples_per_s=rows / seconds,
+            metrics=validate(self.model, self.result, self.batches.held_out, self.strategy),
+        )
+        self.history.append(ended)
+        self.send(ended)
+        self.commit(ended.metrics.get(self.result.metric, -math.inf))
 
     def keep_to_budget(self, step_s: float) -> None:
         """Plans as many steps of this duration, in seconds, as `training.minutes` has room for; all ranks plan the same."""
@@ -231,9 +216,13 @@ class Fitting:
         now = time.monotonic()
         if now - self.told > PROGRESS_S:
             self.told = now
-            left = seconds / steps * (self.steps - self.step)
-            pace = {"samples_per_s": rows / seconds, "seconds_left": left}
-            self.send({"progress": self.step / self.steps, "loss": float(summed) / rows, **pace})
+            progress = Progress(
+                share=self.step / self.steps,
+                loss=float(summed) / rows,
+                samples_per_s=rows / seconds,
+                seconds_left=seconds / steps * (self.steps - self.step),
+            )
+            self.send(progress)
         due = now - self.committed > self.training.commit_seconds
         if self.strategy.sharded:
             # All ranks take part in such a commit, and their clocks may differ.
@@ -245,7 +234,7 @@ class Fitting:
         """Writes down where the training stands; rank 0 says so."""
         self.committed = time.monotonic()
         self.saving.save(self.step, self.steps, self.history, score)
-        self.send({"committed": self.step})
+        self.send(Committed(self.step))
 
     def resume(self) -> None:
         """Goes on from the newest commit, or from the one that `training.resume` names."""
@@ -255,12 +244,13 @@ class Fitting:
         if commit is None:
             return
         self.saving.restore(commit)
-        self.step, self.history = commit.step, commit.facts["history"]
+        self.step = commit.step
+        self.history = [EpochEnded.model_validate(epoch) for epoch in commit.facts["history"]]
         if self.training.minutes and self.step:
             self.steps, self.paced = commit.facts["steps"], True
             self.epochs = math.ceil(self.steps / self.loader.steps)
-        for message in self.history:
-            self.send(message)
+        for epoch in self.history:
+            self.send(epoch)
 
 
 def build_untrained(batches: Batches) -> tuple[Model, frozenset[str]]:

@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +18,7 @@ from tasks.training.commits import (
     read,
     restore_optimizer,
 )
+from tasks.training.messages import EpochEnded
 from tasks.training.optimizer import MOMENTS
 from tasks.training.strategy import Strategy
 
@@ -35,7 +35,7 @@ class Saving:
     strategy: Strategy
     commits: Commits
 
-    def save(self, step: int, steps: int, history: list[dict[str, Any]], score: float = -math.inf) -> None:
+    def save(self, step: int, steps: int, history: list[EpochEnded], score: float = -math.inf) -> None:
         """Rank 0 writes a commit of a training of so many steps; the others give it what it has no part of."""
         if self.strategy.rank and not self.strategy.sharded:
             return
@@ -43,7 +43,8 @@ class Saving:
         tensors |= {MODEL + name: tensor for name, tensor in self.model.state_dict().items()}
         whole = self.strategy.whole(tensors)
         if not self.strategy.rank:
-            self.commits.save(step, whole, {"groups": groups, "history": history, "steps": steps}, score)
+            epochs = [epoch.model_dump() for epoch in history]
+            self.commits.save(step, whole, {"groups": groups, "history": epochs, "steps": steps}, score)
 
     def restore(self, commit: Commit) -> None:
         """Model and optimizer as the commit has them."""

@@ -5,10 +5,11 @@ That monitor would see the driver's host alone, and import MLflow on every rank.
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import psutil
 import torch
+
+from tasks.training.messages import SystemMetrics
 
 EVERY_S = 10.0
 MEGABYTE = 1e6
@@ -17,7 +18,7 @@ MEGABYTE = 1e6
 class Usage:
     """Tells it with the first step, then once each EVERY_S."""
 
-    def __init__(self, rank: int, device: torch.device, send: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, rank: int, device: torch.device, send: Callable[[SystemMetrics], None]) -> None:
         self.rank, self.device, self.send = rank, device, send
         self.process, self.due = psutil.Process(), 0.0
         # Shares are counted from here on.
@@ -28,7 +29,7 @@ class Usage:
         """After an optimizer step; costs nothing until it is due."""
         if (now := time.monotonic()) >= self.due:
             self.due = now + EVERY_S
-            self.send({"usage": self.measured(), "rank": self.rank, "step": step})
+            self.send(SystemMetrics(rank=self.rank, step=step, metrics=self.measured()))
 
     def measured(self) -> dict[str, float]:
         """Shares in percent (of one core for the process, of all for the host), memory in megabytes."""

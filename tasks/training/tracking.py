@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from tasks.records import DatasetVersion
+from tasks.training.messages import EpochEnded, SystemMetrics
 from tasks.training.plan import Plan
 
 log = logging.getLogger("gyre.training")
@@ -38,16 +39,15 @@ class Tracker:
         """Path of the run's page in MLflow."""
         return f"#/experiments/{self._started.result()[1].info.experiment_id}/runs/{self.run_id}"
 
-    def epoch(self, message: dict[str, Any]) -> None:
+    def epoch(self, ended: EpochEnded) -> None:
         """A point on each curve."""
-        values = {name: value for name, value in message.items() if name not in ("epoch", "epochs")}
-        self._write(log_metrics, values, message["epoch"])
+        values = {"loss": ended.loss, "samples_per_s": ended.samples_per_s, **ended.metrics}
+        self._write(log_metrics, values, ended.epoch)
 
-    def usage(self, values: dict[str, float], rank: int, step: int) -> None:
+    def system_metrics(self, told: SystemMetrics) -> None:
         """What a rank and its host used, where MLflow's pages show system metrics."""
-        self._write(
-            log_metrics, {f"system/rank_{rank}/{name}": value for name, value in values.items()}, step
-        )
+        values = {f"system/rank_{told.rank}/{name}": value for name, value in told.metrics.items()}
+        self._write(log_metrics, values, told.step)
 
     def metrics(self, values: dict[str, float]) -> None:
         """The final metrics, as test_<name>."""

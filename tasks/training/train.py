@@ -13,15 +13,16 @@ from infra.ranks.joining import Strategy as Joined
 from infra.ranks.run import run_on_ranks
 from tasks.records import Stored, TrainedModel
 from tasks.rows.parts import record_of
+from tasks.training.messages import EpochEnded, Message, Progress, RankResult, SystemMetrics
 from tasks.training.plan import Plan
-from tasks.training.report import History, curves, describe
+from tasks.training.rank import train_rank
+from tasks.training.report import curves, describe
 from tasks.training.tracking import Tracker
 
 log = logging.getLogger("gyre.training")
 TIMEOUT_S = 24 * 3600
 """A training that takes longer has hung."""
-OnMessage = Callable[[dict[str, Any]], None]
-"""Takes the messages of tasks/training/loop.py: fit."""
+OnMessage = Callable[[Message], None]
 OnProgress = Callable[[float, str], None]
 """Takes the share of the training that is done, and how it goes, in words."""
 
@@ -38,24 +39,24 @@ def train_network(
     plan: Plan, cluster: ClusterConfig, tracker: Tracker, pictures: Path, on_progress: OnProgress
 ) -> TrainedModel:
     """The trained and evaluated model; writes curves.png and errors.png (where answers are wrong) to the folder `pictures`."""
-    history: History = []
+    history: list[EpochEnded] = []
     started = time.monotonic()
 
-    def message(measured: dict[str, Any]) -> None:
-        if "usage" in measured:
-            tracker.usage(measured["usage"], measured["rank"], measured["step"])
-        if "progress" in measured:
-            on_progress(measured["progress"], describe(measured))
-        # A generation of ranks begins with what the ones before told already.
-        if measured.get("epoch", 0) <= len(history):
-            return
-        log.info(describe(measured))
-        history.append(measured)
-        tracker.epoch(measured)
-        on_progress(measured["epoch"] / measured["epochs"], describe(measured))
+    def on_message(message: Message) -> None:
+        match message:
+            case SystemMetrics():
+                tracker.system_metrics(message)
+            case Progress():
+                on_progress(message.share, describe(message))
+            # A generation of ranks begins with what the ones before told already.
+            case EpochEnded() if message.epoch > len(history):
+                log.info(describe(message))
+                history.append(message)
+                tracker.epoch(message)
+                on_progress(message.epoch / message.epochs, describe(message))
 
     with open_cluster(cluster) as client:
-        checkpoint = train_on_ranks(client, plan, message)
+        checkpoint = train_on_ranks(client, plan, on_message)
     seconds = time.monotonic() - started
     from tasks.training.evaluate import evaluate
 
@@ -73,7 +74,7 @@ def train_network(
         run_id=tracker.run_id,
         ranks=plan.training.ranks,
         metrics=metrics,
-        validation=max((each[metric] for each in history if metric in each), default=None),
+        validation=max((ended.metrics[metric] for ended in history if metric in ended.metrics), default=None),
         seconds=seconds,
     )
 
@@ -81,7 +82,7 @@ def train_network(
 def train_on_ranks(client: Any, plan: Plan, on_message: OnMessage) -> Stored:
     """The checkpoint of a training, a rank a worker. Raises DivergedError, and what run_on_ranks raises."""
     results = run(client, plan, on_message)
-    digests = [result["weights"] for result in results]
+    digests = [result.weights for result in results]
     if len(set(digests)) > 1:
         ends = ", ".join(f"rank {rank}: {digest[:12]}" for rank, digest in enumerate(digests))
         raise DivergedError(
@@ -90,21 +91,17 @@ def train_on_ranks(client: Any, plan: Plan, on_message: OnMessage) -> Stored:
     return record_of(plan.checkpoint)
 
 
-def run(client: Any, plan: Plan, on_message: OnMessage) -> list[dict[str, Any]]:
-    """What each rank of a training returned (tasks/training/loop.py: fit).
-
-    Raises what run_on_ranks raises.
-    """
+def run(client: Any, plan: Plan, on_message: OnMessage) -> list[RankResult]:
+    """What each rank of a training returned. Raises what run_on_ranks raises."""
     section = plan.training
-    arguments, joined = plan.model_dump(mode="json"), JOINED[section.strategy]
     return run_on_ranks(
         client,
-        "tasks.training.loop:on_rank",
-        arguments,
+        train_rank,
+        plan,
         section.ranks,
         TIMEOUT_S,
         on_message,
-        strategy=joined,
+        strategy=JOINED[section.strategy],
         min_ranks=section.min_ranks,
         max_ranks=section.max_ranks,
         wait_s=section.wait_seconds,

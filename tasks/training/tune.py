@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from configs.search import SearchConfig
 from tasks.training.hyperparameter_search import Report
+from tasks.training.messages import EpochEnded, Message
 from tasks.training.plan import Plan
 from tasks.training.tracking import Tracker
 from tasks.training.train import run
@@ -49,19 +50,19 @@ class Trials:
         try:
             with self.tracker(plan, number) as tracker:
 
-                def message(measured: dict[str, Any]) -> None:
-                    if "epoch" in measured:
-                        tracker.epoch(measured)
-                        scores.append(score_of(measured))
-                        report(measured["epoch"], max(scores))
+                def on_message(message: Message) -> None:
+                    if isinstance(message, EpochEnded):
+                        tracker.epoch(message)
+                        scores.append(score_of(message))
+                        report(message.epoch, max(scores))
 
-                ended = run(self.client, plan, message)
+                results = run(self.client, plan, on_message)
         finally:
             shutil.rmtree(plan.folder, ignore_errors=True)
         return {
             "score": max(scores),
             "seconds": time.monotonic() - started,
-            "parameters": float(ended[0]["parameters"]),
+            "parameters": float(results[0].parameters),
         }
 
     def planned(self, values: dict[str, Any], number: int) -> Plan:
@@ -87,6 +88,7 @@ class Trials:
             ) from None
 
 
-def score_of(message: dict[str, Any]) -> float:
-    """The metric of an epoch's message: its last entry (tasks/training/loop.py: fit)."""
-    return float(list(message.values())[-1])
+def score_of(ended: EpochEnded) -> float:
+    """The result's metric on the validation split after an epoch."""
+    (score,) = ended.metrics.values()
+    return score

@@ -32,6 +32,7 @@ from infra.cluster import open_cluster
 from tasks.records import DatasetVersion
 from tasks.rows.parts import record_of, write
 from tasks.training.evaluate import evaluate
+from tasks.training.messages import EpochEnded
 from tasks.training.plan import Plan
 from tasks.training.train import train_on_ranks
 
@@ -146,7 +147,9 @@ def measure(name, read, client, folder):
     plan = Plan(dataset=rows, intake=intake, result=result, training=TrainingConfig(), folder=folder)
     say(f"{name}: {rows.splits}")
     started = time.perf_counter()
-    train_on_ranks(client, plan, lambda message: say(name, message) if "epoch" in message else None)
+    train_on_ranks(
+        client, plan, lambda message: say(name, message) if isinstance(message, EpochEnded) else None
+    )
     metrics = evaluate(plan, record_of(plan.checkpoint))[0]
     found = {
         "value": round(next(iter(metrics.values())), 4),

@@ -36,6 +36,7 @@ from tasks.optimization.variants import variant
 from tasks.records import Stored, TrainedModel
 from tasks.result import build_result
 from tasks.training.evaluate import evaluate
+from tasks.training.messages import EpochEnded
 from tasks.training.plan import Plan, Teacher
 from tasks.training.train import train_on_ranks
 
@@ -82,8 +83,8 @@ class Run:
         scores, started = [], time.monotonic()
 
         def heard(message):
-            if self.result.metric in message:
-                scores.append(message[self.result.metric])
+            if isinstance(message, EpochEnded):
+                scores.append(message.metrics[self.result.metric])
 
         checkpoint = train_on_ranks(self.client, plan, heard)
         seconds = time.monotonic() - started

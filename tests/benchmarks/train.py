@@ -33,7 +33,9 @@ from tasks.records import DatasetVersion
 from tasks.rows.parts import record_of, write_part
 from tasks.training.batches import Batches
 from tasks.training.loop import be_deterministic, fit
+from tasks.training.messages import EpochEnded
 from tasks.training.plan import Plan
+from tasks.training.rank import train_rank
 from tasks.training.strategy import Ddp, Single
 
 PAIRS = 5
@@ -84,7 +86,7 @@ def alone(kind, path):
         torch.distributed.init_process_group("gloo")
     found = []
     fit(Plan.model_validate_json(Path(path).read_text()), Ddp() if kind == "ddp" else Single(), found.append)
-    speeds = [message["samples_per_s"] for message in found if "epoch" in message]
+    speeds = [message.samples_per_s for message in found if isinstance(message, EpochEnded)]
     if speeds:
         print(json.dumps(speeds[-1]))
     if kind == "ddp":
@@ -94,10 +96,8 @@ def alone(kind, path):
 def horovod(client, made):
     """Samples/s of two ranks on Dask."""
     found = []
-    run_on_ranks(
-        client, "tasks.training.loop:on_rank", made.model_dump(mode="json"), 2, TIMEOUT_S, found.append
-    )
-    return [message["samples_per_s"] for message in found if "epoch" in message][-1]
+    run_on_ranks(client, train_rank, made, 2, TIMEOUT_S, found.append)
+    return [message.samples_per_s for message in found if isinstance(message, EpochEnded)][-1]
 
 
 def processes(*commands):

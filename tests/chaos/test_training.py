@@ -20,8 +20,10 @@ from configs.result import ClassificationResultConfig
 from configs.training import TrainingConfig
 from infra.cluster import open_cluster
 from infra.files import digest
+from infra.ranks.messages import Committed
 from tasks.records import DatasetVersion
 from tasks.rows.parts import record_of, write
+from tasks.training.messages import EpochEnded
 from tasks.training.plan import Plan
 from tasks.training.train import train_on_ranks
 
@@ -88,7 +90,7 @@ class Chaos:
     def on_message(self, message):
         self.told.append(message)
         if (
-            "committed" in message
+            isinstance(message, Committed)
             and len(self.kills) < KILLS
             and (self.timer is None or not self.timer.is_alive())
         ):
@@ -117,7 +119,7 @@ def shake(client, shaken):
 
 
 def accuracy(told):
-    return next(message["accuracy"] for message in reversed(told) if "accuracy" in message)
+    return next(message.metrics["accuracy"] for message in reversed(told) if isinstance(message, EpochEnded))
 
 
 def test_kills_at_random_change_not_one_byte_of_the_model(client, dataset, tmp_path):

@@ -7,6 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tasks.training.messages import EpochEnded, SystemMetrics
+from tasks.training.report import describe
 from tasks.training.train import train_on_ranks
 from tests.tasks.training.conftest import client, dataset, digits, own_networks, plan
 
@@ -26,10 +28,14 @@ def trained(client, plan, digits):
     def train(name, **training):
         made, told = plan(name, rows, **{"epochs": 15, "learning_rate": 0.002, "ranks": 1} | training), []
         train_on_ranks(client, made, told.append)
-        epochs = [message for message in told if "epoch" in message]
-        print(f"{name}: accuracy {epochs[-1]['accuracy']:.3f}, {epochs[-1]['samples_per_s']:.0f} samples/s")
+        epochs = [message for message in told if isinstance(message, EpochEnded)]
+        print(f"{name}: {describe(epochs[-1])}")
         assert (
-            max(message["usage"]["process_gpu_memory_megabytes"] for message in told if "usage" in message)
+            max(
+                message.metrics["process_gpu_memory_megabytes"]
+                for message in told
+                if isinstance(message, SystemMetrics)
+            )
             > 0
         )
         return load_file(made.checkpoint / "model.safetensors"), epochs
@@ -50,7 +56,7 @@ def test_horovod_sums_on_the_gpu():
 @pytest.mark.parametrize("strategy", ["horovod", "ddp", "fsdp", "single"])
 def test_one_gpu_trains_by_every_strategy(trained, strategy):
     _, epochs = trained(strategy, strategy=strategy)
-    assert epochs[-1]["accuracy"] > 0.9
+    assert epochs[-1].metrics["accuracy"] > 0.9
 
 
 def test_the_same_training_twice_gives_the_same_bytes(trained):
@@ -62,7 +68,7 @@ def test_bfloat16_and_a_compiled_network_learn_as_much(trained):
     _, exact = trained("float32")
     for name, option in (("bfloat16", {"precision": "bfloat16"}), ("compiled", {"compile": True})):
         _, epochs = trained(name, **option)
-        assert epochs[-1]["accuracy"] > exact[-1]["accuracy"] - 0.03
+        assert epochs[-1].metrics["accuracy"] > exact[-1].metrics["accuracy"] - 0.03
 
 
 @pytest.mark.skipif(GPUS < 2, reason="needs two GPUs: NCCL allows a rank a GPU")

@@ -19,7 +19,7 @@ class Facts:
     imports: tuple[str, ...]
     """Modules that it may import, inside functions too, as written: relative ones begin with dots."""
     texts: tuple[str, ...]
-    """Texts that may be an import path, such as tasks.training.loop:on_rank, or the name of a file."""
+    """Texts that may be an import path, such as my_package.networks:Net, or the name of a file."""
 
 
 def parse(source: bytes) -> Facts:

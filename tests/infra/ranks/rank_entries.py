@@ -1,15 +1,20 @@
-"""What the ranks of test_ranks.py run; found by them because the test puts this folder on the driver's sys.path."""
+"""What the ranks of these tests run."""
 
 import json
 import os
 import signal
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import psutil
+from pydantic import Field
 
 from infra.files import whole_file
+from infra.ranks.messages import Committed
 from infra.ranks.slots import own_slot
 
 
@@ -27,6 +32,17 @@ def tell(arguments, send):
     sys.stdout.write(f"rank {hvd.rank()} speaks\n")
     total = hvd.allreduce(torch.tensor([hvd.rank() + 1.0]), op=hvd.Sum)
     return {"rank": hvd.rank(), "total": total.item(), "threads": torch.get_num_threads()}
+
+
+@dataclass(frozen=True)
+class Spoken:
+    words: str
+    number: float
+
+
+def echo(arguments: Spoken, send: Callable[[Spoken], None]) -> Spoken:
+    send(arguments)
+    return Spoken(f"{arguments.words} {arguments.words}", arguments.number - arguments.number)
 
 
 def addresses(arguments, send):
@@ -128,7 +144,30 @@ def sums(arguments, send):
     return {"wrong": wrong, "shared": "memfd:horovod" in Path("/proc/self/maps").read_text()}
 
 
-def count_steps(arguments, send):
+@dataclass(frozen=True)
+class Began:
+    """A rank begins to count, from where it was committed."""
+
+    pid: int
+    worker: int
+    generation: int
+    rank: int
+    size: int
+    start: int
+    kind: Literal["began"] = "began"
+
+
+@dataclass(frozen=True)
+class Counted:
+    step: int
+    size: int
+    generation: int
+
+
+def count_steps(
+    arguments: dict[str, Any],
+    send: Callable[[Annotated[Began | Committed, Field(discriminator="kind")]], None],
+) -> Counted:
     """Counts to `steps`, a step each `step_s` seconds, with a commit after each `every`.
 
     Accidents: {generation: [rank, step, how]}.
@@ -136,16 +175,7 @@ def count_steps(arguments, send):
     folder, slot = Path(arguments["folder"]), own_slot()
     commits = sorted(folder.glob("commit-*.json"))
     step = json.loads(commits[-1].read_text())["step"] if commits else 0
-    send(
-        {
-            "pid": os.getpid(),
-            "worker": worker(),
-            "generation": slot.generation,
-            "rank": slot.rank,
-            "size": slot.size,
-            "from": step,
-        }
-    )
+    send(Began(os.getpid(), worker(), slot.generation, slot.rank, slot.size, start=step))
     total(0)
     while step < arguments["steps"]:
         step += 1
@@ -157,8 +187,8 @@ def count_steps(arguments, send):
         if slot.rank == 0 and step % arguments["every"] == 0:
             with whole_file(folder / f"commit-{slot.generation:04d}-{step:06d}.json") as temporary:
                 temporary.write_text(json.dumps({"step": step}))
-            send({"committed": step})
-    return {"step": step, "size": slot.size, "generation": slot.generation}
+            send(Committed(step))
+    return Counted(step, slot.size, slot.generation)
 
 
 def accident(how):

@@ -4,7 +4,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.ranks.elastic import (
-    Committed,
     Continue,
     Elastic,
     Ended,
@@ -17,6 +16,7 @@ from infra.ranks.elastic import (
     Stop,
     Wait,
 )
+from infra.ranks.messages import Committed
 
 
 def workers(count):
@@ -50,7 +50,7 @@ def test_every_history_keeps_within_the_limits(policy, history):
         at += 1.0
         free = seen(count, at)
         running = state.running
-        instruction = state.on(Committed()) if running and kind == "commit" else None
+        instruction = state.on(Committed(1)) if running and kind == "commit" else None
         if running and kind == "commit":
             losses = 0
             if isinstance(instruction, Look):
@@ -102,26 +102,26 @@ def test_a_commit_forgives_the_losses_before_it():
     state = elastic(restarts=1)
     for _ in range(5):
         assert isinstance(state.on(seen(2)), Start)
-        state.on(Committed())
+        state.on(Committed(1))
         assert state.on(Lost("gone")) == Look()
 
 
 def test_a_generation_grows_only_after_a_commit_and_only_if_it_can():
     state = elastic(high=3)
     assert state.on(seen(2)) == Start(1, workers(2))
-    assert state.on(Committed()) == Look()
+    assert state.on(Committed(1)) == Look()
     assert state.on(seen(2)) == Continue()
-    assert state.on(Committed()) == Look()
+    assert state.on(Committed(1)) == Look()
     assert state.on(seen(8)) == Stop()
     assert state.on(Ended()) == Look()
     assert state.on(seen(8)) == Start(2, workers(3))
-    assert state.on(Committed()) == Continue()
+    assert state.on(Committed(1)) == Continue()
 
 
 def test_too_few_workers_are_waited_for_and_then_an_error_says_all_numbers():
     state = elastic(3, 4)
     assert isinstance(state.on(seen(3)), Start)
-    state.on(Committed())
+    state.on(Committed(1))
     state.on(Lost("a host has gone"))
     assert state.on(seen(1, 100.0, held=2)) == Wait()
     assert state.on(seen(1, 109.9, held=2)) == Wait()

@@ -8,12 +8,13 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 
 import pytest
 
 from infra.ranks import generation, worker_claims
+from infra.ranks.messages import Committed
 from infra.ranks.run import run_on_ranks
+from tests.infra.ranks import rank_entries
 
 WAIT_S = 60
 
@@ -98,7 +99,6 @@ def cluster(monkeypatch, tmp_path):
         pytest.skip("network namespaces need Linux, root and the command ip (apt-get install iproute2)")
     from distributed import Client, LocalCluster
 
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
     monkeypatch.chdir(tmp_path)
     # A namespace's links go some time after it: the next test takes other names.
     mark, subnet = secrets.token_hex(4), f"10.213.{secrets.randbelow(250)}"
@@ -124,34 +124,37 @@ def count_steps(client, folder, strategy, on_step):
 
     def take(message):
         told.append(message)
-        if message.get("committed") == 4:
+        if message == Committed(4):
             on_step()
 
     folder.mkdir()
     arguments = {"folder": str(folder), "steps": 20, "every": 4, "step_s": 0.1}
     options = {"strategy": strategy, "min_ranks": 2, "wait_s": WAIT_S}
-    return run_on_ranks(client, "rank_entries:count_steps", arguments, 4, 100, take, **options), told
+    return run_on_ranks(client, rank_entries.count_steps, arguments, 4, 100, take, **options), told
+
+
+def beginnings(told):
+    return [message for message in told if isinstance(message, rank_entries.Began)]
 
 
 def test_ranks_on_two_hosts_sum_right_know_their_places_and_outlive_a_host(cluster, tmp_path):
     client, names = cluster
     for strategy in ("horovod", "torch"):
-        results = run_on_ranks(
-            client, "rank_entries:report", {}, 4, WAIT_S, lambda _: None, strategy=strategy
-        )
+        results = run_on_ranks(client, rank_entries.report, {}, 4, WAIT_S, lambda _: None, strategy=strategy)
         assert [result["total"] for result in results] == [10.0] * 4
         places = [
             (result["local_rank"], result["local_size"], result["cross_rank"], result["cross_size"])
             for result in results
         ]
         assert places == [(0, 2, 0, 2), (1, 2, 0, 2), (0, 2, 1, 2), (1, 2, 1, 2)]
-    results = run_on_ranks(client, "rank_entries:sums", {}, 4, WAIT_S, lambda _: None)
+    results = run_on_ranks(client, rank_entries.sums, {}, 4, WAIT_S, lambda _: None)
     assert results == [{"wrong": [], "shared": True}] * 4
     # Rank 0, the store and the commits' author are on the first host.
     results, told = count_steps(client, tmp_path / "run", "torch", lambda: kill_host(names[0]))
-    assert [result["step"] for result in results] == [20, 20]
-    assert {message["size"] for message in told if message.get("generation", 0) > 1} == {2}
-    assert all(message["from"] >= 4 for message in told if message.get("generation", 0) > 1)
+    assert [result.step for result in results] == [20, 20]
+    later = [message for message in beginnings(told) if message.generation > 1]
+    assert {message.size for message in later} == {2}
+    assert all(message.start >= 4 for message in later)
 
 
 def test_a_host_that_falls_silent_is_given_up(cluster, tmp_path, monkeypatch):
@@ -162,6 +165,6 @@ def test_a_host_that_falls_silent_is_given_up(cluster, tmp_path, monkeypatch):
     results, told = count_steps(
         client, tmp_path / "run", "horovod", lambda: ip("link", "set", names[1], "down")
     )
-    assert [result["step"] for result in results] == [20, 20]
+    assert [result.step for result in results] == [20, 20]
     assert time.monotonic() - cut < WAIT_S
-    assert {message["generation"]: message["size"] for message in told if "size" in message} == {1: 4, 2: 2}
+    assert {message.generation: message.size for message in beginnings(told)} == {1: 4, 2: 2}

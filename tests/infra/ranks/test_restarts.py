@@ -2,13 +2,14 @@
 
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
 from configs.cluster import ClusterConfig
 from infra.cluster import open_cluster
+from infra.ranks.messages import Committed
 from infra.ranks.run import RankError, run_on_ranks
+from tests.infra.ranks import rank_entries
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +19,7 @@ def cluster():
 
 
 @pytest.fixture
-def client(cluster, monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+def client(cluster):
     scale(cluster, 2)
     return cluster
 
@@ -45,16 +45,14 @@ def count_steps(client, folder, *, steps=12, ranks=2, on_message=None, timeout_s
         if on_message:
             on_message(message)
 
-    return run_on_ranks(
-        client, "rank_entries:count_steps", arguments, ranks, timeout_s, take, **options
-    ), told
+    return run_on_ranks(client, rank_entries.count_steps, arguments, ranks, timeout_s, take, **options), told
 
 
 def beginnings(told):
     return [
-        (message["generation"], message["size"], message["from"])
+        (message.generation, message.size, message.start)
         for message in told
-        if message.get("rank") == 0
+        if isinstance(message, rank_entries.Began) and message.rank == 0
     ]
 
 
@@ -62,15 +60,15 @@ def beginnings(told):
 def test_a_run_goes_on_from_its_last_commit_when_ranks_are_killed_twice(client, tmp_path, strategy, how):
     accidents = {"1": [1, 6, how], "2": [0, 11, how]}
     results, told = count_steps(client, tmp_path, min_ranks=1, strategy=strategy, accidents=accidents)
-    assert {(result["step"], result["generation"]) for result in results} <= {(12, 3), (12, 4)}
+    assert {(result.step, result.generation) for result in results} <= {(12, 3), (12, 4)}
     begun = beginnings(told)
     assert [begin for _, _, begin in begun][:3] == [0, 4, 8]
-    assert [message["committed"] for message in told if "committed" in message] == [4, 8, 12]
+    assert [message.step for message in told if isinstance(message, Committed)] == [4, 8, 12]
 
 
 def test_workers_that_join_are_used_after_the_next_commit(client, tmp_path):
     def join(message):
-        if message.get("committed") == 4:
+        if message == Committed(4):
             scale(client, 3)
 
     results, told = count_steps(client, tmp_path, steps=200, on_message=join, max_ranks=3, step_s=0.05)
@@ -80,20 +78,20 @@ def test_workers_that_join_are_used_after_the_next_commit(client, tmp_path):
     # What the first generation committed while it was ended is told as well: nothing is missing, nothing
     # comes twice.
     assert second[2] in range(4, 200, 4)
-    assert [message["committed"] for message in told if "committed" in message] == list(range(4, 201, 4))
-    assert [result["size"] for result in results] == [3, 3, 3]
+    assert [message.step for message in told if isinstance(message, Committed)] == list(range(4, 201, 4))
+    assert [result.size for result in results] == [3, 3, 3]
 
 
 def test_below_the_minimum_a_run_waits_for_a_worker(client, tmp_path):
     scale(client, 1)
     threading.Timer(1.0, client.cluster.scale, args=(2,)).start()
     results, _ = count_steps(client, tmp_path, min_ranks=2, wait_s=60)
-    assert [result["step"] for result in results] == [12, 12]
+    assert [result.step for result in results] == [12, 12]
 
 
 def test_below_the_minimum_for_too_long_a_run_fails_and_can_be_resumed(client, tmp_path):
     def leave(message):
-        if message.get("committed") == 4:
+        if message == Committed(4):
             client.cluster.scale(1)
 
     with pytest.raises(
@@ -103,7 +101,7 @@ def test_below_the_minimum_for_too_long_a_run_fails_and_can_be_resumed(client, t
     assert "The last commit is whole: run again to go on from it." in str(raised.value)
     results, told = count_steps(client, tmp_path, ranks=1, strategy="single")
     assert beginnings(told)[0][2] >= 4
-    assert results[0]["step"] == 12
+    assert results[0].step == 12
 
 
 def test_a_bug_in_an_elastic_run_is_its_error_and_never_tried_again(client, tmp_path):
@@ -118,4 +116,4 @@ def test_a_rank_that_hangs_is_replaced(client, tmp_path, strategy):
         client, tmp_path, min_ranks=2, strategy=strategy, stall_s=3, accidents={"1": [1, 6, "hang"]}
     )
     assert [begin for _, _, begin in beginnings(told)] == [0, 4]
-    assert [result["step"] for result in results] == [12, 12]
+    assert [result.step for result in results] == [12, 12]

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
+from math import inf, isnan
 
 import psutil
 import pytest
@@ -15,6 +15,7 @@ from distributed import Client, LocalCluster
 from configs.cluster import ClusterConfig
 from infra.cluster import open_cluster
 from infra.ranks.run import RankError, run_on_ranks
+from tests.infra.ranks import rank_entries
 
 SOON_S = 15
 """A failure surfaces in about a second once the ranks are up; a busy machine starts them slowly."""
@@ -26,11 +27,6 @@ def cluster():
         yield client
 
 
-@pytest.fixture(autouse=True)
-def entries_are_found(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
-
-
 @pytest.fixture
 def client(cluster):
     cluster.wait_for_workers(2, timeout=60)
@@ -38,7 +34,7 @@ def client(cluster):
 
 
 def tell(client, messages=0, on_message=lambda _: None):
-    return run_on_ranks(client, "rank_entries:tell", {"messages": messages}, 2, 60, on_message)
+    return run_on_ranks(client, rank_entries.tell, {"messages": messages}, 2, 60, on_message)
 
 
 def misbehave(client, how, who, timeout_s=60.0):
@@ -46,7 +42,7 @@ def misbehave(client, how, who, timeout_s=60.0):
     told = []
     started = time.monotonic()
     with pytest.raises((RankError, TimeoutError)) as raised:
-        run_on_ranks(client, "rank_entries:misbehave", {"how": how, "who": who}, 2, timeout_s, told.append)
+        run_on_ranks(client, rank_entries.misbehave, {"how": how, "who": who}, 2, timeout_s, told.append)
     return raised.value, time.monotonic() - started, [message["pid"] for message in told]
 
 
@@ -82,7 +78,7 @@ def test_results_come_in_the_order_of_the_ranks(client):
 
 
 def test_sums_of_every_kind_and_size_are_right_in_memory_that_the_ranks_share(client):
-    results = run_on_ranks(client, "rank_entries:sums", {}, 2, 60, lambda _: None)
+    results = run_on_ranks(client, rank_entries.sums, {}, 2, 60, lambda _: None)
     assert results == [{"wrong": [], "shared": True}] * 2
 
 
@@ -113,7 +109,7 @@ def test_what_a_rank_prints_is_logged_under_its_number(client, caplog):
 
 def test_fewer_workers_than_ranks_is_an_error_with_both_numbers(client):
     with pytest.raises(RankError, match="3 ranks need 3 Dask workers; the cluster has 2"):
-        run_on_ranks(client, "rank_entries:tell", {"messages": 0}, 3, 60, lambda _: None)
+        run_on_ranks(client, rank_entries.tell, {"messages": 0}, 3, 60, lambda _: None)
 
 
 @pytest.mark.parametrize("who", [0, 1])
@@ -125,9 +121,22 @@ def test_a_rank_that_raises_fails_the_run_with_its_own_error(client, who):
     assert not rank_processes()
 
 
-def test_an_entry_that_is_missing_is_named(client):
-    with pytest.raises(RankError, match="rank_entries:nothing: module 'rank_entries' has no 'nothing'"):
-        run_on_ranks(client, "rank_entries:nothing", {}, 2, 60, lambda _: None)
+def test_a_function_that_ranks_could_not_import_by_name_is_refused(client):
+    def inner(arguments, send):
+        send(arguments)
+
+    for function in (inner, lambda arguments, send: None):
+        with pytest.raises(
+            ValueError, match="ranks import what they call by name; define a function at the top of"
+        ):
+            run_on_ranks(client, function, {}, 2, 60, lambda _: None)
+
+
+def test_records_arrive_as_what_the_entry_sent_and_returned_numbers_that_are_not_finite_too(client):
+    told = []
+    results = run_on_ranks(client, rank_entries.echo, rank_entries.Spoken("one", inf), 2, 60, told.append)
+    assert told == [rank_entries.Spoken("one", inf)] * 2
+    assert [(result.words, isnan(result.number)) for result in results] == [("one one", True)] * 2
 
 
 @pytest.mark.parametrize("who", [0])
@@ -169,10 +178,11 @@ import sys
 from configs.cluster import ClusterConfig
 from infra.cluster import open_cluster
 from infra.ranks.run import run_on_ranks
+from tests.infra.ranks import rank_entries
 
 if __name__ == "__main__":
     with open_cluster(ClusterConfig.model_validate_json(sys.argv[1])) as client:
-        run_on_ranks(client, "rank_entries:misbehave", {"who": 1, "how": "hang"}, 2, 300, lambda message: print(message["pid"], flush=True))
+        run_on_ranks(client, rank_entries.misbehave, {"who": 1, "how": "hang"}, 2, 300, lambda message: print(message["pid"], flush=True))
 """
 
 
@@ -217,10 +227,10 @@ def test_an_error_of_the_driver_ends_the_ranks(client):
 
 def test_the_rendezvous_listens_on_loopback_only_and_stops_with_the_run(client):
     before, during = listening(), set()
-    run_on_ranks(client, "rank_entries:addresses", {}, 2, 60, lambda _: during.update(listening()))
+    run_on_ranks(client, rank_entries.addresses, {}, 2, 60, lambda _: during.update(listening()))
     assert [address for address, _ in during - before] == ["127.0.0.1"]
     assert listening() == before
 
 
 def test_ranks_speak_over_loopback_only(client):
-    assert run_on_ranks(client, "rank_entries:addresses", {}, 2, 60, lambda _: None) == [["127.0.0.1"]] * 2
+    assert run_on_ranks(client, rank_entries.addresses, {}, 2, 60, lambda _: None) == [["127.0.0.1"]] * 2

@@ -2,7 +2,6 @@
 
 import gc
 import threading
-from pathlib import Path
 
 import psutil
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from configs.cluster import ClusterConfig
 from infra.cluster import open_cluster
 from infra.ranks.run import RankError, run_on_ranks
+from tests.infra.ranks import rank_entries
 
 
 @pytest.fixture(scope="module")
@@ -18,15 +18,8 @@ def client():
         yield client
 
 
-@pytest.fixture(autouse=True)
-def entries_are_found(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
-
-
 def report(client, strategy, ranks=2, **arguments):
-    return run_on_ranks(
-        client, "rank_entries:report", arguments, ranks, 60, lambda _: None, strategy=strategy
-    )
+    return run_on_ranks(client, rank_entries.report, arguments, ranks, 60, lambda _: None, strategy=strategy)
 
 
 @pytest.mark.parametrize("strategy", ["horovod", "torch"])
@@ -56,13 +49,13 @@ def test_numbers_of_ranks_that_contradict_each_other_are_named(client):
     with pytest.raises(
         ValueError, match="min_ranks 3, ranks 2, max_ranks 2: each must be at least the one before"
     ):
-        run_on_ranks(client, "rank_entries:report", {}, 2, 60, lambda _: None, min_ranks=3)
+        run_on_ranks(client, rank_entries.report, {}, 2, 60, lambda _: None, min_ranks=3)
 
 
 def test_a_torch_rank_that_raises_is_blamed_and_not_the_one_that_saw_it_go(client, tmp_path):
     arguments = {"folder": str(tmp_path), "steps": 100, "every": 10, "accidents": {"1": [1, 3, "raise"]}}
     with pytest.raises(RankError, match=r"(?s)rank 1 failed:.*ValueError: the dog ate the batch"):
-        run_on_ranks(client, "rank_entries:count_steps", arguments, 2, 60, lambda _: None, strategy="torch")
+        run_on_ranks(client, rank_entries.count_steps, arguments, 2, 60, lambda _: None, strategy="torch")
 
 
 def test_trainings_side_by_side_take_different_workers_and_a_third_waits(client, tmp_path):
@@ -70,14 +63,14 @@ def test_trainings_side_by_side_take_different_workers_and_a_third_waits(client,
 
     def train(name, strategy):
         def take(message):
-            if "worker" in message:
-                workers.setdefault(name, set()).add(message["worker"])
+            if isinstance(message, rank_entries.Began):
+                workers.setdefault(name, set()).add(message.worker)
 
         folder = tmp_path / name
         folder.mkdir()
         arguments = {"folder": str(folder), "steps": 5, "every": 5, "step_s": 0.2}
         results[name] = run_on_ranks(
-            client, "rank_entries:count_steps", arguments, 2, 60, take, strategy=strategy
+            client, rank_entries.count_steps, arguments, 2, 60, take, strategy=strategy
         )
 
     threads = [
@@ -88,7 +81,7 @@ def test_trainings_side_by_side_take_different_workers_and_a_third_waits(client,
         thread.start()
     for thread in threads:
         thread.join()
-    assert {name: [result["step"] for result in found] for name, found in results.items()} == {
+    assert {name: [result.step for result in found] for name, found in results.items()} == {
         name: [5, 5] for name in "abc"
     }
     assert len(set.union(*workers.values())) == 4

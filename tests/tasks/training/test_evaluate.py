@@ -6,6 +6,7 @@ from infra.files import DigestError
 from tasks.rows.parts import record_of
 from tasks.training.evaluate import evaluate
 from tasks.training.loop import fit
+from tasks.training.messages import EpochEnded
 from tasks.training.report import curves
 from tasks.training.strategy import Single
 
@@ -19,7 +20,7 @@ def trained(plan):
     def train(**arguments):
         made, history = plan("trained", **arguments), []
         fit(made, Single(), history.append)
-        return made, [message for message in history if "epoch" in message]
+        return made, [message for message in history if isinstance(message, EpochEnded)]
 
     return train
 

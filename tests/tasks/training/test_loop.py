@@ -10,9 +10,11 @@ from safetensors.torch import load_file
 
 from configs.training import TrainingConfig
 from infra.files import digest, read_json
+from infra.ranks.messages import Committed
 from infra.ranks.run import RankError
 from tasks.training.evaluate import validate
 from tasks.training.loop import Fitting, fit
+from tasks.training.messages import EpochEnded, Progress
 from tasks.training.optimizer import Adam, rate
 from tasks.training.report import describe
 from tasks.training.strategy import Single
@@ -30,7 +32,7 @@ def largest_difference(one, other):
 
 
 def epochs_of(messages):
-    return [message for message in messages if "epoch" in message]
+    return [message for message in messages if isinstance(message, EpochEnded)]
 
 
 def on_two_ranks(client, plan):
@@ -56,10 +58,12 @@ def pair(client, dataset, tmp_path_factory):
 def test_two_ranks_reach_the_weights_of_one_process(pair):
     one, before, two, messages = pair
     assert largest_difference(one, two) < 1e-5
-    assert [message["loss"] for message in messages] == pytest.approx(
-        [message["loss"] for message in before], abs=1e-5
+    assert [message.loss for message in messages] == pytest.approx(
+        [message.loss for message in before], abs=1e-5
     )
-    assert [message["accuracy"] for message in messages] == [message["accuracy"] for message in before]
+    assert [message.metrics["accuracy"] for message in messages] == [
+        message.metrics["accuracy"] for message in before
+    ]
 
 
 def test_a_last_batch_of_one_row_counts_the_same_on_two_ranks(client, plan, digits):
@@ -74,7 +78,7 @@ def test_the_same_training_twice_gives_the_same_bytes(client, plan, pair):
     again = plan("again", epochs=3)
     first, second = run(client, again, lambda _: None)
     assert first == second
-    assert len(first["weights"]) == 64
+    assert len(first.weights) == 64
     assert digest(again.checkpoint) == digest(pair[2].checkpoint)
 
 
@@ -87,15 +91,13 @@ def test_another_seed_gives_another_model(plan):
 
 def test_each_epoch_is_told_once(pair):
     messages = pair[3]
-    assert [(message["epoch"], message["epochs"]) for message in messages] == [(1, 3), (2, 3), (3, 3)]
-    assert all(
-        set(message) == {"epoch", "epochs", "loss", "samples_per_s", "accuracy"} for message in messages
-    )
+    assert [(message.epoch, message.epochs) for message in messages] == [(1, 3), (2, 3), (3, 3)]
+    assert all(set(message.metrics) == {"accuracy"} for message in messages)
 
 
 def test_without_a_validation_split_the_metric_is_left_out(plan, digits):
     messages = on_one_process(plan("bare", digits(64, validation=0), epochs=1))
-    assert set(messages[0]) == {"epoch", "epochs", "loss", "samples_per_s"}
+    assert messages[0].metrics == {}
 
 
 def test_a_killed_training_goes_on_from_its_last_commit_to_the_same_bytes(plan):
@@ -103,13 +105,13 @@ def test_a_killed_training_goes_on_from_its_last_commit_to_the_same_bytes(plan):
     on_one_process(undisturbed)
 
     def stop(message):
-        if message.get("committed") == 5:
+        if message == Committed(5):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         fit(killed, Single(), stop)
     told = on_one_process(killed)
-    assert [message["epoch"] for message in told] == [1, 2, 3]
+    assert [message.epoch for message in told] == [1, 2, 3]
     assert digest(killed.checkpoint) == digest(undisturbed.checkpoint)
     assert not (killed.folder / "commits").exists()
 
@@ -119,7 +121,7 @@ def test_a_training_goes_on_in_the_middle_of_an_epoch_on_another_number_of_ranks
     on_one_process(undisturbed)
 
     def stop(message):
-        if message.get("committed") == 8:  # of 5 steps an epoch
+        if message == Committed(8):  # of 5 steps an epoch
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -154,26 +156,28 @@ def test_compressed_gradients_train_nearly_alike(client, plan, pair):
     compressed = plan("compressed", epochs=3, compression="fp16")
     _, after = on_two_ranks(client, compressed)
     assert 0 < largest_difference(compressed, pair[2]) < 0.1
-    assert after[-1]["loss"] == pytest.approx(pair[3][-1]["loss"], rel=0.02)
+    assert after[-1].loss == pytest.approx(pair[3][-1].loss, rel=0.02)
 
 
 def test_bfloat16_trains(plan):
     assert (
-        on_one_process(plan("bf16", epochs=8, learning_rate=0.004, precision="bfloat16"))[-1]["accuracy"]
+        on_one_process(plan("bf16", epochs=8, learning_rate=0.004, precision="bfloat16"))[-1].metrics[
+            "accuracy"
+        ]
         > 0.7
     )
 
 
 def test_the_weights_of_the_epoch_that_did_best_on_the_validation_split_are_kept(plan):
     made = plan("wild", epochs=12, learning_rate=0.1, schedule="constant")
-    scores = [message["accuracy"] for message in on_one_process(made)]
+    scores = [message.metrics["accuracy"] for message in on_one_process(made)]
     assert max(scores) > scores[-1]
     assert evaluate_validation(made) == pytest.approx(max(scores))
 
 
 def test_training_stops_when_nothing_gets_better(plan):
     scores = [
-        message["accuracy"]
+        message.metrics["accuracy"]
         for message in on_one_process(plan("patient", epochs=40, learning_rate=0.004, patience=2))
     ]
     assert len(scores) < 40
@@ -182,7 +186,8 @@ def test_training_stops_when_nothing_gets_better(plan):
 
 def test_a_training_stops_by_itself_where_a_third_of_it_brings_nothing_better(plan):
     scores = [
-        message["accuracy"] for message in on_one_process(plan("still", epochs=60, learning_rate=1e-12))
+        message.metrics["accuracy"]
+        for message in on_one_process(plan("still", epochs=60, learning_rate=1e-12))
     ]
     assert len(scores) == 1 + 60 // 3
 
@@ -229,7 +234,7 @@ def test_a_network_of_the_users_own_with_running_statistics_trains_alike_on_both
         client, plan("own", network="networks:WithStatistics", learning_rate=0.01, epochs=5)
     )
     assert checkpoint.digest
-    assert messages[-1]["accuracy"] > 0.7
+    assert messages[-1].metrics["accuracy"] > 0.7
 
 
 def test_ranks_that_end_with_different_weights_give_no_model(client, plan, own_networks):
@@ -261,10 +266,11 @@ def test_adam_steps_as_torchs_own():
 
 COMPILER = """
 import sys
+from infra.ranks.messages import Committed
 from tasks.training import loop, plan, strategy
 for step in (5, None):
     def stop(message):
-        if step and message.get("committed") == step:
+        if step and message == Committed(step):
             raise KeyboardInterrupt
     try:
         loop.fit(plan.Plan.model_validate_json(sys.argv[1]), strategy.Single(), stop)
@@ -284,10 +290,10 @@ def test_within_an_epoch_it_says_how_far_it_is_and_how_it_goes(plan, monkeypatch
     monkeypatch.setattr("tasks.training.loop.PROGRESS_S", 0)
     found = []
     fit(plan("told", epochs=2), Single(), found.append)
-    told = [message for message in found if "progress" in message]
-    assert [message["progress"] for message in told] == pytest.approx(
+    told = [message for message in found if isinstance(message, Progress)]
+    assert [message.share for message in told] == pytest.approx(
         [(step + 1) / len(told) for step in range(len(told))]
     )
-    assert told[-1]["loss"] < told[0]["loss"]
-    assert told[-1]["seconds_left"] == 0 < told[0]["seconds_left"]
+    assert told[-1].loss < told[0].loss
+    assert told[-1].seconds_left == 0 < told[0].seconds_left
     assert re.fullmatch(r"loss \d\S+, [\d,]+ samples/s, 0:00:00 left", describe(told[-1]))

@@ -11,11 +11,13 @@ from safetensors.torch import load_file
 from configs.cluster import ClusterConfig
 from infra.cluster import open_cluster
 from infra.files import read_json
+from infra.ranks.messages import Committed
 from tasks.intake import build_intake
 from tasks.records import DatasetVersion
 from tasks.rows.parts import record_of, write
 from tasks.training.batch_norm import BatchNorm
 from tasks.training.loop import fit
+from tasks.training.messages import EpochEnded
 from tasks.training.plan import Plan
 from tasks.training.strategy import Single
 from tasks.training.train import train_on_ranks
@@ -95,7 +97,9 @@ def test_other_strategies_reach_them_too(client, made, strategy):
     fit(one, Single(), told[0].append)
     train_on_ranks(client, three, told[1].append)
     assert difference(one, three) < 1e-5
-    accuracies = [[message["accuracy"] for message in messages if "accuracy" in message] for messages in told]
+    accuracies = [
+        [message.metrics for message in messages if isinstance(message, EpochEnded)] for messages in told
+    ]
     assert accuracies[0] == accuracies[1]
 
 
@@ -119,14 +123,14 @@ def test_parts_of_a_network_are_committed_whole_and_go_on_by_another_strategy(cl
     train_on_ranks(client, undisturbed, lambda _: None)
 
     def stop(message):
-        if message.get("committed") == 3:
+        if message == Committed(3):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         train_on_ranks(client, killed, stop)
     kept = killed.folder / "commits"
     commit = max(path for path in kept.iterdir() if path.name.startswith("step-"))
-    steps = []
+    told = []
     for name, strategy in (("as-parts", "fsdp"), ("as-one", "single")):
         again = made(
             "convolutions",
@@ -136,9 +140,9 @@ def test_parts_of_a_network_are_committed_whole_and_go_on_by_another_strategy(cl
             resume=commit,
             commit_seconds=1e-9,
         )
-        train_on_ranks(client, again, lambda message: steps.append(message.get("committed", 99)))
+        train_on_ranks(client, again, told.append)
         assert difference(undisturbed, again) < 1e-5
-    assert min(steps) > 3
+    assert min(message.step for message in told if isinstance(message, Committed)) > 3
 
 
 def test_batch_normalisation_over_ranks_is_torchs_own_on_one():

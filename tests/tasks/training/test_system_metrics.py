@@ -14,9 +14,9 @@ def test_a_rank_tells_its_memory_and_work_once_in_a_while():
         sum(number * number for number in range(10**6))
         usage.tell(step)
     (message,) = told
-    assert (message["rank"], message["step"]) == (1, 1)
-    assert message["usage"]["process_memory_megabytes"] == pytest.approx(
+    assert (message.rank, message.step) == (1, 1)
+    assert message.metrics["process_memory_megabytes"] == pytest.approx(
         psutil.Process().memory_info().rss / 1e6, rel=0.1
     )
-    assert message["usage"]["process_cpu_percentage"] > 0
-    assert 0 < message["usage"]["system_memory_usage_percentage"] < 100
+    assert message.metrics["process_cpu_percentage"] > 0
+    assert 0 < message.metrics["system_memory_usage_percentage"] < 100

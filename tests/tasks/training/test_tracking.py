@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
+from tasks.training.messages import EpochEnded, SystemMetrics
 from tasks.training.tracking import OUTCOME, Tracker
 
 MESSAGES = [
-    {"epoch": epoch, "epochs": 2, "loss": 1 / epoch, "samples_per_s": 100.0, "accuracy": epoch / 2}
+    EpochEnded(epoch=epoch, epochs=2, loss=1 / epoch, samples_per_s=100.0, metrics={"accuracy": epoch / 2})
     for epoch in (1, 2)
 ]
 
@@ -40,7 +41,7 @@ def test_a_run_has_parameters_curves_metrics_and_artifacts(track, client, tmp_pa
     with track("whole") as tracker:
         for message in MESSAGES:
             tracker.epoch(message)
-        tracker.usage({"process_memory_megabytes": 512.0}, 1, 30)
+        tracker.system_metrics(SystemMetrics(rank=1, step=30, metrics={"process_memory_megabytes": 512.0}))
         tracker.metrics({"accuracy": 0.98})
         tracker.keep(tmp_path / "curves.png")
         tracker.keep(tmp_path / "checkpoint")

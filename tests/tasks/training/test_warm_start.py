@@ -6,10 +6,12 @@ from safetensors.torch import load_file
 
 from configs.intake import ImageIntakeConfig
 from configs.result import ClassificationResultConfig
+from infra.ranks.messages import Committed
 from tasks.records import DatasetVersion
 from tasks.rows import parts as rows_of
 from tasks.rows.parts import record_of, write
 from tasks.training.loop import fit
+from tasks.training.messages import EpochEnded
 from tasks.training.strategy import Single
 from tasks.training.train import train_on_ranks
 
@@ -68,7 +70,7 @@ def tensors(plan):
 def accuracy(plan):
     told = []
     fit(plan, Single(), told.append)
-    return [message["accuracy"] for message in told if "accuracy" in message][-1]
+    return [message.metrics["accuracy"] for message in told if isinstance(message, EpochEnded)][-1]
 
 
 def differing(one, other):
@@ -114,7 +116,7 @@ def test_resting_layers_are_committed_and_resumed(fine):
     fit(undisturbed, Single(), lambda _: None)
 
     def stop(message):
-        if "committed" in message:
+        if isinstance(message, Committed):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
