@@ -9,7 +9,8 @@ from typing import Literal
 
 from infra.settings import Settings
 from tasks.deployment.registry import Registry
-from tasks.production.releases import Manifest, Releases, Served, drop_canary, promote, rollback, stage_canary
+from tasks.deployment.release_health import rollback_to_whole
+from tasks.production.releases import Manifest, Releases, Served, drop_canary, promote, stage_canary
 from tasks.records import Release
 
 log = logging.getLogger("gyre.deployment")
@@ -72,8 +73,11 @@ class Production:
         return self.release(champion, "unchanged", manifest.previous, reason)
 
     def roll_back(self) -> Release:
-        """Champion and previous version change places. Raises ReleaseError where there is no previous one."""
-        manifest = self.releases.change(self.project, rollback)
+        """Champion and previous version change places.
+
+        Raises ReleaseError where there is no previous one, or its files are damaged.
+        """
+        manifest = self.releases.change(self.project, rollback_to_whole)
         champion, left = manifest.champion, manifest.previous
         assert champion and left, "the transition swaps the two"  # noqa: S101
         reason = f"version {left.version} was rolled back by hand"

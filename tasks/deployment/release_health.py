@@ -1,10 +1,14 @@
 """Whether what was released really serves: the model server answers with an older version while a champion's files are damaged."""
 
-from infra.files import DigestError, verify, whole_file
+from pathlib import Path
+
+from infra.files import DigestError, digest, verify
 from infra.settings import Settings
 from tasks.production.inference_client import InferenceClient, InferenceError
-from tasks.production.releases import Releases, fallbacks
+from tasks.production.releases import Manifest, ReleaseError, Releases, Served, fallbacks, rollback
 from tasks.records import Champion, Stored
+
+GRAPH = "model.onnx"
 
 
 def champion_of(project: str, releases: Releases) -> Champion | None:
@@ -38,13 +42,37 @@ def damage(project: str, settings: Settings) -> str:
             return str(error) if error.status == 503 else ""
 
 
-def is_news(project: str, told: str, settings: Settings) -> bool:
+def is_news(project: str, told: str, releases: Releases) -> bool:
     """Whether this damage was not announced yet."""
-    path = settings.folder("releases") / f".{project}.damage"
-    return bool(told) and not (path.is_file() and path.read_text(encoding="utf-8") == told)
+    return bool(told) and told != releases.announced_damage(project)
 
 
-def note_announced(project: str, told: str, settings: Settings) -> None:
-    """Keeps in mind what was announced, so that a damage is one event however often production is looked at; empty: that it is mended."""
-    with whole_file(settings.folder("releases") / f".{project}.damage") as temporary:
-        temporary.write_text(told, encoding="utf-8")
+def rollback_to_whole(manifest: Manifest) -> Manifest:
+    """`rollback`, unless the files of the version that would serve again are not as they were released.
+
+    Raises ReleaseError naming the damaged file; as well where there is no version to go back to.
+    """
+    after, serves = rollback(manifest), manifest.champion
+    back = after.champion
+    if back is None or not damage_of(back):
+        return after
+    goes_on = f"; version {serves.version} goes on serving" if serves else ""
+    raise ReleaseError(
+        f"{manifest.project}: version {back.version} cannot serve again, {damaged_file(back)}{goes_on}. "
+        f"Restore it from a copy, or make a new version with `gyre run {manifest.project}`"
+    )
+
+
+def damaged_file(served: Served) -> str:
+    """Which file of a damaged version is not as it was released; the graph's digest is known by itself, that of the others is not."""
+    folder = Path(served.uri)
+    graph = folder / GRAPH
+    if not graph.is_file():
+        return f"{graph} is missing"
+    if (found := digest(graph)) != served.graph_digest:
+        return f"{graph} is damaged: its digest is {found[:12]} instead of {served.graph_digest[:12]}"
+    others = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    others.remove(GRAPH)
+    return (
+        f"a file of {folder} other than {GRAPH} was changed, added or removed; there are {', '.join(others)}"
+    )

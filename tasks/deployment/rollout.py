@@ -199,7 +199,7 @@ def await_swap(client: InferenceClient, release: Release) -> None:
 def roll_back(project: str) -> Release:
     """Serves the previous version again; doing it once more takes it back.
 
-    Raises ReleaseError where there is none.
+    Raises ReleaseError where there is none, or its files are damaged.
     """
     return Production.of(project, Settings()).roll_back()
 

@@ -21,9 +21,10 @@ def serving_champion(project: str) -> Champion | None:
 @stage(cached=False)
 def report_damage(project: str) -> str:
     """What does not serve as it was released, shown and announced (once a damage); empty where all does."""
-    from tasks.deployment.release_health import damage, is_news, note_announced
+    from tasks.deployment.release_health import damage, is_news
 
     settings = Settings()
+    releases = Releases(settings.home.releases)
     told = damage(project, settings)
     if told:
         show(
@@ -31,9 +32,9 @@ def report_damage(project: str) -> str:
             "Release",
             f"**Damaged**: {told}\n\nRestore the file, or run the cycle again to have it made again.",
         )
-    if is_news(project, told, settings):
+    if is_news(project, told, releases):
         announce(RELEASE_DAMAGED, project, {"project": project, "damage": told})
-    note_announced(project, told, settings)
+    releases.note_announced(project, told)
     return told
 
 

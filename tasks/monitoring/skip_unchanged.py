@@ -14,6 +14,7 @@ from configs.result import ResultConfig
 from infra.files import read_json, write_json
 from infra.home import Home
 from tasks.monitoring.episodes import History
+from tasks.production.releases import Releases
 from tasks.records import DriftReport
 
 
@@ -26,8 +27,7 @@ def sight_digest(
     prediction and label.
     """
     parts = [section.model_dump_json() for section in (intake, result, monitoring)]
-    manifest = home.releases / f"{project}.json"
-    parts.append(manifest.read_text(encoding="utf-8") if manifest.is_file() else "")
+    parts.append(Releases(home.releases).read(project).model_dump_json())
     log = home.prediction_log(project)
     parts += [f"{day.name} {day.stat().st_mtime_ns}" for day in sorted(log.iterdir())] if log.is_dir() else []
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -11,7 +11,6 @@ from prefect.exceptions import ObjectNotFound
 from configs.intake import IntakeConfig
 from configs.monitoring import MonitoringConfig, RetrainingConfig
 from configs.result import ResultConfig
-from infra.files import read_json
 from infra.settings import Settings
 from tasks.monitoring.episode_store import EpisodeStore
 from tasks.monitoring.episodes import (
@@ -115,8 +114,7 @@ def close(project: str, episode: str, release: Release) -> Episode | None:
 
 def released_at(settings: Settings, project: str) -> datetime | None:
     """When the champion began to serve, by the release manifest."""
-    manifest = settings.home.releases / f"{project}.json"
-    text = read_json(manifest).get("released_at") if manifest.is_file() else None
+    text = Releases(settings.home.releases).read(project).released_at
     return datetime.fromisoformat(text) if text else None
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from infra.files import read_json, write_json
+from infra.files import read_json, whole_file, write_json
 from tasks.records import Champion, DatasetVersion, Record, Stored
 
 
@@ -201,11 +201,27 @@ class Releases:
             write_json(self.path(project), after.model_dump(mode="json"))
             return after
 
+    def announced_damage(self, project: str) -> str:
+        """The damage that was announced last; empty where none was, or it is mended."""
+        path = self._announced(project)
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+    def note_announced(self, project: str, damage: str) -> None:
+        """Keeps in mind what was announced, so that a damage is one event however often production is looked at.
+
+        damage: empty where it is mended
+        """
+        with whole_file(self._announced(project)) as temporary:
+            temporary.write_text(damage, encoding="utf-8")
+
     @contextmanager
     def rollout(self, project: str) -> Iterator[None]:
         """One deployment of a project at a time; another waits here. A killed one lets go by dying."""
         with self._locked(f".{project}.rollout"):
             yield
+
+    def _announced(self, project: str) -> Path:
+        return self.folder / f".{project}.damage"
 
     @contextmanager
     def _locked(self, name: str) -> Iterator[None]:

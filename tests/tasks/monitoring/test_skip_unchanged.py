@@ -9,9 +9,13 @@ from configs.load import load
 from tasks.monitoring.episodes import History
 from tasks.monitoring.skip_unchanged import last_look, remember_look, sight_digest
 from tasks.production.prediction_log import SCHEMAS, PredictionLog
-from tasks.records import DriftReport, Episode
+from tasks.production.releases import Releases, Served, stage_canary
+from tasks.records import DatasetVersion, DriftReport, Episode
 
 DAY = "2026-01-01"
+DATASET = DatasetVersion(
+    uri="/rows", digest="d", project="digits", version=1, tag="digits/v1", commit="c", rows=1, splits={}
+)
 
 
 @pytest.fixture
@@ -22,10 +26,20 @@ def project():
 @pytest.fixture
 def looked(project, settings):
     """An installation at which somebody has looked, with a champion and one prediction."""
-    (settings.folder("releases") / "digits.json").write_text('{"champion": 1}')
+    release(settings, 1)
     predict(settings, "first")
     remember_look(report(project, settings), History(streak=-1), settings.home)
     return settings
+
+
+def release(settings, number):
+    """A version on trial."""
+    challenger = Served(
+        uri=f"/bundles/{number}", digest="d", version=number, graph_digest="g", dataset=DATASET
+    )
+    Releases(settings.home.releases).change(
+        "digits", lambda manifest: stage_canary(manifest, challenger, share=0.1)
+    )
 
 
 def predict(settings, name):
@@ -80,7 +94,7 @@ def test_a_late_label_is_looked_at(project, looked):
 
 
 def test_another_release_is_looked_at(project, looked):
-    (looked.home / "releases" / "digits.json").write_text('{"champion": 2}')
+    release(looked, 2)
     assert known(project, looked) is None
 
 

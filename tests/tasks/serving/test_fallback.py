@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.deployment.release_health import damage, is_news, note_announced
+from tasks.deployment.release_health import damage, is_news
 from tasks.production.prediction_log import PredictionLog
-from tasks.production.releases import rollback
+from tasks.production.releases import Releases, rollback
 
 MODEL = "/v2/models/spots"
 ROW = np.array([200, 10, 10, 0], dtype=np.uint8).reshape(1, 2, 2, 1)
@@ -97,11 +97,12 @@ def test_a_damaged_canary_gets_no_request(server, versions, served):
     server.wait(lambda: server.roles().get("canary") == "4")
 
 
-def test_a_damage_is_announced_once(settings):
-    assert is_news("spots", "version 2", settings)
-    note_announced("spots", "version 2", settings)
-    assert not is_news("spots", "version 2", settings)
-    assert is_news("spots", "version 3", settings)
-    note_announced("spots", "", settings)
-    assert not is_news("spots", "", settings)
-    assert is_news("spots", "version 2", settings)
+def test_a_damage_is_announced_once(tmp_path):
+    releases = Releases(tmp_path)
+    assert is_news("spots", "version 2", releases)
+    releases.note_announced("spots", "version 2")
+    assert not is_news("spots", "version 2", releases)
+    assert is_news("spots", "version 3", releases)
+    releases.note_announced("spots", "")
+    assert not is_news("spots", "", releases)
+    assert is_news("spots", "version 2", releases)
