@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from configs.load import ConfigError
 from infra.settings import Settings
 
 console = Console()
@@ -19,6 +20,12 @@ ProjectName = Annotated[
     str,
     typer.Argument(
         metavar="PROJECT", help="A project's name (configs/<name>.yaml), or the path of a YAML file."
+    ),
+]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Use another value, such as training.epochs=3. Repeatable."
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
@@ -31,9 +38,22 @@ def enter() -> Settings:
     return settings
 
 
+def overrides(changes: list[str] | None) -> dict[str, str]:
+    """`--set key=value` options as a mapping. Raises ConfigError."""
+    pairs = [change.partition("=") for change in changes or []]
+    if wrong := [key for key, equals, _ in pairs if not (key and equals)]:
+        raise ConfigError(f"--set {wrong[0]}: want key=value, such as --set training.epochs=3")
+    return {key: value for key, _, value in pairs}
+
+
 def emit(value: Any) -> None:
     """One JSON value on standard output."""
     sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode() + "\n")
+
+
+def say(line: str) -> None:
+    """A line of progress."""
+    errors.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_rows(rows: list[dict[str, Any]]) -> None:

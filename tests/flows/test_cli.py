@@ -2,7 +2,8 @@
 
 import typer
 
-from flows.cli import app, overrides
+from flows.cli import app
+from flows.terminal import overrides
 
 SURFACE = {
     "up": {"--detach", "-d"},

@@ -1,6 +1,6 @@
 import pytest
 
-from flows.data import newest
+from flows.commands.data import newest
 from infra.settings import Settings
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.data import of
+from flows.commands.data import of
 from flows.terminal import Json, ProjectName, console, emit, print_rows
 
 app = typer.Typer(
