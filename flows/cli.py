@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from rich.markup import escape
 
 from configs.load import ConfigError
-from flows.commands import data, demo, lineage, production, projects, quarantine, runs, services
+from flows.commands import data, demo, export, lineage, production, projects, quarantine, runs, services
 from flows.errors import RunError
 from flows.terminal import errors
 from infra.settings import Settings
@@ -24,7 +24,7 @@ app = typer.Typer(
     epilog="Try: gyre demo --keep",
 )
 # Their order is that of the help.
-for verbs in (services, projects, runs, production, lineage, demo):
+for verbs in (services, projects, runs, production, export, lineage, demo):
     app.add_typer(verbs.app)
 data.app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(data.app, name="data")

@@ -117,6 +117,11 @@ class Home:
         return self.mlflow / "artifacts"
 
     @property
+    def runtimes(self) -> Path:
+        """What `gyre export` puts beside a graph: runtimes from npm, a folder a version."""
+        return self.root / "runtimes"
+
+    @property
     def bundles(self) -> Path:
         """Bundles that were released, by project and digest."""
         return self.root / "bundles"

@@ -21,6 +21,7 @@ SURFACE = {
     "rollback": {"project", "--json"},
     "retire": {"project", "version"},
     "predict": {"project", "rows", "--format", "--allow-missing", "--json"},
+    "export": {"project", "--to", "--output", "--version", "--json"},
     "models": {"--json"},
     "data infer": {"source", "--table"},
     "data propose": {"project", "--version"},

@@ -1,0 +1,69 @@
+"""What `gyre export` does: a released model, or a bundle that is given, as a folder that answers elsewhere."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from configs.load import load
+from infra.files import verify
+from infra.settings import Settings
+from tasks.production.releases import Manifest, Releases, Served
+
+
+class Target(StrEnum):
+    """Where the model is to answer."""
+
+    browser = "browser"
+    c = "c"
+
+
+def export_model(
+    settings: Settings, project: str, target: Target, version: int | None, output: Path
+) -> dict[str, Any]:
+    """Writes the folder; what was written, ready to be printed.
+
+    project: a name or the path of a YAML, for the version that serves or `version`; or a bundle's folder.
+    Raises ValueError naming what is wrong with the project, the version, the bundle, the output or the program.
+    """
+    from tasks.export.targets import export_browser, export_c
+
+    bundle, title = bundle_of(settings, project, version)
+    made = (
+        export_browser(bundle, title, output, settings.home.runtimes)
+        if target is Target.browser
+        else export_c(bundle, title, output)
+    )
+    told = {"model": title, "to": target.value, "folder": str(output), "bytes": made.sizes}
+    if made.trial is None:
+        return told | {"untried": made.untried}
+    return told | {"tried_rows": made.trial.rows, "largest_difference": made.trial.difference}
+
+
+def bundle_of(settings: Settings, project: str, version: int | None) -> tuple[Path, str]:
+    """A bundle's folder, checked against its digest where it was released, and what the model is called."""
+    if (folder := Path(project)).is_dir():
+        if version is not None:
+            raise ValueError(f"{project}: is a bundle's folder, which has one version; leave --version out")
+        return folder, folder.resolve().name
+    name = load(project, folder=settings.projects).name
+    served = chosen_version(Releases(settings.home.releases).read(name), version)
+    return verify(served.uri, served.digest), f"{name} version {served.version}"
+
+
+def chosen_version(manifest: Manifest, version: int | None) -> Served:
+    """The champion, or the version with that number among those that a manifest remembers. Raises ValueError."""
+    remembered = (
+        manifest.champion,
+        manifest.canary,
+        manifest.previous,
+        *manifest.earlier,
+        *manifest.majors,
+    )
+    known = {each.version: each for each in remembered if each}
+    if version is None and manifest.champion:
+        return manifest.champion
+    if version in known:
+        return known[version]
+    there = ", ".join(map(str, sorted(known))) or f"none; `gyre run {manifest.project}` makes one"
+    asked = "no version serves" if version is None else f"there is no version {version}"
+    raise ValueError(f"{manifest.project}: {asked} to export; released: {there}")
