@@ -20,6 +20,7 @@ LAYOUT = {
     "mlflow": "mlflow",
     "mlflow_database": "mlflow/mlflow.db",
     "mlflow_artifacts": "mlflow/artifacts",
+    "runtimes": "runtimes",
     "bundles": "bundles",
     "releases": "releases",
     "predictions": "predictions",
