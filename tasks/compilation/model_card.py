@@ -80,6 +80,7 @@ def facts_of(
         "candidates": [candidate_row(candidate, verdict) for candidate in verdict.candidates],
         "choice": choice_text(verdict, gate),
         "settings": settings_of(model),
+        "answers": verdict.examples.answers if verdict.examples else (),
         "classes": verdict.examples.classes if verdict.examples else (),
         "baselines": [baseline_row(each) for each in judgement.against],
         "comparison": comparison_text(verdict),

@@ -31,6 +31,16 @@ MARKDOWN = """\
 {% endfor %}
 
 {% endif %}
+{% if answers %}
+## Answers to test rows
+
+| {{ answers[0] | map("replace", "|", "\\|") | join(" | ") }} |
+|{{ " --- |" * (answers[0] | length) }}
+{% for row in answers %}
+| {{ row.values() | map("replace", "|", "\\|") | join(" | ") }} |
+{% endfor %}
+
+{% endif %}
 {% if classes %}
 ## Classes
 
@@ -92,7 +102,7 @@ HTML = """\
   :root { color-scheme: light dark; --ink: light-dark(#1c2730, #e4eaee); --faint: light-dark(#66757f, #94a3ad);
     --line: light-dark(#dde4e8, #35424b); --paper: light-dark(#fff, #1d262d); --good: #1f8a5b; --bad: #b3403a; }
   body { margin: 0; background: light-dark(#f3f6f7, #141b20); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
-  main { max-width: 54rem; margin: 2rem auto; padding: 0 1rem; }
+  main { max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
   h1 { margin: 0 0 .6rem; font-size: 1.7rem; }
   h2 { margin: 0 0 .6rem; font-size: .8rem; color: var(--faint); text-transform: uppercase; letter-spacing: .08em; }
   section { background: var(--paper); border: 1px solid var(--line); border-radius: 10px; padding: 1.1rem 1.3rem; margin: 1rem 0; }
@@ -105,7 +115,9 @@ HTML = """\
   table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
   th, td { text-align: left; padding: .35rem .8rem .35rem 0; border-top: 1px solid var(--line); }
   th { color: var(--faint); font-weight: 500; border: 0; }
-  .numbers td + td { white-space: nowrap; }
+  .numbers td + td, .candidates td:not(:last-child) { white-space: nowrap; }
+  .candidates { font-size: .92em; }
+  .wrong { color: var(--bad); }
   img { max-width: 100%; border-radius: 6px; margin-top: 1rem; background: #fff; }
   ul { margin: 0; padding-left: 1.2rem; }
 </style>
@@ -118,7 +130,7 @@ HTML = """\
 {% endfor %}
   </dl></section>
 {% endfor %}
-  <section><h2>Candidates</h2>{{ choice }}<div class="scroll"><table>
+  <section><h2>Candidates</h2>{{ choice }}<div class="scroll"><table class="candidates">
     <tr>{% for head in candidates[0] %}<th>{{ head }}</th>{% endfor %}</tr>
 {% for row in candidates %}
     <tr>{% for cell in row.values() %}<td>{{ cell }}</td>{% endfor %}</tr>
@@ -126,8 +138,17 @@ HTML = """\
   </table></div><img alt="Score against latency of every candidate" src="data:image/png;base64,{{ pictures.candidates }}"></section>
 {% if pictures.samples %}
   <section><h2>Answers to test rows</h2>
+{% if answers %}
+    <div class="scroll"><table class="numbers">
+    <tr>{% for head in answers[0] %}<th>{{ head }}</th>{% endfor %}</tr>
+{% for row in answers %}
+    <tr{{ '' if row.truth == row.answer else ' class=wrong' }}>{% for cell in row.values() %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}
+    </table></div>
+{% else %}
     <p>Each under its truth; where the answer is another, it follows behind &gt;.</p>
     <img alt="Test rows with truth and answer" src="data:image/png;base64,{{ pictures.samples }}">
+{% endif %}
     <img alt="Where the answers are wrong" src="data:image/png;base64,{{ pictures.errors }}">
 {% if classes %}
     <div class="scroll"><table class="numbers">

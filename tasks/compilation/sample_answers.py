@@ -9,9 +9,12 @@ import pandas as pd
 
 from tasks.intake import Intake, Rows
 from tasks.result import Answers, Result
+from tasks.rows.raw import TEXT
 
 MOST = 36
 """Rows in the picture: an intake draws no more."""
+LINES, COLUMNS, SHOWN_CHARACTERS = 12, 8, 40
+"""Rows, columns and characters of a value in the table."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,9 @@ class Examples:
     samples: bytes
     """Rows of every class, or from the least to the greatest number, each under its truth and, where it is
     another, its answer."""
+    answers: tuple[dict[str, str], ...]
+    """Some of these rows as lines of truth, answer and values, where a row is values in columns: a picture shows those
+    of all rows together. Else nothing."""
     errors: bytes
     """The result's own picture: a confusion matrix, or answers against truth."""
     classes: tuple[dict[str, Any], ...]
@@ -34,24 +40,27 @@ class Examples:
         """The examples of test rows, their targets and a graph's answers to them."""
         places = places_of(targets, result)
         readable = result.readable({name: values[places] for name, values in answers.items()})["answer"]
-        titles = [
-            title(truth, given)
-            for truth, given in zip(readable_targets(targets[places], result), readable, strict=True)
-        ]
+        truths = readable_targets(targets[places], result)
+        given = [readable_answer(answer) for answer in readable]
+        titles = [title(truth, answer) for truth, answer in zip(truths, given, strict=True)]
         classes = class_figures(targets, answers, result.classes) if result.classes else ()
-        return cls(intake.picture(rows[places], titles), result.picture(answers, targets), classes)
+        lines = answer_lines(rows[places], truths, given, intake)
+        return cls(intake.picture(rows[places], titles), lines, result.picture(answers, targets), classes)
 
 
 def places_of(targets: npt.NDArray[Any], result: Result) -> npt.NDArray[np.intp]:
     """Which rows are shown: of every class as many as there is room for, or evenly from the least number to the greatest."""
-    order = np.argsort(targets, kind="stable")
     if result.classes is None:
-        evenly = np.unique(np.linspace(0, len(order) - 1, min(MOST, len(order))).astype(int))
-        return np.asarray(order[evenly])
+        return evenly(np.argsort(targets, kind="stable"), MOST)
     present = np.unique(targets)
     each = max(1, MOST // len(present))
-    places = [order[targets[order] == number][:each] for number in present[:MOST]]
-    return np.concatenate(places)
+    return np.concatenate([evenly(np.flatnonzero(targets == number), each) for number in present[:MOST]])
+
+
+def evenly(places: npt.NDArray[np.intp], count: int) -> npt.NDArray[np.intp]:
+    """So many of the places, spread over all."""
+    chosen = np.unique(np.linspace(0, len(places) - 1, min(count, len(places))).astype(int))
+    return np.asarray(places[chosen])
 
 
 def readable_targets(targets: npt.NDArray[Any], result: Result) -> list[str]:
@@ -59,10 +68,40 @@ def readable_targets(targets: npt.NDArray[Any], result: Result) -> list[str]:
     return [result.classes[target] if result.classes else f"{target:.4g}" for target in targets]
 
 
-def title(truth: str, answer: Any) -> str:
+def readable_answer(answer: Any) -> str:
+    """An answer as a person reads it, written as its target is."""
+    return f"{answer:.4g}" if isinstance(answer, float) else str(answer)
+
+
+def title(truth: str, answer: str) -> str:
     """The truth, and the answer where that is another."""
-    given = f"{answer:.4g}" if isinstance(answer, float) else str(answer)
-    return truth if given == truth else f"{truth} > {given}"
+    return truth if answer == truth else f"{truth} > {answer}"
+
+
+def answer_lines(
+    rows: Rows, truths: list[str], answers: list[str], intake: Intake
+) -> tuple[dict[str, str], ...]:
+    """Rows of columns, a line each, spread over all classes; nothing for an image or a text, which the intake draws."""
+    single = [spec for spec in intake.inputs if not spec.shape]
+    if len(single) < len(intake.inputs) or [spec.dtype for spec in single] == [TEXT]:
+        return ()
+    places = evenly(np.arange(len(rows)), LINES)
+    frame = intake.frame(rows[places]).iloc[:, :COLUMNS]
+    lines = []
+    for place, values in zip(places, frame.to_dict("records"), strict=True):
+        line = {"truth": truths[place], "answer": answers[place]}
+        for name, value in values.items():
+            # A column may have the name of one of these two.
+            line[f"{name} (column)" if name in line else str(name)] = readable_value(value)
+        lines.append(line)
+    return tuple(lines)
+
+
+def readable_value(value: Any) -> str:
+    """A value as a person reads it; empty where it is missing."""
+    if value is None or pd.isna(value):
+        return ""
+    return f"{value:.5g}" if isinstance(value, float) else str(value)[:SHOWN_CHARACTERS]
 
 
 def class_figures(

@@ -29,6 +29,9 @@ FIRST_STEPS = 3
 """Which are slower than those that follow."""
 SLOWER = 2.0
 """How much slower than here a step may be: other ranks compute beside it, rows are read, gradients travel."""
+EXCHANGE_S = 0.005
+"""That a step of several ranks takes longer for their gradients, at most, on busy cores: small networks spend most
+of a step on it."""
 START_S = (5.0, 15.0)
 """That ranks take to start and a training to be evaluated: at least, and at most."""
 UNITS = ((3600, "hours"), (60, "minutes"), (1, "seconds"))
@@ -78,7 +81,8 @@ def estimate_training(
     times = time_steps(frame, config, intake, result)
     step_s = float(np.median(times))
     low = fewest * steps * min(times) + START_S[0]
-    high = SLOWER * epochs * steps * step_s * ranks_a_core(config) + START_S[1]
+    slowest = SLOWER * step_s * ranks_a_core(config) + (EXCHANGE_S if training.ranks > 1 else 0)
+    high = epochs * steps * slowest + START_S[1]
     if training.minutes:
         low, high = min(low, 60 * training.minutes), min(high, 60 * training.minutes + START_S[1])
     return Duration(low, high, rows, epochs, steps, step_s, training.minutes)

@@ -14,7 +14,7 @@ from infra.files import link_or_copy, verify, whole_file, whole_folder, write_js
 from infra.home import Home
 from tasks.records import RawRows, RuleOutcome, ValidationBaseline, ValidationReport
 from tasks.rows.parts import part_paths, part_writer, record_of, schema_of, tables, write_tables
-from tasks.validation.checks import engine, suite, version_comparison
+from tasks.validation.checks import data_docs, engine, suite, version_comparison
 from tasks.validation.checks.suite import Checked
 from tasks.validation.review.amendments import Amendments
 from tasks.validation.review.decisions import read_frozen
@@ -53,7 +53,7 @@ def validate(
     across = version_comparison.compare_versions(
         part_paths(output / "rows"), validation.against_last, before, home
     )
-    page = write_data_docs(suite.page(result), across, report_folder / "index.html")
+    page = write_data_docs(data_docs.page(result), across, report_folder / "index.html")
     LOGGER.info(
         "%d rows checked against %d rules, %d quarantined", rows.rows, len(rules) + len(across), quarantined
     )

@@ -201,11 +201,13 @@ def picture(samples: pd.DataFrame, intake: Intake, label: str) -> str:
 
 
 def table(samples: pd.DataFrame, columns: dict[str, Any]) -> list[dict[str, str]]:
-    """A few rows, without what is no single value."""
+    """A few rows of all labels, without what is no single value."""
     shown = [name for name in samples if name in columns or name == "id"][:MOST_COLUMNS]
+    # The samples come label by label, so the first of them have one label alone.
+    places = spread(np.arange(len(samples)), ROWS_OF_A_TABLE)
     return [
         {str(name): format_value(value) for name, value in row.items()}
-        for row in samples.head(ROWS_OF_A_TABLE)[shown].to_dict("records")
+        for row in samples.iloc[places][shown].to_dict("records")
     ]
 
 

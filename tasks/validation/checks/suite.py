@@ -178,15 +178,3 @@ def exception(info: dict[str, Any]) -> str | None:
     """The message of what an expectation raised (its info is one, or one a metric); None where it raised nothing."""
     infos = [info] if "raised_exception" in info else list(info.values())
     return next((found["exception_message"] for found in infos if found.get("raised_exception")), None)
-
-
-def page(result: dict[str, Any]) -> str:
-    """Great Expectations' Data Docs page of a plain result, HTML."""
-    from great_expectations.core.expectation_validation_result import expectationSuiteValidationResultSchema
-    from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
-    from great_expectations.render.view.view import DefaultJinjaPageView
-
-    renderer: Any = ValidationResultsPageRenderer()
-    view: Any = DefaultJinjaPageView()
-    html: str = view.render(renderer.render(expectationSuiteValidationResultSchema.load(result)))
-    return html

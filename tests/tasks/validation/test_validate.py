@@ -151,6 +151,13 @@ def test_data_docs_are_kept(check, tmp_path):
     assert "Great Expectations" in Path(report.report).read_text()
 
 
+def test_data_docs_fetch_nothing_and_run_nothing_from_elsewhere_and_show_what_holds(check):
+    page = Path(check(SIZE).report).read_text()
+    assert re.findall(r"""(?:src|href)\s*=\s*["'](?!#)|<script|@import|url\(""", page) == []
+    assert "fa-times" in page
+    assert '.fa-times::before { content: "\\2718"' in page
+
+
 def test_people_are_told_what_broke_and_which_rows(check):
     text = description(check(SIZE, max_quarantined=0.0))
     assert text.startswith(

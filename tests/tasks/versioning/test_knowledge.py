@@ -16,7 +16,7 @@ from tasks.intake import build_intake
 from tasks.records import RawRows, RuleOutcome, SourceSnapshot, Stored, ValidationReport
 from tasks.rows.parts import part_paths, read, write
 from tasks.rows.versions import last_version
-from tasks.versioning.data_card import card, sample_rows, write_card
+from tasks.versioning.data_card import card, sample_rows, table, write_card
 from tasks.versioning.provenance import commit_of, digest_of, origin
 from tasks.versioning.statistics import leaks, statistics
 from tasks.versioning.version import make_version
@@ -180,6 +180,14 @@ def test_the_samples_of_a_card_are_of_every_label_wherever_its_rows_lie(tmp_path
     write([pd.DataFrame({"id": map(str, range(1000)), "label": labels})], tmp_path)
     assert sample_rows(tmp_path, "label")["label"].value_counts().to_dict() == {"a": 8, "b": 8, "c": 1}
     assert len(sample_rows(tmp_path, "id")) == 24
+
+
+def test_the_table_of_samples_has_rows_of_every_label(tmp_path):
+    labels = ["a"] * 50 + ["b"] * 50 + ["c"] * 50
+    write([pd.DataFrame({"id": map(str, range(150)), "label": labels})], tmp_path)
+    lines = table(sample_rows(tmp_path, "label"), {"label": {}})
+    assert len(lines) == 8
+    assert {line["label"] for line in lines} == {"a", "b", "c"}
 
 
 def test_a_card_of_images_shows_them_and_one_of_a_cleared_version_goes_without(workshop):
