@@ -7,6 +7,18 @@ from pydantic import Field, model_validator
 
 from configs.section import ImportPath, Section, Share
 
+Strategy = Literal["horovod", "ddp", "fsdp", "single"]
+"""How ranks train one network."""
+ProcessGroup = Literal["horovod", "torch", "none"]
+"""What connects ranks."""
+PROCESS_GROUPS: dict[Strategy, ProcessGroup] = {
+    "horovod": "horovod",
+    "ddp": "torch",
+    "fsdp": "torch",
+    "single": "none",
+}
+"""What connects the ranks of each strategy."""
+
 
 class TrainingConfig(Section):
     """How a network is trained."""
@@ -24,7 +36,7 @@ class TrainingConfig(Section):
     other classes the last layer is new."""
     backbone_lr_factor: Share = 1.0
     """Learning rate of the kept layers as a share of `learning_rate`; 0 leaves them as they are."""
-    strategy: Literal["horovod", "ddp", "fsdp", "single"] = "horovod"
+    strategy: Strategy = "horovod"
     """How ranks train one network: Horovod; torch's own data parallelism; fsdp, where each rank holds a part
     of the network, for one that is too large for a device; or a single rank by itself."""
     ranks: int = Field(default=2, ge=1, le=4096)

@@ -1,9 +1,9 @@
-"""How a rank's process joins the others, by strategy; runs in the rank.
+"""How a rank's process joins the others, by its strategy's process group (configs/training.py); runs in the rank.
 
 - `horovod`: hvd.init(); the addresses come from the driver's rendezvous server.
 - `torch`: the default process group of torch.distributed, NCCL for tensors on a GPU and gloo for the rest. Its store is on rank 0, on a
   socket that the worker bound for it to the cluster's own address; torch by itself would listen on every interface.
-- `single`: one rank, which joins nobody.
+- `none`: one rank, which joins nobody.
 """
 
 import logging
@@ -11,12 +11,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Literal
 
+from configs.training import PROCESS_GROUPS, Strategy
 from infra.ranks.slots import Slot, own_slot
 
 log = logging.getLogger("gyre.ranks")
-Strategy = Literal["horovod", "torch", "single"]
 LISTENER = "GYRE_STORE_SOCKET"
 """Number of the file handle on which rank 0 serves torch's store."""
 JOIN_S = 300
@@ -34,7 +33,8 @@ def join_ranks(strategy: Strategy, stall_s: float) -> Iterator[None]:
     """
     slot = own_slot()
     accelerated = use_device(slot)
-    if strategy == "horovod":
+    group = PROCESS_GROUPS[strategy]
+    if group == "horovod":
         import horovod.torch as hvd
 
         hvd.init()
@@ -44,7 +44,7 @@ def join_ranks(strategy: Strategy, stall_s: float) -> Iterator[None]:
             )
         yield
         hvd.shutdown()
-    elif strategy == "torch":
+    elif group == "torch":
         from torch import distributed
 
         join_group(slot, accelerated, stall_s)

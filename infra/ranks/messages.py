@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 from pydantic_core import to_jsonable_python
 
-from infra.ranks.joining import Strategy
+from configs.training import Strategy
 
 
 @dataclass(frozen=True)

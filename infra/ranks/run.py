@@ -26,6 +26,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from configs.training import PROCESS_GROUPS, Strategy
 from infra.ranks.elastic import (
     Elastic,
     Ended,
@@ -50,7 +51,7 @@ from infra.ranks.generation import (
     end_on_error,
     subscribe,
 )
-from infra.ranks.joining import JOIN_S, STALL_S, Strategy
+from infra.ranks.joining import JOIN_S, STALL_S
 from infra.ranks.messages import Committed, Job, encode
 from infra.ranks.slots import Slot, slots
 from infra.ranks.strategies import Address, environment, meeting_point
@@ -130,7 +131,7 @@ def policy_of(
         )
     if strategy == "single" and high > 1:
         raise ValueError(
-            f"strategy single is one rank; {high} were asked for. Set training.ranks to 1 or take horovod or torch"
+            f"strategy single is one rank; {high} were asked for. Set training.ranks to 1 or take another strategy"
         )
     elastic = min_ranks is not None or max_ranks is not None
     return Policy(low, high, RESTARTS if elastic else 0, wait_s, patient=elastic)
@@ -197,7 +198,7 @@ class Run:
 
     def generation(self, start: Start) -> list[Any]:
         """Starts the ranks and follows them to their end."""
-        strategy, topic = self.job.strategy, f"{self.name}-{start.generation}"
+        topic = f"{self.name}-{start.generation}"
         places = self.places(start.workers)
         there = slots(start.workers, start.generation, [places[worker].visible for worker in start.workers])
         ranks = Generation(
@@ -207,12 +208,12 @@ class Run:
             self.timeout_s,
         )
         with ExitStack() as stack:
-            server = stack.enter_context(meeting_point(strategy, self.client, there))
+            server = stack.enter_context(meeting_point(self.job.strategy, self.client, there))
             stack.enter_context(subscribe(self.client, topic, ranks))
             stack.enter_context(end_on_error(self.client, ranks))
             for worker, slot in zip(start.workers, there, strict=True):
                 self.submit(ranks, topic, worker, slot, places[worker], server)
-                if strategy == "torch" and slot.rank == 0:
+                if self.serves_store(slot):
                     # Only rank 0's worker can say which port is free there.
                     ranks.until(lambda: ranks.store is not None)
                     server = ranks.store
@@ -227,7 +228,7 @@ class Run:
             worker=at.pid,
             input=json.dumps(asdict(self.job)),
             environment=environment(self.job.strategy, self.job.stall_s, slot, at.interface, server),
-            serves_store=self.job.strategy == "torch" and slot.rank == 0,
+            serves_store=self.serves_store(slot),
             # The worker's own limit, should the driver be gone by then.
             timeout_s=max(0.0, self.deadline - time.monotonic()) + END_S,
         )
@@ -237,6 +238,10 @@ class Run:
             worker,
             self.client.submit(supervise, asked, topic, key=f"{topic}-{slot.rank}", **options),
         )
+
+    def serves_store(self, slot: Slot) -> bool:
+        """Whether torch's store is beside this rank."""
+        return PROCESS_GROUPS[self.job.strategy] == "torch" and slot.rank == 0
 
     def places(self, workers: tuple[str, ...]) -> dict[str, Place]:
         """Each worker's process and network. Raises RankLostError where one has gone."""

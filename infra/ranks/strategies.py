@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from infra.ranks.joining import JOIN_S, Strategy
+from configs.training import PROCESS_GROUPS, Strategy
+from infra.ranks.joining import JOIN_S
 from infra.ranks.slots import Slot, host_of
 
 Address = tuple[str, int]
@@ -17,7 +18,7 @@ Address = tuple[str, int]
 @contextmanager
 def meeting_point(strategy: Strategy, client: Any, slots: Sequence[Slot]) -> Iterator[Address | None]:
     """Where ranks find each other; None where the driver serves nothing: for torch, rank 0's worker does."""
-    if strategy != "horovod":
+    if PROCESS_GROUPS[strategy] != "horovod":
         yield None
         return
     with rendezvous(address_towards(client), slots) as server:
@@ -60,9 +61,10 @@ def environment(
         "PYTHONPATH": os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path),
         **slot.variable(),
     }
-    if strategy == "horovod" and server:
+    group = PROCESS_GROUPS[strategy]
+    if group == "horovod" and server:
         return common | horovod_environment(stall_s, slot, interface, server)
-    if strategy == "torch":
+    if group == "torch":
         return common | torch_environment(slot, interface, server)
     return common
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from configs.training import Strategy as StrategyName
 from configs.training import TrainingConfig
 from tasks.training.gradient_buckets import Buckets
 
@@ -266,7 +267,7 @@ class Fsdp(Distributed):
 
 def build_strategy(training: TrainingConfig) -> Strategy:
     """The strategy that the YAML names, on a rank that is connected."""
-    kinds: dict[str, type[Single]] = {"single": Single, "horovod": Horovod, "ddp": Ddp, "fsdp": Fsdp}
+    kinds: dict[StrategyName, type[Single]] = {"single": Single, "horovod": Horovod, "ddp": Ddp, "fsdp": Fsdp}
     return kinds[training.strategy]()
 
 

@@ -9,7 +9,6 @@ from typing import Any
 from configs.cluster import ClusterConfig
 from infra.cluster import open_cluster
 from infra.files import whole_file
-from infra.ranks.joining import Strategy as Joined
 from infra.ranks.run import run_on_ranks
 from tasks.records import Stored, TrainedModel
 from tasks.rows.parts import record_of
@@ -25,10 +24,6 @@ TIMEOUT_S = 24 * 3600
 OnMessage = Callable[[Message], None]
 OnProgress = Callable[[float, str], None]
 """Takes the share of the training that is done, and how it goes, in words."""
-
-
-JOINED: dict[str, Joined] = {"horovod": "horovod", "ddp": "torch", "fsdp": "torch", "single": "single"}
-"""How the ranks of a strategy join each other."""
 
 
 class DivergedError(RuntimeError):
@@ -101,7 +96,7 @@ def run(client: Any, plan: Plan, on_message: OnMessage) -> list[RankResult]:
         section.ranks,
         TIMEOUT_S,
         on_message,
-        strategy=JOINED[section.strategy],
+        strategy=section.strategy,
         min_ranks=section.min_ranks,
         max_ranks=section.max_ranks,
         wait_s=section.wait_seconds,

@@ -139,7 +139,7 @@ def beginnings(told):
 
 def test_ranks_on_two_hosts_sum_right_know_their_places_and_outlive_a_host(cluster, tmp_path):
     client, names = cluster
-    for strategy in ("horovod", "torch"):
+    for strategy in ("horovod", "ddp"):
         results = run_on_ranks(client, rank_entries.report, {}, 4, WAIT_S, lambda _: None, strategy=strategy)
         assert [result["total"] for result in results] == [10.0] * 4
         places = [
@@ -150,7 +150,7 @@ def test_ranks_on_two_hosts_sum_right_know_their_places_and_outlive_a_host(clust
     results = run_on_ranks(client, rank_entries.sums, {}, 4, WAIT_S, lambda _: None)
     assert results == [{"wrong": [], "shared": True}] * 4
     # Rank 0, the store and the commits' author are on the first host.
-    results, told = count_steps(client, tmp_path / "run", "torch", lambda: kill_host(names[0]))
+    results, told = count_steps(client, tmp_path / "run", "ddp", lambda: kill_host(names[0]))
     assert [result.step for result in results] == [20, 20]
     later = [message for message in beginnings(told) if message.generation > 1]
     assert {message.size for message in later} == {2}

@@ -56,7 +56,7 @@ def beginnings(told):
     ]
 
 
-@pytest.mark.parametrize(("strategy", "how"), [("horovod", "kill rank"), ("torch", "kill worker")])
+@pytest.mark.parametrize(("strategy", "how"), [("horovod", "kill rank"), ("ddp", "kill worker")])
 def test_a_run_goes_on_from_its_last_commit_when_ranks_are_killed_twice(client, tmp_path, strategy, how):
     accidents = {"1": [1, 6, how], "2": [0, 11, how]}
     results, told = count_steps(client, tmp_path, min_ranks=1, strategy=strategy, accidents=accidents)
@@ -110,7 +110,7 @@ def test_a_bug_in_an_elastic_run_is_its_error_and_never_tried_again(client, tmp_
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("strategy", ["horovod", "torch"])
+@pytest.mark.parametrize("strategy", ["horovod", "ddp"])
 def test_a_rank_that_hangs_is_replaced(client, tmp_path, strategy):
     results, told = count_steps(
         client, tmp_path, min_ranks=2, strategy=strategy, stall_s=3, accidents={"1": [1, 6, "hang"]}

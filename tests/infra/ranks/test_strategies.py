@@ -2,11 +2,13 @@
 
 import gc
 import threading
+from typing import get_args
 
 import psutil
 import pytest
 
 from configs.cluster import ClusterConfig
+from configs.training import Strategy
 from infra.cluster import open_cluster
 from infra.ranks.run import RankError, run_on_ranks
 from tests.infra.ranks import rank_entries
@@ -22,7 +24,7 @@ def report(client, strategy, ranks=2, **arguments):
     return run_on_ranks(client, rank_entries.report, arguments, ranks, 60, lambda _: None, strategy=strategy)
 
 
-@pytest.mark.parametrize("strategy", ["horovod", "torch"])
+@pytest.mark.parametrize("strategy", [each for each in get_args(Strategy) if each != "single"])
 def test_ranks_sum_over_loopback_alone_and_know_their_places(client, strategy):
     results = report(client, strategy, 3, addresses=True)
     assert [result["total"] for result in results] == [6.0] * 3
@@ -55,7 +57,7 @@ def test_numbers_of_ranks_that_contradict_each_other_are_named(client):
 def test_a_torch_rank_that_raises_is_blamed_and_not_the_one_that_saw_it_go(client, tmp_path):
     arguments = {"folder": str(tmp_path), "steps": 100, "every": 10, "accidents": {"1": [1, 3, "raise"]}}
     with pytest.raises(RankError, match=r"(?s)rank 1 failed:.*ValueError: the dog ate the batch"):
-        run_on_ranks(client, rank_entries.count_steps, arguments, 2, 60, lambda _: None, strategy="torch")
+        run_on_ranks(client, rank_entries.count_steps, arguments, 2, 60, lambda _: None, strategy="ddp")
 
 
 def test_trainings_side_by_side_take_different_workers_and_a_third_waits(client, tmp_path):
@@ -75,7 +77,7 @@ def test_trainings_side_by_side_take_different_workers_and_a_third_waits(client,
 
     threads = [
         threading.Thread(target=train, args=(name, strategy))
-        for name, strategy in (("a", "horovod"), ("b", "torch"), ("c", "torch"))
+        for name, strategy in (("a", "horovod"), ("b", "ddp"), ("c", "ddp"))
     ]
     for thread in threads:
         thread.start()
@@ -99,10 +101,10 @@ def test_runs_one_after_the_other_leave_no_socket_thread_or_file_handle(client):
             process.pid: (process.num_fds(), len(process.net_connections("tcp"))) for process in pids
         }, threading.active_count()
 
-    for strategy in ("horovod", "torch"):
+    for strategy in ("horovod", "ddp"):
         report(client, strategy)
     before = state()
-    for strategy in ("torch", "horovod"):
+    for strategy in ("ddp", "horovod"):
         report(client, strategy)
     handles, threads = state()
     assert handles == before[0]

@@ -102,13 +102,14 @@ def test_what_could_not_be_written_is_an_error(track, tmp_path):
         tracker.keep(tmp_path / "missing.png")
 
 
-def test_importing_the_task_imports_no_heavy_library():
+@pytest.mark.parametrize("module", ["tasks.training.task", "tasks.training.rank"])
+def test_what_the_driver_refers_to_imports_no_heavy_library(module):
     heavy = "torch", "mlflow", "sklearn", "matplotlib", "horovod"
     told = subprocess.run(
         [
             sys.executable,
             "-c",
-            f"import sys, tasks.training.task; print([name for name in {heavy!r} if name in sys.modules])",
+            f"import sys, {module}; print([name for name in {heavy!r} if name in sys.modules])",
         ],
         capture_output=True,
         text=True,
