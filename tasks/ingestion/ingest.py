@@ -7,14 +7,11 @@ share.
 
 import hashlib
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -27,27 +24,27 @@ from tasks.ingestion import late_labels
 from tasks.ingestion.parsing import dates
 from tasks.ingestion.parsing.conversions import Conversions
 from tasks.ingestion.parsing.layout import content_columns, intake_columns, table_of_frame, to_layout
-from tasks.ingestion.parsing.row_ids import EVERY
-from tasks.ingestion.parsing.totals_rows import totals_rows
-from tasks.ingestion.parsing.undeclared_missing import undeclared_missing
 from tasks.ingestion.parsing.unit_changes import check_units
-from tasks.ingestion.partitions import join, store
-from tasks.ingestion.partitions.deduplication import Repeats, drop_repeated
-from tasks.ingestion.partitions.join import unmatched_values
-from tasks.ingestion.partitions.profile import Profile, merge_profiles, profile_of
-from tasks.ingestion.partitions.sources import list_partitions
-from tasks.ingestion.partitions.store import KeptPartition, PartitionJob
-from tasks.ingestion.readers import LINE, number_lines
+from tasks.ingestion.partitions import store
+from tasks.ingestion.partitions.deduplication import drop_repeated
+from tasks.ingestion.partitions.read import partition_jobs, read_partitions
+from tasks.ingestion.partitions.store import KeptPartition
+from tasks.ingestion.readers import number_lines
 from tasks.ingestion.readers.location import name_of
+from tasks.ingestion.source_findings import (
+    identical_files,
+    judged_profiles,
+    note_unwanted,
+    repeated_keys,
+    split_anew,
+)
 from tasks.intake import build_intake
 from tasks.production.prediction_log import PredictionLog
-from tasks.records import Finding, RawRows, SourceSnapshot, Stored
+from tasks.records import RawRows, SourceSnapshot, Stored
 from tasks.result import build_result
 from tasks.rows.parts import part_name, part_paths, record_of, schema_of, tables, write_tables
 
 LOGGER = logging.getLogger("gyre.ingestion")
-SUBMITTED = 2
-"""Partitions a worker that wait for it: a source of a million files is never in the scheduler at once."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,7 @@ def snapshot(
     content: columns by which rows were split so far
     """
     frozen, rows, unusable = late_labels.freeze(log, build_intake(intake), build_result(result), outcomes)
-    found, told = jobs(source, intake, result.label, kept, content)
+    found, told = partition_jobs(source, intake, result.label, kept, content)
     keys = tuple(job.key for job in found)
     return SourceSnapshot(
         project=project,
@@ -94,22 +91,6 @@ def snapshot(
         date_formats=dates.known_formats(found[0].intake, source),
         content=content,
         findings=(*told, *unusable),
-    )
-
-
-def jobs(
-    source: SourceConfig, intake: IntakeConfig, label: str, kept: Path, content: tuple[str, ...] = ()
-) -> tuple[list[PartitionJob], tuple[Finding, ...]]:
-    """The source's partitions as they are now, each to be read by an intake that knows its dates' formats; and what was found of these."""
-    kept.mkdir(parents=True, exist_ok=True)
-    joins = join.tables(source.join, intake, label, kept)
-    code = store.code(intake)
-    noted = Conversions(count for each in joins for count in each.counts)
-    found = list_partitions(source, intake, label, kept, noted)
-    intake, told = dates.with_formats(found, intake, kept, code, name_of(source))
-    return [PartitionJob(entry, intake, label, joins, code, content) for entry in found], (
-        *noted.findings(),
-        *told,
     )
 
 
@@ -128,10 +109,10 @@ def ingest(
     where a disk is full.
     """
     with guard_disk(lambda: f"the rows of {name_of(source)} do not fit", output, kept):
-        return made(snapshot, source, intake, result, client, output, kept)
+        return ingest_rows(snapshot, source, intake, result, client, output, kept)
 
 
-def made(
+def ingest_rows(
     snapshot: SourceSnapshot,
     source: SourceConfig,
     intake: IntakeConfig,
@@ -140,7 +121,7 @@ def made(
     output: Path,
     kept: Path,
 ) -> Ingested:
-    """As `ingest`."""
+    """As `ingest`, where the disks have room."""
     read = read_partitions(snapshot, source, intake, result.label, client, kept)
     found = [store.open_kept(kept / key) for key in snapshot.partitions]
     filled = [partition for partition in found if partition.rows]
@@ -180,149 +161,12 @@ def made(
     return Ingested(raw, len(filled), read, schema.names, repeats.count)
 
 
-def judged_profiles(filled: list[KeptPartition], source: SourceConfig) -> tuple[Finding, ...]:
-    """What the rows of whole files, and of all files together, show."""
-    files: dict[str, list[Profile]] = {}
-    for partition in filled:
-        files.setdefault(partition.origin, []).append(profile_of(partition.profile))
-    wholes = {origin: merge_profiles(profiles) for origin, profiles in files.items()}
-    totals = [found for origin, whole in wholes.items() for found in totals_rows(origin, whole)]
-    return (*totals, *undeclared_missing(merge_profiles(wholes.values()), source.columns))
-
-
-def note_unwanted(found: list[KeptPartition], conversions: Conversions) -> None:
-    """Notes the rows of joined tables that no partition has a row for."""
-    for joined in found[0].joins if found else ():
-        files = [partition.folder / f"{joined['file']}.npy" for partition in found]
-        wanted = [np.load(file) for file in files if file.exists()]
-        if wanted:
-            matched = np.logical_or.reduce(wanted)
-            examples = unmatched_values(found[0].folder.parent / joined["file"], joined["on"], matched)
-            conversions.add(
-                "unmatched_joined",
-                f"{joined['name']} on {joined['on']}",
-                int((~matched).sum()),
-                len(matched),
-                examples,
-            )
-
-
-def repeated_keys(source: SourceConfig, repeats: Repeats, total: int) -> tuple[Finding, ...]:
-    """The finding about rows that were left out because a later one has the same key."""
-    key = source.key if isinstance(source.key, str) else ", ".join(source.key)
-    told = "rows are the same as a later row" if key == EVERY else "rows repeat the key of a later row"
-    moved = f"; by that {repeats.moved.text}" if repeats.moved else ""
-    found = Finding(
-        stage="ingest",
-        check="repeated_keys",
-        about=f"source.key {key}",
-        count=repeats.count,
-        total=total,
-        told=f"{told} and were left out{moved}",
-        examples=tuple(
-            f"{first if key == EVERY else repr(name)} {times:,} times"
-            for name, times, first in repeats.examples
-        ),
-        advice=f"set source.key to columns that name a row, or to {LINE}, which keeps every row, if repeated rows are observations",
-    )
-    return (found,)
-
-
 def content_of(
     partition: KeptPartition, snapshot: SourceSnapshot, source: SourceConfig, intake: IntakeConfig
 ) -> tuple[str, ...]:
     """The columns that the rows' content was taken from."""
     keys = (source.key,) if isinstance(source.key, str) else source.key
     return content_columns([*partition.columns, *keys], snapshot.content, intake_columns(intake))
-
-
-def split_anew(snapshot: SourceSnapshot, content: tuple[str, ...], rows: int) -> tuple[Finding, ...]:
-    """The finding about rows that change sides because the columns that told their sides are gone."""
-    gone = [name for name in snapshot.content if name not in content]
-    if not gone:
-        return ()
-    found = Finding(
-        stage="ingest",
-        check="changed_splits",
-        about=", ".join(gone),
-        count=rows,
-        total=rows,
-        told="rows are split anew, because the source no longer has what told their sides: training rows become test rows",
-        advice="bring the column back; or name columns that stay in versioning.split.columns",
-    )
-    return (found,)
-
-
-def identical_files(filled: list[KeptPartition]) -> tuple[Finding, ...]:
-    """The finding about files whose every byte is another's: a backup that a glob matches, or one file under two names."""
-    first: dict[str, str] = {}
-    again: dict[str, str] = {}
-    for partition in filled:
-        if partition.content in first:
-            again[partition.origin] = first[partition.content]
-        first.setdefault(partition.content, partition.origin)
-    if not again:
-        return ()
-    found = Finding(
-        stage="ingest",
-        check="identical_files",
-        count=len(again),
-        total=len({partition.origin for partition in filled}),
-        told="files hold the same bytes as another, so their rows are read twice",
-        examples=tuple(f"{name} is {other}" for name, other in list(again.items())[:3]),
-        advice="take them away, or let source.path match one of them alone",
-    )
-    return (found,)
-
-
-def read_partitions(
-    snapshot: SourceSnapshot, source: SourceConfig, intake: IntakeConfig, label: str, client: Any, kept: Path
-) -> int:
-    """Has the workers read the partitions that are not kept; returns how many.
-
-    Raises ValueError where one is no longer what it was.
-    """
-    missing = {key for key in snapshot.partitions if not store.is_sound(kept / key)}
-    if not missing:
-        return 0
-    wanted = {
-        job.key: job for job in jobs(source, intake, label, kept, snapshot.content)[0] if job.key in missing
-    }
-    if missing - set(wanted):
-        raise ValueError(f"{name_of(source)}: changed while it was read; run the cycle again")
-    submit(client, list(wanted.values()), kept)
-    for key in wanted:
-        for leftover in kept.glob(f".{key}.*"):  # of a worker that died while it wrote
-            remove(leftover)
-    return len(wanted)
-
-
-def remove(folder: Path) -> None:
-    """A folder and what is in it."""
-    import shutil
-
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def submit(client: Any, waiting: list[PartitionJob], kept: Path) -> None:
-    """Every job on some worker, a bounded number at a time.
-
-    The first that fails stops the others, and its error is raised.
-    """
-    from distributed import as_completed
-
-    left: Iterator[PartitionJob] = iter(waiting)
-    most = SUBMITTED * max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
-    running = [client.submit(store.keep_partition, job, kept, pure=False) for job in islice(left, most)]
-    done = as_completed(running)
-    try:
-        for finished in done:
-            finished.result()
-            for job in islice(left, 1):
-                running.append(client.submit(store.keep_partition, job, kept, pure=False))
-                done.add(running[-1])
-    finally:
-        client.cancel(running)
 
 
 def check_alike(found: list[KeptPartition], source: SourceConfig) -> None:

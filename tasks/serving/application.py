@@ -22,27 +22,24 @@ from tasks.serving.access import Anonymous
 from tasks.serving.journal import GroupCommit, Journal, Label, Prediction
 from tasks.serving.known import KnownRequests
 from tasks.serving.model import Model
-from tasks.serving.notices import NOTHING_KNOWN, notices
+from tasks.serving.model_facts import about_version, statistics
+from tasks.serving.notices import notices
 from tasks.serving.protocol import (
     Request,
     check_outputs,
     infinite,
     json_object,
-    metadata,
     parse,
     response,
-    rows_of,
-    shorten,
 )
-from tasks.serving.refusal import Refusal
+from tasks.serving.refusal import Refusal, shorten
 from tasks.serving.routing import Route, Table, Watch
+from tasks.serving.tensors import rows_of
 
 log = logging.getLogger("gyre.serving")
-
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-
 POLL_S = 0.2
 """How soon a changed manifest is seen."""
 TIME_LIMIT_S = 20.0
@@ -302,23 +299,6 @@ class Application:
         return route
 
 
-def about_version(project: str, route: Route, model: Model, rest: list[str]) -> dict[str, Any]:
-    """What is asked about one version. Refuses (404) what there is not."""
-    match rest:
-        case []:
-            return model_metadata(project, route, model)
-        case ["columns"]:
-            return training_columns(project, model)
-        case ["ready"]:
-            return {"name": project, "version": str(model.served.version), "ready": True}
-        case ["stats"]:
-            return {"model_stats": [statistics(project, model)]}
-    raise Refusal(
-        404,
-        f"model {project!r} has no {'/'.join(rest)}; want ready, columns, stats, versions/<version>, infer or labels",
-    )
-
-
 def fitting(
     request: Request, role: str, model: Model, others: list[tuple[str, Model]]
 ) -> tuple[str, Model, Rows, list[str]]:
@@ -342,39 +322,6 @@ def accept_rows(request: Request, model: Model) -> Rows:
     """The rows of a request, as a version takes them. Raises Refusal."""
     check_outputs(request, model.signature.outputs)
     return rows_of(request.inputs, model.signature.inputs)
-
-
-def model_metadata(project: str, route: Route, model: Model) -> dict[str, Any]:
-    """The protocol's model metadata; which version has which role is an addition."""
-    return {
-        "name": project,
-        "versions": [str(each.served.version) for each in route.models.values()],
-        "platform": "onnxruntime_onnx",
-        "inputs": [
-            metadata(each, model.signature.date_formats.get(each.name)) for each in model.signature.inputs
-        ],
-        "outputs": [metadata(output) for output in model.signature.outputs],
-        "parameters": {role: str(each.served.version) for role, each in route.models.items()}
-        | {"canary_share": route.share}
-        | ({"degraded": route.damage} if route.damage else {}),
-    }
-
-
-def training_columns(project: str, model: Model) -> dict[str, Any]:
-    """What training rows had in each input, an addition to the protocol: for clients whose values are still texts."""
-    found = []
-    for spec in model.signature.inputs:
-        known = model.signature.trained.get(spec.name, NOTHING_KNOWN)
-        categories = sorted(known.categories) if known.categories is not None else None
-        described = metadata(spec, model.signature.date_formats.get(spec.name))
-        found.append(described | {"categories": categories, "usual": known.usual})
-    return {"name": project, "version": str(model.served.version), "columns": found}
-
-
-def statistics(project: str, model: Model) -> dict[str, Any]:
-    """The protocol's statistics extension: requests since the version was loaded."""
-    counts = {"success": {"count": model.succeeded}, "fail": {"count": model.failed}}
-    return {"name": project, "version": str(model.served.version), "inference_stats": counts}
 
 
 def label_of(value: Any, where: str, numeric: bool) -> tuple[str, str]:

@@ -16,8 +16,8 @@ from tasks.production.protocol_dtypes import DATATYPES
 from tasks.production.releases import Served
 from tasks.rows.raw import Rows, TensorSpec, blank, feed
 from tasks.serving.notices import TrainingValues, training_values
-from tasks.serving.protocol import MAX_ROWS, Values
 from tasks.serving.refusal import Refusal
+from tasks.serving.tensors import MAX_ROWS, Values
 
 Outputs = dict[str, Values]
 """A graph's outputs by name, [rows, ...], the answer first."""

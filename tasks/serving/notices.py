@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.rows.raw import TEXT, Rows, TensorSpec
-from tasks.serving.protocol import SHOWN, Values, shorten
+from tasks.serving.refusal import SHOWN, shorten
+from tasks.serving.tensors import Values
 
 MOST = 20
 """Notices about inputs, about: what more there are is counted, since each costs time and bytes."""

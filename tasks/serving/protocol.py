@@ -3,39 +3,21 @@
 Pure; refuses what is not as the model wants it.
 """
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import chain
-from reprlib import Repr
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
-import numpy.typing as npt
 import orjson
 
 from tasks.production.protocol_dtypes import DATATYPES
-from tasks.rows.raw import MAX_TEXT, TEXT, Rows, TensorSpec, rows_from
-from tasks.serving.refusal import Refusal
+from tasks.rows.raw import TensorSpec
+from tasks.serving.refusal import SHOWN, Refusal, shorten
+from tasks.serving.tensors import Values
 
-Values = npt.NDArray[Any]
-MAX_ROWS = 1024
-"""Of one request: one call of the graph holds them all."""
 MAX_ID = 256
-MAX_CHARACTERS = 4_000_000
-"""Rows of a request times its longest text, since a graph pads every text to the longest."""
-SHOWN = 60
-"""Characters of a value in an error's text."""
-ALLOWED: dict[str, set[type]] = {
-    "b": {bool},
-    "i": {int},
-    "u": {int},
-    "f": {int, float, type(None)},
-    "U": {str, type(None)},
-}
-"""Types of JSON values by numpy's kind."""
 KEYS = ("id", "parameters", "inputs", "outputs")
 """Of a request."""
 ANSWER = "answer"
@@ -145,194 +127,6 @@ def check_outputs(request: Request, outputs: tuple[TensorSpec, ...]) -> None:
         raise Refusal(400, f"outputs: no output {shorten(unknown[0])}; there are {', '.join(names)}")
 
 
-def rows_of(given: Any, wanted: tuple[TensorSpec, ...]) -> Rows:
-    """The raw rows of a request's input tensors, which may come in any order."""
-    tensors = by_name(given, wanted)
-    columns = {spec.name: values_of(tensors[spec.name], spec) for spec in wanted}
-    first, rows = wanted[0].name, len(columns[wanted[0].name])
-    for spec in wanted:
-        if len(columns[spec.name]) != rows:
-            raise Refusal(
-                400,
-                f"input {spec.name!r}: has {len(columns[spec.name])} rows; want {rows}, as many as input {first!r}",
-            )
-    return rows_from(wanted, columns)
-
-
-def by_name(given: Any, wanted: tuple[TensorSpec, ...]) -> dict[str, dict[str, Any]]:
-    """The tensors of a request by name, exactly those that are wanted."""
-    names = [spec.name for spec in wanted]
-    many = "one tensor" if len(names) == 1 else f"{len(names)} tensors: {', '.join(names)}"
-    if not isinstance(given, list) or not given:
-        raise Refusal(400, f"inputs is {shorten(given)}; want a list with {many}")
-    tensors: dict[str, dict[str, Any]] = {}
-    for number, tensor in enumerate(given):
-        name = tensor.get("name") if isinstance(tensor, dict) else tensor
-        if not isinstance(tensor, dict) or name not in names:
-            raise Refusal(
-                400,
-                f"inputs[{number}].name is {shorten(name)}; want {' or '.join(map(repr, names[:20]))}{nearest(name, names)}",
-            )
-        if name in tensors:
-            raise Refusal(400, f"inputs[{number}].name is {name!r} for the second time; want {many}")
-        tensors[name] = tensor
-    if missing := [name for name in names if name not in tensors]:
-        raise Refusal(400, f"inputs has no {missing[0]!r}; want {many} (null stands for a missing value)")
-    return tensors
-
-
-def nearest(name: Any, names: list[str]) -> str:
-    """A question about the name that was meant, where one is close."""
-    close = (
-        get_close_matches(name[:SHOWN].lower(), {each.lower(): each for each in names}, 1)
-        if isinstance(name, str)
-        else []
-    )
-    return f"; did you mean {next(each for each in names if each.lower() == close[0])!r}?" if close else ""
-
-
-def values_of(tensor: dict[str, Any], wanted: TensorSpec) -> Values:
-    """The values [rows, *shape] of one input. A single value a row may come as [rows] or [rows, 1]."""
-    where, datatype = f"input {wanted.name!r}", DATATYPES[wanted.dtype]
-    if tensor.get("datatype") != datatype:
-        raise Refusal(400, f"{where}: datatype is {shorten(tensor.get('datatype'))}; want {datatype!r}")
-    shape: Any = tensor.get("shape")
-    if (
-        not is_shape(shape)
-        or tuple(shape[1:]) not in (wanted.shape, wanted.shape or (1,))
-        or not 1 <= shape[0] <= MAX_ROWS
-    ):
-        sizes = ", ".join(map(str, (f"1 to {MAX_ROWS}", *wanted.shape)))
-        raise Refusal(400, f"{where}: shape is {shorten(shape)}; want [{sizes}]")
-    values = array(tensor.get("data"), shape, wanted.dtype, where)
-    return values.reshape(shape[0], *wanted.shape)
-
-
-def is_shape(value: Any) -> bool:
-    """Whether a JSON value is a non-empty list of whole numbers."""
-    return isinstance(value, list) and bool(value) and all(type(size) is int for size in value)
-
-
-def array(data: Any, shape: list[int], dtype: str, where: str) -> Values:
-    """A JSON list, flat or nested exactly as `shape`, as a flat array of `dtype`.
-
-    Null is NaN where numbers have one, and a missing text is empty. Refuses whatever else would have to be
-    moved, cut or guessed.
-    """
-    if not isinstance(data, list):
-        raise Refusal(400, f"{where}: data is {shorten(data)}; want a list of {wanted_values(dtype)}")
-    nested = bool(data) and type(data[0]) is list
-    values = flatten(data, shape, where) if nested else data
-    made = convert_values(values, dtype)
-    if made is None:
-        position = next(
-            (position for position, value in enumerate(values) if not fits_dtype(value, dtype)), None
-        )
-        found = (
-            "data is empty"
-            if position is None
-            else f"{place_of_value(position, shape, nested)} is {shorten(values[position])}"
-        )
-        raise Refusal(400, f"{where}: {found}; want {wanted_values(dtype)}")
-    if len(values) != (count := math.prod(shape)):
-        raise Refusal(400, f"{where}: data has {len(values)} values; shape {shape} wants {count}")
-    if dtype == TEXT:
-        check_sizes(values, shape, nested, where)
-    return made
-
-
-def flatten(data: list[Any], shape: list[int], where: str) -> list[Any]:
-    """The values of nested lists.
-
-    Refuses lists whose lengths are not those of the shape at every level: rows would shift.
-    """
-    parts, wanted = [data], f"shape {shape} wants"
-    for level, size in enumerate(shape):
-        for number, part in enumerate(parts):
-            if type(part) is not list:
-                raise Refusal(
-                    400,
-                    f"{where}: {path(number, shape[:level])} is {shorten(part)}; {wanted} a list of {size} there",
-                )
-            if len(part) != size:
-                raise Refusal(
-                    400,
-                    f"{where}: {path(number, shape[:level])} has {len(part)} values; {wanted} {size} there",
-                )
-        parts = list(chain.from_iterable(parts))
-    return parts
-
-
-def path(number: int, sizes: list[int]) -> str:
-    """Where the `number`th list or value below lists of these sizes stands."""
-    indices = np.unravel_index(number, sizes) if sizes else ()
-    return "data" + "".join(f"[{index}]" for index in indices)
-
-
-def place_of_value(position: int, shape: list[int], nested: bool) -> str:
-    """Where a value stands, with its row."""
-    row = position // math.prod(shape[1:])
-    return f"{path(position, shape) if nested else f'data[{position}]'} (row {row})"
-
-
-def convert_values(values: list[Any], dtype: str) -> Values | None:
-    """JSON values as an array of `dtype`; None where one of them cannot be one."""
-    if not values or not set(map(type, values)) <= ALLOWED[np.dtype(dtype).kind]:
-        return None
-    if dtype == TEXT:
-        texts = np.empty(len(values), object)
-        texts[:] = [value or "" for value in values]
-        return texts
-    try:
-        with np.errstate(over="ignore"):
-            numbers = np.array(values, dtype)
-    except OverflowError:
-        return None
-    # A number beyond the type's largest would become infinite, which no client sent.
-    return None if numbers.dtype.kind == "f" and np.isinf(numbers).any() else numbers
-
-
-def check_sizes(texts: list[str | None], shape: list[int], nested: bool, where: str) -> None:
-    """Refuses texts that would take the graph too much memory."""
-    longest = max(len(value or "") for value in texts)
-    if longest > MAX_TEXT:
-        position = next(position for position, value in enumerate(texts) if len(value or "") == longest)
-        raise Refusal(
-            400,
-            f"{where}: {place_of_value(position, shape, nested)} has {longest} characters; want at most {MAX_TEXT}",
-        )
-    if longest * len(texts) > MAX_CHARACTERS:
-        most = MAX_CHARACTERS // longest
-        raise Refusal(
-            400,
-            f"{where}: {len(texts)} texts of up to {longest} characters; want at most {most} such texts a request",
-        )
-
-
-def fits_dtype(value: Any, dtype: str) -> bool:
-    """Whether a JSON value can be a value of `dtype`."""
-    kind = np.dtype(dtype).kind
-    if type(value) not in ALLOWED[kind]:
-        return False
-    if kind == "f" and value is not None:
-        with np.errstate(over="ignore"):
-            return bool(np.isfinite(np.array(value, dtype)))
-    return kind not in "iu" or bool(np.iinfo(dtype).min <= value <= np.iinfo(dtype).max)
-
-
-def wanted_values(dtype: str) -> str:
-    """What a value of `dtype` is, in words."""
-    match np.dtype(dtype).kind:
-        case "b":
-            return "true or false"
-        case "U":
-            return f"texts or null ({DATATYPES[dtype]})"
-        case "f":
-            return f"numbers or null ({DATATYPES[dtype]}, at most {np.finfo(dtype).max:.3g})"
-        case _:
-            return f"whole numbers from {np.iinfo(dtype).min} to {np.iinfo(dtype).max} ({DATATYPES[dtype]})"
-
-
 def response(
     project: str,
     version: int,
@@ -367,20 +161,3 @@ def infinite(outputs: dict[str, Values]) -> list[str]:
             row = int(np.argwhere(~finite)[0][0])
             told.append(f"output {name!r}, row {row}: the graph's answer is not finite; null stands for it")
     return told
-
-
-class _Shortened(Repr):
-    """repr() that stops early: of a value as deep or as long as a client likes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.maxlevel, self.maxlist, self.maxdict, self.maxstring, self.maxlong = 3, 8, 8, SHOWN, SHOWN
-
-
-_shortened = _Shortened()
-
-
-def shorten(value: Any) -> str:
-    """A JSON value for an error's text."""
-    text = "missing" if value is None else _shortened.repr(value)
-    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tasks.validation.proposal.column import EXAMPLES, expectation
 from tasks.validation.proposal.holdout import DEALS, SURE, Holdout, deal_keys, upper, verdict
 from tasks.validation.proposal.report import Declined, Proposal, Proposed
-from tasks.validation.proposal.rules import EXAMPLES, expectation
 from tasks.validation.proposal.sample import Mask, Sample
 
 FEWEST = 20

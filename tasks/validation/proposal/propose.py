@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from configs.validation import ExpectationConfig
 from tasks.validation.proposal import rules, suspicious_values
+from tasks.validation.proposal.column import Column, near_misses
 from tasks.validation.proposal.date_rules import order_rules
 from tasks.validation.proposal.dependencies import Dependency, Structure, structure
 from tasks.validation.proposal.holdout import holdouts, upper
@@ -71,11 +72,9 @@ def suite(
         {each.name: each.values for each in profiles if each.kind == "text" and each.complete}
     )
     for each in profiles:
-        misses = rules.near_misses(each, connection)
+        misses = near_misses(each, connection)
         yield from rules.rules(
-            rules.Column(
-                each, sample, tried, known, *judged[each.name], misses, misplaced.get(each.name, set())
-            )
+            Column(each, sample, tried, known, *judged[each.name], misses, misplaced.get(each.name, set()))
         )
     yield from map(determines, known.dependencies)
     yield from refused_dependencies(known)

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.rows.raw import TensorSpec
-from tasks.serving.protocol import json_object, parse, rows_of
+from tasks.serving.protocol import json_object, parse
 from tasks.serving.refusal import Refusal
+from tasks.serving.tensors import rows_of
 
 SPECS = (
     TensorSpec("size", "float32", ()),

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tasks.serving.protocol import array
 from tasks.serving.refusal import Refusal
+from tasks.serving.tensors import array
 
 
 def refusal(data, shape, dtype):

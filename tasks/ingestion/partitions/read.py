@@ -1,0 +1,81 @@
+"""The partitions of a source as jobs, and their reading by Dask workers: each once, those that are kept not again."""
+
+import shutil
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from configs.intake import IntakeConfig
+from configs.source import SourceConfig
+from tasks.ingestion.parsing import dates
+from tasks.ingestion.parsing.conversions import Conversions
+from tasks.ingestion.partitions import join, store
+from tasks.ingestion.partitions.sources import list_partitions
+from tasks.ingestion.partitions.store import PartitionJob
+from tasks.ingestion.readers.location import name_of
+from tasks.records import Finding, SourceSnapshot
+
+SUBMITTED = 2
+"""Partitions a worker that wait for it: a source of a million files is never in the scheduler at once."""
+
+
+def partition_jobs(
+    source: SourceConfig, intake: IntakeConfig, label: str, kept: Path, content: tuple[str, ...] = ()
+) -> tuple[list[PartitionJob], tuple[Finding, ...]]:
+    """The source's partitions as they are now, each to be read by an intake that knows its dates' formats; and what was found of these."""
+    kept.mkdir(parents=True, exist_ok=True)
+    joins = join.tables(source.join, intake, label, kept)
+    code = store.code(intake)
+    noted = Conversions(count for each in joins for count in each.counts)
+    found = list_partitions(source, intake, label, kept, noted)
+    intake, told = dates.with_formats(found, intake, kept, code, name_of(source))
+    return [PartitionJob(entry, intake, label, joins, code, content) for entry in found], (
+        *noted.findings(),
+        *told,
+    )
+
+
+def read_partitions(
+    snapshot: SourceSnapshot, source: SourceConfig, intake: IntakeConfig, label: str, client: Any, kept: Path
+) -> int:
+    """Has the workers read the partitions that are not kept; returns how many.
+
+    Raises ValueError where one is no longer what it was.
+    """
+    missing = {key for key in snapshot.partitions if not store.is_sound(kept / key)}
+    if not missing:
+        return 0
+    wanted = {
+        job.key: job
+        for job in partition_jobs(source, intake, label, kept, snapshot.content)[0]
+        if job.key in missing
+    }
+    if missing - set(wanted):
+        raise ValueError(f"{name_of(source)}: changed while it was read; run the cycle again")
+    submit(client, list(wanted.values()), kept)
+    for key in wanted:
+        for leftover in kept.glob(f".{key}.*"):  # of a worker that died while it wrote
+            shutil.rmtree(leftover, ignore_errors=True)
+    return len(wanted)
+
+
+def submit(client: Any, waiting: list[PartitionJob], kept: Path) -> None:
+    """Every job on some worker, a bounded number at a time.
+
+    The first that fails stops the others, and its error is raised.
+    """
+    from distributed import as_completed
+
+    left: Iterator[PartitionJob] = iter(waiting)
+    most = SUBMITTED * max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
+    running = [client.submit(store.keep_partition, job, kept, pure=False) for job in islice(left, most)]
+    done = as_completed(running)
+    try:
+        for finished in done:
+            finished.result()
+            for job in islice(left, 1):
+                running.append(client.submit(store.keep_partition, job, kept, pure=False))
+                done.add(running[-1])
+    finally:
+        client.cancel(running)
