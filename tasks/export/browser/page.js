@@ -33,6 +33,7 @@ async function start() {
     session = await openSession(ort, facts, graph, wasm);
     if (facts.image) drawBoard();
     else facts.inputs.forEach(addField);
+    place("fields").classList.toggle("grid", !facts.image && facts.inputs.length > 1);
     place("form").hidden = false;
     place("form").addEventListener("submit", (event) => {
       event.preventDefault();

@@ -41,11 +41,26 @@ static int fine(OrtStatus *status) {
   return 0;
 }
 
+/* Bytes of the character that begins here; 0 where it is none, or was cut off. */
+static size_t character_size(const unsigned char *at) {
+  size_t size = *at < 0x80 ? 1 : *at < 0xC2 ? 0 : *at < 0xE0 ? 2 : *at < 0xF0 ? 3 : *at < 0xF5 ? 4 : 0;
+  for (size_t more = 1; more < size; more++)
+    if (at[more] >> 6 != 2) return 0;
+  /* Longer than need be, half of a surrogate pair, or behind the last character. */
+  if ((*at == 0xE0 && at[1] < 0xA0) || (*at == 0xED && at[1] > 0x9F)) return 0;
+  if ((*at == 0xF0 && at[1] < 0x90) || (*at == 0xF4 && at[1] > 0x8F)) return 0;
+  return size;
+}
+
 static void print_text(const char *text) {
   putchar('"');
-  for (const unsigned char *at = (const unsigned char *)text; *at; at++)
-    if (*at < 0x20 || *at == '"' || *at == '\\') printf("\\u%04x", *at);
-    else putchar(*at);
+  for (const unsigned char *at = (const unsigned char *)text; *at;) {
+    size_t size = character_size(at);
+    if (size == 0) fputs("\\ufffd", stdout);
+    else if (*at < 0x20 || *at == '"' || *at == '\\') printf("\\u%04x", *at);
+    else fwrite(at, 1, size, stdout);
+    at += size ? size : 1;
+  }
   putchar('"');
 }
 
@@ -65,52 +80,83 @@ static void unescape(char *text) {
 
 static int take_text(const struct input *input, char *text, OrtValue *value) {
   size_t characters = 0;
+  const char *const *known = input->categories;
   unescape(text);
-  for (const char *at = text; *at; at++) characters += (*at & 0xC0) != 0x80;
+  for (const unsigned char *at = (const unsigned char *)text; *at; at += character_size(at), characters++)
+    if (character_size(at) == 0) return refuse("input '%s': is no UTF-8; it holds the byte %02x", input->name, *at);
   if (characters > LONGEST_TEXT)
     return refuse("input '%s': has %zu characters; want at most %d", input->name, characters, LONGEST_TEXT);
-  const char *const *known = input->categories;
   while (known && *known && strcmp(*known, text)) known++;
-  if (!*text) notice("input '%s': the row has no value\036%s", input->name, "");
-  else if (known && !*known) notice("input '%s': the row has a category that counts as missing: '%.200s'\036", input->name, text);
-  for (char *at = text; *at; at++) if (input->lowered && *at >= 'A' && *at <= 'Z') *at += 'a' - 'A';
+  if (!*text)
+    notice("input '%s': the row has no value%s\036", input->name, "");
+  else if (known && !*known)
+    notice("input '%s': the row has a category that counts as missing: '%.200s'\036", input->name, text);
+  for (char *at = text; *at; at++)
+    if (input->lowered && *at >= 'A' && *at <= 'Z') *at += 'a' - 'A';
   return fine(ort->FillStringTensor(value, (const char *const *)&text, 1));
 }
 
-#define WHOLE(TYPE, LOW, HIGH) (whole = 1, low = (LOW), high = (HIGH), ((TYPE *)data)[at] = (TYPE)(number >= low && number <= high ? number : 0))
+static int read_number(const char *field, double *number) {
+  char *end;
+  *number = strtod(field, &end);
+  /* strtod takes nan, inf and 0x10 too, which the model server does not. */
+  return *field && !*end && strspn(field, "0123456789.+-eE") == strlen(field) && isfinite(*number);
+}
+
+#define WHOLE(TYPE, LOW, HIGH) \
+  (number == floor(number) && number >= (LOW) && number <= (HIGH) && (((TYPE *)data)[at] = (TYPE)number, 1))
+
+/* Puts a number into a tensor; 0 where its type has no such number. JSON and so the server are exact up to 2^53. */
+static int store(ONNXTensorElementDataType type, void *data, size_t at, double number) {
+  switch (type) {
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT: return !isinf(((float *)data)[at] = (float)number);
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE: return ((double *)data)[at] = number, 1;
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8: return WHOLE(uint8_t, 0, 255);
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8: return WHOLE(int8_t, -128, 127);
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT16: return WHOLE(uint16_t, 0, 65535);
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_INT16: return WHOLE(int16_t, -32768, 32767);
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT32: return WHOLE(uint32_t, 0, 4294967295.0);
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32: return WHOLE(int32_t, -2147483648.0, 2147483647.0);
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64: return WHOLE(int64_t, -9007199254740991.0, 9007199254740991.0);
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL: return WHOLE(uint8_t, 0, 1);
+    default: return 0;
+  }
+}
 
 static int take_numbers(const struct input *input, char *text, OrtValue *value) {
-  void *data;
-  size_t count = 1, at = 0;
   int alone = input->dimensions == 1;
+  int optional = alone && (input->type == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT ||
+                           input->type == ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE);
+  size_t count = 1, at = 0;
+  double number;
+  void *data;
+  char *rest;
   for (size_t dimension = 0; dimension < input->dimensions; dimension++) count *= input->shape[dimension];
   if (!fine(ort->GetTensorMutableData(value, &data))) return 0;
-  for (char *next, *field = alone ? text : strtok_r(text, " ", &next); field; field = alone ? NULL : strtok_r(NULL, " ", &next), at++) {
-    char *end;
-    int whole = 0, missing = alone && !*field;
-    double number = missing ? NAN : strtod(field, &end), low = -INFINITY, high = INFINITY;
+  if (optional && !*text) {
+    if (input->usual)
+      notice("input '%s': the row has no value; the training rows' median %s stands for it\036", input->name,
+             input->usual);
+    else
+      notice("input '%s': the row has no value%s\036", input->name, "");
+    return store(input->type, data, 0, NAN);
+  }
+  for (char *field = alone ? text : strtok_r(text, " ", &rest); field; at++) {
     if (at == count) return refuse("input '%s': has more than %zu values", input->name, count);
-    switch (input->type) {
-    case ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT: high = 3.4028235677973365e38, low = -high, ((float *)data)[at] = (float)number; break;
-    case ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8: WHOLE(uint8_t, 0, 255); break;
-    case ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8: WHOLE(int8_t, -128, 127); break;
-    case ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT16: WHOLE(uint16_t, 0, 65535); break;
-    case ONNX_TENSOR_ELEMENT_DATA_TYPE_INT16: WHOLE(int16_t, -32768, 32767); break;
-    case ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32: WHOLE(int32_t, -2147483648.0, 2147483647.0); break;
-    case ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT32: WHOLE(uint32_t, 0, 4294967295.0); break;
-    case ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64: WHOLE(int64_t, -9007199254740991.0, 9007199254740991.0); break;
-    case ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL: WHOLE(uint8_t, 0, 1); break;
-    default: ((double *)data)[at] = number;
-    }
-    if (missing && !whole) {
-      if (input->usual) notice("input '%s': the row has no value; the training rows' median %s stands for it\036", input->name, input->usual);
-      else notice("input '%s': the row has no value\036%s", input->name, "");
-    } else if (missing || !*field || strspn(field, "0123456789.+-eE") != strlen(field) || *end || number < low || number > high ||
-               !isfinite(number) || (whole && number != floor(number))) {
-      return refuse("input '%s': is '%.60s'; want %s number%s", input->name, field, whole ? "a whole" : "a", whole ? " in its range" : ", or nothing");
-    }
+    if (!read_number(field, &number) || !store(input->type, data, at, number))
+      return refuse("input '%s': is '%.60s'; want %s", input->name, field,
+                    optional ? "a number, or nothing" : "numbers that its type has");
+    field = alone ? NULL : strtok_r(NULL, " ", &rest);
   }
   return at == count || refuse("input '%s': has %zu values; want %zu", input->name, at, count);
+}
+
+static double number_at(ONNXTensorElementDataType type, const void *data, size_t at) {
+  switch (type) {
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT: return ((const float *)data)[at];
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64: return (double)((const int64_t *)data)[at];
+    default: return ((const double *)data)[at]; /* gyre export has seen that there are no others */
+  }
 }
 
 static int print_output(const char *name, OrtValue *value, int first) {
@@ -123,42 +169,58 @@ static int print_output(const char *name, OrtValue *value, int first) {
               fine(ort->GetDimensionsCount(info, &dimensions)) && fine(ort->GetTensorMutableData(value, &data));
   ort->ReleaseTensorTypeAndShapeInfo(info);
   if (!known) return 0;
-  if (first && CLASS_COUNT) printf("{\"answer\": "), print_text(CLASSES[((int64_t *)data)[0]]);
-  else if (first) printf("{\"answer\": \"%.9g\"", type == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT ? ((float *)data)[0] : NAN);
-  printf(", "), print_text(name), printf(dimensions > 1 ? ": [" : ": ");
+  int digits = type == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT ? 9 : 17;
+  if (first) {
+    fputs("{\"answer\": ", stdout);
+    if (CLASS_COUNT) print_text(CLASSES[((int64_t *)data)[0]]);
+    else printf("\"%.*g\"", digits, number_at(type, data, 0));
+  }
+  fputs(", ", stdout);
+  print_text(name);
+  fputs(dimensions > 1 ? ": [" : ": ", stdout);
   for (size_t at = 0; at < count; at++) {
-    double number = type == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT   ? ((float *)data)[at]
-                    : type == ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64 ? (double)((int64_t *)data)[at]
-                                                                  : ((double *)data)[at];
-    printf(isfinite(number) ? "%s%.*g" : "%snull", at ? ", " : "", type == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT ? 9 : 17, number);
+    double number = number_at(type, data, at);
+    printf(isfinite(number) ? "%s%.*g" : "%snull", at ? ", " : "", digits, number);
   }
   if (dimensions > 1) putchar(']');
   return 1;
 }
 
-/* One line's answer; 0 where it is refused, and why in `error`. */
+static int take_row(char *line, OrtValue **inputs) {
+  size_t number = 0;
+  for (char *field; (field = strsep(&line, "\t")); number++) {
+    if (number == INPUT_COUNT)
+      return refuse("has more than %d values; want one an input, separated by tabs; \\t stands for a tab in a text",
+                    INPUT_COUNT);
+    const struct input *input = &INPUTS[number];
+    int is_text = input->type == ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING;
+    if (!fine(ort->CreateTensorAsOrtValue(allocator, input->shape, input->dimensions, input->type, &inputs[number])) ||
+        !(is_text ? take_text : take_numbers)(input, field, inputs[number]))
+      return 0;
+  }
+  return number == INPUT_COUNT || refuse("has %zu values; want %d, separated by tabs: no '%s'", number, INPUT_COUNT,
+                                         INPUTS[number].name);
+}
+
+/* Prints one line's answer; 0 where it is refused, and why in `error`. */
 static int answer(OrtSession *session, char *line) {
   OrtValue *inputs[INPUT_COUNT] = {0}, *outputs[OUTPUT_COUNT] = {0};
   const char *names[INPUT_COUNT];
-  int good = 1;
-  size_t number = 0;
+  char *rest;
   *notices = 0;
-  for (char *field; good && (field = strsep(&line, "\t")); number++) {
-    const struct input *input = &INPUTS[number];
-    if (number == INPUT_COUNT) { good = refuse("has more than %d values; want one an input, separated by tabs; \\t stands for a tab in a text", INPUT_COUNT); break; }
-    names[number] = input->name;
-    good = fine(ort->CreateTensorAsOrtValue(allocator, input->shape, input->dimensions, input->type, &inputs[number])) &&
-           (input->type == ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING ? take_text : take_numbers)(input, field, inputs[number]);
-  }
-  if (good && number < INPUT_COUNT) good = refuse("has %zu values; want %d, separated by tabs: no '%s'", number, INPUT_COUNT, INPUTS[number].name);
-  good = good && fine(ort->Run(session, NULL, names, (const OrtValue *const *)inputs, INPUT_COUNT, OUTPUTS, OUTPUT_COUNT, outputs));
-  for (size_t output = 0; output < OUTPUT_COUNT; output++) good = good && print_output(OUTPUTS[output], outputs[output], output == 0);
-  for (size_t each = 0; each < INPUT_COUNT; each++) if (inputs[each]) ort->ReleaseValue(inputs[each]);
-  for (size_t each = 0; each < OUTPUT_COUNT; each++) if (outputs[each]) ort->ReleaseValue(outputs[each]);
+  for (size_t each = 0; each < INPUT_COUNT; each++) names[each] = INPUTS[each].name;
+  int good = take_row(line, inputs) && fine(ort->Run(session, NULL, names, (const OrtValue *const *)inputs, INPUT_COUNT,
+                                                     OUTPUTS, OUTPUT_COUNT, outputs));
+  for (size_t each = 0; good && each < OUTPUT_COUNT; each++)
+    good = print_output(OUTPUTS[each], outputs[each], each == 0);
+  for (size_t each = 0; each < INPUT_COUNT; each++) ort->ReleaseValue(inputs[each]);
+  for (size_t each = 0; each < OUTPUT_COUNT; each++) ort->ReleaseValue(outputs[each]);
   if (!good) return 0;
-  printf(", \"notices\": [");
-  for (char *next, *told = strtok_r(notices, "\036", &next), *first = told; told; told = strtok_r(NULL, "\036", &next))
-    fputs(told == first ? "" : ", ", stdout), print_text(told);
+  fputs(", \"notices\": [", stdout);
+  for (char *told = strtok_r(notices, "\036", &rest), *first = told; told; told = strtok_r(NULL, "\036", &rest)) {
+    fputs(told == first ? "" : ", ", stdout);
+    print_text(told);
+  }
   puts("]}");
   return 1;
 }

@@ -251,6 +251,32 @@ def test_the_c_program_refuses_and_tells_by_input(table, tmp_path):
     assert found[5]["notices"][1] == "input 'work': the row has a category that counts as missing: 'privat'"
 
 
+@needs_compiler
+def test_the_c_program_refuses_bytes_that_are_no_text_and_takes_escapes_for_what_they_say(texts, tmp_path):
+    made = export_c(texts, "texts", tmp_path / "c")
+    lines = [
+        b"free \xff",
+        b"free \xed\xa0\x80",
+        b"free\0prize",
+        b"x" * 20_001,
+        b"free\\tprize\\\\n",
+        b"a\tb",
+        b"",
+    ]
+    command = [str(made.folder / "answer"), str(made.folder / "model.onnx")]
+    done = subprocess.run(command, input=b"\n".join(lines) + b"\n", capture_output=True, check=False)
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert found[0]["error"] == "input 'message': is no UTF-8; it holds the byte ff"
+    assert found[1]["error"] == "input 'message': is no UTF-8; it holds the byte ed"
+    assert found[2]["error"] == "holds the character NUL; remove it"
+    assert found[3]["error"] == "input 'message': has 20001 characters; want at most 20000"
+    facts = read_json(made.folder / "model.json")
+    expected = graph_answers(texts / "model.onnx", [{"message": "free\tprize\\n"}], facts)
+    assert np.abs(np.array(found[4]["probability"]) - expected["probability"][0]).max() < CLOSE
+    assert found[5]["error"].startswith("has more than 1 values")
+    assert found[6]["notices"] == ["input 'message': the row has no value"]
+
+
 def test_texts_are_written_into_c_whatever_they_hold():
     assert literal('a"b\\c?\n7ü') == '"a\\042b\\134c\\077\\0127\\303\\274"'
 
