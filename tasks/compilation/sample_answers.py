@@ -9,7 +9,7 @@ import pandas as pd
 
 from tasks.intake import Intake, Rows
 from tasks.result import Answers, Result
-from tasks.rows.raw import TEXT
+from tasks.rows.raw import are_columns
 
 MOST = 36
 """Rows in the picture: an intake draws no more."""
@@ -82,8 +82,7 @@ def answer_lines(
     rows: Rows, truths: list[str], answers: list[str], intake: Intake
 ) -> tuple[dict[str, str], ...]:
     """Rows of columns, a line each, spread over all classes; nothing for an image or a text, which the intake draws."""
-    single = [spec for spec in intake.inputs if not spec.shape]
-    if len(single) < len(intake.inputs) or [spec.dtype for spec in single] == [TEXT]:
+    if not are_columns(intake.inputs):
         return ()
     places = evenly(np.arange(len(rows)), LINES)
     frame = intake.frame(rows[places]).iloc[:, :COLUMNS]

@@ -30,6 +30,11 @@ class TensorSpec:
     """Of one row, () for a single value; -1 where it is not fixed."""
 
 
+def are_columns(inputs: Sequence[TensorSpec]) -> bool:
+    """Whether rows are values in columns, which a table shows; images and texts are drawn."""
+    return not any(spec.shape for spec in inputs) and [spec.dtype for spec in inputs] != [TEXT]
+
+
 def row_dtype(inputs: Sequence[TensorSpec]) -> np.dtype[Any]:
     """The structured dtype of rows of these inputs."""
     return np.dtype(

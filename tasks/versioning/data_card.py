@@ -13,6 +13,7 @@ from infra.files import whole_file
 from tasks.intake import Intake
 from tasks.records import DatasetVersion
 from tasks.rows.parts import part_paths, read_places, schema_of
+from tasks.rows.raw import are_columns
 from tasks.rows.versions import Versions
 from tasks.versioning.data_card_template import HTML
 
@@ -66,7 +67,8 @@ def summary(facts: dict[str, Any]) -> str:
     """The version in a sentence."""
     splits = ", ".join(f"{facts['splits'][split]:,} {split}" for split in SPLITS)
     quarantined = facts.get("validation", {}).get("quarantined", 0)
-    text = f"{facts['rows']:,} rows: {splits}; split by {facts['split']['by']}. {quarantined:,} rows are in quarantine."
+    aside = "1 row is" if quarantined == 1 else f"{quarantined:,} rows are"
+    text = f"{facts['rows']:,} rows: {splits}; split by {facts['split']['by']}. {aside} in quarantine."
     return text + (
         f" {facts['leaks']:,} rows of validation and test are copies of training rows."
         if facts["leaks"]
@@ -193,8 +195,8 @@ def spread(places: npt.NDArray[np.intp], count: int) -> npt.NDArray[np.intp]:
 
 
 def picture(samples: pd.DataFrame, intake: Intake, label: str) -> str:
-    """The samples as the intake draws them, PNG in base64; empty where there are none."""
-    if samples.empty:
+    """The samples as the intake draws them, PNG in base64; empty where there are none, or a table shows them."""
+    if samples.empty or are_columns(intake.inputs):
         return ""
     titles = [format_value(value) for value in samples[label]] if label in samples else [""] * len(samples)
     return base64.b64encode(intake.picture(intake.rows(samples), titles)).decode()

@@ -1,5 +1,9 @@
 """The public surface of the `gyre` command, frozen: a verb or option that vanishes breaks somebody's scripts."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import typer
 
 from flows.cli import app
@@ -68,3 +72,10 @@ def test_overrides_are_pairs():
         "training.epochs": "3",
         "source.path": "a=b",
     }
+
+
+def test_a_message_keeps_its_square_brackets(settings, tmp_path):
+    command = [str(Path(sys.executable).with_name("gyre")), "check", str(tmp_path / "[red]wine.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert "[red]wine.yaml" in done.stderr
