@@ -1,4 +1,4 @@
-"""Tries each graph in a process of its own before it is measured, so that one which crashes, hangs or takes all memory ends alone.
+"""Tries each graph in a process apart before it is measured, so that one which crashes, hangs or takes all memory is told, and ends no run.
 
 It is asked real rows, rows that no client should send and some will, and many at once. What it answers must
 be numbers where the network's own graph answers with numbers, and must not depend on which rows it is asked
@@ -46,7 +46,7 @@ def try_graphs(graphs: Sequence[Graph], intake: "Intake", rows: Rows) -> tuple[l
     Raises ValueError where the network's own graph, `fp32`, is among those.
     """
     asked = np.concatenate([rows[:REAL_ROWS], hostile_rows(intake.inputs)])
-    found: dict[str, Outputs | str] = {graph.name: run_apart(graph, asked) for graph in graphs}
+    found = run_apart(graphs, asked)
     exact = found["fp32"]
     if isinstance(exact, str):
         raise ValueError(f"the network's own graph {exact}; no other can be compared with it")
@@ -95,25 +95,46 @@ def hostile_rows(inputs: Sequence[TensorSpec]) -> Rows:
     return rows
 
 
-def run_apart(graph: Graph, rows: Rows) -> Outputs | str:
-    """A graph's answers to rows by a process of its own, or what became of it."""
-    path = verify(graph.uri, graph.digest)
-    with tempfile.TemporaryDirectory(prefix="gyre-trial-") as folder:
-        write_rows(rows, Path(folder))
-        command = [sys.executable, "-m", "tasks.compilation.trial", str(path), folder]
-        try:
-            ended = subprocess.run(
-                command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, cwd=ROOT
-            )
-        except subprocess.TimeoutExpired:
-            return f"did not answer {len(rows)} rows within {TIMEOUT_S} s"
-        if ended.returncode < 0:
-            return f"ended its process by {signal.Signals(-ended.returncode).name}"
-        if ended.returncode:
-            lines = ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"]
-            return f"cannot be run: {lines[-1][:300]}"
-        with np.load(Path(folder) / "answers.npz", allow_pickle=False) as found:
-            return dict(found)
+def run_apart(graphs: Sequence[Graph], rows: Rows) -> dict[str, Outputs | str]:
+    """Each graph's answers to rows by a process apart, or what became of it, by its name.
+
+    One process asks graph after graph; where one ends it, another goes on behind that.
+    """
+    found: dict[str, Outputs | str] = {}
+    with tempfile.TemporaryDirectory(prefix="gyre-trial-") as name:
+        folder = Path(name)
+        write_rows(rows, folder)
+        left = list(graphs)
+        while left:
+            problem = ask_apart(left, folder)
+            while left and (answers := answers_file(folder, left[0].name)).exists():
+                with np.load(answers, allow_pickle=False) as outputs:
+                    found[left.pop(0).name] = dict(outputs)
+            if left:
+                found[left.pop(0).name] = problem
+    return found
+
+
+def ask_apart(graphs: Sequence[Graph], folder: Path) -> str:
+    """Has a process ask graphs the rows in a folder; what became of it, where it did not end well."""
+    named = [f"{graph.name}={verify(graph.uri, graph.digest)}" for graph in graphs]
+    command = [sys.executable, "-m", "tasks.compilation.trial", str(folder), *named]
+    limit_s = TIMEOUT_S * len(graphs)
+    try:
+        ended = subprocess.run(
+            command, capture_output=True, text=True, timeout=limit_s, check=False, cwd=ROOT
+        )
+    except subprocess.TimeoutExpired:
+        return f"did not answer within {limit_s} s"
+    if ended.returncode < 0:
+        return f"ended its process by {signal.Signals(-ended.returncode).name}"
+    lines = ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"]
+    return f"cannot be run: {lines[-1][:300]}"
+
+
+def answers_file(folder: Path, name: str) -> Path:
+    """Where a graph's answers lie."""
+    return folder / f"{name}.npz"
 
 
 ROOT = Path(__file__).parents[2]
@@ -139,18 +160,14 @@ def read_rows(folder: Path) -> Outputs:
     return inputs | {name: np.array(values, dtype=object) for name, values in texts.items()}
 
 
-def answer_rows(graph: Path, folder: Path) -> None:
-    """Asks the graph the rows in a folder, together, many times over, and alone; writes answers.npz."""
-    import resource
-
+def answer_rows(graph: Path, inputs: Outputs) -> Outputs:
+    """The graph's answers to rows together, and to the first ones alone; many at once are only asked."""
     from tasks.model.onnx_session import session
 
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    inputs = read_rows(folder)
     opened = session(graph)
     names = [output.name for output in opened.get_outputs()]
     count = len(next(iter(inputs.values())))
-    found: dict[str, Any] = dict(zip(names, opened.run(None, inputs), strict=True))
+    found: Outputs = dict(zip(names, opened.run(None, inputs), strict=True))
     # An endless text among many would take the memory of as many endless texts.
     texts = [values for values in inputs.values() if values.dtype == object]
     short = [at for at in range(count) if all(len(values[at]) < LONG for values in texts)]
@@ -162,8 +179,22 @@ def answer_rows(graph: Path, folder: Path) -> None:
     ]
     for name, parts in zip(names, zip(*single, strict=True), strict=True):
         found[f"{name}{ALONE}"] = np.concatenate(parts)
-    np.savez(folder / "answers.npz", **found)
+    return found
+
+
+def main(folder: Path, named: Sequence[str]) -> None:
+    """Asks graphs, each as <name>=<path>, the rows in a folder, and writes the answers of each as it has them."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    inputs = read_rows(folder)
+    for each in named:
+        name, _, path = each.partition("=")
+        found: dict[str, Any] = answer_rows(Path(path), inputs)
+        partial = folder / "partial.npz"
+        np.savez(partial, **found)
+        partial.rename(answers_file(folder, name))
 
 
 if __name__ == "__main__":
-    answer_rows(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), sys.argv[2:])
