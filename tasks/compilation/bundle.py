@@ -15,10 +15,13 @@ from tasks.compilation.gate_report import GateReport
 from tasks.compilation.signature import signature
 from tasks.intake import Intake
 from tasks.model.model import load_preprocessing
-from tasks.production import drift_reference
-from tasks.records import Bundle, TrainedModel
+from tasks.model.onnx_session import session
+from tasks.production import drift_reference, probe
+from tasks.records import Bundle, Graph, TrainedModel
 from tasks.result import Result
 
+EIGHT_BITS = ("int8", "int8-dynamic")
+"""Formats whose arithmetic depends on the processor; int8-weights computes in floats."""
 PACKAGES = ("gyre", "torch", "onnx", "onnxruntime")
 
 
@@ -30,7 +33,7 @@ def bundle(
     sections: dict[str, Section],
     output: Path,
 ) -> Bundle:
-    """The chosen graph as `<output>/bundle`: model.onnx, signature.json, lineage.json, and what production is compared with.
+    """The chosen graph as `<output>/bundle`: model.onnx, signature.json, lineage.json, what production is compared with, and a probe.
 
     `sections` of the YAML go into the lineage.
 
@@ -49,6 +52,11 @@ def bundle(
         write_json(partial / "signature.json", facts)
         write_json(partial / "lineage.json", lineage(model, verdict, sections))
         drift_reference.write(partial, model.dataset, intake, result, partial / "model.onnx")
+        sessions = {probe.GRAPH: session(partial / probe.GRAPH)}
+        if portable := portable_form(verdict):
+            shutil.copyfile(verify(portable.uri, portable.digest), partial / probe.PORTABLE)
+            sessions[probe.PORTABLE] = session(partial / probe.PORTABLE)
+        probe.write(partial, verdict.rows, sessions)
     return Bundle(
         uri=str(folder),
         digest=digest(folder),
@@ -60,6 +68,23 @@ def bundle(
         failures=verdict.failures,
         findings=verdict.findings,
         model=model,
+    )
+
+
+def portable_form(verdict: GateReport) -> Graph | None:
+    """The float graph of the same network, where the chosen one computes in 8 bits, which not every processor does alike."""
+    graph = verdict.chosen.graph
+    kind = graph.steps[-1].partition(",")[0] if graph.steps else ""
+    if kind not in EIGHT_BITS:
+        return None
+    made_of = graph.steps[:-1]
+    return next(
+        (
+            each.graph
+            for each in verdict.candidates
+            if each.graph.steps == made_of and each.graph.checkpoint == graph.checkpoint
+        ),
+        None,
     )
 
 

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from infra.files import verify
-from tasks.compilation.trial import ROOT, TIMEOUT_S, read_rows, write_rows
+from tasks.compilation.trial import ROOT, TIMEOUT_S
+from tasks.production.probe import read_rows, write_rows
 from tasks.records import Graph
 from tasks.rows.raw import Rows
 

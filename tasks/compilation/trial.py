@@ -5,7 +5,6 @@ be numbers where the network's own graph answers with numbers, and must not depe
 together.
 """
 
-import json
 import signal
 import subprocess
 import sys
@@ -18,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from infra.files import verify
+from tasks.production.probe import read_rows, write_rows
 from tasks.records import Graph
-from tasks.rows.raw import TEXT, Rows, TensorSpec, blank, feed
+from tasks.rows.raw import TEXT, Rows, TensorSpec, blank
 
 if TYPE_CHECKING:
     # It imports torch, which no process of a trial needs.
@@ -141,23 +141,6 @@ ROOT = Path(__file__).parents[2]
 """Where the process finds this package."""
 ALONE = ".alone"
 """Behind an output's name: of the first rows, each asked alone."""
-
-
-def write_rows(rows: Rows, folder: Path) -> None:
-    """Rows as the process reads them: numbers as npz, texts as JSON; nothing is pickled."""
-    inputs = feed(rows)
-    texts = {name: values.tolist() for name, values in inputs.items() if values.dtype == object}
-    (folder / "texts.json").write_text(json.dumps(texts))
-    numbers: dict[str, Any] = {name: values for name, values in inputs.items() if name not in texts}
-    np.savez(folder / "rows.npz", **numbers)
-
-
-def read_rows(folder: Path) -> Outputs:
-    """What `write_rows` wrote, as ONNX Runtime takes it."""
-    with np.load(folder / "rows.npz", allow_pickle=False) as numbers:
-        inputs = dict(numbers)
-    texts = json.loads((folder / "texts.json").read_text())
-    return inputs | {name: np.array(values, dtype=object) for name, values in texts.items()}
 
 
 def answer_rows(graph: Path, inputs: Outputs) -> Outputs:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from infra.files import digest, read_json, verify
+from tasks.production import probe
 from tasks.production.protocol_dtypes import DATATYPES
 from tasks.production.releases import Served
 from tasks.rows.raw import Rows, TensorSpec, blank, feed
@@ -66,6 +67,8 @@ class Model:
     session: Any
     executor: Executor
     """Its one thread runs every graph: calls of one session side by side would only share the same cores."""
+    portable: str = ""
+    """Why its portable graph answers instead of the one that was chosen; empty where that one does."""
     succeeded: int = 0
     failed: int = 0
     _waiting: "deque[tuple[Rows, asyncio.Future[Outputs]]]" = field(default_factory=deque)
@@ -163,7 +166,7 @@ def load(project: str, served: Served, executor: Executor) -> Model:
         raise ValueError(
             f"{folder}: signature.json is of another graph (project {facts['project']!r}); have the bundle made again"
         )
-    session = open_session(graph)
+    session, portable = session_for_this_machine(folder)
     taken = tuple(TensorSpec(each["name"], each["dtype"], tuple(each["shape"])) for each in facts["inputs"])
     found = tuple(tensor(value) for value in session.get_inputs())
     if found != taken:
@@ -178,7 +181,27 @@ def load(project: str, served: Served, executor: Executor) -> Model:
         )
     for rows in (1, ROWS_A_BATCH):
         session.run(None, feed(blank(taken, rows)))
-    return Model(served, signature, session, executor)
+    return Model(served, signature, session, executor, portable)
+
+
+def session_for_this_machine(folder: Path) -> tuple[Any, str]:
+    """A session of the bundle's graph, or of its portable one, and then why.
+
+    Raises ValueError where neither answers as it did where it was measured.
+    """
+    moved: dict[str, float] = {}
+    for name in (probe.GRAPH, probe.PORTABLE):
+        if not (folder / name).is_file():
+            continue
+        session = open_session(folder / name)
+        moved[name] = probe.difference(folder, name, session)
+        if moved[name] <= probe.TOLERANCE:
+            reason = f"its graph's answers differ by {moved[probe.GRAPH]:.2g} on this machine from those that it was judged by"
+            return session, "" if name == probe.GRAPH else reason
+    told = ", ".join(f"{name} by {difference:.2g}" for name, difference in moved.items())
+    raise ValueError(
+        f"{folder}: on this machine its answers differ from those that it was judged by ({told}); compile it here"
+    )
 
 
 def open_session(graph: Path) -> Any:

@@ -239,6 +239,11 @@ def damage(
         for each in manifest.majors
         if each.version in refused
     ]
+    told += [
+        f"version {model.served.version} answers by its portable graph: {model.portable}"
+        for model in (champion, fallback, canary)
+        if model and model.portable
+    ]
     return "; ".join(told)
 
 

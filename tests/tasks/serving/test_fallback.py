@@ -1,13 +1,18 @@
 """A released version whose files are damaged: the newest whole version before it answers, says so, and steps back when it is mended."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from infra.files import digest
 from tasks.deployment.release_health import damage, is_news
+from tasks.model.onnx_session import session
+from tasks.production import probe
 from tasks.production.prediction_log import PredictionLog
 from tasks.production.releases import Releases, rollback
+from tasks.rows.raw import TensorSpec, rows_from
 
 MODEL = "/v2/models/spots"
 ROW = np.array([200, 10, 10, 0], dtype=np.uint8).reshape(1, 2, 2, 1)
@@ -106,3 +111,33 @@ def test_a_damage_is_announced_once(tmp_path):
     releases.note_announced("spots", "")
     assert not is_news("spots", "", releases)
     assert is_news("spots", "version 2", releases)
+
+
+def test_a_version_whose_answers_are_others_on_this_machine_answers_by_its_portable_graph(
+    server, served, bundle
+):
+    """As an INT8 graph does on a processor whose 8-bit sums overflow: its probe was written elsewhere."""
+    strange = with_probe_of_another_machine(served(1), bundle, portable=True)
+    server.release(strange)
+    told = "version 1 answers by its portable graph: its graph's answers differ by "
+    server.wait(lambda: server.roles().get("degraded", "").startswith(told))
+    assert asked(server)["outputs"][-1]["data"] == ["right"]
+    assert asked(server)["model_version"] == "1"
+
+
+def test_a_version_that_answers_otherwise_by_every_graph_is_refused(server, served, bundle):
+    server.release(with_probe_of_another_machine(served(1), bundle, portable=False))
+    told = "on this machine its answers differ from those that it was judged by (model.onnx by "
+    server.wait(lambda: told in server.log.read_text())
+
+
+def with_probe_of_another_machine(version, bundle, *, portable):
+    """The version with a probe that another graph answered, and that graph as its portable one."""
+    folder, other = Path(version.uri), Path(bundle(2).uri, "model.onnx")
+    sessions = {probe.GRAPH: session(other)}
+    if portable:
+        shutil.copyfile(other, folder / probe.PORTABLE)
+        sessions[probe.PORTABLE] = session(other)
+    rows = rows_from((TensorSpec("image", "uint8", (2, 2, 1)),), {"image": ROW})
+    probe.write(folder, rows, sessions)
+    return version.model_copy(update={"digest": digest(folder)})
