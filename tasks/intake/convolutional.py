@@ -57,6 +57,17 @@ class Block(nn.Module):
         return added
 
 
+class Mean(nn.Module):
+    """[batch, channels, height, width] -> [batch, channels]: the mean of each channel.
+
+    One operator in ONNX; torch's adaptive pooling becomes nine, a fifth of a small network's time.
+    """
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Averages."""
+        return rows.mean((2, 3))
+
+
 class ConvolutionalNetwork(nn.Sequential):
     """[batch, channels, height, width] -> [batch, outputs]; each scale has half the side and twice the channels of the one before.
 
@@ -73,4 +84,4 @@ class ConvolutionalNetwork(nn.Sequential):
             layers.append(Convolution(before, wide, stride=2))
             if side <= DEEPER:
                 layers.append(Block(wide))
-        super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(wide, outputs))
+        super().__init__(*layers, Mean(), nn.Flatten(), nn.Linear(wide, outputs))
