@@ -73,7 +73,9 @@ def core(taken, classes):
     elif taken.dtype == "uint8":
         grey = add("Transpose", [add("Cast", [taken.name], to=TensorProto.FLOAT)], perm=[0, 3, 1, 2])
         weights["brightest"] = np.float32(255)
-        strokes = add("Conv", [add("Div", [grey, "brightest"]), constant("filters", 4, 1, 3, 3)])
+        strokes = add(
+            "Conv", [add("Div", [grey, "brightest"]), constant("filters", 4, taken.shape[-1], 3, 3)]
+        )
         features, width = add("Flatten", [add("Relu", [strokes])]), 4 * 6 * 6
     else:
         weights["nothing"], weights["far"] = np.float32(0), np.float32(1e4)
@@ -141,6 +143,13 @@ def images(make_bundle):
 
 
 @pytest.fixture(scope="session")
+def photos(make_bundle):
+    section = ImageIntakeConfig(kind="image", height=8, width=8, channels=3, resize="crop")
+    pixels = np.random.default_rng(2).integers(0, 256, (20, 8 * 8 * 3), np.uint8)
+    return make_bundle("photos", section, classes_of("cat", "dog"), pd.DataFrame({"image": list(pixels)}))
+
+
+@pytest.fixture(scope="session")
 def table(make_bundle):
     section = TabularIntakeConfig(
         kind="tabular", numeric=("age", "hours per week"), categorical=("work",), dates=("born",)
@@ -159,8 +168,8 @@ def table(make_bundle):
 
 
 @pytest.fixture(scope="session")
-def pages(texts, images, table, runtimes, tmp_path_factory):
+def pages(texts, images, photos, table, runtimes, tmp_path_factory):
     """What each bundle was exported to for browsers and Node.js."""
     folder = tmp_path_factory.mktemp("pages")
-    bundles = {"texts": texts, "images": images, "table": table}
+    bundles = {"texts": texts, "images": images, "photos": photos, "table": table}
     return {name: export_browser(bundle, name, folder / name, runtimes) for name, bundle in bundles.items()}

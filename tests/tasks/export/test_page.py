@@ -189,6 +189,29 @@ def test_uploaded_pictures_are_read_as_the_intake_reads_them_and_answered_alike(
     assert found["coloured"]["notices"][1] == "the image has colours, made grey (intake.channels: 1)"
 
 
+def test_a_coloured_picture_keeps_its_colours_where_the_model_has_them(tab, server, pages, photos):
+    facts = read_json(pages["photos"].folder / "model.json")
+    tab = opened(tab, server, "photos")
+    assert tab.run("document.getElementById('board')") is None
+    content = png(np.random.default_rng(9).integers(0, 256, (8, 8, 3), np.uint8))
+    found = upload(tab, "photo.png", content)
+    section = SECTION.model_copy(update={"channels": 3, "resize": "crop"})
+    row = {"image": build_intake(section).decode(io.BytesIO(content))["image"][0].ravel().tolist()}
+    compare([found], graph_answers(photos / "model.onnx", [row], facts), facts["outputs"])
+    assert found["notices"] == []
+
+
+def test_a_picture_of_another_size_is_refused_where_the_intake_says_so(tab, server, pages):
+    facts = pages["images"].folder / "model.json"
+    kept = facts.read_text()
+    facts.write_text(kept.replace('"resize": "stretch"', '"resize": "error"'))
+    try:
+        found = upload(opened(tab, server, "images"), "large.png", png(np.zeros((9, 8), np.uint8)))
+    finally:
+        facts.write_text(kept)
+    assert found["error"] == "large.png is 8 x 9; want 8 x 8 (intake.resize: error)"
+
+
 def test_what_is_no_picture_is_refused_by_its_name(tab, server):
     found = upload(opened(tab, server, "images"), "notes.txt", b"no picture", "text/plain")
     assert found["error"].startswith("notes.txt cannot be read as an image")

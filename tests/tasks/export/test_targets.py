@@ -7,6 +7,7 @@ import subprocess
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from infra.files import digest, read_json, write_json
 from tasks.export.c_source import c_lines, literal
@@ -17,8 +18,8 @@ from tasks.export.trial import TrialError, compare, graph_answers
 from tasks.export.trial_rows import known_words, raw_rows, trial_rows
 from tasks.rows.raw import MAX_TEXT, TensorSpec
 from tasks.serving.notices import notices, training_values
-from tasks.serving.protocol import values_of
 from tasks.serving.refusal import Refusal
+from tasks.serving.tensors import values_of
 
 KINDS = ("texts", "images", "table")
 CLOSE = 1e-5
@@ -227,6 +228,68 @@ def test_the_c_program_answers_hostile_rows_as_onnx_runtime_does(request, tmp_pa
     assert done.returncode == 0, done.stderr
     for name in facts["outputs"]:
         assert np.abs(np.array([each[name] for each in found], np.float64) - expected[name]).max() < CLOSE
+
+
+@pytest.fixture
+def sensors(tmp_path):
+    """A bundle of an intake of somebody's own: arrays, whole numbers, switches."""
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    types = {"float64": TensorProto.DOUBLE, "int64": TensorProto.INT64, "bool": TensorProto.BOOL}
+    inputs = {
+        "wave": ("float64", [2, 3]),
+        "count": ("int64", []),
+        "steps": ("int64", [4]),
+        "on": ("bool", []),
+    }
+    nodes, terms = [], []
+    for name, (_, shape) in inputs.items():
+        nodes.append(helper.make_node("Cast", [name], [f"{name}.number"], to=TensorProto.DOUBLE))
+        nodes.append(helper.make_node("Sigmoid", [f"{name}.number"], [f"{name}.bounded"]))
+        terms.append(f"{name}.bounded")
+        if shape:
+            nodes.append(
+                helper.make_node("ReduceMax", [terms.pop(), f"{name}.axes"], [f"{name}.most"], keepdims=0)
+            )
+            terms.append(f"{name}.most")
+    nodes.append(helper.make_node("Sum", terms, ["prediction"]))
+    graph = helper.make_graph(
+        nodes,
+        "sensors",
+        [
+            helper.make_tensor_value_info(name, types[dtype], ["batch", *shape])
+            for name, (dtype, shape) in inputs.items()
+        ],
+        [helper.make_tensor_value_info("prediction", TensorProto.DOUBLE, ["batch"])],
+        [
+            numpy_helper.from_array(np.arange(1, len(shape) + 1), f"{name}.axes")
+            for name, (_, shape) in inputs.items()
+            if shape
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.save(model, folder / "model.onnx")
+    facts = {
+        "inputs": [{"name": name, "dtype": dtype, "shape": shape} for name, (dtype, shape) in inputs.items()]
+    }
+    facts |= {"outputs": ["prediction"], "classes": None, "graph_digest": digest(folder / "model.onnx")}
+    write_json(folder / "signature.json", facts)
+    write_json(folder / "lineage.json", {})
+    return folder
+
+
+def test_arrays_whole_numbers_and_switches_are_answered_in_node(sensors, runtimes, tmp_path):
+    made = export_browser(sensors, "sensors", tmp_path / "page", runtimes)
+    assert made.trial.difference < CLOSE
+    row = {"wave": [[1, 2, 3], [4, 5, 6]], "count": 2, "steps": [1, 2, 3, 4], "on": True}
+    found, _ = ask_node(made, [row, row | {"wave": [1, 2, 3, 4, 5, 6]}, row | {"wave": [[1, 2], [3, 4]]}])
+    assert found[0] == found[1]
+    assert found[2]["error"] == "input 'wave': has 2 values; shape [2, 3] wants 3 there"
+
+
+@needs_compiler
+def test_arrays_whole_numbers_and_switches_are_answered_in_c(sensors, tmp_path):
+    assert export_c(sensors, "sensors", tmp_path / "c").trial.difference < CLOSE
 
 
 @needs_compiler
