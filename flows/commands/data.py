@@ -175,13 +175,14 @@ def gc(
     """Remove old versions without a name that no registered model was trained on, here and in the remote, and what is out of use."""
     from tasks.deployment.registry import registered_versions
     from tasks.garbage_collection import outcomes
+    from tasks.garbage_collection.disk_usage import bytes_of_these_alone
+    from tasks.garbage_collection.partitions import remove_partitions, unused_partitions
     from tasks.garbage_collection.versions import (
         files_of_these_alone,
         remove_versions,
         size_in_cache,
         surplus_versions,
     )
-    from tasks.ingestion.partitions import store
 
     settings, config = of(project)
     repo = repository(settings, config)
@@ -196,21 +197,21 @@ def gc(
     console.print(
         f"{'Removing' if yes else 'Would remove'}: {names}, {megabytes:.3g} MB that no other version has"
     )
-    slices = store.unused_partitions(settings.home.partitions, days)
+    partitions = unused_partitions(settings.home.partitions, days)
     console.print(
-        f"{len(slices)} slices of sources that no run asked for in {days:g} days, {store.bytes_of_these_alone(slices) / 1e6:.3g} MB"
+        f"{len(partitions)} partitions of sources that no run asked for in {days:g} days, {bytes_of_these_alone(partitions) / 1e6:.3g} MB"
     )
     records = Path(settings.environment()["PREFECT_LOCAL_STORAGE_PATH"])
     left = outcomes.unused_outcomes(
         settings.home, records, days, {f"{config.name}/v{version}" for version in found}
     )
     console.print(
-        f"{len(left)} outcomes and quarantines that no version names and no run asked for either, {store.bytes_of_these_alone(left) / 1e6:.3g} MB"
+        f"{len(left)} outcomes and quarantines that no version names and no run asked for either, {bytes_of_these_alone(left) / 1e6:.3g} MB"
     )
     if yes and found:
         remove_versions(repo, config.name, found, settings.home.datasets)
     if yes:
-        store.remove_partitions(slices)
+        remove_partitions(partitions)
         outcomes.remove_outcomes(left, records)
 
 

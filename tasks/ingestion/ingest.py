@@ -21,6 +21,7 @@ from configs.source import SourceConfig
 from infra.disk_guard import guard_disk
 from infra.files import whole_folder
 from tasks.ingestion import late_labels
+from tasks.ingestion.lines import number_lines
 from tasks.ingestion.parsing import dates
 from tasks.ingestion.parsing.conversions import Conversions
 from tasks.ingestion.parsing.layout import content_columns, intake_columns, table_of_frame, to_layout
@@ -29,7 +30,6 @@ from tasks.ingestion.partitions import store
 from tasks.ingestion.partitions.deduplication import drop_repeated
 from tasks.ingestion.partitions.read import partition_jobs, read_partitions
 from tasks.ingestion.partitions.store import KeptPartition
-from tasks.ingestion.readers import number_lines
 from tasks.ingestion.readers.location import name_of
 from tasks.ingestion.source_findings import (
     identical_files,

@@ -10,11 +10,11 @@ import pyarrow as pa
 from configs.intake import IntakeConfig
 from configs.source import JoinConfig
 from tasks.ingestion.first_partitions import first_partitions
+from tasks.ingestion.lines import LINE
 from tasks.ingestion.parsing.contract import conform_table
 from tasks.ingestion.parsing.conversions import Conversions
 from tasks.ingestion.partitions.join import Table, check_unique
 from tasks.ingestion.partitions.sources import inherit
-from tasks.ingestion.readers import LINE
 from tasks.ingestion.readers.location import name_of
 from tasks.rows.parts import part_writer
 

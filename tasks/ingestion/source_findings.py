@@ -3,6 +3,7 @@
 import numpy as np
 
 from configs.source import SourceConfig
+from tasks.ingestion.lines import LINE
 from tasks.ingestion.parsing.conversions import Conversions
 from tasks.ingestion.parsing.row_ids import EVERY
 from tasks.ingestion.parsing.totals_rows import totals_rows
@@ -11,7 +12,6 @@ from tasks.ingestion.partitions.deduplication import Repeats
 from tasks.ingestion.partitions.join import unmatched_values
 from tasks.ingestion.partitions.profile import Profile, merge_profiles, profile_of
 from tasks.ingestion.partitions.store import KeptPartition
-from tasks.ingestion.readers import LINE
 from tasks.records import Finding, SourceSnapshot
 
 

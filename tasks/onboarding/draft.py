@@ -11,8 +11,8 @@ import pyarrow as pa
 from configs.intake import TabularIntakeConfig
 from configs.result import ClassificationResultConfig, RegressionResultConfig
 from configs.source import ColumnConfig
+from tasks.ingestion.lines import LINE
 from tasks.ingestion.parsing.contract import conform_table
-from tasks.ingestion.readers import LINE
 from tasks.ingestion.schema_inference.file_formats import first_rows
 from tasks.ingestion.schema_inference.images import holds_images, infer_images
 from tasks.ingestion.schema_inference.tables import ROWS, Inferred, flow, infer_files

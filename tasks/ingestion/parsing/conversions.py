@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from configs.intake import IntakeConfig, TabularIntakeConfig
-from tasks.ingestion.readers import LINE
+from tasks.ingestion.lines import LINE
 from tasks.records import Finding
 
 EXAMPLES = 3

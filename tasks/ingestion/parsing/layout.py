@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from configs.intake import ImageIntakeConfig, IntakeConfig, TabularIntakeConfig, TextIntakeConfig
+from tasks.ingestion.lines import LINE
 from tasks.ingestion.parsing.contract import plain_values
 from tasks.ingestion.parsing.row_ids import Key, row_ids
-from tasks.ingestion.readers import LINE
 from tasks.rows import content_hash
 from tasks.rows.timestamps import read
 

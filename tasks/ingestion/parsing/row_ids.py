@@ -5,7 +5,7 @@ import hashlib
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.ingestion.readers import LINE
+from tasks.ingestion.lines import LINE
 
 EVERY = "*"
 Key = str | tuple[str, ...]

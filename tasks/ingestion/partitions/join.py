@@ -18,11 +18,11 @@ import pyarrow.parquet as pq
 from configs.intake import IntakeConfig
 from configs.source import JoinConfig
 from infra.files import read_json, whole_file, write_json
+from tasks.ingestion.lines import LINE
 from tasks.ingestion.parsing.contract import conform_table
 from tasks.ingestion.parsing.conversions import Conversions, examples_of
 from tasks.ingestion.partitions.deduplication import open_on_disk
 from tasks.ingestion.partitions.sources import list_partitions
-from tasks.ingestion.readers import LINE
 from tasks.ingestion.readers.location import name_of
 from tasks.ingestion.readers.stream import read_ahead, rebatch
 from tasks.pipeline.code import code_digest

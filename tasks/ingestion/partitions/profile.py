@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from configs.intake import IntakeConfig, TabularIntakeConfig
+from tasks.ingestion.lines import LINE
 from tasks.ingestion.parsing.missing_markers import MARKERS
-from tasks.ingestion.readers import LINE
 from tasks.rows import content_hash
 
 TAIL = 3

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from configs.intake import IntakeConfig
 from configs.source import SourceConfig
+from tasks.ingestion.lines import LINE
 from tasks.ingestion.parsing.conversions import Conversions
 from tasks.ingestion.partitions import watermarks
-from tasks.ingestion.readers import LINE, Partition, csv, functions, images, jsonl, parquet, sql, synthetic
+from tasks.ingestion.readers import Partition, csv, functions, images, jsonl, parquet, sql, synthetic
 from tasks.ingestion.readers.location import name_of
 from tasks.ingestion.readers.stream import read_ahead
 

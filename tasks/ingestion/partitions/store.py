@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -20,6 +19,7 @@ import pyarrow as pa
 
 from configs.intake import IntakeConfig
 from infra.files import digest, read_json, whole_folder, write_json
+from tasks.ingestion.lines import LINE
 from tasks.ingestion.parsing.contract import conform_table
 from tasks.ingestion.parsing.conversions import Conversions
 from tasks.ingestion.parsing.layout import to_layout
@@ -29,14 +29,14 @@ from tasks.ingestion.partitions.join import Matches, join_tables
 from tasks.ingestion.partitions.join import Table as JoinTable
 from tasks.ingestion.partitions.profile import Profile
 from tasks.ingestion.partitions.sources import SourcePartition
-from tasks.ingestion.readers import LINE
 from tasks.ingestion.readers.location import hide_values, location_of
 from tasks.ingestion.readers.stream import read_ahead, rebatch
 from tasks.pipeline.code import code_digest
 from tasks.rows import content_hash
 from tasks.rows.parts import ROWS_A_PART, part_name, write_tables
 
-NOTE = "slice.json"
+NOTE = "partition.json"
+"""In a partition's folder, written last: what is known of it. Folders without one are read anew."""
 HASHES = "ids.u64"
 """Beside a partition's parts: a hash of every row's id, 8 bytes each, so that repeated keys are found without
 reading the ids again."""
@@ -261,7 +261,7 @@ def open_kept(folder: Path) -> KeptPartition:
 def is_sound(folder: Path) -> bool:
     """Whether a partition is there and its parts are as they were written; one that was damaged is removed, to be read again.
 
-    One that is asked for is in use: `unused` leaves it for a while.
+    One that is asked for is in use: garbage collection leaves it for a while.
     """
     if not (folder / NOTE).exists():
         return False
@@ -274,33 +274,6 @@ def is_sound(folder: Path) -> bool:
         return False
     os.utime(folder / NOTE)
     return True
-
-
-def unused_partitions(folder: Path, days: float) -> list[Path]:
-    """Partitions that no run asked for within the last days, and what runs that died left beside them.
-
-    Read again where a run wants them.
-    """
-    oldest = time.time() - days * 86_400
-    found = []
-    for each in sorted(folder.iterdir()) if folder.is_dir() else ():
-        note = each / NOTE
-        if each.is_dir() and (note if note.exists() else each).stat().st_mtime < oldest:
-            found.append(each)
-    return found
-
-
-def bytes_of_these_alone(paths: list[Path]) -> int:
-    """Bytes that would be free without these files and folders: files that a run's rows share stay on the disk."""
-    parts = [file.stat() for path in paths for file in (path, *path.rglob("*")) if file.is_file()]
-    return sum(part.st_size for part in parts if part.st_nlink == 1)
-
-
-def remove_partitions(folders: list[Path]) -> None:
-    """Removes partitions; the note goes first, without which a partition is none."""
-    for folder in folders:
-        (folder / NOTE).unlink(missing_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def link(path: Path, target: Path) -> None:

@@ -18,9 +18,10 @@ import pyarrow.compute as pc
 
 from configs.source import SourceConfig
 from infra.files import read_json, write_json
+from tasks.ingestion.lines import LINE
 from tasks.ingestion.parsing.contract import conform_column, having, plain_values
 from tasks.ingestion.parsing.conversions import Conversions
-from tasks.ingestion.readers import LINE, Partition
+from tasks.ingestion.readers import Partition
 from tasks.ingestion.readers.location import name_of
 from tasks.pipeline.code import code_digest
 

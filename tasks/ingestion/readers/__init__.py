@@ -9,16 +9,11 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
-if TYPE_CHECKING:
-    from tasks.ingestion.parsing.conversions import Conversions
-
-LINE = "origin_line"
-"""Column that every reader adds: the line of a text file, else the row's number in the partition's file or table,
-from 1."""
+from tasks.ingestion.parsing.conversions import Conversions
 
 
 class ChangedError(ValueError):
@@ -45,19 +40,6 @@ class Partition:
             json.dumps([self.origin, self.content], sort_keys=True, default=str).encode()
         ).hexdigest()
 
-    def read(self, conversions: "Conversions") -> Iterator[pa.Table]:
+    def read(self, conversions: Conversions) -> Iterator[pa.Table]:
         """The tables, what they lost noted in `conversions`."""
         return self.tables(conversions) if self.counting else self.tables()
-
-
-def number_lines(table: pa.Table, first: int) -> pa.Table:
-    """A table with LINE, counted on from `first`."""
-    return table.append_column(LINE, pa.array(range(first, first + len(table)), pa.int64()))
-
-
-def count_lines(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """Tables with LINE, counted from 1."""
-    first = 1
-    for table in tables:
-        yield number_lines(table, first)
-        first += len(table)

@@ -18,8 +18,9 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from configs.source import CsvConfig, LimitsConfig, SourceConfig
+from tasks.ingestion.lines import LINE
 from tasks.ingestion.parsing.conversions import Conversions
-from tasks.ingestion.readers import LINE, ChangedError, Partition
+from tasks.ingestion.readers import ChangedError, Partition
 from tasks.ingestion.readers.csv_blocks import (
     CHUNK_BYTES,
     Block,

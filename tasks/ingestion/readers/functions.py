@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from configs.source import SourceConfig
 from infra.imports import resolve
-from tasks.ingestion.readers import Partition, count_lines
+from tasks.ingestion.lines import count_lines
+from tasks.ingestion.readers import Partition
 from tasks.ingestion.readers.location import name_of
 from tasks.pipeline.code import code_digest
 

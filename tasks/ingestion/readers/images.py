@@ -18,8 +18,9 @@ import pyarrow as pa
 
 from configs.intake import ImageIntakeConfig, IntakeConfig
 from configs.source import LimitsConfig, SourceConfig
+from tasks.ingestion.lines import count_lines
 from tasks.ingestion.parsing.conversions import Conversions
-from tasks.ingestion.readers import Partition, count_lines
+from tasks.ingestion.readers import Partition
 from tasks.ingestion.readers.archives import members
 from tasks.ingestion.readers.location import File, filesystem, location_of, name_of
 from tasks.rows import content_hash

@@ -7,7 +7,8 @@ import pyarrow as pa
 from pyarrow import json as arrow_json
 
 from configs.source import LimitsConfig, SourceConfig
-from tasks.ingestion.readers import Partition, count_lines
+from tasks.ingestion.lines import count_lines
+from tasks.ingestion.readers import Partition
 from tasks.ingestion.readers.csv_blocks import whole_lines
 from tasks.ingestion.readers.location import File, matching_files
 

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from configs.source import LimitsConfig, SourceConfig
-from tasks.ingestion.readers import Partition, count_lines
+from tasks.ingestion.lines import count_lines
+from tasks.ingestion.readers import Partition
 from tasks.ingestion.readers.location import (
     File,
     expand_variables,

@@ -16,9 +16,10 @@ import sqlalchemy as sa
 
 from configs.source import SourceConfig, SqlConfig
 from infra.files import read_json, write_json
+from tasks.ingestion.lines import count_lines
 from tasks.ingestion.parsing.conversions import Conversions
 from tasks.ingestion.partitions.watermarks import from_json_value, ledger_path, no_mark, to_json_value
-from tasks.ingestion.readers import ChangedError, Partition, count_lines
+from tasks.ingestion.readers import ChangedError, Partition
 from tasks.ingestion.readers.location import (
     expand_variables,
     expanded_value,

@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from configs.source import ColumnConfig, SourceConfig
-from tasks.ingestion.readers import Partition, number_lines
+from tasks.ingestion.lines import number_lines
+from tasks.ingestion.readers import Partition
 from tasks.rows.parts import ROWS_A_GROUP, ROWS_A_PART
 
 WORDS = (

@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tasks.ingestion.lines import LINE
 from tasks.ingestion.parsing.row_ids import EVERY, Key
-from tasks.ingestion.readers import LINE
 from tasks.rows.sql import identifier, open_database
 
 NAMED = re.compile(r"(^|_)(id|key|uuid|index|number|instant)$|ID$|Id$")

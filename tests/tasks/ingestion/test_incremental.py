@@ -17,8 +17,9 @@ from configs.intake import TabularIntakeConfig
 from configs.result import ClassificationResultConfig
 from configs.source import ColumnConfig, JoinConfig, SourceConfig, SqlConfig
 from infra.cluster import open_cluster
+from tasks.garbage_collection.disk_usage import bytes_of_these_alone
+from tasks.garbage_collection.partitions import remove_partitions, unused_partitions
 from tasks.ingestion.ingest import ingest, snapshot
-from tasks.ingestion.partitions import store
 from tasks.production.prediction_log import PredictionLog
 from tasks.rows.parts import part_paths, read
 
@@ -66,7 +67,7 @@ def test_an_old_snapshot_gives_its_rows_after_the_source_changed(run, files):
     assert frame["height"].to_list() == [1]
 
 
-def test_a_kept_slice_that_was_damaged_is_read_again(run, files, tmp_path):
+def test_a_kept_partition_that_was_damaged_is_read_again(run, files, tmp_path):
     first, _, _ = run(files(a="1,1,cat\n"))
     (part,) = (tmp_path / "slices").glob("*/part-*.parquet")
     part.unlink()
@@ -245,23 +246,23 @@ def test_a_worker_that_is_killed_changes_no_byte(tmp_path, files):
 def kill_in_the_middle(kept, pid):
     """Kills a worker once some partitions are there."""
     deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and len(list(kept.glob("*/slice.json"))) < 2:
+    while time.monotonic() < deadline and len(list(kept.glob("*/partition.json"))) < 2:
         time.sleep(0.005)
     os.kill(pid, signal.SIGKILL)
 
 
-def test_slices_that_no_run_asks_for_are_cleared_and_read_again(run, files, tmp_path):
+def test_partitions_that_no_run_asks_for_are_cleared_and_read_again(run, files, tmp_path):
     kept = tmp_path / "slices"
     first, _, _ = run(files(a="1,1,cat\n", b="2,2,dog\n"))
     (tmp_path / "data" / "b.csv").unlink()
-    for note in kept.glob("*/slice.json"):
+    for note in kept.glob("*/partition.json"):
         os.utime(note, (0, 0))
     run(files(), name="without b")
-    gone = store.unused_partitions(kept, days=1)
+    gone = unused_partitions(kept, days=1)
     assert len(gone) == 1
-    assert store.bytes_of_these_alone(gone) < sum(path.stat().st_size for path in gone[0].iterdir())
-    store.remove_partitions(gone)
-    assert store.unused_partitions(kept, days=1) == []
+    assert bytes_of_these_alone(gone) < sum(path.stat().st_size for path in gone[0].iterdir())
+    remove_partitions(gone)
+    assert unused_partitions(kept, days=1) == []
     again, _, _ = run(files(b="2,2,dog\n"), name="again")
     assert (again.read, again.rows.digest) == (1, first.rows.digest)
 
