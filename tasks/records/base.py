@@ -27,7 +27,7 @@ class Finding(Record):
     check: str
     """The key of `checks` (configs/checks.py) that decides about it."""
     about: str = ""
-    """Column, file or slice concerned; empty: all rows."""
+    """Column, file or slice of the test set concerned; empty: all rows."""
     count: int
     """How many rows, values or files."""
     total: int

@@ -12,7 +12,7 @@ class SourceSnapshot(Record):
     fingerprint: str
     """Digest of the source's partitions."""
     partitions: tuple[str, ...] = ()
-    """The partitions that its rows are made of, in order: names of folders under the home's `slices`."""
+    """The partitions that its rows are made of, in order: names of their folders in the home."""
     feedback: Stored | None = None
     """Parquet of served rows whose truth arrived, frozen at this moment."""
     feedback_rows: int = 0

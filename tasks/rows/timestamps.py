@@ -10,7 +10,7 @@ from functools import cache
 import pyarrow as pa
 import pyarrow.compute as pc
 
-MOMENT = pa.timestamp("us")
+TIMESTAMP = pa.timestamp("us")
 GROUPS = {
     "Y": r"(?P<Y>\d{4})",
     "y": r"(?P<y>\d{2})",
@@ -53,7 +53,7 @@ UNITS = {"seconds": 1.0, "milliseconds": 1e-3, "microseconds": 1e-6, "nanosecond
 end of 1899."""
 EXCEL_EPOCH_S = -25569 * 86400.0
 LATEST_S = 253402300800.0
-"""The year 10000; a moment further away than this on either side of 1970 is none."""
+"""The year 10000; a timestamp further away than this on either side of 1970 is none."""
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$"
 
 
@@ -66,7 +66,7 @@ def read(values: pa.ChunkedArray, form: str | None) -> pa.ChunkedArray | None:
     """
     kind = values.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return values.cast(pa.timestamp("us", tz=getattr(kind, "tz", None)), safe=False).cast(MOMENT)
+        return values.cast(pa.timestamp("us", tz=getattr(kind, "tz", None)), safe=False).cast(TIMESTAMP)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         if form is None or form in UNITS:
             return from_numbers(values.cast(pa.float64(), safe=False), form or "seconds")
@@ -89,11 +89,11 @@ def whole_numbers(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def from_numbers(numbers: pa.ChunkedArray, unit: str) -> pa.ChunkedArray:
-    """Moments of float64 numbers in one of UNITS."""
+    """Timestamps of float64 numbers in one of UNITS."""
     seconds = pc.add(pc.multiply(numbers, UNITS[unit]), EXCEL_EPOCH_S if unit == "excel" else 0.0)
     known = pc.and_(pc.is_finite(seconds), pc.less(pc.abs(seconds), LATEST_S))
     micro = pc.round(pc.multiply(pc.if_else(known, seconds, pa.scalar(None, pa.float64())), 1e6))
-    return micro.cast(pa.int64()).cast(MOMENT)
+    return micro.cast(pa.int64()).cast(TIMESTAMP)
 
 
 def parse_texts(texts: pa.ChunkedArray, form: str | None) -> pa.ChunkedArray:
@@ -103,7 +103,7 @@ def parse_texts(texts: pa.ChunkedArray, form: str | None) -> pa.ChunkedArray:
     """
     if form is None:
         try:
-            return texts.cast(MOMENT)
+            return texts.cast(TIMESTAMP)
         except pa.ArrowInvalid:
             return from_groups(texts, ISO)
     return from_groups(texts, pattern(form))
@@ -130,7 +130,7 @@ def pattern(form: str) -> str:
 
 
 def from_groups(texts: pa.ChunkedArray, expression: str) -> pa.ChunkedArray:
-    """The moments that the groups of an expression tell."""
+    """The timestamps that the groups of an expression tell."""
     texts = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
     found = pc.extract_regex(texts, expression)
     groups = {field.name: pc.struct_field(found, field.name) for field in found.type}
@@ -142,17 +142,17 @@ def from_groups(texts: pa.ChunkedArray, expression: str) -> pa.ChunkedArray:
     clock = pc.binary_join_element_wise(time, fraction, ".")
     text = pc.binary_join_element_wise(date, clock, " ")
     text = text if isinstance(text, pa.Array) else pa.array([text.as_py()] * len(texts), pa.string())
-    moments = existing_dates(pc.if_else(pc.is_valid(found), text, pa.scalar(None, pa.string())))
-    return pa.chunked_array([to_utc(moments, groups["z"]) if "z" in groups else moments])
+    timestamps = existing_dates(pc.if_else(pc.is_valid(found), text, pa.scalar(None, pa.string())))
+    return pa.chunked_array([to_utc(timestamps, groups["z"]) if "z" in groups else timestamps])
 
 
 def existing_dates(text: pa.Array) -> pa.Array:
-    """Moments of ISO texts; null where a date or time is none, such as 31 February."""
+    """Timestamps of ISO texts; null where a date or time is none, such as 31 February."""
     try:
-        return text.cast(MOMENT)
+        return text.cast(TIMESTAMP)
     except pa.ArrowInvalid:
         text = pc.if_else(pc.match_substring_regex(text, VALID), text, pa.scalar(None, pa.string()))
-        return pc.if_else(leap_day_missing(text), pa.scalar(None, pa.string()), text).cast(MOMENT)
+        return pc.if_else(leap_day_missing(text), pa.scalar(None, pa.string()), text).cast(TIMESTAMP)
 
 
 def leap_day_missing(text: pa.Array) -> pa.Array:
@@ -207,8 +207,8 @@ def hour_of(groups: dict[str, pa.Array]) -> pa.Array | pa.Scalar:
     return pc.utf8_lpad(hour.cast(pa.string()), 2, "0")
 
 
-def to_utc(moments: pa.Array, zone: pa.Array) -> pa.Array:
-    """Moments of other zones in UTC."""
+def to_utc(timestamps: pa.Array, zone: pa.Array) -> pa.Array:
+    """Timestamps of other zones in UTC."""
     digits = pc.replace_substring(zone, ":", "")
     offset = pc.if_else(pc.match_substring_regex(digits, r"^[+-]\d{4}$"), digits, pa.scalar("+0000"))
     minutes = pc.add(
@@ -216,4 +216,4 @@ def to_utc(moments: pa.Array, zone: pa.Array) -> pa.Array:
         pc.utf8_slice_codeunits(offset, 3, 5).cast(pa.int64()),
     )
     minutes = pc.if_else(pc.starts_with(offset, "-"), pc.negate(minutes), minutes)
-    return pc.subtract(moments, pc.multiply(minutes, 60_000_000).cast(pa.duration("us")))
+    return pc.subtract(timestamps, pc.multiply(minutes, 60_000_000).cast(pa.duration("us")))

@@ -39,7 +39,7 @@ def origin(
         "content": list(rows.content),
         "source": {
             "fingerprint": snapshot.fingerprint,
-            "slices": list(snapshot.partitions[:MOST_PARTITIONS]),
+            "partitions": list(snapshot.partitions[:MOST_PARTITIONS]),
             "rows": rows.rows,
         },
         "feedback_rows": rows.feedback_rows,

@@ -127,7 +127,7 @@ def number_formats(texts: Iterable[str]) -> list[str]:
 
 
 def fitting(values: pa.ChunkedArray, form: str) -> pa.ChunkedArray:
-    """The moments of the values that fit a format; numbers fit a unit in its range alone, so that a column of amounts fits none."""
+    """The timestamps of the values that fit a format; numbers fit a unit in its range alone, so that a column of amounts fits none."""
     found = read(values, form or None)
     assert found is not None  # noqa: S101 - texts and numbers are all that is looked at
     if form not in UNITS:

@@ -273,13 +273,13 @@ def check_sure(column: str, seen: list[Dates], best: list[str], name: str) -> No
 
 
 def differ(text: str, one: str, other: str) -> bool:
-    """Whether a text is a moment in both formats, and not the same."""
-    first, second = moment(text, one), moment(text, other)
+    """Whether a text is a timestamp in both formats, and not the same."""
+    first, second = timestamp_of(text, one), timestamp_of(text, other)
     return first is not None and second is not None and first != second
 
 
 def written_in(form: str) -> str:
-    """A moment whose day and month differ, in a format: the values that were seen may be first days of months alone."""
+    """A timestamp whose day and month differ, in a format: the values that were seen may be first days of months alone."""
     return PROBE.isoformat() if form in (ISO_8601, *UNITS) else PROBE.strftime(form)
 
 
@@ -287,12 +287,12 @@ def unknown_numbers(column: str, seen: list[Dates]) -> str:
     """What is said of numbers that are no dates in any unit that is known by its range."""
     number = next(text for dates in seen for text in dates.sample)
     return (
-        f"column {column!r} (intake.dates) holds numbers such as {number}, which are no moments of 1973 to 2286 in any unit; set "
+        f"column {column!r} (intake.dates) holds numbers such as {number}, which are no timestamps of 1973 to 2286 in any unit; set "
         f"intake.date_formats.{column} to seconds, milliseconds, microseconds, nanoseconds or excel, or list it under intake.numeric"
     )
 
 
-def moment(text: str, form: str) -> datetime | None:
+def timestamp_of(text: str, form: str) -> datetime | None:
     """What a value means in a format."""
     found: datetime | None = fitting(pa.chunked_array([pa.array([text], pa.string())]), form)[0].as_py()
     return found
@@ -300,7 +300,7 @@ def moment(text: str, form: str) -> datetime | None:
 
 def spell_date(text: str, form: str) -> str:
     """What a value means, with the month by name, so that nobody can mistake it."""
-    found = moment(text, form)
+    found = timestamp_of(text, form)
     if found is None:
         return "no date"
     time: Any = found.time()

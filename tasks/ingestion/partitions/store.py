@@ -157,13 +157,13 @@ def layout_tables(job: PartitionJob, notes: Notes) -> Iterator[pa.Table]:
                 table, source.key, job.intake, job.label, job.entry.partition.origin, name, job.content
             )
             conversions.compare(table, made, job.intake)
-            notes.profile.add(table, made, job.intake, columns_without_marks(source.key, job.label))
+            notes.profile.add(table, made, job.intake, columns_without_missing_markers(source.key, job.label))
             yield made
         else:
             yield table
 
 
-def columns_without_marks(key: Key, label: str) -> tuple[str, ...]:
+def columns_without_missing_markers(key: Key, label: str) -> tuple[str, ...]:
     """Columns whose texts have rules of their own: names of rows, and classes."""
     return (*((key,) if isinstance(key, str) else key), label)
 

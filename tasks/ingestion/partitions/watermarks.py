@@ -1,8 +1,8 @@
 """Watermarks: values of a column that only grows, as they are kept from run to run, and of files the rows above them.
 
-Of a file that changed only the rows above its mark are new. The ranges that runs have seen are listed under
+Of a file that changed only the rows above its watermark are new. The ranges that runs have seen are listed under
 the home; the list only grows, so nothing that was read is read again. Ranges come in the order of their
-marks: a row that came late does not take a newer one's place.
+watermarks: a row that came late does not take a newer one's place.
 """
 
 import hashlib
@@ -28,11 +28,11 @@ from tasks.pipeline.code import code_digest
 KINDS: dict[str, Any] = {
     "int": int, "float": float, "str": str, "Decimal": Decimal, "datetime": datetime.fromisoformat, "date": date.fromisoformat,
 }  # fmt: skip
-Mark = list[str]
+Watermark = list[str]
 """A value's Python type and text."""
 
 
-def to_json_value(value: Any) -> Mark:
+def to_json_value(value: Any) -> Watermark:
     """A value for JSON. Raises ValueError for a type that cannot be a watermark."""
     if type(value).__name__ not in KINDS:
         raise ValueError(
@@ -41,13 +41,13 @@ def to_json_value(value: Any) -> Mark:
     return [type(value).__name__, str(value)]
 
 
-def from_json_value(mark: Mark) -> Any:
+def from_json_value(watermark: Watermark) -> Any:
     """A value as it was."""
-    return KINDS[mark[0]](mark[1])
+    return KINDS[watermark[0]](watermark[1])
 
 
 def ledger_path(source: SourceConfig, kept: Path) -> Path:
-    """Where the marks of a source are listed."""
+    """Where the watermarks of a source are listed."""
     identity = source.model_dump_json(include={"reader", "path", "sql", "options", "watermark"})
     return kept / f"watermark-{hashlib.sha256(identity.encode()).hexdigest()[:24]}.json"
 
@@ -72,7 +72,7 @@ def ranges(
     if len(seen) > len(before):
         write_json(path, seen)
     if not seen and conversions.count("unmarked_rows"):
-        raise ValueError(no_mark(source))
+        raise ValueError(no_watermark(source))
     return [
         Partition(
             each["origin"],
@@ -87,7 +87,7 @@ def ranges(
 def look_through(
     files: dict[str, list[Partition]], source: SourceConfig, path: Path
 ) -> dict[str, dict[str, Any]]:
-    """By file its content's digest, its newest mark, and counts of what is in none of its ranges.
+    """By file its content's digest, its newest watermark, and counts of what is in none of its ranges.
 
     Only a changed file is read.
 
@@ -108,13 +108,15 @@ def look_through(
     return looks
 
 
-def look_at(partitions: list[Partition], source: SourceConfig) -> tuple[Mark | None, list[dict[str, Any]]]:
-    """The newest mark of a file's rows, and counts of what has none."""
+def look_at(
+    partitions: list[Partition], source: SourceConfig
+) -> tuple[Watermark | None, list[dict[str, Any]]]:
+    """The newest watermark of a file's rows, and counts of what has none."""
     conversions, newest = Conversions(), None
     for each in partitions:
         for table in rows_with_watermark(each, source, conversions):
-            mark = pc.max(watermark_values(table, source)).as_py()
-            newest = mark if newest is None or (mark is not None and mark > newest) else newest
+            watermark = pc.max(watermark_values(table, source)).as_py()
+            newest = watermark if newest is None or (watermark is not None and watermark > newest) else newest
     return None if newest is None else to_json_value(newest), conversions.as_json()
 
 
@@ -123,15 +125,16 @@ def rows_with_watermark(
 ) -> Iterator[pa.Table]:
     """A partition's rows that have a value in the watermark's column; the others are noted."""
     for table in each.read(conversions):
-        marks = watermark_values(table, source)
-        there = pc.and_(pc.is_valid(marks), pc.fill_null(pc.equal(marks, marks), False))  # NaN equals nothing
+        watermarks = watermark_values(table, source)
+        numbers = pc.fill_null(pc.equal(watermarks, watermarks), False)  # NaN equals nothing, itself neither
+        there = pc.and_(pc.is_valid(watermarks), numbers)
         lines = table[LINE].filter(pc.invert(there))
         examples = [f"line {line} of {each.origin}" for line in lines[:3].to_pylist()]
         conversions.add("unmarked_rows", str(source.watermark), len(lines), len(table), examples)
         yield table.filter(there)
 
 
-def no_mark(source: SourceConfig) -> str:
+def no_watermark(source: SourceConfig) -> str:
     """What is said of a source none of whose rows can be read."""
     fix = "set source.watermark to a column that has them, or take it out"
     return f"{name_of(source)}: no row has a value in {source.watermark!r} (source.watermark), so none is read; {fix}"
@@ -149,15 +152,15 @@ def unseen_range(origin: str, look: dict[str, Any], seen: list[dict[str, Any]]) 
 
 
 def rows_between(
-    partitions: list[Partition], source: SourceConfig, above: Mark | None, to: Mark
+    partitions: list[Partition], source: SourceConfig, above: Watermark | None, to: Watermark
 ) -> Iterator[pa.Table]:
-    """The rows above one mark, up to and including another; those without a value are in no range (see `look_at`, which counts them)."""
+    """The rows above one watermark, up to and including another; those without a value are in no range (see `look_at`, which counts them)."""
     for each in partitions:
         for table in each.read(Conversions()):
-            marks = watermark_values(table, source)
-            inside = pc.less_equal(marks, pa.scalar(from_json_value(to), marks.type))
+            watermarks = watermark_values(table, source)
+            inside = pc.less_equal(watermarks, pa.scalar(from_json_value(to), watermarks.type))
             yield table.filter(
-                pc.and_(inside, pc.greater(marks, pa.scalar(from_json_value(above), marks.type)))
+                pc.and_(inside, pc.greater(watermarks, pa.scalar(from_json_value(above), watermarks.type)))
                 if above
                 else inside
             )

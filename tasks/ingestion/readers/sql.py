@@ -18,7 +18,7 @@ from configs.source import SourceConfig, SqlConfig
 from infra.files import read_json, write_json
 from tasks.ingestion.lines import count_lines
 from tasks.ingestion.parsing.conversions import Conversions
-from tasks.ingestion.partitions.watermarks import from_json_value, ledger_path, no_mark, to_json_value
+from tasks.ingestion.partitions.watermarks import from_json_value, ledger_path, no_watermark, to_json_value
 from tasks.ingestion.readers import ChangedError, Partition
 from tasks.ingestion.readers.location import (
     expand_variables,
@@ -141,13 +141,13 @@ def watermark_ranges(path: Path, source: SourceConfig, conversions: Conversions)
         if without:  # all rows are counted only where that is needed: a large table takes long
             conversions.add("unmarked_rows", str(source.watermark), without, count_rows(connected, source))
     if without and newest is None:
-        raise ValueError(no_mark(source))
+        raise ValueError(no_watermark(source))
     seen = read_json(path) if path.exists() else []
-    marks = [from_json_value(mark) for mark in seen]
-    if newest is not None and (not marks or newest > marks[-1]):
-        marks.append(newest)
+    watermarks = [from_json_value(watermark) for watermark in seen]
+    if newest is not None and (not watermarks or newest > watermarks[-1]):
+        watermarks.append(newest)
         write_json(path, [*seen, to_json_value(newest)])
-    return [(low, high, False) for low, high in zip([None, *marks], marks, strict=False)]
+    return [(low, high, False) for low, high in zip([None, *watermarks], watermarks, strict=False)]
 
 
 def count_rows(connected: sa.Connection, source: SourceConfig, *where: sa.ColumnElement[bool]) -> int:
