@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.load import load
-from infra.files import verify
+from infra.files import DigestError, verify
 from infra.settings import Settings
 from tasks.production.releases import Manifest, Releases, Served
 
@@ -40,14 +40,21 @@ def export_model(
 
 
 def bundle_of(settings: Settings, project: str, version: int | None) -> tuple[Path, str]:
-    """A bundle's folder, checked against its digest where it was released, and what the model is called."""
+    """A bundle's folder, checked against its digest where it was released, and what the model is called.
+
+    Raises ValueError.
+    """
     if (folder := Path(project)).is_dir():
         if version is not None:
             raise ValueError(f"{project}: is a bundle's folder, which has one version; leave --version out")
         return folder, folder.resolve().name
     name = load(project, folder=settings.projects).name
     served = chosen_version(Releases(settings.home.releases).read(name), version)
-    return verify(served.uri, served.digest), f"{name} version {served.version}"
+    try:
+        bundle = verify(served.uri, served.digest)
+    except (DigestError, FileNotFoundError) as error:
+        raise ValueError(f"{name}: the bundle of version {served.version} is damaged: {error}") from None
+    return bundle, f"{name} version {served.version}"
 
 
 def chosen_version(manifest: Manifest, version: int | None) -> Served:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from flows.export import bundle_of, chosen_version
-from infra.files import DigestError, digest, write_json
+from infra.files import digest, write_json
 from tasks.production.releases import Manifest, Releases, Served
 from tasks.records import DatasetVersion
 
@@ -74,7 +74,9 @@ def test_a_released_bundle_that_was_changed_is_not_exported(settings, bundle):
     releases.change(PROJECT, lambda _: manifest)
     assert bundle_of(settings, PROJECT, None) == (bundle, "digits version 1")
     (bundle / "lineage.json").write_text("[]")
-    with pytest.raises(DigestError, match="instead of"):
+    with pytest.raises(
+        ValueError, match=r"digits: the bundle of version 1 is damaged: .* instead of .*; restore it"
+    ):
         bundle_of(settings, PROJECT, None)
 
 

@@ -41,7 +41,7 @@ def ask(command, lines):
         check=False,
         timeout=300,
     )
-    return [json.loads(line) for line in done.stdout.splitlines()], done
+    return [json.loads(line) for line in done.stdout.split("\n") if line], done
 
 
 def ask_node(exported, rows):
@@ -120,6 +120,7 @@ def test_node_tells_of_missing_and_unseen_values_what_the_server_tells(pages, ta
             "it's",
             "a\"b'c",
             "a\tb\u202e",
+            "a\u2028b",
             "x" * 90,
             "Private",
         ]
@@ -360,6 +361,19 @@ def test_a_program_that_answers_otherwise_is_refused(pages, images):
         TrialError, match=r"answer.mjs: row \d+: output 'probability' is .*, ONNX Runtime says"
     ):
         compare(command, lines, rows, facts, changed)
+
+
+def test_an_answer_with_a_line_separator_in_it_is_one_answer(images):
+    facts = model_facts(images, "scans")
+    rows = trial_rows(facts, [])[:1]
+    expected = graph_answers(images / "model.onnx", rows, facts)
+    answer = {name: values[0].tolist() for name, values in expected.items()} | {"notices": ["a\u2028b"]}
+    command = ["printf", "%s\n", json.dumps(answer, ensure_ascii=False)]
+    assert compare(command, ["{}"], rows, facts, images / "model.onnx").difference == 0
+    wrong = {name: values[0].tolist() for name, values in expected.items()} | {"class": 11}
+    alone = facts | {"outputs": ["class"]}
+    with pytest.raises(TrialError, match="output 'class' is 11, ONNX Runtime says"):
+        compare(["printf", "%s\n", json.dumps(wrong)], ["{}"], rows, alone, images / "model.onnx")
 
 
 def test_a_graph_that_changes_letters_where_no_program_can_is_refused(texts):
