@@ -2,7 +2,7 @@
 
 import gc
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +18,21 @@ def resolve(path: str) -> Any:
         ) from error
     except AttributeError:
         raise ImportError(f"{path}: module {module!r} has no {name!r}") from None
+
+
+def lazy(*paths: str) -> Callable[[str], Any]:
+    """A package's `__getattr__`: it offers what the import paths name, and imports one when somebody asks for it.
+
+    So a package can offer a core that needs torch, and cost nothing to whoever imports another module of it.
+    """
+    offered = {path.partition(":")[2]: path for path in paths}
+
+    def load(name: str) -> Any:
+        if name not in offered:
+            raise AttributeError(f"no {name!r}; offered are {', '.join(offered)}")
+        return resolve(offered[name])
+
+    return load
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from tasks.records import RawRows, SourceSnapshot
 from tasks.rows.versions import Versions
 
 if TYPE_CHECKING:
-    from tasks.ingestion.ingest import Ingested
+    from tasks.ingestion.raw_rows import Ingested
 
 
 @stage(cached=False)
@@ -27,13 +27,13 @@ def locate(
     versioning: VersioningConfig,
 ) -> SourceSnapshot:
     """What the source and production's feedback hold now; an unchanged world gives an equal snapshot, and every stage is reused."""
-    from tasks.ingestion import ingest as core
+    from tasks.ingestion import raw_rows as core
     from tasks.production.prediction_log import PredictionLog
 
     settings = Settings()
     log = PredictionLog(settings.home.prediction_log(project))
     content = versioning.split.columns or Versions(settings.home.data_repository).content(project)
-    snapshot = core.snapshot(
+    snapshot = core.take_snapshot(
         project,
         source,
         intake,
@@ -60,7 +60,7 @@ def ingest(
     cluster: ClusterConfig,
 ) -> RawRows:
     """The snapshot's rows as Parquet parts, read by Dask workers."""
-    from tasks.ingestion import ingest as core
+    from tasks.ingestion import raw_rows as core
     from tasks.ingestion.plot import write_picture
 
     settings, folder = Settings(), outcome_folder(("cluster",))

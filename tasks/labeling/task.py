@@ -24,7 +24,7 @@ def label(
     Raises StoppedError where the annotators disagree too much, or a label is not one of the classes.
     """
     from tasks.intake import build_intake
-    from tasks.labeling import label as core
+    from tasks.labeling import quality_control as core
     from tasks.labeling.plot import write_picture
     from tasks.result import build_result
     from tasks.rows.parts import read_file

@@ -1,16 +1,19 @@
 """What a model is worth on rows that it was not trained on: a checkpoint on the test split, one in training on the validation split."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from tasks.intake import build_intake
 from tasks.model.model import Model, load
-from tasks.records import Stored
+from tasks.records import Stored, TrainedModel
 from tasks.result import Answers, Result, build_result
 from tasks.result.confidence_interval import interval
 from tasks.rows import parts
 from tasks.training.loader import Loader
+from tasks.training.messages import EpochEnded
 from tasks.training.plan import Plan
 from tasks.training.strategy import Strategy
 
@@ -32,6 +35,25 @@ def evaluate(plan: Plan, checkpoint: Stored) -> tuple[dict[str, float], bytes]:
     low, high = interval(result.scores(given, targets))
     metrics = result.metrics(given, targets) | {f"{result.metric}_low": low, f"{result.metric}_high": high}
     return metrics, result.picture(given, targets)
+
+
+def record_model(
+    plan: Plan,
+    checkpoint: Stored,
+    metrics: dict[str, float],
+    history: list[EpochEnded],
+    **facts: Any,
+) -> TrainedModel:
+    """What is known of a trained model: `metrics` of the test split, and of all epochs the best on the validation split."""
+    metric = next(iter(metrics))
+    scores = [ended.metrics[metric] for ended in history if metric in ended.metrics]
+    return TrainedModel(
+        **dict(checkpoint),
+        dataset=plan.dataset,
+        metrics=metrics,
+        validation=max(scores, default=None),
+        **facts,
+    )
 
 
 def answers(model: Model, result: Result, rows: Tensor) -> Answers:

@@ -36,7 +36,7 @@ def train(
 
     `student`: the name of a smaller one than the project's own; `teacher`: whose answers it learns from.
     """
-    from tasks.training.train import train_network
+    from tasks.training.distributed import train_network
 
     settings, folder = Settings(), outcome_folder(("cluster",))
     plan = Plan(

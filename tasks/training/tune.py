@@ -10,11 +10,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from configs.search import SearchConfig
+from tasks.training.distributed import run
 from tasks.training.hyperparameter_search import Report
 from tasks.training.messages import EpochEnded, Message
 from tasks.training.plan import Plan
 from tasks.training.tracking import Tracker
-from tasks.training.train import run
 
 
 @dataclass

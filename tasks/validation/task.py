@@ -52,7 +52,7 @@ def validate(
     project: str, rows: RawRows, validation: ValidationConfig, before: ValidationBaseline
 ) -> ValidationReport:
     """The rows that pass the project's rules; the others are in quarantine, with their reasons."""
-    from tasks.validation import validate as core
+    from tasks.validation import row_validation as core
 
     settings, folder = Settings(), outcome_folder()
     report = core.validate(

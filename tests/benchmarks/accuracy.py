@@ -31,10 +31,10 @@ from configs.training import TrainingConfig
 from infra.cluster import open_cluster
 from tasks.records import DatasetVersion
 from tasks.rows.parts import record_of, write
+from tasks.training.distributed import train_on_ranks
 from tasks.training.evaluate import evaluate
 from tasks.training.messages import EpochEnded
 from tasks.training.plan import Plan
-from tasks.training.train import train_on_ranks
 
 DATA = Path(os.environ.get("GYRE_DATA", Path(__file__).parents[3] / "shared" / "data"))
 HELD_OUT = 10_000

@@ -35,10 +35,10 @@ from tasks.optimization.students import StudentSearch
 from tasks.optimization.variants import variant
 from tasks.records import Stored, TrainedModel
 from tasks.result import build_result
+from tasks.training.distributed import train_on_ranks
 from tasks.training.evaluate import evaluate
 from tasks.training.messages import EpochEnded
 from tasks.training.plan import Plan, Teacher
-from tasks.training.train import train_on_ranks
 
 MINUTES = 15
 GATE = GateConfig(max_loss=0.01, min_gain=None, max_behind=None)

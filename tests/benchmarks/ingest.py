@@ -65,7 +65,7 @@ def gyre(path, folder):
     from configs.source import ColumnConfig, SourceConfig
     from configs.versioning import VersioningConfig
     from infra.cluster import open_cluster
-    from tasks.ingestion.ingest import ingest, snapshot
+    from tasks.ingestion.raw_rows import ingest, take_snapshot
     from tasks.production.prediction_log import PredictionLog
     from tasks.records import LabelReport
     from tasks.versioning.repository import Repository
@@ -85,7 +85,7 @@ def gyre(path, folder):
     with open_cluster(ClusterConfig(workers=2)) as client:
         times = [time.perf_counter()]
         log, kept = PredictionLog(folder / "log"), folder / "slices"
-        found = snapshot("bench", source, intake, result, log, folder / "outcomes", kept)
+        found = take_snapshot("bench", source, intake, result, log, folder / "outcomes", kept)
         times.append(time.perf_counter())
         rows = ingest(found, source, intake, result, client, folder / "outcomes" / "rows", kept).rows
         times.append(time.perf_counter())

@@ -23,9 +23,9 @@ from infra.files import digest
 from infra.ranks.messages import Committed
 from tasks.records import DatasetVersion
 from tasks.rows.parts import record_of, write
+from tasks.training.distributed import train_on_ranks
 from tasks.training.messages import EpochEnded
 from tasks.training.plan import Plan
-from tasks.training.train import train_on_ranks
 
 KILLS = int(os.environ.get("GYRE_KILLS", "3"))
 ROWS = {"train": 1400, "validation": 100, "test": 200}

@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tasks.training.distributed import train_on_ranks
 from tasks.training.messages import EpochEnded, SystemMetrics
 from tasks.training.report import describe
-from tasks.training.train import train_on_ranks
 from tests.tasks.training.conftest import client, dataset, digits, own_networks, plan
 
 __all__ = ["client", "dataset", "digits", "own_networks", "plan"]

@@ -39,7 +39,7 @@ def partition_jobs(
 def read_partitions(
     snapshot: SourceSnapshot, source: SourceConfig, intake: IntakeConfig, label: str, client: Any, kept: Path
 ) -> int:
-    """Has the workers read the partitions that are not kept; returns how many.
+    """Has the workers, or where there is no client this process, read the partitions that are not kept; returns how many.
 
     Raises ValueError where one is no longer what it was.
     """
@@ -53,7 +53,11 @@ def read_partitions(
     }
     if missing - set(wanted):
         raise ValueError(f"{name_of(source)}: changed while it was read; run the cycle again")
-    submit(client, list(wanted.values()), kept)
+    if client is None:
+        for job in wanted.values():
+            store.keep_partition(job, kept)
+    else:
+        submit(client, list(wanted.values()), kept)
     for key in wanted:
         for leftover in kept.glob(f".{key}.*"):  # of a worker that died while it wrote
             shutil.rmtree(leftover, ignore_errors=True)

@@ -19,7 +19,7 @@ from tasks.records import LabelReport, RawRows, SourceSnapshot, ValidationBaseli
 from tasks.rows.parts import read, record_of, write
 from tasks.validation.quarantine import Quarantine
 from tasks.validation.review.decisions import freeze_decisions, in_force, user
-from tasks.validation.validate import validate
+from tasks.validation.row_validation import validate
 from tasks.versioning.provenance import origin
 from tasks.versioning.repository import Repository
 from tasks.versioning.version import make_version

@@ -10,8 +10,8 @@ from configs.cluster import ClusterConfig
 from configs.intake import TabularIntakeConfig
 from configs.result import ClassificationResultConfig
 from infra.cluster import open_cluster
-from tasks.ingestion.ingest import ingest, snapshot
 from tasks.ingestion.partitions.sources import list_partitions
+from tasks.ingestion.raw_rows import ingest, take_snapshot
 from tasks.production.prediction_log import PredictionLog
 from tasks.rows.parts import read
 
@@ -54,7 +54,7 @@ def run(client, tmp_path):
 
     def ingested(source, intake=SIZES, result=KINDS, found=None, name="rows"):
         log, kept = PredictionLog(tmp_path / "log"), tmp_path / "slices"
-        found = found or snapshot("pets", source, intake, result, log, tmp_path / "outcomes", kept)
+        found = found or take_snapshot("pets", source, intake, result, log, tmp_path / "outcomes", kept)
         made = ingest(found, source, intake, result, client, tmp_path / "outcomes" / name, kept)
         return made, read(made.rows), found
 

@@ -19,7 +19,7 @@ from configs.source import ColumnConfig, JoinConfig, SourceConfig, SqlConfig
 from infra.cluster import open_cluster
 from tasks.garbage_collection.disk_usage import bytes_of_these_alone
 from tasks.garbage_collection.partitions import remove_partitions, unused_partitions
-from tasks.ingestion.ingest import ingest, snapshot
+from tasks.ingestion.raw_rows import ingest, take_snapshot
 from tasks.production.prediction_log import PredictionLog
 from tasks.rows.parts import part_paths, read
 
@@ -226,7 +226,7 @@ def test_a_worker_that_is_killed_changes_no_byte(tmp_path, files):
     for name, kill in (("calm", False), ("killed", True)):
         kept = tmp_path / name
         with open_cluster(ClusterConfig(workers=2)) as client:
-            found = snapshot(
+            found = take_snapshot(
                 "pets", source, SIZES, KINDS, PredictionLog(tmp_path / "log"), tmp_path / "o", kept
             )
             pids = list(client.run(os.getpid).values())
@@ -281,7 +281,7 @@ def test_a_full_disk_is_named_and_nothing_half_written_stays(client, files, tmp_
     try:
         draw = np.random.default_rng(0)
         source = files(a="".join(f"{draw.bytes(32).hex()},{draw.random()},cat\n" for _ in range(60_000)))
-        found = snapshot(
+        found = take_snapshot(
             "pets",
             source,
             SIZES,

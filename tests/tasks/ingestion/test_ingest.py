@@ -13,8 +13,8 @@ from configs.intake import ImageIntakeConfig, TabularIntakeConfig, TextIntakeCon
 from configs.result import ClassificationResultConfig, RegressionResultConfig
 from configs.source import SourceConfig
 from infra.cluster import open_cluster
-from tasks.ingestion.ingest import ingest, snapshot
 from tasks.ingestion.plot import write_picture
+from tasks.ingestion.raw_rows import ingest, take_snapshot
 from tasks.production.prediction_log import PredictionLog
 from tasks.rows.parts import part_paths, read
 
@@ -56,7 +56,7 @@ def pets(tmp_path):
 @pytest.fixture
 def run(client, log, tmp_path):
     def ingested(source, intake=SIZES, result=KINDS, client=client, name="rows"):
-        found = snapshot("pets", source, intake, result, log, tmp_path / "outcomes", tmp_path / "slices")
+        found = take_snapshot("pets", source, intake, result, log, tmp_path / "outcomes", tmp_path / "slices")
         return ingest(
             found, source, intake, result, client, tmp_path / "outcomes" / name, tmp_path / "slices"
         )
@@ -187,7 +187,7 @@ def test_messages_come_in_and_back_from_production(run, log, pets):
 
 def test_late_labels_that_cannot_be_used_are_left_out_counted_and_told(log, pets, tmp_path):
     serve(log, ["cat", "cat", "wolf"], height=["5.0", "tall", "7.0"], weight=[6.0, 6.0, 8.0])
-    found = snapshot(
+    found = take_snapshot(
         "pets", pets(f"{HEAD}a,1,1,cat,\n"), SIZES, KINDS, log, tmp_path / "outcomes", tmp_path / "slices"
     )
     assert found.feedback_rows == 1
@@ -216,18 +216,20 @@ def test_late_labels_join_a_source_that_has_annotators_alone(run, log, pets):
 def test_a_snapshot_of_an_unchanged_world_is_equal_and_feedback_is_frozen(run, log, pets, tmp_path):
     source = pets(f"{HEAD}a,1,1,cat,\n")
     serve(log, ["cat"], height=[5.0], weight=[6.0])
-    before = snapshot("pets", source, SIZES, KINDS, log, tmp_path / "outcomes", tmp_path / "slices")
-    assert before == snapshot("pets", source, SIZES, KINDS, log, tmp_path / "outcomes", tmp_path / "slices")
+    before = take_snapshot("pets", source, SIZES, KINDS, log, tmp_path / "outcomes", tmp_path / "slices")
+    assert before == take_snapshot(
+        "pets", source, SIZES, KINDS, log, tmp_path / "outcomes", tmp_path / "slices"
+    )
     log.append_labels(
         pa.table({"request_id": ["r0"], "time": [NOON + timedelta(days=1)], "label": ["dog"]}), "d", "1"
     )
-    after = snapshot("pets", source, SIZES, KINDS, log, tmp_path / "outcomes", tmp_path / "slices")
+    after = take_snapshot("pets", source, SIZES, KINDS, log, tmp_path / "outcomes", tmp_path / "slices")
     assert after.feedback != before.feedback
     assert Path(before.feedback.uri).is_file()
 
 
 def test_without_late_labels_there_is_no_feedback(log, pets, tmp_path):
-    found = snapshot(
+    found = take_snapshot(
         "pets", pets(f"{HEAD}a,1,1,cat,\n"), SIZES, KINDS, log, tmp_path / "outcomes", tmp_path / "slices"
     )
     assert (found.feedback, found.feedback_rows) == (None, 0)
@@ -296,7 +298,7 @@ def test_an_image_of_another_size_is_named(run, tmp_path, monkeypatch):
 
 def test_a_source_that_changed_since_the_snapshot_is_refused(client, log, pets, tmp_path):
     source = pets(f"{HEAD}a,1,1,cat,\n")
-    found = snapshot("pets", source, SIZES, KINDS, log, tmp_path / "outcomes", tmp_path / "slices")
+    found = take_snapshot("pets", source, SIZES, KINDS, log, tmp_path / "outcomes", tmp_path / "slices")
     pets(f"{HEAD}a,2,2,cat,\n")
     with pytest.raises(ValueError, match="changed while it was read; run the cycle again"):
         ingest(found, source, SIZES, KINDS, client, tmp_path / "outcomes" / "rows", tmp_path / "slices")

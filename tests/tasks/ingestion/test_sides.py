@@ -12,7 +12,7 @@ from configs.intake import ImageIntakeConfig, TabularIntakeConfig, TextIntakeCon
 from configs.result import ClassificationResultConfig
 from configs.source import SourceConfig
 from configs.versioning import SplitConfig
-from tasks.ingestion.ingest import snapshot
+from tasks.ingestion.raw_rows import take_snapshot
 from tasks.production.prediction_log import PredictionLog
 from tasks.versioning.split import Splitter
 
@@ -25,7 +25,7 @@ def sides(run, tmp_path):
     """Split of each row by id, after ingestion; as a cycle does, the next takes its content columns from the one before."""
 
     def of(source, intake, content=()):
-        found = snapshot(
+        found = take_snapshot(
             "pets",
             source,
             intake,

@@ -9,7 +9,7 @@ from configs.labeling import LabelingConfig
 from configs.result import ClassificationResultConfig, RegressionResultConfig
 from infra.files import digest, whole_folder
 from tasks.intake import build_intake
-from tasks.labeling.label import label
+from tasks.labeling.quality_control import label
 from tasks.records import ValidationReport
 from tasks.result import build_result
 from tasks.rows.parts import write

@@ -11,8 +11,8 @@ from infra.files import digest, whole_folder
 from tasks.ingestion.readers.digits import images
 from tasks.intake import build_intake
 from tasks.labeling.consensus import answers_of, beliefs, consensus, majority
-from tasks.labeling.label import label
 from tasks.labeling.label_errors import suspects
+from tasks.labeling.quality_control import label
 from tasks.records import ValidationReport
 from tasks.result import build_result
 from tasks.rows.parts import read, read_file, record_of, sample, write

@@ -10,11 +10,11 @@ from tasks.model.model import load
 from tasks.records import Stored
 from tasks.result import build_result
 from tasks.rows.parts import read, record_of, write
+from tasks.training.distributed import train_on_ranks
 from tasks.training.evaluate import evaluate
 from tasks.training.loop import fit
 from tasks.training.plan import Teacher
 from tasks.training.strategy import Single
-from tasks.training.train import train_on_ranks
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,13 @@ from configs.training import TrainingConfig
 from infra.files import digest, read_json
 from infra.ranks.messages import Committed
 from infra.ranks.run import RankError
+from tasks.training.distributed import DivergedError, run, train_on_ranks
 from tasks.training.evaluate import validate
 from tasks.training.loop import Fitting, fit
 from tasks.training.messages import EpochEnded, Progress
 from tasks.training.optimizer import Adam, rate
 from tasks.training.report import describe
 from tasks.training.strategy import Single
-from tasks.training.train import DivergedError, run, train_on_ranks
 from tests.tasks.training.conftest import planned
 
 

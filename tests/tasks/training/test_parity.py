@@ -16,11 +16,11 @@ from tasks.intake import build_intake
 from tasks.records import DatasetVersion
 from tasks.rows.parts import record_of, write
 from tasks.training.batch_norm import BatchNorm
+from tasks.training.distributed import train_on_ranks
 from tasks.training.loop import fit
 from tasks.training.messages import EpochEnded
 from tasks.training.plan import Plan
 from tasks.training.strategy import Single
-from tasks.training.train import train_on_ranks
 
 sys.path.append(str(Path(__file__).parent))
 from kinds import KINDS

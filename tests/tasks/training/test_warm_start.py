@@ -10,10 +10,10 @@ from infra.ranks.messages import Committed
 from tasks.records import DatasetVersion
 from tasks.rows import parts as rows_of
 from tasks.rows.parts import record_of, write
+from tasks.training.distributed import train_on_ranks
 from tasks.training.loop import fit
 from tasks.training.messages import EpochEnded
 from tasks.training.strategy import Single
-from tasks.training.train import train_on_ranks
 
 PARITY = ClassificationResultConfig(kind="classification", classes=("even", "odd"))
 

@@ -19,8 +19,8 @@ from tasks.rows.parts import read, record_of, write
 from tasks.validation.quarantine import Quarantine
 from tasks.validation.review.decisions import DecidedRow, DecisionLog, freeze_decisions, in_force, user
 from tasks.validation.review.review import describe_row, fix, overview, release, undo
+from tasks.validation.row_validation import validate
 from tasks.validation.task import description
-from tasks.validation.validate import validate
 
 BETWEEN, SET = "expect_column_values_to_be_between(size)", "expect_column_values_to_be_in_set(kind)"
 RULES = ValidationConfig(

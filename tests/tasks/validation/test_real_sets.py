@@ -11,7 +11,7 @@ from configs.validation import ExpectationConfig, ValidationConfig
 from tasks.records import RawRows
 from tasks.rows.parts import record_of, write
 from tasks.validation.proposal.propose import propose
-from tasks.validation.validate import validate
+from tasks.validation.row_validation import validate
 
 ADULT = [
     "age",

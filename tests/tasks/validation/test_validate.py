@@ -12,8 +12,8 @@ from configs.validation import ExpectationConfig, ValidationConfig
 from infra.files import DigestError, digest
 from tasks.records import RawRows
 from tasks.rows.parts import read, record_of, write
+from tasks.validation.row_validation import validate
 from tasks.validation.task import description
-from tasks.validation.validate import validate
 
 SIZE = ExpectationConfig(
     type="expect_column_values_to_be_between", kwargs={"column": "size", "max_value": 100}

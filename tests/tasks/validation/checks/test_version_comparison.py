@@ -26,8 +26,8 @@ from tasks.rows.parts import part_paths, record_of, write
 from tasks.rows.versions import last_version
 from tasks.validation.checks.distribution_distance import distance
 from tasks.validation.checks.version_comparison import too_old
+from tasks.validation.row_validation import validate
 from tasks.validation.task import description
-from tasks.validation.validate import validate
 from tasks.versioning.repository import Repository
 from tasks.versioning.statistics import statistics
 from tasks.versioning.version import make_version

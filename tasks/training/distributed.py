@@ -53,25 +53,17 @@ def train_network(
     with open_cluster(cluster) as client:
         checkpoint = train_on_ranks(client, plan, on_message)
     seconds = time.monotonic() - started
-    from tasks.training.evaluate import evaluate
+    from tasks.training.evaluate import evaluate, record_model
 
     metrics, errors = evaluate(plan, checkpoint)
-    metric = next(iter(metrics))
     tracker.metrics(metrics)
     for name, picture in (("curves.png", curves(history)), ("errors.png", errors)):
         with whole_file(pictures / name) as temporary:
             temporary.write_bytes(picture)
         tracker.keep(pictures / name)
     tracker.keep(plan.checkpoint)
-    return TrainedModel(
-        **dict(checkpoint),
-        dataset=plan.dataset,
-        run_id=tracker.run_id,
-        ranks=plan.training.ranks,
-        metrics=metrics,
-        validation=max((ended.metrics[metric] for ended in history if metric in ended.metrics), default=None),
-        seconds=seconds,
-    )
+    facts = {"ranks": plan.training.ranks, "run_id": tracker.run_id, "seconds": seconds}
+    return record_model(plan, checkpoint, metrics, history, **facts)
 
 
 def train_on_ranks(client: Any, plan: Plan, on_message: OnMessage) -> Stored:

@@ -62,7 +62,7 @@ class Ingested:
     """Rows left out because a later one has the same key."""
 
 
-def snapshot(
+def take_snapshot(
     project: str,
     source: SourceConfig,
     intake: IntakeConfig,
@@ -103,7 +103,7 @@ def ingest(
     output: Path,
     kept: Path,
 ) -> Ingested:
-    """The snapshot's rows in the folder `output`, whole or not at all, by the workers of a distributed.Client.
+    """The snapshot's rows in the folder `output`, whole or not at all, by the workers of a distributed.Client; None: in this process.
 
     Raises ValueError where the source changed since the snapshot, has no rows, or misses a column, OSError
     where a disk is full.
