@@ -96,7 +96,7 @@ def ranks_a_core(config: Project) -> float:
 
 def rows_of_last_version(project: str, settings: Settings) -> int:
     """Rows of the project's newest version; 0 where there is none."""
-    known = Versions(settings.home / "data")
+    known = Versions(settings.home.data_repository)
     numbers = known.numbers(project)
     return int(known.facts(project, numbers[-1])["rows"]) if numbers else 0
 

@@ -21,6 +21,7 @@ from tasks.rows.raw import Rows, weight
 from tasks.serving.access import Anonymous
 from tasks.serving.journal import GroupCommit, Journal, Label, Prediction
 from tasks.serving.known import KnownRequests
+from tasks.serving.labels import labels_of
 from tasks.serving.model import Model
 from tasks.serving.model_facts import about_version, statistics
 from tasks.serving.notices import notices
@@ -192,25 +193,8 @@ class Application:
 
     async def _label(self, project: str, body: bytes) -> dict[str, Any]:
         """Late labels, answered when they are on the disk."""
-        signature, value = self._route(project).any(project).signature, json_object(body)
-        told, now = value.get("labels", [value]), utc_now()
-        if not isinstance(told, list) or not told:
-            raise Refusal(
-                400,
-                f'labels is {shorten(told)}; want a list such as [{{"request_id": "...", "label": "..."}}]',
-            )
-        pairs = [
-            label_of(each, f"labels[{number}]", signature.classes is None) for number, each in enumerate(told)
-        ]
-        truth: dict[str, str] = {}
-        for number, (request_id, label) in enumerate(pairs):
-            if wanted := signature.refuses(label):
-                raise Refusal(400, f"labels[{number}].label is {shorten(label)}; want {wanted}")
-            if truth.setdefault(request_id, label) != label:
-                raise Refusal(
-                    400,
-                    f"labels[{number}]: request {shorten(request_id)} has label {shorten(truth[request_id])} in the same list",
-                )
+        signature, now = self._route(project).any(project).signature, utc_now()
+        pairs = labels_of(json_object(body), signature)
         unchecked = await self._unchecked(project, [request_id for request_id, _ in pairs])
         labels = [Label(project, request_id, now, label) for request_id, label in pairs]
         try:
@@ -322,23 +306,6 @@ def accept_rows(request: Request, model: Model) -> Rows:
     """The rows of a request, as a version takes them. Raises Refusal."""
     check_outputs(request, model.signature.outputs)
     return rows_of(request.inputs, model.signature.inputs)
-
-
-def label_of(value: Any, where: str, numeric: bool) -> tuple[str, str]:
-    """Request id and label, as text, of one late label.
-
-    Where answers are numbers (`numeric`), a label may be a JSON number too.
-    """
-    fields = value if isinstance(value, dict) else {}
-    if numeric and type(fields.get("label")) in (int, float):
-        fields = fields | {"label": repr(fields["label"])}
-    for name in ("request_id", "label"):
-        if not isinstance(fields.get(name), str) or not fields[name]:
-            raise Refusal(
-                400,
-                f'{where}.{name} is {shorten(fields.get(name))}; want a text, such as {{"request_id": "...", "label": "..."}}',
-            )
-    return fields["request_id"], fields["label"]
 
 
 async def body_of(scope: Message, receive: Receive) -> bytes:
