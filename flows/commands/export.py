@@ -43,7 +43,7 @@ def export(
 ) -> None:
     """Write a folder in which a model answers without Gyre: the graph, its runtime, and a web page or a C program.
 
-    It is tried with made-up rows, empty and extreme ones too; where it answers otherwise than ONNX Runtime no folder is written.
+    It is tried with real rows and made-up ones, empty and extreme; where it answers otherwise than ONNX Runtime no folder is written.
 
     browser: draw, upload, type or fill in a form; answered on the device. Any static file server will do; file:// will not.
 

@@ -14,7 +14,7 @@ from tasks.export.model_facts import Facts, model_facts
 from tasks.export.npm_runtime import runtime_files
 from tasks.export.portable_graph import portable
 from tasks.export.trial import Trial, compare
-from tasks.export.trial_rows import Row, known_words, trial_rows
+from tasks.export.trial_rows import Row, known_words, probe_rows, trial_rows
 
 TEMPLATES = Path(__file__).parent
 MARKER = "model.json"
@@ -103,7 +103,8 @@ def export(
         inputs = [each | {"lowered": each["name"] in lowered} for each in facts["inputs"]]
         facts |= {"inputs": inputs, "graph_digest": digest(partial / "model.onnx")}
         write_json(partial / MARKER, facts)
-        came = attempt(partial, facts, trial_rows(facts, words))
+        rows = [*probe_rows(bundle, facts), *trial_rows(facts, words)]
+        came = attempt(partial, facts, rows)
         sizes = {file.name: file.stat().st_size for file in sorted(partial.iterdir())}
     if isinstance(came, str):
         return Exported(output, sizes, None, came)

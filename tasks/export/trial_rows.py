@@ -1,10 +1,12 @@
-"""Rows that an exported program is tried with: made of the model's facts, and as hostile as a person's may be."""
+"""Rows that an exported program is tried with: the bundle's own, and made-up ones, as hostile as a person's may be."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tasks.export.model_facts import Facts
+from tasks.production import probe
 from tasks.rows.raw import MAX_TEXT, TEXT, Rows, TensorSpec, rows_from
 
 ROWS = 32
@@ -49,6 +51,31 @@ def trial_rows(facts: Facts, words: list[str]) -> list[Row]:
         rows.append({name: columns[name][place] for name, place in places.items()})
     rows.append({each["name"]: missing_value(each) for each in facts["inputs"]})
     return rows
+
+
+def probe_rows(bundle: Path, facts: Facts) -> list[Row]:
+    """The real rows that a bundle brings as its probe; none of one that was made before there were probes."""
+    folder = bundle / probe.FOLDER
+    if not folder.is_dir():
+        return []
+    values = probe.read_rows(folder)
+    rows = []
+    for number in range(len(values[facts["inputs"][0]["name"]])):
+        row = {each["name"]: as_json(values[each["name"]][number]) for each in facts["inputs"]}
+        # The programs refuse such a text, and say why.
+        if not any("\0" in value for value in row.values() if isinstance(value, str)):
+            rows.append(row)
+    return rows
+
+
+def as_json(value: Any) -> Any:
+    """One input's value, or its values flat, as JSON has them."""
+    if isinstance(value, str):
+        return value
+    plain = np.asarray(value)
+    if plain.ndim:
+        return plain.ravel().tolist()
+    return None if plain.dtype.kind == "f" and np.isnan(plain) else plain.item()
 
 
 def trial_values(taken: Facts, words: list[str]) -> list[Any]:

@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import onnx
+import onnxruntime
 import pandas as pd
 import pytest
 from onnx import TensorProto, helper, numpy_helper
@@ -17,6 +18,7 @@ from tasks.export.npm_runtime import RuntimeFetchError, runtime_files
 from tasks.export.targets import export_browser
 from tasks.intake import build_intake
 from tasks.model.onnx_parts import with_prefix
+from tasks.production import probe
 from tasks.result import build_result
 
 MESSAGES = [
@@ -118,6 +120,7 @@ def make_bundle(tmp_path_factory):
         preprocessing = intake.preprocessing(encoder)
         preprocessing.fit(encoder.encode(rows))
         onnx.save(with_prefix(core(encoder.encoded, result.outputs), encoder), folder / "model.onnx")
+        probe.write(folder, rows, {probe.GRAPH: onnxruntime.InferenceSession(folder / "model.onnx")})
         facts = {"project": name, **signature(intake, result), "graph_digest": digest(folder / "model.onnx")}
         facts |= {"date_formats": {}, "training_values": preprocessing.training_values()}
         write_json(folder / "signature.json", facts)
