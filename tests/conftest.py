@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import psutil
 import pytest
@@ -48,6 +49,13 @@ def free_port() -> Callable[[], int]:
                 return port
 
     return find
+
+
+@pytest.fixture(autouse=True)
+def same_environment() -> Iterator[None]:
+    """What a test calls may put an installation's environment in force, as the `gyre` command does: the next test is not in it."""
+    with patch.dict(os.environ):
+        yield
 
 
 @pytest.fixture
