@@ -118,10 +118,6 @@ class Settings(BaseSettings):
         """MLflow's tracking and registry store."""
         return f"sqlite:///{self.home.mlflow_database}"
 
-    def folder(self, *parts: str) -> Path:
-        """A folder under the home, made if missing."""
-        return self.home.make(self.home.root.joinpath(*parts))
-
     def report_url(self, path: Path) -> str:
         """The URL under which a file of the home's `reports` folder is served."""
         return f"{self.reports_url}/{path.relative_to(self.home.reports).as_posix()}"

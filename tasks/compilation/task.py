@@ -25,7 +25,7 @@ def export(
     steps: tuple[str, ...] = (),
 ) -> Graph:
     """The one ONNX graph of a trained model: raw rows in, answers out."""
-    from tasks.compilation import export as core
+    from tasks.compilation import graph_export as core
     from tasks.intake import build_intake
     from tasks.result import build_result
 
@@ -70,11 +70,11 @@ def compile_bundle(
 
     settings, output, taken, given = Settings(), outcome_folder(), build_intake(intake), build_result(result)
     verdict = judge(graphs, champion, model.dataset, taken, given, labeling, evaluation, gate, baselines)
-    known = Versions(settings.home / "data").findings(model.dataset.project, model.dataset.version)
+    known = Versions(settings.home.data_repository).findings(model.dataset.project, model.dataset.version)
     facts = model_card.facts_of(
         model, verdict, taken, given, gate, (*known, *baselines.findings, *model.findings, *verdict.findings)
     )
-    page = settings.folder("reports", model.dataset.project, "compilation", output.name)
+    page = settings.home.make_report_folder(model.dataset.project, "compilation", output.name)
     drawn = pictures(verdict, given.metric, gate)
     model_card.write_card(facts, drawn, verdict.slices, output, page)
     measured = measure_serving(verdict.chosen.graph, verdict.rows)

@@ -39,6 +39,7 @@ def train(
     from tasks.training.distributed import train_network
 
     settings, folder = Settings(), outcome_folder(("cluster",))
+    home = settings.home
     plan = Plan(
         dataset=dataset,
         intake=intake,
@@ -49,12 +50,12 @@ def train(
         teacher=teacher,
         folder=folder,
     )
-    pictures = settings.folder("reports", dataset.project, "training", folder.name)
+    pictures = home.make_report_folder(dataset.project, "training", folder.name)
     key = f"{dataset.project}-epochs".replace("_", "-")
     progress: Any = create_progress_artifact(
         0.0, key=key, description=f"{student or dataset.tag} on {training.ranks} ranks"
     )
-    with Tracker(settings.tracking_uri, settings.folder("mlflow", "artifacts"), plan, folder.name) as tracker:
+    with Tracker(settings.tracking_uri, home.make(home.mlflow_artifacts), plan, folder.name) as tracker:
         model = train_network(plan, cluster, tracker, pictures, lambda *how: advance(progress, *how))
     urls = [settings.report_url(pictures / name) for name in ("curves.png", "errors.png")]
     body = f"{table([model.metrics])}\n\n![Loss and metric of each epoch]({urls[0]})\n\n![Where the answers are wrong]({urls[1]})"
@@ -85,25 +86,26 @@ def tune(
     from tasks.training.tune import Trials
 
     settings = Settings()
+    home = settings.home
     study = study_name(dataset, intake, result, training, search)
     plan = Plan(
         dataset=dataset,
         intake=intake,
         result=result,
         training=training,
-        folder=settings.folder("searches", study),
+        folder=home.make(home.searches / study),
     )
-    storage = f"sqlite:///{settings.folder('searches') / 'searches.db'}"
+    storage = f"sqlite:///{home.make(home.searches) / 'searches.db'}"
 
     def tracker(trial: Plan, number: int) -> Tracker:
         return Tracker(
-            settings.tracking_uri, settings.folder("mlflow", "artifacts"), trial, f"{study} trial {number}"
+            settings.tracking_uri, home.make(home.mlflow_artifacts), trial, f"{study} trial {number}"
         )
 
     with open_cluster(cluster) as client:
         trials = Trials(client, plan, search, tracker)
         found = core.search(study, storage, search, trials.evaluate, trials.slots)
-    picture = settings.folder("reports", dataset.project, "searches") / f"{study}.png"
+    picture = home.make_report_folder(dataset.project, "searches") / f"{study}.png"
     with whole_file(picture) as temporary:
         temporary.write_bytes(core.picture(core.open_study(study, storage, search), search))
     report = SearchReport(

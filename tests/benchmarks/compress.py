@@ -27,7 +27,7 @@ from configs.optimization import OptimizationConfig
 from configs.training import TrainingConfig
 from infra.cluster import open_cluster
 from tasks.compilation.choice import choose_graph
-from tasks.compilation.export import export
+from tasks.compilation.graph_export import export
 from tasks.compilation.measurement import HeldOut, held_out, measure
 from tasks.intake import build_intake
 from tasks.optimization.sketch import sketch_students

@@ -15,11 +15,11 @@ from configs.source import SourceConfig
 from configs.training import TrainingConfig
 from configs.validation import ValidationConfig
 from configs.versioning import VersioningConfig
-from tasks.compilation.export import export
+from tasks.compilation import export
 from tasks.ingestion import ingest, take_snapshot
 from tasks.intake import build_intake
 from tasks.labeling import label
-from tasks.optimization.variants import variant
+from tasks.optimization import variant
 from tasks.production.prediction_log import PredictionLog
 from tasks.result import build_result
 from tasks.training import Plan, train

@@ -224,7 +224,7 @@ def test_up_starts_at_once_what_waits_after_repeated_ends_and_says_when_it_ends_
 
 def test_a_pause_between_ends_is_at_most_a_minute(stopped, free_port, monkeypatch):
     daemon = Daemon(stopped, [page(free_port())])
-    stopped.folder("logs")
+    stopped.home.make(stopped.home.logs)
     daemon.file.write_text(daemon.configuration())
     options = ServerOptions()
     options.realize(["-c", str(daemon.file)])
@@ -436,7 +436,7 @@ def test_every_service_has_a_log_and_all_that_listen_bind_the_host(settings):
 
 def test_the_report_pages_serve_the_reports_folder_and_nothing_beside_it(stopped):
     table = [service for service in services(stopped) if service.name == "reports"]
-    (stopped.folder("reports", "digits") / "drift.html").write_text("<h1>drift</h1>")
+    (stopped.home.make(stopped.home.reports / "digits") / "drift.html").write_text("<h1>drift</h1>")
     (stopped.home / "secret.txt").write_text("secret")
     up(stopped, table=table)
 

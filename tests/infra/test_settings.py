@@ -63,6 +63,6 @@ def test_no_process_reports_to_the_outside(tmp_path):
 def test_report_urls_are_under_the_reports_folder(tmp_path):
     settings = Settings()
     assert (
-        settings.report_url(settings.folder("reports", "digits") / "drift.html")
+        settings.report_url(settings.home.make(settings.home.reports / "digits") / "drift.html")
         == "http://127.0.0.1:8081/digits/drift.html"
     )

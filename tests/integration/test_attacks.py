@@ -183,7 +183,9 @@ def script(settings, installation, host, services):
                 )
             )
         if service == "reports":
-            picture = next(settings.folder("reports").rglob("*.png")).relative_to(settings.folder("reports"))
+            picture = next(settings.home.make(settings.home.reports).rglob("*.png")).relative_to(
+                settings.home.make(settings.home.reports)
+            )
             pictures.append(("show a picture", f"http://{base}/{picture}"))
         if service == "prefect":
             sockets.append(("send an event by socket", f"ws://{base}/api/events/in", json.dumps(forged())))

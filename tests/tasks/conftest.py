@@ -172,7 +172,7 @@ class Server:
 
     def __init__(self, settings):
         self.settings, self.url = settings, settings.server_url
-        self.log = settings.folder("logs") / "server.log"
+        self.log = settings.home.make(settings.home.logs) / "server.log"
         self.releases = Releases(settings.home / "releases")
         self.process = None
 

@@ -27,7 +27,7 @@ PROJECT = "red_wine"
 def version_of(settings, rows):
     """A version, two rows of whose source are in quarantine."""
     folder, quarantine = (
-        settings.folder("outcomes", f"rows-{rows}"),
+        settings.home.make(settings.home.outcomes / f"rows-{rows}"),
         settings.home / "outcomes" / "quarantine.parquet",
     )
     pd.DataFrame(
@@ -63,7 +63,7 @@ def version_of(settings, rows):
         "config": {"source": "c" * 64},
         "code": {"gyre": "0.1.0", "commit": "d" * 40},
     }
-    repository = Repository(settings.home / "data", str(settings.folder("remote")))
+    repository = Repository(settings.home / "data", str(settings.home.make(settings.home.remote)))
     return make_version(
         PROJECT, labels, ("x",), VersioningConfig(), repository, settings.home / "datasets", "label", origin
     )
@@ -115,7 +115,7 @@ def trained(settings, dataset):
 def world(tmp_path_factory):
     """An installation with two versions, two models and a few predictions; no test changes what another one asks for."""
     settings = Settings(home=tmp_path_factory.mktemp("home"))
-    settings.folder("mlflow")
+    settings.home.make(settings.home.mlflow)
     first = version_of(settings, 40)
     bundles = [trained(settings, first), trained(settings, version_of(settings, 50))]
     when = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC).replace(tzinfo=None)
@@ -209,7 +209,9 @@ def test_everything_that_is_known_is_found_from_both_ends(world):
 
 def test_a_name_given_to_a_version_is_known(world):
     settings, _ = world
-    Repository(settings.home / "data", str(settings.folder("remote"))).tag(PROJECT, 1, "golden")
+    Repository(settings.home / "data", str(settings.home.make(settings.home.remote))).tag(
+        PROJECT, 1, "golden"
+    )
     assert lineage("red_wine/golden", settings).start == "dataset red_wine/v1"
 
 

@@ -16,7 +16,7 @@ def registry(with_mlflow, tmp_path):
     settings = with_mlflow
     registry = Registry(settings.tracking_uri)
     client = registry.client
-    experiment = client.create_experiment("wine", settings.folder("mlflow", "artifacts").as_uri())
+    experiment = client.create_experiment("wine", settings.home.make(settings.home.mlflow_artifacts).as_uri())
     client.create_registered_model("wine")
     digests = []
     for number in (1, 2):

@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from configs.training import TrainingConfig
-from tasks.compilation.export import export
+from tasks.compilation.graph_export import export
 from tasks.compilation.measurement import HeldOut, held_out, measure
 from tasks.compilation.signature import signature
 from tasks.intake import build_intake

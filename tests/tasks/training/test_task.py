@@ -47,7 +47,7 @@ def test_training_gives_a_checked_checkpoint_a_report_and_an_mlflow_run_and_is_n
         assert settings.report_url(pictures / name) in shown["markdown"].data
     assert f"{settings.mlflow_url}/#/experiments/" in shown["markdown"].data
     assert MlflowClient(settings.tracking_uri).get_run(model.run_id).info.status == "FINISHED"
-    assert {path.suffix for path in settings.folder("mlflow", "artifacts").rglob("*.*")} == {
+    assert {path.suffix for path in settings.home.make(settings.home.mlflow_artifacts).rglob("*.*")} == {
         ".png",
         ".json",
         ".safetensors",
