@@ -137,7 +137,7 @@ class Lines:
                 self.say(f"{name}: started", stage.start_time)
         if is_over and stage.id not in self.ended:
             self.ended.add(stage.id)
-            self.say(f"{name}: {ending(stage)}", stage.end_time)
+            self.say(f"{name}: {outcome_text(stage)}", stage.end_time)
 
     def show_training(self, training: tuple[float, str]) -> None:
         """Says how far it is, where that is news."""
@@ -166,7 +166,7 @@ def lost(seconds: float, why: str) -> str:
     return f"the Prefect server has not answered for {seconds:.0f} s ({why}); waiting for it, the run does not depend on this view"
 
 
-def ending(stage: TaskRun) -> str:
+def outcome_text(stage: TaskRun) -> str:
     """How a stage ended, in words."""
     if was_reused(stage):
         return "reused"

@@ -29,7 +29,7 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class Seen:
+class WorkersSeen:
     """The workers at a moment (monotonic seconds): how many live, and which of them no other run holds."""
 
     at: float
@@ -49,12 +49,12 @@ class Ended:
     """The ranks have ended, as Stop asked."""
 
 
-Event = Seen | Committed | Lost | Ended
+Event = WorkersSeen | Committed | Lost | Ended
 
 
 @dataclass(frozen=True)
 class Look:
-    """Count the workers: Seen is the next event."""
+    """Count the workers: WorkersSeen is the next event."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Elastic:
     def on(self, event: Event) -> Instruction:
         """What to do now."""
         match event:
-            case Seen():
+            case WorkersSeen():
                 return self.grow(event) if self.running else self.begin(event)
             case Committed():
                 self.committed, self.fruitless = True, 0
@@ -118,11 +118,11 @@ class Elastic:
                 self.running = 0
                 return Look()
 
-    def grow(self, seen: Seen) -> Instruction:
+    def grow(self, seen: WorkersSeen) -> Instruction:
         """Whether a generation ends for a larger one: only right after a commit, so each has moved on before it ends."""
         return Stop() if min(self.policy.max_ranks, len(seen.free)) > self.running else Continue()
 
-    def begin(self, seen: Seen) -> Instruction:
+    def begin(self, seen: WorkersSeen) -> Instruction:
         """Starts as many ranks as there may be, or waits, or gives up."""
         if len(seen.free) >= self.policy.min_ranks:
             workers = spread(seen.free, self.policy.max_ranks)
@@ -145,7 +145,7 @@ class Elastic:
             f"{reason}\nRanks were lost {self.fruitless} times in a row with no commit in between.{self.resumable()}"
         )
 
-    def too_few(self, seen: Seen, hopeless: bool) -> str:
+    def too_few(self, seen: WorkersSeen, hopeless: bool) -> str:
         """The error where workers are missing."""
         low, high = self.policy.min_ranks, self.policy.max_ranks
         asked = f"{low} ranks need {low}" if low == high else f"{low} to {high} ranks need at least {low}"

@@ -35,10 +35,10 @@ from infra.ranks.elastic import (
     Look,
     Lost,
     Policy,
-    Seen,
     Start,
     Stop,
     Wait,
+    WorkersSeen,
 )
 from infra.ranks.entry import ArgumentsT, Entry, Function, MessageT, ResultT, entry_of
 from infra.ranks.generation import (
@@ -172,7 +172,7 @@ class Run:
     def look(self) -> Instruction:
         """Tells the decisions which workers there are."""
         workers = self.claims.look()
-        return self.elastic.on(Seen(time.monotonic(), len(workers.live), tuple(workers.free)))
+        return self.elastic.on(WorkersSeen(time.monotonic(), len(workers.live), tuple(workers.free)))
 
     def wait(self) -> None:
         """A moment. Nothing is held meanwhile, so two runs that wait never wait for each other."""

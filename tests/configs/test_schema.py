@@ -96,9 +96,14 @@ def test_a_key_of_another_kind_is_marked_as_the_meant_kind_has_it():
     ]
 
 
-def test_every_key_of_every_section_says_its_default_or_is_required_and_takes_no_other():
+def test_every_section_takes_no_unknown_key_and_every_key_has_a_default_or_is_required():
     for name, section in project_schema()["$defs"].items():
-        assert "properties" not in section or section["additionalProperties"] is False, name
+        if "properties" not in section:
+            continue
+        assert section["additionalProperties"] is False, name
+        for key, value in section["properties"].items():
+            fixed = "const" in value
+            assert fixed or "default" in value or key in section.get("required", ()), f"{name}.{key}"
 
 
 def test_the_line_for_editors_moves_with_the_folder_that_holds_both(tmp_path):

@@ -33,7 +33,7 @@ LABEL_NAMES = ("label", "class", "target", "category", "classname", "species", "
 
 
 @dataclass
-class Seen:
+class FolderContents:
     """What a look at all files shows."""
 
     names: list[str] = field(default_factory=list)
@@ -83,9 +83,9 @@ def infer_images(location: str) -> InferredImages:
     return InferredImages(text, source, intake, sample_names(seen, labels))
 
 
-def look(source: SourceConfig) -> Seen:
+def look(source: SourceConfig) -> FolderContents:
     """A look at every file of a folder or archive."""
-    seen, folders = Seen(), Counter[str]()
+    seen, folders = FolderContents(), Counter[str]()
     for name, data in files_and_labels(source):
         suffix = PurePosixPath(name).suffix.lower()
         if suffix == ".csv":
@@ -104,7 +104,7 @@ def look(source: SourceConfig) -> Seen:
     return seen
 
 
-def look_at(name: str, data: bytes, seen: Seen, pixels: bool) -> None:
+def look_at(name: str, data: bytes, seen: FolderContents, pixels: bool) -> None:
     """Notes one image."""
     from PIL import Image
 
@@ -154,7 +154,7 @@ class Labels:
         return Counter(label for label in self.by_name.values() if label is not None)
 
 
-def labels_of(seen: Seen) -> Labels | None:
+def labels_of(seen: FolderContents) -> Labels | None:
     """The CSV file whose lines name most images, where they are at least half; None where there is none."""
     best: Labels | None = None
     most = len(seen.names) / 2
@@ -177,7 +177,7 @@ def labels_of(seen: Seen) -> Labels | None:
     return best
 
 
-def sample_names(seen: Seen, labels: Labels | None) -> dict[str, str | None]:
+def sample_names(seen: FolderContents, labels: Labels | None) -> dict[str, str | None]:
     """Up to SAMPLED images with their labels, fewer of large ones; each label in turn, the same every time."""
     pixels = sum(width * height * count for (width, height), count in seen.sizes.items()) / seen.sizes.total()
     broken = set(seen.broken)
@@ -215,7 +215,7 @@ def label_column(frame: pd.DataFrame, file_column: str) -> str | None:
     return next(iter([*usual, *sorted(known, key=lambda name: known[name])]), None)
 
 
-def about_files(seen: Seen) -> Iterator[str]:
+def about_files(seen: FolderContents) -> Iterator[str]:
     """What is odd about the files."""
     for names, told in (
         (seen.broken, "cannot be read as images"),
@@ -227,7 +227,7 @@ def about_files(seen: Seen) -> Iterator[str]:
         yield f"{count:,} of {seen.decoded:,} images that were looked at closely: {change}"
 
 
-def intake_of(seen: Seen) -> ImageIntakeConfig:
+def intake_of(seen: FolderContents) -> ImageIntakeConfig:
     """The most frequent size, scaled down where it is large; grey or colour."""
     width, height = seen.sizes.most_common(1)[0][0]
     scale = min(1.0, LARGEST / max(width, height))
@@ -239,7 +239,7 @@ def intake_of(seen: Seen) -> ImageIntakeConfig:
     )
 
 
-def intake_lines(seen: Seen, intake: ImageIntakeConfig) -> Iterator[str]:
+def intake_lines(seen: FolderContents, intake: ImageIntakeConfig) -> Iterator[str]:
     """The intake's section."""
     (width, height), times = seen.sizes.most_common(1)[0]
     smaller = (
@@ -259,7 +259,7 @@ def intake_lines(seen: Seen, intake: ImageIntakeConfig) -> Iterator[str]:
         yield f"  resize: stretch  # or pad, crop or error: {odd:,} images have another size: {told}"
 
 
-def result_lines(seen: Seen, labels: Labels | None) -> Iterator[str]:
+def result_lines(seen: FolderContents, labels: Labels | None) -> Iterator[str]:
     """The result's section: classes of the labels, or of the folders' names."""
     classes = labels.classes if labels else Counter(PurePosixPath(name).parent.name for name in seen.names)
     if len(classes) < 2 or not all(classes):

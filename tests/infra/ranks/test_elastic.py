@@ -11,10 +11,10 @@ from infra.ranks.elastic import (
     Look,
     Lost,
     Policy,
-    Seen,
     Start,
     Stop,
     Wait,
+    WorkersSeen,
 )
 from infra.ranks.messages import Committed
 
@@ -24,7 +24,7 @@ def workers(count):
 
 
 def seen(count, at=0.0, held=0):
-    return Seen(at, count + held, workers(count))
+    return WorkersSeen(at, count + held, workers(count))
 
 
 def elastic(low=2, high=4, restarts=3, wait_s=10.0, patient=True):
