@@ -51,6 +51,9 @@ class TrainingConfig(Section):
     epochs: int | None = Field(default=None, ge=1)
     """Times that every training row is seen; none: as many as make 400,000 rows, but 5 at least and 60 at
     most. With a validation split, the weights of the epoch that did best there are kept."""
+    epochs_factor: float = Field(default=1.0, gt=0)
+    """Times as many epochs as that. The search for smaller networks sets it for its students: an epoch of theirs
+    is cheaper, and they need more of them."""
     batch_size: int = Field(default=64, ge=1)
     """Rows of all ranks together, so the result does not depend on how many there are."""
     accumulation_steps: int = Field(default=1, ge=1)

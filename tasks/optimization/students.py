@@ -18,6 +18,12 @@ WORTH = 0.9
 """Of the main network's latency or size: a student that is estimated at more of both is not trained."""
 
 
+TEACHER_SHARE = 0.4
+"""Of the main network's step: what its answers cost a student that is taught."""
+MOST_EPOCHS = 3.0
+"""Times the main network's epochs, at most, for a student: about as long a training as the main network's."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """A student to be trained."""
@@ -70,7 +76,10 @@ class StudentSearch:
     def of_width(self, name: str) -> Iterable[Recipe]:
         """A width alone, then taught: which of them is better differs from data set to data set."""
         student = StudentConfig(width=WIDTHS[name])
-        training = student_training(self.training, student)
+        sketch = self.sketch(name)
+        training = student_training(self.training, student).model_copy(
+            update={"epochs_factor": min(MOST_EPOCHS, max(1.0, 1 / sketch.latency_ratio))}
+        )
         yield Recipe(name, training, taught=False)
         yield Recipe(f"{name}_taught", training, taught=True)
 
@@ -89,17 +98,22 @@ class StudentSearch:
         """Why a student is not worth its training; empty where it is. Declared students are always trained."""
         if recipe.name in self.optimization.students:
             return ""
-        sketch = next(each for each in self.sketches if recipe.name.startswith(each.student))
+        sketch = self.sketch(recipe.name)
         if sketch.reason:
             return sketch.reason
         if sketch.latency_ratio > WORTH and sketch.size_ratio > WORTH:
             return f"would take {sketch.latency_ratio:.0%} of the network's time and {sketch.size_ratio:.0%} of its size"
         minutes = self.optimization.minutes or 0
         left = 60 * minutes - sum(model.seconds for model in self.trained.values())
-        wanted = self.main.seconds * (1 + recipe.taught) * max(sketch.latency_ratio, 0.25)
+        step = sketch.latency_ratio + TEACHER_SHARE * recipe.taught
+        wanted = self.main.seconds * recipe.training.epochs_factor * step
         if wanted > left:
             return f"would train for about {wanted / 60:.1f} minutes, and of optimization.minutes {minutes:g} there are {max(left, 0) / 60:.1f} left"
         return ""
+
+    def sketch(self, name: str) -> Sketch:
+        """What is estimated of a student of the search."""
+        return next(each for each in self.sketches if name.startswith(each.student))
 
     @property
     def sentences(self) -> tuple[str, ...]:

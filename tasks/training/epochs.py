@@ -12,7 +12,8 @@ LEAST_PATIENCE = 8
 
 def planned_epochs(training: TrainingConfig, rows: int) -> int:
     """Epochs on so many training rows, unless the training ends early or has a budget of minutes."""
-    return training.epochs or min(MOST, max(FEWEST, round(ROWS_SEEN / rows)))
+    usual = training.epochs or min(MOST, max(FEWEST, round(ROWS_SEEN / rows)))
+    return max(1, round(usual * training.epochs_factor))
 
 
 def patience(training: TrainingConfig, epochs: int) -> int:

@@ -47,12 +47,20 @@ def test_a_quarter_is_tried_where_half_loses_nothing_and_three_quarters_where_it
 
 
 def test_a_student_that_the_budget_does_not_hold_is_left_out_and_said():
-    names, found = search({"half": 0.9}, seconds=50.0, minutes=1)
-    assert names == ["half"]
+    """Half takes 0.4 of a step, and so 2.5 times the epochs; taught, 0.8 of a step. A quarter fits."""
+    names, found = search({"half": 0.9}, seconds=60.0, minutes=2)
+    assert names == ["half", "quarter"]
     assert found.sentences[0] == (
-        "half_taught was not trained: it would train for about 0.8 minutes, "
-        "and of optimization.minutes 1 there are 0.2 left"
+        "half_taught was not trained: it would train for about 2.0 minutes, "
+        "and of optimization.minutes 2 there are 1.0 left"
     )
+
+
+def test_students_of_a_search_have_more_epochs_as_theirs_are_cheaper():
+    found = StudentSearch(OptimizationConfig(minutes=60), TrainingConfig(), model(), SMALLER, max_loss=0.01)
+    factors = {recipe.name: recipe.training.epochs_factor for recipe in found.of_width("half")}
+    assert factors == {"half": 2.5, "half_taught": 2.5}
+    assert [recipe.training.epochs_factor for recipe in found.of_width("quarter")] == [3.0, 3.0]
 
 
 def test_a_student_that_would_be_no_faster_and_no_smaller_is_not_trained():
