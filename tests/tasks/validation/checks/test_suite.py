@@ -5,7 +5,7 @@ import pytest
 
 from configs.validation import ExpectationConfig, ValidationConfig
 from tasks.rows.parts import part_paths, schema_of, write
-from tasks.validation.checks import suite
+from tasks.validation.checks import data_docs, suite
 from tasks.validation.checks.engine import open_engine
 
 FRAME = pd.DataFrame(
@@ -154,6 +154,6 @@ def test_data_docs_are_drawn_for_every_kind_of_result(capfd, rows):
             expect("column_values_to_not_be_null", column="weight"),
         )
     )
-    page = suite.page(suite.run_suite(suite.build_suite(validation), rows))
+    page = data_docs.page(suite.run_suite(suite.build_suite(validation), rows))
     assert "values must belong to this set" in page
     assert "exception" not in capfd.readouterr().err.lower()
