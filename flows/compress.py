@@ -26,8 +26,7 @@ def variants_of(model: TrainedModel, config: Project) -> Variants:
             teacher=teacher_of(model, config) if recipe.taught else None,
         )
         search.add(recipe, student)
-        steps = (f"{recipe.name}: {'taught by the network' if recipe.taught else 'trained alone'}",)
-        graph = export(student, config.intake, config.result, recipe.training, recipe.name, steps)
+        graph = export(student, config.intake, config.result, recipe.training, recipe.name, (recipe.step,))
         made.append(in_formats(graph, model, config))
     return Variants(
         graphs=tuple(graph for each in made for graph in each.graphs),

@@ -60,7 +60,8 @@ class Block(nn.Module):
 class Mean(nn.Module):
     """[batch, channels, height, width] -> [batch, channels]: the mean of each channel.
 
-    One operator in ONNX; torch's adaptive pooling becomes nine, a fifth of a small network's time.
+    One operator in ONNX; torch's adaptive pooling becomes nine, 6 % of the time of a network of a quarter
+    of the width.
     """
 
     def forward(self, rows: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from tasks.records import Sketch, TrainedModel
 HALF, QUARTER, THREE_QUARTERS = 0.5, 0.25, 0.75
 WIDTHS = {"half": HALF, "quarter": QUARTER, "three_quarters": THREE_QUARTERS}
 """That a search tries, by the name of the student."""
+HALVES = {"half", "half_taught"}
 WORTH = 0.9
 """Of the main network's latency or size: a student that is estimated at more of both is not trained."""
 
@@ -31,6 +32,11 @@ class Recipe:
     name: str
     training: TrainingConfig
     taught: bool
+
+    @property
+    def step(self) -> str:
+        """How its network came about, in words."""
+        return f"{self.name}: {'taught by the network' if self.taught else 'trained alone'}"
 
 
 @dataclass
@@ -68,10 +74,11 @@ class StudentSearch:
         if self.optimization.minutes is None:
             return
         yield from self.of_width("half")
-        loss = self.least_loss("half")
-        if loss is None:
-            return
-        yield from self.of_width("quarter" if loss <= self.max_loss else "three_quarters")
+        loss = self.least_loss()
+        if loss is not None:
+            yield from self.of_width("quarter" if loss <= self.max_loss else "three_quarters")
+        elif self.trained.keys() & HALVES:
+            self.untried["quarter"] = "depends on what half loses on validation rows, and there are none"
 
     def of_width(self, name: str) -> Iterable[Recipe]:
         """A width alone, then taught: which of them is better differs from data set to data set."""
@@ -83,12 +90,12 @@ class StudentSearch:
         yield Recipe(name, training, taught=False)
         yield Recipe(f"{name}_taught", training, taught=True)
 
-    def least_loss(self, name: str) -> float | None:
-        """Of validation score to the main network, by the best student of a width; None where none was trained or none can be told."""
+    def least_loss(self) -> float | None:
+        """Of validation score to the main network, by the better student of half the width; None where none was trained or none can be told."""
         scores = [
             model.validation
             for student, model in self.trained.items()
-            if student in (name, f"{name}_taught") and model.validation is not None
+            if student in HALVES and model.validation is not None
         ]
         if not scores or self.main.validation is None:
             return None

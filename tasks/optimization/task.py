@@ -6,6 +6,7 @@ from configs.intake import IntakeConfig
 from configs.optimization import OptimizationConfig
 from configs.result import ResultConfig
 from configs.training import TrainingConfig
+from infra.files import DigestError
 from tasks.pipeline.stage import outcome_folder, show, stage, table
 from tasks.records import DatasetVersion, Finding, Graph, Sketch, TrainedModel, Variants
 
@@ -35,7 +36,11 @@ def optimize(
             made.append(
                 variant(graph, kind, dataset, taken, given, optimization.calibration_rows, max_loss, output)
             )
-        except (ValueError, RuntimeError, NotImplementedError) as error:
+        except DigestError:
+            raise
+        except Exception as error:
+            # ONNX Runtime's quantizer raises errors of many kinds about a network that it cannot take; the
+            # others go on, and the finding names this one.
             findings.append(not_made(graph, kind, error))
     rows = [
         {
@@ -49,7 +54,11 @@ def optimize(
     ]
     how = f"Calibrated on {optimization.calibration_rows} training rows of `{dataset.tag}`."
     title = "Optimization" if graph.name == "fp32" else f"Optimization of {graph.name}"
-    show(dataset.project, title, f"{how}\n\n{table(rows)}" if made else "No format is asked for.")
+    show(
+        dataset.project,
+        title,
+        f"{how}\n\n{table(rows)}" if optimization.quantize else "No format is asked for.",
+    )
     return Variants(graphs=tuple(made), findings=tuple(findings))
 
 

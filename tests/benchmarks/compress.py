@@ -130,7 +130,7 @@ class Run:
         while recipe := search.next():
             student = self.train(recipe.name, recipe.training, teacher if recipe.taught else None)
             search.add(recipe, student)
-            made += self.graphs(student, recipe.training, recipe.name, (recipe.name,))
+            made += self.graphs(student, recipe.training, recipe.name, (recipe.step,))
         for sentence in search.sentences:
             say(f"{self.name}: {sentence}")
         return made

@@ -78,6 +78,18 @@ def test_a_network_whose_width_cannot_be_set_says_so():
     assert (names, found.sentences[0]) == ([], "half was not trained: it cannot be built: no width")
 
 
+def test_without_validation_rows_the_search_ends_with_half_and_says_why():
+    found = StudentSearch(
+        OptimizationConfig(minutes=60), TrainingConfig(), model(validation=None), SMALLER, max_loss=0.01
+    )
+    while recipe := found.next():
+        found.add(recipe, model(validation=None))
+    assert set(found.trained) == {"half", "half_taught"}
+    assert found.sentences == (
+        "quarter was not trained: it depends on what half loses on validation rows, and there are none",
+    )
+
+
 def test_a_student_of_the_same_network_is_refused():
     with pytest.raises(ValidationError, match="the same network is no student"):
         OptimizationConfig(students={"same": {"epochs": 3}})

@@ -73,9 +73,14 @@ def graph(dataset, tmp_path_factory):
         "second": second,
         "shape": np.array([-1, pixels], np.int64),
     }
+    return saved(nodes, weights, tmp_path_factory.mktemp("graph") / "fp32.onnx")
+
+
+def saved(nodes, weights, path):
+    """A graph from an image to class and probability."""
     made = helper.make_graph(
         nodes,
-        "faint",
+        "made",
         [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", SIDE, SIDE, 1])],
         [
             helper.make_tensor_value_info("class", TensorProto.INT64, ["batch"]),
@@ -83,7 +88,6 @@ def graph(dataset, tmp_path_factory):
         ],
         [numpy_helper.from_array(values, name) for name, values in weights.items()],
     )
-    path = tmp_path_factory.mktemp("graph") / "fp32.onnx"
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     onnx.save(model, path)
     return Graph(**record_of(path).model_dump(), name="fp32", parity=0.0)
@@ -109,22 +113,19 @@ def test_layers_that_lose_too_much_stay_float_until_the_loss_fits(graph, dataset
     assert "QuantizeLinear" in kinds
 
 
-def test_a_format_that_changes_nothing_is_said_to_be_none(dataset, tmp_path):
+def test_a_format_that_has_nothing_to_change_says_so(dataset, tmp_path):
     nodes = [
         helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMean", ["float"], ["mean"], keepdims=0),
+        helper.make_node("Reshape", ["float", "shape"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "few"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probability"]),
+        helper.make_node("ArgMax", ["logits"], ["class"], axis=1, keepdims=0),
     ]
-    made = helper.make_graph(
-        nodes,
-        "nothing",
-        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", SIDE, SIDE, 1])],
-        [helper.make_tensor_value_info("mean", TensorProto.FLOAT, [])],
-    )
-    path = tmp_path / "fp32.onnx"
-    onnx.save(helper.make_model(made, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
-    graph = Graph(**record_of(path).model_dump(), name="fp32", parity=0.0)
-    with pytest.raises((ValueError, KeyError)):
-        variant(graph, "int8-weights", dataset, INTAKE, RESULT, 64, 0.01, tmp_path)
+    few = np.zeros((SIDE * SIDE, 2), np.float32)
+    weights = {"few": few, "shape": np.array([-1, SIDE * SIDE], np.int64)}
+    small = saved(nodes, weights, tmp_path / "fp32.onnx")
+    with pytest.raises(ValueError, match="no layer has as many as 1,024 weights"):
+        variant(small, "int8-weights", dataset, INTAKE, RESULT, 64, 0.01, tmp_path)
 
 
 def test_rounded_weights_are_within_half_a_step_and_zeros_stay_zero():
