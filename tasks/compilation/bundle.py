@@ -74,18 +74,10 @@ def bundle(
 def portable_form(verdict: GateReport) -> Graph | None:
     """The float graph of the same network, where the chosen one computes in 8 bits, which not every processor does alike."""
     graph = verdict.chosen.graph
-    kind = graph.steps[-1].partition(",")[0] if graph.steps else ""
-    if kind not in EIGHT_BITS:
+    if graph.format not in EIGHT_BITS:
         return None
-    made_of = graph.steps[:-1]
-    return next(
-        (
-            each.graph
-            for each in verdict.candidates
-            if each.graph.steps == made_of and each.graph.checkpoint == graph.checkpoint
-        ),
-        None,
-    )
+    floats = [each.graph for each in verdict.candidates if each.graph.format == "fp32"]
+    return next((each for each in floats if each.checkpoint == graph.checkpoint), None)
 
 
 def lineage(model: TrainedModel, verdict: GateReport, sections: dict[str, Section]) -> dict[str, Any]:

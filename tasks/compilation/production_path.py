@@ -23,7 +23,6 @@ GROWTH = 1.05
 """Times the throughput: more parallel requests that bring less than this bring nothing."""
 ALIKE = 1.05
 """Times another figure: a ratio of less is not worth naming."""
-FORMATS = ("int8", "int8-dynamic", "int8-weights")
 ACCELERATORS = ("CUDA", "Tensorrt", "NvTensorRTRTX", "ROCM", "MIGraphX", "OpenVINO", "CoreML", "Dml", "QNN")
 """Names of ONNX Runtime's providers that are worth a measurement where they are there."""
 SIMPLE = ("linear", "trees")
@@ -107,11 +106,7 @@ def start(measured: ServingMeasurement) -> str:
 def students(verdict: GateReport, untried: Sequence[str], metric: str) -> str:
     """The best student in the format of the main network, beside it."""
     exact = named(verdict, "fp32")
-    tried = [
-        each
-        for each in verdict.candidates
-        if len(each.graph.steps) == 1 and each.graph.name not in (*FORMATS, *SIMPLE, "fp32")
-    ]
+    tried = [each for each in verdict.candidates if each.graph.format == "fp32" and each.graph.steps]
     if not tried or exact is None:
         return "None was trained: optimization.minutes sets a budget for a search, optimization.students names them."
     lines = [against(each, exact, metric) for each in sorted(tried, key=lambda each: -each.score)]
@@ -121,7 +116,7 @@ def students(verdict: GateReport, untried: Sequence[str], metric: str) -> str:
 def formats(verdict: GateReport, metric: str) -> str:
     """The main network's formats beside fp32."""
     exact = named(verdict, "fp32")
-    tried = [each for each in verdict.candidates if each.graph.name in FORMATS]
+    tried = [each for each in verdict.candidates if each.graph.name == each.graph.format != "fp32"]
     if not tried or exact is None:
         return "None was made: optimization.quantize is empty, or none could be made (see the findings)."
     return "; ".join(against(each, exact, metric) for each in tried) + "."

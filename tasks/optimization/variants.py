@@ -104,6 +104,7 @@ def variant(
         digest=digest(made),
         name=name,
         parity=moved,
+        format=kind,
         steps=(*graph.steps, f"{kind}{left}"),
         seconds=seconds,
         checkpoint=graph.checkpoint,

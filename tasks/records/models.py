@@ -76,6 +76,8 @@ class Graph(Stored):
     parity: float
     """Largest difference from the answers of what it was made of on real rows: of a probability, or of a
     number in standard deviations."""
+    format: str = "fp32"
+    """Of weights and arithmetic: fp32, or one of optimization.quantize."""
     steps: tuple[str, ...] = ()
     """What was done to come from the trained network to this graph, in words; of two graphs that are equally
     good the one of fewer steps is the simpler one."""

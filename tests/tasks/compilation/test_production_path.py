@@ -34,7 +34,14 @@ def measurement(milliseconds=lambda size: 1 + 0.1 * size, **facts):
 
 def candidate(name, score, latency_ms, megabytes, steps=(), rejected=None):
     return Candidate(
-        graph=Graph(uri="g", digest="d", name=name, parity=0.0, steps=steps),
+        graph=Graph(
+            uri="g",
+            digest="d",
+            name=name,
+            parity=0.0,
+            steps=steps,
+            format="int8" if "int8" in name else "fp32",
+        ),
         split="validation",
         rows=100,
         score=score,
