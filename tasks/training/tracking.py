@@ -4,6 +4,7 @@ import json
 import logging
 import subprocess
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -85,10 +86,7 @@ def start(uri: str, artifacts: Path, plan: Plan, outcome: str) -> tuple[Any, Any
 
     Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     client = MlflowClient(uri)
-    found = client.get_experiment_by_name(plan.dataset.project)
-    experiment = (
-        found.experiment_id if found else client.create_experiment(plan.dataset.project, artifacts.as_uri())
-    )
+    experiment = beside_others(experiment_of, client, plan.dataset.project, artifacts)
     for stale in client.search_runs(
         [experiment], f"tags.`{OUTCOME}` = '{outcome}' and attributes.status = 'RUNNING'"
     ):
@@ -104,8 +102,27 @@ def start(uri: str, artifacts: Path, plan: Plan, outcome: str) -> tuple[Any, Any
         params=[Param(name, str(value)) for name, value in parameters(plan).items()],
         tags=tags,
     )
-    client.log_inputs(run.info.run_id, [read_by(plan.dataset)])
+    beside_others(client.log_inputs, run.info.run_id, [read_by(plan.dataset)])
     return client, run
+
+
+def experiment_of(client: Any, project: str, artifacts: Path) -> str:
+    """The id of a project's experiment, which the first run makes."""
+    found = client.get_experiment_by_name(project)
+    return str(found.experiment_id if found else client.create_experiment(project, artifacts.as_uri()))
+
+
+def beside_others(write: Callable[..., Any], *arguments: Any) -> Any:
+    """Writes a row that runs share, once more where another run inserted it first.
+
+    MLflow looks for such a row and inserts it in two steps, so runs that start together collide.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return write(*arguments)
+    except MlflowException:
+        return write(*arguments)
 
 
 def read_by(dataset: DatasetVersion) -> Any:

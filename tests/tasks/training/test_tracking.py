@@ -116,3 +116,16 @@ def test_what_the_driver_refers_to_imports_no_heavy_library(module):
         check=True,
     )
     assert told.stdout.strip() == "[]"
+
+
+def test_runs_that_start_together_share_an_experiment_and_its_data_set(plan, tmp_path):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    MlflowClient(uri).search_experiments()
+    together = [Tracker(uri, tmp_path, plan("tracked"), f"trial {number}") for number in range(4)]
+    for tracker in together:
+        with tracker:
+            tracker.metrics({"accuracy": 0.5})
+    runs = [MlflowClient(uri).get_run(tracker.run_id) for tracker in together]
+    assert [run.info.status for run in runs] == ["FINISHED"] * 4
+    assert len({run.info.experiment_id for run in runs}) == 1
+    assert {run.inputs.dataset_inputs[0].dataset.name for run in runs} == {"digits/v1"}
