@@ -11,7 +11,18 @@ from pydantic import ValidationError
 from rich.markup import escape
 
 from configs.load import ConfigError
-from flows.commands import data, demo, export, lineage, production, projects, quarantine, runs, services
+from flows.commands import (
+    data,
+    demo,
+    export,
+    lineage,
+    production,
+    projects,
+    quarantine,
+    runs,
+    services,
+    tokens,
+)
 from flows.errors import RunError
 from flows.terminal import errors
 from infra.settings import Settings
@@ -28,6 +39,7 @@ for verbs in (services, projects, runs, production, export, lineage, demo):
     app.add_typer(verbs.app)
 data.app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(data.app, name="data")
+app.add_typer(tokens.app, name="token")
 
 COLLECT_AFTER = 100_000
 """New objects after which unreachable ones are looked for; Python's own 700 come together many times in one

@@ -3,10 +3,12 @@
 A web page of anywhere can have its reader's browser send requests to this machine. Three checks stand against that,
 none of which trusts the browser's user: the Host must be a name of ours (a foreign name that was made to point here is
 refused: DNS rebinding), the page that asks must be one of the same service, and the request must carry the
-installation's credential.
+installation's credential, or for the model server a token of its own (infra/tokens.py).
 """
 
+import math
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -23,28 +25,53 @@ EMBEDDED = (b"image",)
 """What another of our services may show of this one: Prefect's pages hold pictures of the report pages."""
 NEEDED = "this needs the credential of the installation: user gyre, password in <home>/credentials"
 TRUSTED = "gyre.trusted"
-"""Key of an ASGI scope: whether the request carries the credential."""
+"""Key of an ASGI scope: whether the request carries the credential, or a token that is enough for it."""
+CALLER = "gyre.caller"
+"""Key of an ASGI scope: who asks, by the name of the credential or token."""
+INSTALLATION, ANYBODY = "gyre", "anybody"
+UNAUTHORIZED, TOO_MANY = 401, 429
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What a caller may do with a path."""
+
+    caller: str
+    trusted: bool = False
+    status: int = 200
+    """HTTP's, where it may not."""
+    reason: str | None = None
+    """Why it may not; None where it may."""
+    retry_after_s: float = 0.0
+
+
+Authorize = Callable[[bytes, str, str], Grant]
+"""What the bearer of an `Authorization` header may do with a method and path."""
+
+
+def by_credential(
+    credential: Credential, is_open: Callable[[str, str], bool] = lambda method, path: False
+) -> Authorize:
+    """Everything with the installation's credential; without it what `is_open` says of a method and path."""
+
+    def authorize(authorization: bytes, method: str, path: str) -> Grant:
+        if credential.fits(authorization):
+            return Grant(INSTALLATION, trusted=True)
+        if is_open(method, path):
+            return Grant(ANYBODY)
+        return Grant(ANYBODY, status=UNAUTHORIZED, reason=NEEDED)
+
+    return authorize
 
 
 class Guard:
     """An ASGI application behind the three checks."""
 
-    def __init__(
-        self,
-        application: Application,
-        names: Iterable[str],
-        credential: Credential,
-        is_open: Callable[[str, str], bool] = lambda method, path: False,
-    ) -> None:
-        """An application and its guard.
-
-        names: what the service answers to besides the loopback's names
-        is_open: whether anybody may ask for a method and path
-        """
+    def __init__(self, application: Application, names: Iterable[str], authorize: Authorize) -> None:
+        """`names`: what the service answers to besides the loopback's names."""
         self.application = application
         self.names = frozenset(name.encode() for name in (*LOOPBACK, *names))
-        self.credential = credential
-        self.is_open = is_open
+        self.authorize = authorize
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Passes a request on, or refuses it."""
@@ -54,16 +81,18 @@ class Guard:
         headers = dict(scope["headers"])
         method = scope.get("method", "WEBSOCKET")
         status, reason = self.refusal(headers, method)
-        scope[TRUSTED] = self.credential.fits(headers.get(b"authorization", b""))
-        if reason is None and not scope[TRUSTED] and not self.is_open(method, scope["path"]):
-            status, reason = 401, NEEDED
+        wait_s = 0.0
+        if reason is None:
+            grant = self.authorize(headers.get(b"authorization", b""), method, scope["path"])
+            scope[TRUSTED], scope[CALLER] = grant.trusted, grant.caller
+            status, reason, wait_s = grant.status, grant.reason, grant.retry_after_s
         if reason is None:
             await self.application(scope, receive, send)
         elif scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": reason})
         else:
-            await refuse(send, status, reason)
+            await refuse(send, status, reason, wait_s)
 
     def refusal(self, headers: dict[bytes, bytes], method: str) -> tuple[int, str | None]:
         """HTTP status and reason where the Host is not ours, or the page that asks is another's."""
@@ -92,11 +121,13 @@ def quote_header(value: bytes) -> str:
     return repr(value.decode("latin-1"))[:100]
 
 
-async def refuse(send: Send, status: int, reason: str) -> None:
+async def refuse(send: Send, status: int, reason: str, retry_after_s: float = 0.0) -> None:
     """Answers with a reason; 401 has a browser ask for user and password."""
     body = orjson.dumps({"error": reason})
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    if status == 401:
+    if retry_after_s:
+        headers.append((b"retry-after", b"%d" % math.ceil(retry_after_s)))
+    if status == UNAUTHORIZED:
         headers.append((b"www-authenticate", b'Basic realm="Gyre"'))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

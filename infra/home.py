@@ -39,6 +39,11 @@ class Home:
         return self.root / "credentials"
 
     @property
+    def tokens(self) -> Path:
+        """What programs may ask the model server, by the digests of their tokens."""
+        return self.root / "tokens.json"
+
+    @property
     def settings(self) -> Path:
         """The YAML file of what the environment does not set."""
         return self.root / "settings.yaml"

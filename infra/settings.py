@@ -5,10 +5,11 @@ environment wins.
 """
 
 import os
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer
+from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -27,10 +28,19 @@ def as_home(value: Any) -> Home:
     return value if isinstance(value, Home) else Home(Path(value))
 
 
+def is_loopback(host: str) -> bool:
+    """Whether an address is one that no other machine reaches; a name may lead anywhere."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
 class Settings(BaseSettings):
     """One installation.
 
-    Everything binds `host`, which is loopback: what the services say is not encrypted.
+    Everything binds `host`, which is loopback: what the services say is not encrypted, but for the model
+    server's where it has a certificate.
     """
 
     model_config = SettingsConfigDict(
@@ -47,8 +57,12 @@ class Settings(BaseSettings):
     """More names under which browsers reach the services, such as a reverse proxy's, with commas between
     them."""
     anonymous: Literal["refuse", "answer", "log"] = "answer"
-    """Inference without the installation's credential: refused, answered but not logged, or logged as
-    production traffic."""
+    """Inference without the installation's credential or a token: refused, answered but not logged, or logged
+    as production traffic. On an address that other machines reach it is refused whatever this says."""
+    server_certificate: str = ""
+    """PEM file of the model server's certificate and its chain: with `server_key` it speaks TLS."""
+    server_key: str = ""
+    """PEM file of that certificate's private key."""
     prefect_port: int = Field(default=4200, ge=1, le=65535)
     mlflow_port: int = Field(default=5000, ge=1, le=65535)
     server_port: int = Field(default=8080, ge=1, le=65535)
@@ -58,6 +72,19 @@ class Settings(BaseSettings):
         """Paths are absolute from here on: services and flow runs have working folders of their own."""
         object.__setattr__(self, "home", Home(self.home.root.absolute()))
         object.__setattr__(self, "projects", self.projects.absolute())
+        for name in ("server_certificate", "server_key"):
+            if given := getattr(self, name):
+                object.__setattr__(self, name, str(Path(given).absolute()))
+
+    @model_validator(mode="after")
+    def certificate_and_key_are_there(self) -> "Settings":
+        """One without the other, or a file that is missing, would let the model server start and end again and again."""
+        if bool(self.server_certificate) != bool(self.server_key):
+            raise ValueError("server_certificate and server_key go together; give both, or neither")
+        for given in filter(None, (self.server_certificate, self.server_key)):
+            if not Path(given).is_file():
+                raise ValueError(f"{given}: no such file; server_certificate and server_key name PEM files")
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -84,6 +111,11 @@ class Settings(BaseSettings):
         )
 
     @property
+    def answers_anybody(self) -> bool:
+        """Whether the model server answers callers that show nothing."""
+        return self.anonymous != "refuse" and (self.host == "localhost" or is_loopback(self.host))
+
+    @property
     def credential(self) -> Credential:
         """User and password of this installation, made where there are none yet."""
         return read_credential(self.home.credentials)
@@ -101,7 +133,7 @@ class Settings(BaseSettings):
     @property
     def server_url(self) -> str:
         """The model server."""
-        return f"http://{self.host}:{self.server_port}"
+        return f"{'https' if self.server_certificate else 'http'}://{self.host}:{self.server_port}"
 
     @property
     def reports_url(self) -> str:

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from infra.services.errors import ServicesError
 from infra.settings import Settings
+from infra.tls import own_server
 
 POLLED_WITHIN = timedelta(seconds=30)
 """A runner asks for work every other second; one that has been silent for this long hangs."""
@@ -21,9 +22,9 @@ PAUSE_S = 0.2
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
-def answers(url: str, _: datetime | None = None) -> bool:
-    """Whether a GET of a loopback URL is answered with 200."""
-    return ask(url) is not None
+def answers(url: str, _: datetime | None = None, certificate: str = "") -> bool:
+    """Whether a GET of a loopback URL is answered with 200; `certificate`: the PEM file of one that speaks TLS."""
+    return ask(url, certificate=certificate) is not None
 
 
 def polls(settings: Settings, deployment: str, since: datetime) -> bool:
@@ -66,14 +67,21 @@ def insist(url: str, body: Any = None, *, within_s: float, headers: Mapping[str,
 
 
 def ask(
-    url: str, body: Any = None, timeout_s: float = TIMEOUT_S, headers: Mapping[str, str] = NO_HEADERS
+    url: str,
+    body: Any = None,
+    timeout_s: float = TIMEOUT_S,
+    headers: Mapping[str, str] = NO_HEADERS,
+    certificate: str = "",
 ) -> bytes | None:
     """What a loopback URL answers to a GET, or to a POST of JSON; None where that is not 200 or 201, in time.
 
     No proxy comes between.
     """
     parts = urlsplit(url)
-    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_s)
+    host = parts.hostname or ""
+    connection = HTTPConnection(host, parts.port, timeout=timeout_s)
+    if certificate:
+        connection = HTTPSConnection(host, parts.port, timeout=timeout_s, context=own_server(certificate))
     target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
     try:
         if body is None:

@@ -61,7 +61,7 @@ def prefect(settings: Settings) -> Service:
 
 def server(settings: Settings) -> Service:
     """The model server."""
-    ready = partial(answers, f"{settings.server_url}/v2/health/live")
+    ready = partial(answers, f"{settings.server_url}/v2/health/live", certificate=settings.server_certificate)
     command = python("-m", "tasks.serving")
     return Service(
         "server",

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from infra.guard import Application, Guard
+from infra.guard import Application, Guard, by_credential
 from infra.imports import resolve, without_collections
 from infra.settings import Settings
 
@@ -28,7 +28,9 @@ def prefect() -> None:
     settings = Settings()
     with without_collections():
         application = resolve("prefect.server.api.server:create_app")(final=True)
-    guarded = Guard(application, settings.names, settings.credential, is_open=lambda method, path: True)
+    guarded = Guard(
+        application, settings.names, by_credential(settings.credential, lambda method, path: True)
+    )
     serve(guarded, settings, settings.prefect_port)
 
 
@@ -47,9 +49,7 @@ def mlflow() -> None:
     }
     with without_collections():
         application = resolve("mlflow.server.fastapi_app:app")
-    guarded = Guard(
-        application, settings.names, settings.credential, is_open=lambda method, path: path == HEALTH
-    )
+    guarded = Guard(application, settings.names, by_credential(settings.credential, is_health))
     serve(guarded, settings, settings.mlflow_port)
 
 
@@ -57,8 +57,13 @@ def reports() -> None:
     """The home's `reports` folder, read-only."""
     settings = Settings()
     pages = Reports(directory=settings.home.make(settings.home.reports))
-    guarded = Guard(pages, settings.names, settings.credential, is_open=lambda method, path: path == HEALTH)
+    guarded = Guard(pages, settings.names, by_credential(settings.credential, is_health))
     serve(guarded, settings, settings.reports_port)
+
+
+def is_health(_: str, path: str) -> bool:
+    """Whether a path is the one that anybody may ask for."""
+    return path == HEALTH
 
 
 def serve(application: Application, settings: Settings, port: int) -> None:

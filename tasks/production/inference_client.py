@@ -12,6 +12,7 @@ import numpy.typing as npt
 import orjson
 
 from infra.settings import Settings
+from infra.tls import own_server
 from tasks.production.protocol_dtypes import DATATYPES
 from tasks.rows.raw import TEXT, feed
 
@@ -41,8 +42,14 @@ class InferenceClient:
         self.url, self.project, self.patience_s = url, project, patience_s
         settings = Settings()
         # Another server than this installation's must not learn the credential.
-        headers = settings.credential.headers if url.rstrip("/") == settings.server_url else {}
-        self._http = httpx.Client(base_url=url, timeout=TIMEOUT_S, trust_env=False, headers=headers)
+        own = url.rstrip("/") == settings.server_url
+        self._http = httpx.Client(
+            base_url=url,
+            timeout=TIMEOUT_S,
+            trust_env=False,
+            headers=settings.credential.headers if own else {},
+            verify=own_server(settings.server_certificate) if own and settings.server_certificate else True,
+        )
         self._names: dict[int | None, str] = {}
 
     def __enter__(self) -> Self:

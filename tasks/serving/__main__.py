@@ -30,6 +30,8 @@ def main() -> None:
         http="httptools",
         ws="none",
         lifespan="on",
+        ssl_certfile=settings.server_certificate or None,
+        ssl_keyfile=settings.server_key or None,
         log_config=None,
         access_log=False,
         server_header=False,

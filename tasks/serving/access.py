@@ -1,39 +1,157 @@
 """Who may ask the model server what.
 
-With the installation's credential: everything. Without: a model may be described and asked, so that clients
-of the protocol work as they are, but such requests stay out of the prediction log, or anybody on the machine
-could drift the model and have it retrained; nobody tells labels. GYRE_ANONYMOUS makes this less (`refuse`) or
-more (`log`). No web page may ask anything (infra/guard.py).
+With the installation's credential: everything. With a token (infra/tokens.py): what its scopes allow. Without
+either: a model may be described and asked, so that clients of the protocol work as they are, but such requests
+stay out of the prediction log, or anybody on the machine could drift the model and have it retrained; nobody
+tells labels. GYRE_ANONYMOUS makes this less (`refuse`) or more (`log`); on an address that other machines
+reach, nobody is answered without a credential or token. No web page may ask anything (infra/guard.py).
+
+Each call that changes something, and each that was refused it, is a line of JSON in `<home>/logs/audit.log`.
 """
 
 import logging
 import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
 
-from infra.guard import Application, Guard
+import orjson
+
+from infra.guard import (
+    ANYBODY,
+    CALLER,
+    INSTALLATION,
+    TOO_MANY,
+    UNAUTHORIZED,
+    Application,
+    Authorize,
+    Grant,
+    Guard,
+    Message,
+    Receive,
+    Send,
+)
 from infra.settings import Settings
+from infra.tokens import Scope, TokenFile
 
 log = logging.getLogger("gyre.serving")
 
 HEALTH = re.compile(r"/v2/?|/v2/health/(live|ready)")
 DESCRIBED = re.compile(r"/v2/models/[^/]+(/versions/[^/]+)?(/ready)?/?")
 ASKED = re.compile(r"/v2/models/[^/]+(/versions/[^/]+)?/infer/?")
+LABELS = re.compile(r"/v2/models/[^/]+/labels/?")
+PROJECT = re.compile(r"/v2/models/([^/]+)")
+READING = ("GET", "HEAD", "OPTIONS")
 UNLOGGED = "answered but not logged, so drift monitoring does not see it: it came without the installation's credential"
 TOLD_EVERY = 1000
 """Unlogged requests between two lines about them."""
+FORBIDDEN = 403
+UNKNOWN = "this token is not of this installation, or was revoked; `gyre token create` makes one"
+NEEDED = (
+    "this needs a token (Authorization: Bearer ..., made by `gyre token create`) "
+    "or the installation's credential: user gyre, password in <home>/credentials"
+)
+AUDIT_BYTES, AUDIT_FILES = 10_000_000, 5
 
 
-def guarded(application: Application, settings: Settings) -> Guard:
-    """The server's application behind its guard."""
+def guarded(application: Application, settings: Settings) -> Application:
+    """The server's application behind its guard, with an audit line for each call that changes something."""
+    authorize = with_tokens(settings)
+    return Audit(Guard(application, settings.names, authorize), audit_log(settings))
 
-    def is_open(method: str, path: str) -> bool:
-        """Whether a request without the credential may pass."""
-        if method == "GET" and HEALTH.fullmatch(path):
-            return True
-        if settings.anonymous == "refuse":
-            return False
-        return bool((ASKED if method == "POST" else DESCRIBED).fullmatch(path)) and method in ("GET", "POST")
 
-    return Guard(application, settings.names, settings.credential, is_open)
+def with_tokens(settings: Settings) -> Authorize:
+    """What callers may do: by the credential everything, by a token what it is for, by neither what is open."""
+    credential, tokens, anonymous = (
+        settings.credential,
+        TokenFile(settings.home.tokens),
+        settings.answers_anybody,
+    )
+
+    def authorize(authorization: bytes, method: str, path: str) -> Grant:
+        if credential.fits(authorization):
+            return Grant(INSTALLATION, trusted=True)
+        scope = needed_scope(method, path)
+        if authorization.startswith(b"Bearer "):
+            return of_token(tokens, authorization, scope, project_of(path))
+        if scope is None or (scope == "predict" and anonymous):
+            return Grant(ANYBODY)
+        return Grant(ANYBODY, status=UNAUTHORIZED, reason=NEEDED)
+
+    return authorize
+
+
+def of_token(tokens: TokenFile, authorization: bytes, scope: Scope | None, project: str | None) -> Grant:
+    """What the bearer of a token may do."""
+    token = tokens.find(authorization)
+    if token is None:
+        return Grant(ANYBODY, status=UNAUTHORIZED, reason=UNKNOWN)
+    if reason := token.objection(scope, project, datetime.now(UTC)):
+        return Grant(token.name, status=FORBIDDEN, reason=reason)
+    if wait_s := tokens.wait_s(token):
+        reason = f"token {token.name} is for {token.per_second:g} requests a second"
+        return Grant(token.name, status=TOO_MANY, reason=reason, retry_after_s=wait_s)
+    return Grant(token.name, trusted=True)
+
+
+def needed_scope(method: str, path: str) -> Scope | None:
+    """What a token must be for; None for what anybody may ask. What is not known needs the most."""
+    if method in READING and HEALTH.fullmatch(path):
+        return None
+    if ASKED.fullmatch(path) or (method in READING and DESCRIBED.fullmatch(path)):
+        return "predict"
+    return "label" if LABELS.fullmatch(path) else "operate"
+
+
+def project_of(path: str) -> str | None:
+    """The project that a path is about."""
+    found = PROJECT.match(path)
+    return found[1] if found else None
+
+
+class Audit:
+    """An application of whose calls those that change something leave a line; inference changes nothing."""
+
+    def __init__(self, application: Application, write: Callable[[str], None]) -> None:
+        self.application = application
+        self.write = write
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Passes a request on, and tells of it once it is answered."""
+        if scope["type"] != "http" or scope["method"] in READING or ASKED.fullmatch(scope["path"]):
+            await self.application(scope, receive, send)
+            return
+        status = 0
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            await self.application(scope, receive, noting)
+        finally:
+            told = {
+                "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "caller": scope.get(CALLER, ANYBODY),
+                "address": (scope.get("client") or ("", 0))[0],
+                "method": scope["method"],
+                "path": scope["path"],
+                "status": status,
+            }
+            self.write(orjson.dumps(told).decode())
+
+
+def audit_log(settings: Settings) -> Callable[[str], None]:
+    """Appends a line to the audit log, of which the newest files are kept."""
+    folder = settings.home.make(settings.home.logs)
+    logger = logging.Logger("gyre.audit", logging.INFO)
+    handler = RotatingFileHandler(
+        folder / "audit.log", maxBytes=AUDIT_BYTES, backupCount=AUDIT_FILES, delay=True
+    )
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger.addHandler(handler)
+    return logger.info
 
 
 class Anonymous:

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from infra.credentials import Credential
-from infra.guard import TRUSTED, Guard
+from infra.guard import TRUSTED, Guard, by_credential
 
 CREDENTIAL = Credential("a-password-of-this-test")
 AUTHORIZED = CREDENTIAL.headers
@@ -18,7 +18,9 @@ async def application(scope, receive, send):
 
 
 GUARD = Guard(
-    application, ["gyre.example"], CREDENTIAL, is_open=lambda method, path: (method, path) == ("GET", "/open")
+    application,
+    ["gyre.example"],
+    by_credential(CREDENTIAL, lambda method, path: (method, path) == ("GET", "/open")),
 )
 
 

@@ -6,6 +6,7 @@ from infra.home import Home
 
 LAYOUT = {
     "credentials": "credentials",
+    "tokens": "tokens.json",
     "settings": "settings.yaml",
     "project_schema": "project.schema.json",
     "database": "gyre.db",

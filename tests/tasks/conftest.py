@@ -176,14 +176,14 @@ class Server:
         self.releases = Releases(settings.home / "releases")
         self.process = None
 
-    def start(self):
+    def start(self, ready=None):
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tasks.serving"],
                 env=os.environ | self.settings.environment(),
                 stderr=log,
             )
-        self.wait(lambda: self.get("/v2/health/ready"), httpx.TransportError)
+        self.wait(ready or (lambda: self.get("/v2/health/ready")), httpx.TransportError)
 
     def stop(self):
         self.process.terminate()
