@@ -10,6 +10,7 @@ import uvicorn
 from infra.settings import Settings
 from tasks.serving.access import guarded
 from tasks.serving.application import Application
+from tasks.serving.connections import LimitedConnection, allow_many_connections
 
 GRACE_S = 8
 """How long a stop waits for requests that are being answered."""
@@ -21,13 +22,14 @@ being sent on."""
 def main() -> None:
     """Serves until SIGTERM or SIGINT; then answers what was asked, writes the prediction log and ends."""
     settings = Settings()
+    allow_many_connections()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     uvicorn.run(
         guarded(Application(settings.home, settings.anonymous == "log"), settings),
         host=settings.host,
         port=settings.server_port,
         loop="uvloop",
-        http="httptools",
+        http=LimitedConnection,
         ws="none",
         lifespan="on",
         ssl_certfile=settings.server_certificate or None,
