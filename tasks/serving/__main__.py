@@ -9,8 +9,9 @@ import uvicorn
 
 from infra.settings import Settings
 from tasks.serving.access import guarded
-from tasks.serving.application import Application
 from tasks.serving.connections import LimitedConnection, allow_many_connections
+from tasks.serving.model_server import ModelServer
+from tasks.serving.rest.application import Application
 
 GRACE_S = 8
 """How long a stop waits for requests that are being answered."""
@@ -25,7 +26,7 @@ def main() -> None:
     allow_many_connections()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     uvicorn.run(
-        guarded(Application(settings.home, settings.anonymous == "log"), settings),
+        guarded(Application(ModelServer(settings.home, settings.anonymous == "log")), settings),
         host=settings.host,
         port=settings.server_port,
         loop="uvloop",

@@ -2,12 +2,13 @@
 
 import asyncio
 import math
+import time
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from tasks.production.releases import Served
 from tasks.rows.raw import Rows, TensorSpec, blank, feed
 from tasks.serving.notices import TrainingValues, training_values
 from tasks.serving.refusal import Refusal
+from tasks.serving.statistics import Statistics
 from tasks.serving.tensors import MAX_ROWS, Values
 
 Outputs = dict[str, Values]
@@ -26,6 +28,8 @@ ROWS_A_BATCH = 64
 """What a call of the graph takes from the queue; a larger request is a batch of its own."""
 ROWS_WAITING = 2 * MAX_ROWS
 """More than this in the queue, and a request is told to come back."""
+FIRST, USUAL, LAST = 1, 2, 3
+"""Priorities of requests: those of a smaller number are taken from the queue first, equal ones in their order."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,16 @@ class Signature:
             return "a number, such as 12.5"
 
 
+class Waiting(NamedTuple):
+    """A request in the queue."""
+
+    rows: Rows
+    future: "asyncio.Future[Outputs]"
+    since: int
+    """perf_counter_ns of its arrival."""
+    priority: int
+
+
 @dataclass(eq=False)
 class Model:
     """A version that can answer."""
@@ -69,13 +83,12 @@ class Model:
     """Its one thread runs every graph: calls of one session side by side would only share the same cores."""
     portable: str = ""
     """Why its portable graph answers instead of the one that was chosen; empty where that one does."""
-    succeeded: int = 0
-    failed: int = 0
-    _waiting: "deque[tuple[Rows, asyncio.Future[Outputs]]]" = field(default_factory=deque)
+    statistics: Statistics = field(default_factory=Statistics)
+    _waiting: "deque[Waiting]" = field(default_factory=deque)
     _rows_waiting: int = 0
     _draining: "asyncio.Task[None] | None" = None
 
-    async def answer(self, rows: Rows) -> Outputs:
+    async def answer(self, rows: Rows, priority: int = USUAL) -> Outputs:
         """The graph's outputs for raw rows, computed together with whoever else waits.
 
         Raises Refusal (503) when too many do.
@@ -83,65 +96,78 @@ class Model:
         if self._rows_waiting and self._rows_waiting + len(rows) > ROWS_WAITING:
             raise Refusal(503, f"{self._rows_waiting} rows wait already; try again in a second")
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Outputs] = loop.create_future()
-        self._waiting.append((rows, future))
+        request = Waiting(rows, loop.create_future(), time.perf_counter_ns(), priority)
+        self._enqueue(request)
         self._rows_waiting += len(rows)
         if self._draining is None:
             self._draining = loop.create_task(self._drain())
-        good = False
         try:
-            outputs = await future
-            good = True
-        finally:
-            self.succeeded += good
-            self.failed += not good
+            outputs = await request.future
+        except Exception:
+            # A request that is cancelled is neither: its client left, or gave it too little time.
+            self.statistics.fail.add(time.perf_counter_ns() - request.since)
+            raise
+        self.statistics.success.add(time.perf_counter_ns() - request.since)
         return outputs
+
+    def _enqueue(self, request: Waiting) -> None:
+        """Behind all of its priority, and before those that may wait longer."""
+        place = len(self._waiting)
+        while place and self._waiting[place - 1].priority > request.priority:
+            place -= 1
+        self._waiting.insert(place, request)
 
     async def _drain(self) -> None:
         """Answers batch after batch until nobody waits."""
         while batch := self._take():
             try:
-                parts = await self._run([rows for rows, _ in batch])
+                parts = await self._run([request.rows for request in batch])
             except Exception as error:
                 if len(batch) == 1:
-                    _fail(batch[0][1], error)
+                    _fail(batch[0].future, error)
                 # One request that the graph cannot bear must not fail those it was batched with.
-                for rows, future in batch if len(batch) > 1 else ():
+                for request in batch if len(batch) > 1 else ():
                     try:
-                        _answer(future, (await self._run([rows]))[0])
+                        _answer(request.future, (await self._run([request.rows]))[0])
                     except Exception as own:
-                        _fail(future, own)
+                        _fail(request.future, own)
             else:
-                for (_, future), part in zip(batch, parts, strict=True):
-                    _answer(future, part)
+                for request, part in zip(batch, parts, strict=True):
+                    _answer(request.future, part)
         self._draining = None
 
-    def _take(self) -> "list[tuple[Rows, asyncio.Future[Outputs]]]":
+    def _take(self) -> list[Waiting]:
         """The next requests, at most ROWS_A_BATCH rows unless the first alone has more; those that nobody awaits any more fall out."""
-        batch: list[tuple[Rows, asyncio.Future[Outputs]]] = []
-        size = 0
-        while self._waiting and (not batch or size + len(self._waiting[0][0]) <= ROWS_A_BATCH):
-            rows, future = self._waiting.popleft()
-            self._rows_waiting -= len(rows)
-            if not future.done():
-                batch.append((rows, future))
-                size += len(rows)
+        batch: list[Waiting] = []
+        size, now = 0, time.perf_counter_ns()
+        while self._waiting and (not batch or size + len(self._waiting[0].rows) <= ROWS_A_BATCH):
+            request = self._waiting.popleft()
+            self._rows_waiting -= len(request.rows)
+            if not request.future.done():
+                batch.append(request)
+                size += len(request.rows)
+                self.statistics.queue.add(now - request.since)
         return batch
 
     async def _run(self, requests: list[Rows]) -> list[Outputs]:
         """The outputs of each request, from one call of the graph."""
+        began = time.perf_counter_ns()
         rows = requests[0] if len(requests) == 1 else np.concatenate(requests)
-        values = await asyncio.get_running_loop().run_in_executor(
-            self.executor, self.session.run, None, feed(rows)
-        )
+        fed = feed(rows)
+        joined = time.perf_counter_ns()
+        values = await asyncio.get_running_loop().run_in_executor(self.executor, self.session.run, None, fed)
+        computed = time.perf_counter_ns()
         outputs = dict(zip((output.name for output in self.signature.outputs), values, strict=True))
-        if len(requests) == 1:
-            return [outputs]
-        ends = np.cumsum([len(request) for request in requests])
-        return [
-            {name: values[end - len(request) : end] for name, values in outputs.items()}
-            for request, end in zip(requests, ends, strict=True)
-        ]
+        parts = [outputs]
+        if len(requests) > 1:
+            ends = np.cumsum([len(request) for request in requests])
+            parts = [
+                {name: values[end - len(request) : end] for name, values in outputs.items()}
+                for request, end in zip(requests, ends, strict=True)
+            ]
+        split = time.perf_counter_ns()
+        self.statistics.add_call(len(rows), len(requests), began, joined, computed, split)
+        return parts
 
 
 def _answer(future: "asyncio.Future[Outputs]", outputs: Outputs) -> None:

@@ -1,29 +1,14 @@
-"""What the model server tells about a model: metadata, training columns, readiness and statistics."""
+"""What the model server tells about a model: metadata, configuration, training columns and statistics."""
 
 from typing import Any
 
-from tasks.serving.model import Model
+from tasks.production.protocol_dtypes import DATATYPES
+from tasks.rows.raw import TensorSpec
+from tasks.serving.model import LAST, ROWS_A_BATCH, USUAL, Model
 from tasks.serving.notices import NOTHING_KNOWN
 from tasks.serving.protocol import metadata
-from tasks.serving.refusal import Refusal
 from tasks.serving.routing import Route
-
-
-def about_version(project: str, route: Route, model: Model, rest: list[str]) -> dict[str, Any]:
-    """What is asked about one version. Refuses (404) what there is not."""
-    match rest:
-        case []:
-            return model_metadata(project, route, model)
-        case ["columns"]:
-            return training_columns(project, model)
-        case ["ready"]:
-            return {"name": project, "version": str(model.served.version), "ready": True}
-        case ["stats"]:
-            return {"model_stats": [statistics(project, model)]}
-    raise Refusal(
-        404,
-        f"model {project!r} has no {'/'.join(rest)}; want ready, columns, stats, versions/<version>, infer or labels",
-    )
+from tasks.serving.tensors import MAX_ROWS
 
 
 def model_metadata(project: str, route: Route, model: Model) -> dict[str, Any]:
@@ -54,6 +39,31 @@ def training_columns(project: str, model: Model) -> dict[str, Any]:
 
 
 def statistics(project: str, model: Model) -> dict[str, Any]:
-    """The protocol's statistics extension: requests since the version was loaded."""
-    counts = {"success": {"count": model.succeeded}, "fail": {"count": model.failed}}
-    return {"name": project, "version": str(model.served.version), "inference_stats": counts}
+    """The protocol's statistics extension: what a version did since it was loaded."""
+    return {"name": project, "version": str(model.served.version), **model.statistics.told()}
+
+
+def model_config(project: str, model: Model) -> dict[str, Any]:
+    """A model's configuration by the names that Triton's has, as far as they have a meaning here."""
+    return {
+        "name": project,
+        "platform": "onnxruntime_onnx",
+        "backend": "onnxruntime",
+        "version_policy": {"specific": {"versions": [model.served.version]}},
+        "max_batch_size": MAX_ROWS,
+        "input": [tensor_config(spec) for spec in model.signature.inputs],
+        "output": [tensor_config(spec) for spec in model.signature.outputs],
+        "dynamic_batching": {
+            "preferred_batch_size": [ROWS_A_BATCH],
+            "max_queue_delay_microseconds": 0,
+            "priority_levels": LAST,
+            "default_priority_level": USUAL,
+        },
+    }
+
+
+def tensor_config(spec: TensorSpec) -> dict[str, Any]:
+    """An input or output of a configuration; `dims` are of one row."""
+    datatype = DATATYPES[spec.dtype]
+    data_type = "TYPE_STRING" if datatype == "BYTES" else f"TYPE_{datatype}"
+    return {"name": spec.name, "data_type": data_type, "dims": list(spec.shape)}

@@ -1,20 +1,21 @@
-"""Open Inference Protocol v2, JSON: requests to arrays and back.
+"""Open Inference Protocol v2, whichever way it travels: what a request asks for and what an answer holds.
 
-Pure; refuses what is not as the model wants it.
+Pure. rest/ and rpc/ make requests of bytes and bytes of answers.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
-import orjson
 
 from tasks.production.protocol_dtypes import DATATYPES
 from tasks.rows.raw import TensorSpec
-from tasks.serving.refusal import SHOWN, Refusal, shorten
+from tasks.serving.classification import strongest_classes
+from tasks.serving.model import FIRST, LAST, USUAL, Signature
+from tasks.serving.refusal import SHOWN, Refusal, check_known, shorten
 from tasks.serving.tensors import Values
 
 MAX_ID = 256
@@ -22,9 +23,10 @@ KEYS = ("id", "parameters", "inputs", "outputs")
 """Of a request."""
 ANSWER = "answer"
 """The output that every model has beside its graph's."""
-PARAMETERS = ("log", "binary_data_output")
-"""Of a request, those that mean something here; all answers are JSON, whatever `binary_data_output` asks for.
-"""
+PARAMETERS = ("log", "priority", "timeout", "binary_data_output", "content_type")
+"""Of a request. `content_type` is what MLServer's clients say of it; the inputs' own is looked at."""
+OUTPUT_PARAMETERS = ("binary_data", "classification", "content_type")
+MAX_TIMEOUT_US = 2**63 - 1
 
 
 def metadata(spec: TensorSpec, date_format: str | None = None) -> dict[str, Any]:
@@ -37,6 +39,17 @@ def metadata(spec: TensorSpec, date_format: str | None = None) -> dict[str, Any]
 
 
 @dataclass(frozen=True)
+class WantedOutput:
+    """An output that a client asks for."""
+
+    name: str
+    is_binary: bool | None = None
+    """Whether over REST it comes as bytes behind the JSON; None: as the request says of all."""
+    classes: int = 0
+    """How many of its values are wanted, the largest first and with their class; 0: all of them as they stand."""
+
+
+@dataclass(frozen=True)
 class Request:
     """What a client asks, before it is known which version answers."""
 
@@ -45,112 +58,173 @@ class Request:
     log: bool
     """Whether its rows count as production traffic."""
     inputs: Any
-    """A list of tensors, one an input, once `rows_of` has looked at it."""
-    outputs: list[str] | None
+    """A list of tensors, one an input, once `rows_of` has looked at it; `data` holds JSON values, or a
+    memoryview of bytes."""
+    outputs: list[WantedOutput] | None
     """Those the client wants; None: all."""
     notices: tuple[str, ...] = ()
     """What in it has no meaning here and was passed over."""
+    priority: int = USUAL
+    timeout_s: float | None = None
+    """How long the client waits for the answer."""
+    is_binary: bool = False
+    """Whether over REST outputs come as bytes where the output's own parameters do not say."""
 
     def row_ids(self, rows: int) -> list[str]:
         """The name of each row in the prediction log."""
         return [self.id] if rows == 1 else [f"{self.id}#{row}" for row in range(rows)]
 
 
-def json_object(body: bytes) -> dict[str, Any]:
-    """The JSON object in a request's body."""
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        near = (
-            f"; there stands {shorten(error.doc[error.pos : error.pos + 20])}"
-            if error.doc[error.pos :]
-            else ""
-        )
-        raise Refusal(400, f"the body is not JSON: {error}{near}") from None
-    if not isinstance(value, dict):
-        raise Refusal(400, f"the body is {shorten(value)}; want a JSON object")
-    return value
-
-
-def parse(body: bytes) -> Request:
-    """An inference request's envelope."""
-    value = json_object(body)
+def request_of(value: dict[str, Any]) -> Request:
+    """An inference request's envelope, from a JSON object or what gRPC's message says likewise. Raises Refusal."""
     request_id = value.get("id")
     if request_id is None or request_id == "":
         request_id = uuid4().hex
     if not isinstance(request_id, str) or len(request_id) > MAX_ID:
         raise Refusal(400, f"id is {shorten(request_id)}; want a text of at most {MAX_ID} characters")
-    parameters = value.get("parameters")
-    if parameters is None:
-        parameters = {}
-    log = parameters.get("log", True) if isinstance(parameters, dict) else None
-    if not isinstance(log, bool):
-        raise Refusal(
-            400, f"parameters is {shorten(parameters)}; want an object, in which log is true or false"
-        )
-    notices = [*unknown(value, KEYS, "the request's"), *unknown(parameters, PARAMETERS, "parameters'")]
-    return Request(request_id, log, value.get("inputs"), wanted_outputs(value.get("outputs")), tuple(notices))
+    parameters = parameters_of(value.get("parameters"), PARAMETERS, "parameters")
+    timeout = whole_number(parameters, "timeout", 0, MAX_TIMEOUT_US, "microseconds, or 0 for no limit")
+    return Request(
+        request_id,
+        switch(parameters, "log", True),
+        value.get("inputs"),
+        wanted_outputs(value.get("outputs")),
+        unknown_keys(value),
+        whole_number(parameters, "priority", 0, LAST, f"the first is {FIRST}, the usual 0 or {USUAL}")
+        or USUAL,
+        timeout / 1e6 if timeout else None,
+        switch(parameters, "binary_data_output", False),
+    )
 
 
-def unknown(given: Iterable[str], known: tuple[str, ...], whose: str) -> list[str]:
-    """A notice where keys have no meaning here: a misspelled one must not go unseen."""
-    keys = [key for key in given if key not in known]
+def parameters_of(value: Any, known: tuple[str, ...], where: str) -> dict[str, Any]:
+    """The parameters of a request or an output; none where it has none. Refuses those that are not understood."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Refusal(400, f"{where} is {shorten(value)}; want an object")
+    check_known(value, known, where)
+    return value
+
+
+def switch(parameters: dict[str, Any], name: str, default: bool, where: str = "parameters") -> bool:
+    """A parameter that is true or false."""
+    value = parameters.get(name, default)
+    if isinstance(value, bool):
+        return value
+    raise Refusal(400, f"{where}.{name} is {shorten(value)}; want true or false")
+
+
+def whole_number(
+    parameters: dict[str, Any], name: str, least: int, most: int, meaning: str, where: str = "parameters"
+) -> int:
+    """A parameter that is a whole number; 0 where it is not given."""
+    value = parameters.get(name)
+    if value is None:
+        return 0
+    if type(value) is int and least <= value <= most:
+        return value
+    raise Refusal(
+        400, f"{where}.{name} is {shorten(value)}; want a whole number from {least} to {most}: {meaning}"
+    )
+
+
+def unknown_keys(value: Iterable[str]) -> tuple[str, ...]:
+    """A notice where the request has keys without a meaning here: a misspelled one must not go unseen."""
+    keys = [key for key in value if key not in KEYS]
     if not keys:
-        return []
-    close = get_close_matches(keys[0][:SHOWN], known, 1)
+        return ()
+    close = get_close_matches(keys[0][:SHOWN], KEYS, 1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
-    return [
-        f"{whose} key {shorten(keys[0])}{hint}{more} has no meaning here and is passed over; known: {', '.join(known)}"
-    ]
+    passed = f"{hint}{more} has no meaning here and is passed over; known: {', '.join(KEYS)}"
+    return (f"the request's key {shorten(keys[0])}{passed}",)
 
 
-def wanted_outputs(value: Any) -> list[str] | None:
-    """Names of the outputs that a client asks for; None for all."""
+def wanted_outputs(value: Any) -> list[WantedOutput] | None:
+    """The outputs that a client asks for; None for all."""
     if value is None or value == []:
         return None
     if not isinstance(value, list) or not all(
         isinstance(output, dict) and isinstance(output.get("name"), str) for output in value
     ):
         raise Refusal(400, f'outputs is {shorten(value)}; want a list such as [{{"name": "answer"}}]')
-    names = [output["name"] for output in value]
-    if len(set(names)) < len(names):
-        twice = next(name for number, name in enumerate(names) if name in names[:number])
-        raise Refusal(400, f"outputs: {shorten(twice)} is asked for twice")
-    return names
+    wanted: dict[str, WantedOutput] = {}
+    for number, output in enumerate(value):
+        name, where = output["name"], f"outputs[{number}].parameters"
+        if name in wanted:
+            raise Refusal(400, f"outputs: {shorten(name)} is asked for twice")
+        parameters = parameters_of(output.get("parameters"), OUTPUT_PARAMETERS, where)
+        is_binary = switch(parameters, "binary_data", False, where) if "binary_data" in parameters else None
+        classes = whole_number(parameters, "classification", 0, 2**31, "how many classes", where)
+        wanted[name] = WantedOutput(name, is_binary, classes)
+    return list(wanted.values())
 
 
-def check_outputs(request: Request, outputs: tuple[TensorSpec, ...]) -> None:
+def check_outputs(request: Request, signature: Signature) -> None:
     """Refuses a request for an output that there is not, before anything is computed for it."""
-    names = (*(output.name for output in outputs), ANSWER)
-    if unknown := [name for name in request.outputs or () if name not in names]:
-        raise Refusal(400, f"outputs: no output {shorten(unknown[0])}; there are {', '.join(names)}")
+    if request.outputs is None:
+        return
+    specs = {output.name: output for output in signature.outputs}
+    for wanted in request.outputs:
+        if wanted.name not in specs and wanted.name != ANSWER:
+            raise Refusal(
+                400, f"outputs: no output {shorten(wanted.name)}; there are {', '.join([*specs, ANSWER])}"
+            )
+        if wanted.classes and (wanted.name == ANSWER or len(specs[wanted.name].shape) != 1):
+            fitting = [spec.name for spec in specs.values() if len(spec.shape) == 1]
+            raise Refusal(
+                400,
+                f"outputs: {wanted.name!r} has no value for each class, so classification {wanted.classes} "
+                f"has no meaning; want it of {' or '.join(fitting) or 'another model'}",
+            )
 
 
-def response(
-    project: str,
-    version: int,
-    request: Request,
-    outputs: dict[str, Values],
-    answers: list[str],
-    parameters: dict[str, Any],
-) -> dict[str, Any]:
-    """The answer to a request: the graph's outputs, and what the first one means in words as `answer`; `parameters` where there are any."""
-    made = [
-        {
-            "name": name,
-            "shape": list(values.shape),
-            "datatype": DATATYPES[values.dtype.name],
-            "data": np.ascontiguousarray(values).ravel(),
-        }
-        for name, values in outputs.items()
-    ]
-    made.append({"name": ANSWER, "shape": [len(answers)], "datatype": "BYTES", "data": answers})
-    if request.outputs is not None:
-        by_name = {str(output["name"]): output for output in made}
-        made = [by_name[name] for name in request.outputs]
-    value = {"model_name": project, "model_version": str(version), "id": request.id, "outputs": made}
-    return value | {"parameters": parameters} if parameters else value
+@dataclass(frozen=True)
+class Output:
+    """An output of an answer."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+    values: Values | list[str]
+    """An array of that shape, or texts."""
+    is_binary: bool = False
+    """Whether over REST it comes as bytes behind the JSON."""
+
+
+@dataclass(frozen=True)
+class Inference:
+    """The answer to a request."""
+
+    project: str
+    version: int
+    id: str
+    outputs: list[Output]
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+def chosen_outputs(
+    request: Request, signature: Signature, values: dict[str, Values], answers: list[str]
+) -> list[Output]:
+    """The outputs that a request asks for: the graph's, and what the first one means in words as `answer`."""
+    made = {
+        name: Output(name, DATATYPES[each.dtype.name], list(each.shape), each, request.is_binary)
+        for name, each in values.items()
+    }
+    made[ANSWER] = Output(ANSWER, "BYTES", [len(answers)], answers, request.is_binary)
+    if request.outputs is None:
+        return list(made.values())
+    chosen = []
+    for wanted in request.outputs:
+        output = made[wanted.name]
+        is_binary = request.is_binary if wanted.is_binary is None else wanted.is_binary
+        shape, datatype, found = output.shape, output.datatype, output.values
+        if wanted.classes:
+            texts = strongest_classes(values[wanted.name], wanted.classes, signature.classes)
+            datatype, shape, found = "BYTES", [len(answers), len(texts) // len(answers)], texts
+        chosen.append(Output(wanted.name, datatype, shape, found, is_binary))
+    return chosen
 
 
 def infinite(outputs: dict[str, Values]) -> list[str]:

@@ -1,18 +1,24 @@
 """The one way in which the server says no."""
 
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from reprlib import Repr
+from types import MappingProxyType
 from typing import Any
 
 SHOWN = 60
 """Characters of a value in an error's text."""
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class Refusal(Exception):  # noqa: N818 - it is an answer, not a failure
     """A request that is answered with an HTTP error and a text that names the culprit, the value and what is wanted."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, headers: Mapping[str, str] = NO_HEADERS) -> None:
         super().__init__(message)
         self.status = status
+        self.headers = headers
+        """More headers of the answer over HTTP, such as the methods that a path has."""
 
 
 class _Shortened(Repr):
@@ -30,3 +36,12 @@ def shorten(value: Any) -> str:
     """A JSON value for an error's text."""
     text = "missing" if value is None else _shortened.repr(value)
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+
+
+def check_known(given: Iterable[str], known: Sequence[str], where: str) -> None:
+    """Refuses a key that means nothing here: what it asks for would not be done, and nobody would know."""
+    for key in given:
+        if key not in known:
+            close = get_close_matches(key[:SHOWN], known, 1)
+            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            raise Refusal(400, f"{where}: {shorten(key)} is not understood{hint}; known: {', '.join(known)}")

@@ -122,6 +122,10 @@ class Watch:
     _seen: dict[str, Stamp] = field(default_factory=dict)
     _retry_at: float = float("inf")
 
+    def retry(self) -> None:
+        """Has the next look try again what was refused."""
+        self._retry_at = 0.0
+
     def refreshed(self, table: Table) -> Table:
         """The routing table as the manifests are now; the same object while they are unchanged."""
         seen = {path.stem: file_stamp(path) for path in sorted(self.releases.folder.glob("*.json"))}

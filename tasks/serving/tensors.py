@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from tasks.production.protocol_dtypes import DATATYPES
 from tasks.rows.raw import MAX_TEXT, TEXT, Rows, TensorSpec, rows_from
-from tasks.serving.refusal import SHOWN, Refusal, shorten
+from tasks.serving.raw_tensors import array_of_bytes
+from tasks.serving.refusal import SHOWN, Refusal, check_known, shorten
 
 Values = npt.NDArray[Any]
 MAX_ROWS = 1024
@@ -25,6 +26,9 @@ ALLOWED: dict[str, set[type]] = {
     "U": {str, type(None)},
 }
 """Types of JSON values by numpy's kind."""
+INPUT_PARAMETERS = ("binary_data_size", "content_type")
+CONTENT_TYPES = ("np", "pd", "str")
+"""What MLServer's clients say of arrays, columns and texts whose values stand as they are."""
 
 
 def rows_of(given: Any, wanted: tuple[TensorSpec, ...]) -> Rows:
@@ -86,8 +90,36 @@ def values_of(tensor: dict[str, Any], wanted: TensorSpec) -> Values:
     ):
         sizes = ", ".join(map(str, (f"1 to {MAX_ROWS}", *wanted.shape)))
         raise Refusal(400, f"{where}: shape is {shorten(shape)}; want [{sizes}]")
-    values = array(tensor.get("data"), shape, wanted.dtype, where)
+    data = tensor.get("data")
+    if parameters := tensor.get("parameters"):
+        check_parameters(parameters, where, isinstance(data, memoryview))
+    if isinstance(data, memoryview):
+        values = array_of_bytes(data, shape, wanted.dtype, where)
+        if wanted.dtype == TEXT:
+            check_sizes(values.tolist(), shape, False, where)
+    else:
+        values = array(data, shape, wanted.dtype, where)
     return values.reshape(shape[0], *wanted.shape)
+
+
+def check_parameters(parameters: Any, where: str, is_binary: bool) -> None:
+    """Refuses what an input's parameters say that is not done here, so that nothing is passed over."""
+    if not isinstance(parameters, dict):
+        raise Refusal(400, f"{where}: parameters is {shorten(parameters)}; want an object")
+    check_known(parameters, INPUT_PARAMETERS, f"{where}: parameters")
+    if "binary_data_size" in parameters and not is_binary:
+        raise Refusal(
+            400,
+            f"{where}: parameters.binary_data_size is {shorten(parameters['binary_data_size'])}, but the request "
+            "has no header Inference-Header-Content-Length, which says where its JSON ends and the bytes begin",
+        )
+    content = parameters.get("content_type", CONTENT_TYPES[0])
+    if content not in CONTENT_TYPES:
+        raise Refusal(
+            400,
+            f"{where}: parameters.content_type is {shorten(content)}; want {' or '.join(CONTENT_TYPES)}: "
+            "values are taken as they stand",
+        )
 
 
 def is_shape(value: Any) -> bool:

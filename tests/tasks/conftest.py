@@ -88,6 +88,11 @@ def spots():
 @pytest.fixture
 def bundle(tmp_path):
     """Makes a bundle of the graph with that turn."""
+    return bundle_maker(tmp_path)
+
+
+def bundle_maker(tmp_path):
+    """Makes bundles in a folder."""
     rows = tmp_path / "rows"
     rows.mkdir(exist_ok=True)
     images = [spot(place).reshape(-1) for place in (0, 1, 2)]
@@ -152,6 +157,11 @@ def bundle(tmp_path):
 @pytest.fixture
 def served(bundle):
     """Makes a bundle as a version that a manifest can name."""
+    return served_maker(bundle)
+
+
+def served_maker(bundle):
+    """Makes versions that a manifest can name, of bundles."""
 
     def make(version, turn=None, major=1, **options):
         made = bundle(version if turn is None else turn, **options)

@@ -93,7 +93,7 @@ def test_what_is_wrong_is_named_with_its_value_and_what_is_wanted(serving):
             "outputs": [{"name": "colour"}],
         },
         "id is 7; want a text of at most 256 characters": {"inputs": [ROWS], "id": 7},
-        "parameters is {'log': 'no'}; want an object, in which log is true or false": {
+        "parameters.log is 'no'; want true or false": {
             "inputs": [ROWS],
             "parameters": {"log": "no"},
         },

@@ -1,0 +1,341 @@
+"""The model server itself, behind whichever protocol asks: decoded requests in, answers or a Refusal out.
+
+REST (rest/) and gRPC (rpc/) are faces of this one core, so both answer, log and refuse alike.
+"""
+
+import asyncio
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime
+from importlib.metadata import version as installed
+from typing import Any
+
+from infra.home import Home
+from tasks.production.releases import Releases
+from tasks.rows.raw import Rows, weight
+from tasks.serving import model_facts
+from tasks.serving.access import Anonymous
+from tasks.serving.journal import GroupCommit, Journal, Label, Prediction
+from tasks.serving.known import KnownRequests
+from tasks.serving.labels import labels_of
+from tasks.serving.model import FIRST, Model, Outputs
+from tasks.serving.notices import notices
+from tasks.serving.protocol import Inference, Request, check_outputs, chosen_outputs, infinite
+from tasks.serving.refusal import Refusal, shorten
+from tasks.serving.routing import Route, Table, Watch
+from tasks.serving.tensors import rows_of
+
+log = logging.getLogger("gyre.serving")
+POLL_S = 0.2
+"""How soon a changed manifest is seen."""
+TIME_LIMIT_S = 20.0
+"""For the answer of a model, and for labels to reach the disk."""
+MEGABYTE = 2**20
+BODY_LIMIT = 16 * MEGABYTE
+"""Of one request, however it travels."""
+LINE_BYTES = 200
+"""What a prediction weighs beside its row, roughly."""
+EXTENSIONS = (
+    "answer",
+    "binary_tensor_data",
+    "classification",
+    "labels",
+    "model_configuration",
+    "model_repository",
+    "schedule_policy",
+    "statistics",
+)
+"""The protocol's, and our own: `answer` and `labels`."""
+
+
+class ModelServer:
+    """The released models of one installation.
+
+    `home` is the installation's; it reads releases/ and bundles/ there and writes predictions/.
+    """
+
+    def __init__(self, home: Home, logs_anonymous: bool = False) -> None:
+        """Requests without the installation's credential are answered, and logged only where `logs_anonymous`."""
+        self.table: Table = {}
+        self._logs_anonymous = logs_anonymous
+        self._anonymous = Anonymous()
+        self._graphs = ThreadPoolExecutor(1, "graphs")
+        self._disk = ThreadPoolExecutor(1, "disk")
+        self._lookups = ThreadPoolExecutor(1, "lookups")
+        self._loader = ThreadPoolExecutor(1, "loader")
+        self._watch = Watch(Releases(home.releases), self._graphs)
+        self._watching: asyncio.Task[None] | None = None
+        self._refreshing = asyncio.Lock()
+        journal = Journal(home.predictions)
+        self._known = KnownRequests(home.predictions)
+        self._predictions = GroupCommit(
+            journal.write_predictions, self._disk, wait_s=0.5, full=4 * MEGABYTE, limit=64 * MEGABYTE
+        )
+        self._labels = GroupCommit(
+            journal.write_labels, self._disk, wait_s=0.05, full=MEGABYTE, limit=2 * BODY_LIMIT
+        )
+
+    async def start(self) -> None:
+        """Loads the released versions, and follows the manifests from then on."""
+        await self.refresh()
+        self._watching = asyncio.create_task(self._follow())
+
+    async def close(self) -> None:
+        """Writes what waits for the disk; every request was answered before."""
+        if self._watching:
+            self._watching.cancel()
+        await self._predictions.close()
+        await self._labels.close()
+        for pool in (self._graphs, self._disk, self._lookups, self._loader):
+            pool.shutdown()
+
+    async def _follow(self) -> None:
+        """Swaps the routing table whenever the manifests change."""
+        while True:
+            await asyncio.sleep(POLL_S)
+            await self.refresh()
+
+    async def refresh(self) -> None:
+        """Looks at the manifests now."""
+        # One look at a time: a second one that began with the old table would put it back.
+        async with self._refreshing:
+            try:
+                self.table = await asyncio.get_running_loop().run_in_executor(
+                    self._loader, self._watch.refreshed, self.table
+                )
+            except Exception:
+                # The watch must outlive whatever it meets; the next look is in POLL_S.
+                log.exception("the release manifests could not be followed")
+
+    async def infer(self, project: str, version: str | None, request: Request, trusted: bool) -> Inference:
+        """An inference, logged as production traffic unless the request says otherwise or comes from nobody we know.
+
+        Raises Refusal.
+        """
+        route = self.route(project)
+        role, model = route.choose(request.id) if version is None else route.version(project, version)
+        if request.priority == FIRST and not trusted:
+            raise Refusal(
+                403,
+                f"parameters.priority is {FIRST}; want the installation's credential with it, or another priority",
+            )
+        others = route.others(model) if version is None else []
+        role, model, rows, moved = fitting(request, role, model, others)
+        outputs = await answer_in_time(model, rows, request)
+        answers = model.signature.texts(next(iter(outputs.values())))
+        known = trusted or self._logs_anonymous
+        told = [
+            *moved,
+            *request.notices,
+            *notices(rows, model.signature.inputs, model.signature.trained),
+            *infinite(outputs),
+        ]
+        if request.log and known:
+            ids = request.row_ids(len(rows))
+            told += self._remember(
+                Prediction(project, ids, utc_now(), model.served.version, role, rows, answers)
+            )
+        elif request.log:
+            told.append(self._anonymous.notice(project))
+        parameters: dict[str, Any] = {"notices": told} if told else {}
+        if role == "fallback":
+            parameters["degraded"] = (
+                f"the released version cannot be loaded; version {model.served.version} answers in its place"
+            )
+        chosen = chosen_outputs(request, model.signature, outputs, answers)
+        return Inference(project, model.served.version, request.id, chosen, parameters)
+
+    def _remember(self, prediction: Prediction) -> list[str]:
+        """Queues a prediction for the log.
+
+        Answering matters more: what a stuck disk cannot take is dropped, and that is the notice.
+        """
+        try:
+            self._predictions.add([prediction], weight(prediction.rows) + LINE_BYTES * len(prediction.ids))
+        except BufferError as error:
+            log.error("%s: prediction %s is not logged: %s", prediction.project, prediction.ids[0], error)
+            return [f"answered but not logged, so no label can follow: {error}"]
+        self._known.add(prediction.project, prediction.ids)
+        return []
+
+    async def label(self, project: str, value: dict[str, Any], size: int) -> dict[str, Any]:
+        """Late labels of a JSON object of `size` bytes, answered when they are on the disk. Raises Refusal."""
+        signature, now = self.route(project).any(project).signature, utc_now()
+        pairs = labels_of(value, signature)
+        unchecked = await self._unchecked(project, [request_id for request_id, _ in pairs])
+        labels = [Label(project, request_id, now, label) for request_id, label in pairs]
+        try:
+            async with asyncio.timeout(TIME_LIMIT_S):
+                # Shielded: one client's time limit must not cancel the commit that others wait for too.
+                await asyncio.shield(self._labels.add(labels, size))
+        except BufferError as error:
+            raise Refusal(503, f"{error}; try again in a second") from None
+        except TimeoutError:
+            raise Refusal(504, f"not on the disk within {TIME_LIMIT_S:.0f} s; try again") from None
+        return {"accepted": len(labels)} | ({"unchecked": unchecked} if unchecked else {})
+
+    async def _unchecked(self, project: str, ids: list[str]) -> int:
+        """How many ids could not be looked for in time.
+
+        Refuses (404) ids of rows that were never logged: their labels would be lost.
+        """
+        left = [each for each in ids if each not in self._known.among(project, ids)]
+        if not left:
+            return 0
+        parts = [f"{each}#0" for each in left]
+        near = self._known.among(project, parts)
+        sought = await asyncio.get_running_loop().run_in_executor(
+            self._lookups, self._known.sought, project, [*left, *parts]
+        )
+        unknown = [each for each in left if each not in sought.found]
+        if unknown and not sought.complete:
+            log.warning(
+                "%s: %d labels are taken without having found their rows: the log is too long to look through",
+                project,
+                len(unknown),
+            )
+            return len(unknown)
+        if unknown:
+            first, number = unknown[0], ids.index(unknown[0])
+            several = f"{first}#0" in near | sought.found
+            hint = (
+                f"it had several rows, so name each, such as {first + '#0'!r}"
+                if several
+                else "want the id of an answer, sent with log: true"
+            )
+            raise Refusal(
+                404,
+                f"labels[{number}].request_id {shorten(first)} is of no logged row ({len(unknown)} of {len(ids)} are): {hint}",
+            )
+        return 0
+
+    def metadata(self) -> dict[str, Any]:
+        """The server's name, version and extensions."""
+        return {"name": "gyre", "version": installed("gyre"), "extensions": list(EXTENSIONS)}
+
+    def readiness(self) -> dict[str, Any]:
+        """`ready`, and `degraded`: what by project does not serve as it was released, though something answers.
+
+        Refuses (503) where a project has a champion that cannot be loaded and nothing in its place.
+        """
+        for project, route in self.table.items():
+            if route.refused and route.champion is None and route.fallback is None:
+                raise Refusal(503, f"{project}: {'; '.join(route.refused.values())}")
+        damaged = {project: route.damage for project, route in self.table.items() if route.damage}
+        return {"ready": True} | ({"degraded": damaged} if damaged else {})
+
+    def model_readiness(self, project: str, version: str | None) -> dict[str, Any]:
+        """Name and readiness of a model or of one version. Refuses (404, 503) what does not serve."""
+        route = self.route(project)
+        if version is None:
+            return {"name": project, "ready": bool(route.choose(""))}
+        route.version(project, version)
+        return {"name": project, "version": version, "ready": True}
+
+    def model_metadata(self, project: str, version: str | None) -> dict[str, Any]:
+        """What a model takes and gives. Raises Refusal."""
+        return model_facts.model_metadata(project, self.route(project), self._model(project, version))
+
+    def model_config(self, project: str, version: str | None) -> dict[str, Any]:
+        """A model's configuration, by the names of Triton's. Raises Refusal."""
+        return model_facts.model_config(project, self._model(project, version))
+
+    def columns(self, project: str, version: str | None) -> dict[str, Any]:
+        """What training rows had in each input. Raises Refusal."""
+        return model_facts.training_columns(project, self._model(project, version))
+
+    def statistics(self, project: str | None, version: str | None) -> dict[str, Any]:
+        """Requests, rows and times of one version, of a model's versions, or of all models. Raises Refusal."""
+        if project is not None and version is not None:
+            found = [(project, self._model(project, version))]
+        else:
+            routes = self.table if project is None else {project: self.route(project)}
+            found = [(name, model) for name, route in routes.items() for model in route.models.values()]
+        return {"model_stats": [model_facts.statistics(name, model) for name, model in found]}
+
+    def repository_index(self, only_ready: bool) -> list[dict[str, str]]:
+        """Every version that a manifest names, with its state and where it is not ready the reason."""
+        found = []
+        for project, route in self.table.items():
+            for model in route.models.values():
+                version = str(model.served.version)
+                found.append({"name": project, "version": version, "state": "READY", "reason": ""})
+            for number, reason in {} if only_ready else route.refused.items():
+                version = str(number) if number else ""
+                found.append({"name": project, "version": version, "state": "UNAVAILABLE", "reason": reason})
+        return found
+
+    async def load(self, project: str) -> None:
+        """Looks at the releases now, and tries again what was refused. Refuses (503) a model that does not serve then."""
+        self._watch.retry()
+        await self.refresh()
+        self.route(project).choose("")
+
+    def unload(self, project: str) -> None:
+        """Always refused: a request must not end what a release decided."""
+        self.route(project)
+        raise Refusal(
+            409,
+            f"model {project!r} is not unloaded: releases decide what serves; "
+            f"`gyre rollback {project}` or `gyre retire {project} <version>` changes that",
+        )
+
+    def route(self, project: str) -> Route:
+        """What serves in a project. Refuses (404) one that there is not."""
+        if (route := self.table.get(project)) is None:
+            raise Refusal(404, f"no model {project!r}; there are: {', '.join(self.table) or 'none yet'}")
+        return route
+
+    def _model(self, project: str, version: str | None) -> Model:
+        """The version that is meant, or the one that speaks for the model. Raises Refusal."""
+        route = self.route(project)
+        return route.any(project) if version is None else route.version(project, version)[1]
+
+
+async def answer_in_time(model: Model, rows: Rows, request: Request) -> Outputs:
+    """What a model answers. Refuses (504) once the client's time or ours has passed."""
+    limit = TIME_LIMIT_S if request.timeout_s is None else min(request.timeout_s, TIME_LIMIT_S)
+    began = time.perf_counter_ns()
+    try:
+        async with asyncio.timeout(limit):
+            return await model.answer(rows, request.priority)
+    except TimeoutError:
+        if limit < TIME_LIMIT_S:
+            raise Refusal(
+                504, f"not answered within the {limit * 1e6:.0f} us of parameters.timeout"
+            ) from None
+        # Only our own limit tells of the model: a client's may be as short as it likes.
+        model.statistics.fail.add(time.perf_counter_ns() - began)
+        raise Refusal(504, f"not answered within {TIME_LIMIT_S:.0f} s") from None
+
+
+def fitting(
+    request: Request, role: str, model: Model, others: list[tuple[str, Model]]
+) -> tuple[str, Model, Rows, list[str]]:
+    """Role, model, rows and notices of the version that was chosen, or where a request does not fit it, of the first other that it fits.
+
+    Raises the first version's Refusal where it fits none: that is the version whose inputs a new client
+    should send.
+    """
+    try:
+        return role, model, accept_rows(request, model), []
+    except Refusal:
+        for other_role, other in others:
+            with suppress(Refusal):
+                rows = accept_rows(request, other)
+                notice = f"answered by version {other.served.version}, whose inputs these are; version {model.served.version} takes others"
+                return other_role, other, rows, [notice]
+        raise
+
+
+def accept_rows(request: Request, model: Model) -> Rows:
+    """The rows of a request, as a version takes them. Raises Refusal."""
+    check_outputs(request, model.signature)
+    return rows_of(request.inputs, model.signature.inputs)
+
+
+def utc_now() -> datetime:
+    """Now, naive UTC: as the prediction log has it."""
+    return datetime.now(UTC).replace(tzinfo=None)

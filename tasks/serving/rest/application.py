@@ -1,0 +1,289 @@
+"""The ASGI application: paths to answers.
+
+Open Inference Protocol v2 with its extensions, and `POST /v2/models/<model>/labels` for late labels.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from infra.guard import TRUSTED
+from tasks.serving.model_server import BODY_LIMIT, TIME_LIMIT_S, ModelServer
+from tasks.serving.refusal import Refusal, shorten
+from tasks.serving.rest.encodings import chosen_encoding, deflate, inflate
+from tasks.serving.rest.messages import JSON_LENGTH, json_object, parse, response
+
+log = logging.getLogger("gyre.serving")
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+COMPRESSED_FROM = 1400
+"""Bytes of a body from which it is compressed for who accepts that: less fits one packet as it is."""
+LARGE = 2**16
+"""Bytes from which a body is inflated or compressed in another thread, so that it holds up nobody else."""
+JSON_LENGTH_KEY = JSON_LENGTH.lower().encode()
+TRACE = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.{0,200})?")
+"""A W3C traceparent; another one is as if there were none, as that standard wants."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One HTTP request."""
+
+    headers: Mapping[bytes, bytes]
+    receive: Receive
+    trusted: bool
+    """Whether it carries the installation's credential."""
+
+    async def body(self) -> bytes:
+        """Its whole body, inflated. Raises Refusal."""
+        body = await read_body(self.headers, self.receive)
+        encoding = self.headers.get(b"content-encoding", b"identity").decode("latin-1").strip().lower()
+        if encoding in ("identity", ""):
+            return body
+        if len(body) < LARGE // 16:
+            return inflate(body, encoding, BODY_LIMIT)
+        return await asyncio.to_thread(inflate, body, encoding, BODY_LIMIT)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What answers it."""
+
+    body: bytes
+    status: int = 200
+    content_type: bytes = b"application/json"
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+
+Handler = Callable[[Call], Awaitable[Reply]]
+
+
+class Application:
+    """A model server over HTTP."""
+
+    def __init__(self, server: ModelServer) -> None:
+        self.server = server
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """One HTTP request, or the server's whole life."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        headers = dict(scope["headers"])
+        reply = await self._answered(scope, Call(headers, receive, scope[TRUSTED]))
+        body = reply.body
+        told = [(b"content-type", reply.content_type), *reply.headers]
+        if len(body) >= COMPRESSED_FROM and (
+            encoding := chosen_encoding(headers.get(b"accept-encoding", b""))
+        ):
+            large = len(body) > LARGE
+            body = await asyncio.to_thread(deflate, body, encoding) if large else deflate(body, encoding)
+            told += [(b"content-encoding", encoding.encode()), (b"vary", b"accept-encoding")]
+        if (trace := headers.get(b"traceparent")) and TRACE.fullmatch(trace):
+            told.append((b"traceparent", trace))
+        if reply.status != 204:
+            told.append((b"content-length", b"%d" % len(body)))
+        await send({"type": "http.response.start", "status": reply.status, "headers": told})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """Opens when the released versions are loaded; at the end, when every request was answered, writes what waits for the disk."""
+        await receive()
+        await self.server.start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.server.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _answered(self, scope: Message, call: Call) -> Reply:
+        """The reply to a request, whatever becomes of it."""
+        try:
+            return await self._handler(scope["method"], scope["path"])(call)
+        except Refusal as refusal:
+            headers = [(name.encode(), value.encode()) for name, value in refusal.headers.items()]
+            headers += {503: [(b"retry-after", b"1")], 413: [(b"connection", b"close")]}.get(
+                refusal.status, []
+            )
+            return json_reply({"error": str(refusal)}, refusal.status, headers)
+        except Exception as error:
+            log.exception("%s %s", scope["method"], scope["path"])
+            return json_reply({"error": f"{type(error).__name__}: {error}"}, 500)
+
+    def _handler(self, method: str, path: str) -> Handler:
+        """Who answers. Refuses (404) a path that there is not, (405) a method that it has not."""
+        handlers = self._handlers(path.strip("/").split("/"))
+        if not handlers:
+            raise Refusal(
+                404, f"there is no {method} {shorten_path(path)}; want such as POST /v2/models/<model>/infer"
+            )
+        if method in handlers:
+            return handlers[method]
+        if method == "HEAD" and "GET" in handlers:
+            return handlers["GET"]
+        known = [*handlers, *(["HEAD"] if "GET" in handlers else []), "OPTIONS"]
+        allow = ", ".join(known)
+        if method == "OPTIONS":
+            return replying(Reply(b"", 204, headers=[(b"allow", allow.encode())]))
+        raise Refusal(
+            405, f"{shorten_path(path)} has no {shorten_path(method)}; want {allow}", {"allow": allow}
+        )
+
+    def _handlers(self, parts: list[str]) -> dict[str, Handler]:
+        """By method what answers a path; nothing where there is no such path."""
+        server = self.server
+        found: dict[str, Handler] = {}
+        match parts:
+            case ["v2", "models", "stats"]:
+                found["GET"] = telling(lambda: server.statistics(None, None))
+            case ["v2", "models", project, "versions", version, *rest]:
+                found = self._about_model(project, version, rest)
+            case ["v2", "models", project, "labels"]:
+                found["POST"] = lambda call: self._label(call, project)
+            case ["v2", "models", project, *rest]:
+                found = self._about_model(project, None, rest)
+            case ["v2"]:
+                found["GET"] = telling(server.metadata)
+            case ["v2", "health", "live"]:
+                found["GET"] = telling(lambda: {"live": True})
+            case ["v2", "health", "ready"]:
+                found["GET"] = telling(server.readiness)
+            case ["v2", "repository", "index"]:
+                found["POST"] = self._index
+            case ["v2", "repository", "models", project, "load"]:
+                found["POST"] = lambda call: self._load(call, project)
+            case ["v2", "repository", "models", project, "unload"]:
+                found["POST"] = lambda call: self._unload(call, project)
+        return found
+
+    def _about_model(self, project: str, version: str | None, rest: list[str]) -> dict[str, Handler]:
+        """By method what answers below a model or one version of it."""
+        server = self.server
+        found: dict[str, Handler] = {}
+        match rest:
+            case ["infer"]:
+                found["POST"] = lambda call: self._infer(call, project, version)
+            case []:
+                found["GET"] = telling(lambda: server.model_metadata(project, version))
+            case ["ready"]:
+                found["GET"] = telling(lambda: server.model_readiness(project, version))
+            case ["config"]:
+                found["GET"] = telling(lambda: server.model_config(project, version))
+            case ["columns"]:
+                found["GET"] = telling(lambda: server.columns(project, version))
+            case ["stats"]:
+                found["GET"] = telling(lambda: server.statistics(project, version))
+        return found
+
+    async def _infer(self, call: Call, project: str, version: str | None) -> Reply:
+        """An inference, as JSON or with binary tensors."""
+        # Known before the body is read: a model that there is not costs nobody 16 MB.
+        self.server.route(project)
+        request = parse(await call.body(), call.headers.get(JSON_LENGTH_KEY))
+        body, json_length = response(await self.server.infer(project, version, request, call.trusted))
+        if json_length is None:
+            return Reply(body)
+        length = (JSON_LENGTH_KEY, b"%d" % json_length)
+        return Reply(body, content_type=b"application/octet-stream", headers=[length])
+
+    async def _label(self, call: Call, project: str) -> Reply:
+        """Late labels."""
+        self.server.route(project)
+        body = await call.body()
+        return json_reply(await self.server.label(project, json_object(body), len(body)))
+
+    async def _index(self, call: Call) -> Reply:
+        """The repository's index; `ready: true` in the body leaves out what does not serve."""
+        given = json_object(await call.body() or b"{}")
+        only_ready = given.get("ready", False)
+        if not isinstance(only_ready, bool):
+            raise Refusal(400, f"ready is {shorten(only_ready)}; want true or false")
+        return json_reply(self.server.repository_index(only_ready))
+
+    async def _load(self, call: Call, project: str) -> Reply:
+        """Has the releases looked at now."""
+        refuse_parameters(json_object(await call.body() or b"{}"))
+        await self.server.load(project)
+        return json_reply({})
+
+    async def _unload(self, call: Call, project: str) -> Reply:
+        """Always refused."""
+        await call.body()
+        self.server.unload(project)
+        return json_reply({})
+
+
+def telling(value: Callable[[], Any]) -> Handler:
+    """A handler that answers with a JSON value; a body is passed over."""
+
+    async def answer(call: Call) -> Reply:
+        return json_reply(value())
+
+    return answer
+
+
+def replying(reply: Reply) -> Handler:
+    """A handler that always replies the same."""
+
+    async def answer(call: Call) -> Reply:
+        return reply
+
+    return answer
+
+
+def json_reply(value: Any, status: int = 200, headers: list[tuple[bytes, bytes]] | None = None) -> Reply:
+    """A JSON value as a reply."""
+    return Reply(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY), status, headers=headers or [])
+
+
+def refuse_parameters(value: Mapping[str, Any]) -> None:
+    """Refuses a configuration or files that a load brings: only what was released is loaded."""
+    if value.get("parameters"):
+        names = ", ".join(map(str, value["parameters"]))
+        raise Refusal(
+            400, f"parameters {shorten(names)}: a load takes none; only what was released is loaded"
+        )
+
+
+def shorten_path(path: str) -> str:
+    """A path for a message."""
+    return path if len(path) <= 100 and path.isprintable() else shorten(path)
+
+
+async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+    """A request's body as it arrives.
+
+    Refuses (413) one over the limit as soon as that is known, and (408) one that does not arrive in time.
+    """
+    length = headers.get(b"content-length", b"0")
+    check_size(int(length) if length.isdigit() else 0)
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(TIME_LIMIT_S):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Refusal(400, "the client left before its body was complete")
+                parts.append(message.get("body", b""))
+                size += len(parts[-1])
+                check_size(size)
+                if not message.get("more_body", False):
+                    return parts[0] if len(parts) == 1 else b"".join(parts)
+    except TimeoutError:
+        raise Refusal(
+            408, f"the body has not arrived within {TIME_LIMIT_S:.0f} s; send fewer rows a request"
+        ) from None
+
+
+def check_size(size: int) -> None:
+    """Refuses (413) a body over the limit."""
+    if size > BODY_LIMIT:
+        raise Refusal(
+            413, f"the body has {size} bytes or more; want at most {BODY_LIMIT}, so send fewer rows a request"
+        )
