@@ -9,10 +9,11 @@
     request_id text, time timestamp[us] (UTC), label text.
 A label may come before or after its prediction is on the disk, or twice; the last one by time counts. The model server refuses labels of
 rows that were not logged; those that it could not look for in time may stay unmatched, which the drift flow counts.
-Files appear whole, by rename, and never change.
+Files appear whole, by rename, and never change; small ones of a day are merged (tasks/production/log_compaction.py).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from infra.files import whole_file
+from tasks.production.log_compaction import visible_files
 from tasks.rows.raw import TEXT, Rows, TensorSpec, blank
 from tasks.rows.sql import open_database
 
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     # The model server only appends, and stays small without them.
     import pandas as pd
 
+ATTEMPTS = 5
+"""To read files that may be merged at the same moment."""
 _TIME = pa.timestamp("us")
 # Schemas only: to make a table of them, pyarrow imports pandas.
 SCHEMAS = {
@@ -61,17 +65,27 @@ class PredictionLog:
             pq.write_table(table, temporary, compression="zstd")
 
     def latest(self, rows: int, version: int | None = None) -> "pd.DataFrame":
-        """The newest predictions (of one model version), oldest first, at most `rows`: request_id, time, version, answer, inputs."""
-        return self._query(
-            """
-            select * from (
-                select * from predictions
-                where $version is null or version = $version
-                order by time desc, request_id desc limit $rows
-            ) order by time, request_id
-            """,
-            {"rows": rows, "version": version},
-        )
+        """The newest predictions (of one model version), oldest first, at most `rows`: request_id, time, version, answer, inputs.
+
+        Days are opened from the newest one back, as many as hold that many rows.
+        """
+        days = sorted((path.name for path in self.folder.glob("*") if path.is_dir()), reverse=True)
+        count = 1
+        while True:
+            found = self._query(
+                """
+                select * from (
+                    select * from predictions
+                    where $version is null or version = $version
+                    order by time desc, request_id desc limit $rows
+                ) order by time, request_id
+                """,
+                {"rows": rows, "version": version},
+                days[:count],
+            )
+            if len(found) >= rows or count >= len(days):
+                return found
+            count *= 4
 
     def labelled(self, since: datetime | None = None) -> "pd.DataFrame":
         """Predictions whose truth arrived (after `since`), by arrival: request_id, time (of the label), version, answer, label, inputs."""
@@ -104,11 +118,28 @@ class PredictionLog:
             {"request": request_id},
         )
 
-    def _query(self, sql: str, parameters: Mapping[str, object]) -> "pd.DataFrame":
-        """Runs `sql` with the views `predictions` and `labels`; a kind of which there is no file yet is an empty view."""
+    def _query(
+        self, sql: str, parameters: Mapping[str, object], days: Collection[str] | None = None
+    ) -> "pd.DataFrame":
+        """Runs `sql` with the views `predictions` and `labels` (of some days); a kind of which there is no file is an empty view."""
+        import duckdb
+
+        for _ in range(ATTEMPTS - 1):
+            # A file that was listed has been merged meanwhile.
+            with suppress(duckdb.IOException):
+                return self._ask(sql, parameters, days)
+        return self._ask(sql, parameters, days)
+
+    def _ask(
+        self, sql: str, parameters: Mapping[str, object], days: Collection[str] | None
+    ) -> "pd.DataFrame":
         with open_database() as connection:
             for kind, schema in SCHEMAS.items():
-                files = [str(path) for path in sorted(self.folder.glob(f"*/{kind}-*.parquet"))]
+                files = [
+                    str(path)
+                    for path in visible_files(self.folder, kind)
+                    if days is None or path.parent.name in days
+                ]
                 if files:
                     connection.read_parquet(files, union_by_name=True).create_view(kind)
                 else:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -14,6 +15,7 @@ from uuid import uuid4
 import numpy as np
 import pyarrow as pa
 
+from tasks.production.log_compaction import FEWEST, compact
 from tasks.production.prediction_log import PredictionLog, input_columns
 from tasks.rows.raw import Rows
 
@@ -117,6 +119,8 @@ class Journal:
 
     folder: Path
     """`<home>/predictions`."""
+    _written: Counter[tuple[Path, str]] = field(default_factory=Counter)
+    """Files since the last merge, by day's folder and kind."""
 
     def write_predictions(self, predictions: list[Prediction]) -> None:
         """One file for each project, day and kind of rows among them."""
@@ -126,6 +130,7 @@ class Journal:
             PredictionLog(self.folder / group[0].project).append_predictions(
                 prediction_table(group), day(group[0].time), file_name()
             )
+            self._merge(group[0].project, day(group[0].time), "predictions")
 
     def write_labels(self, labels: list[Label]) -> None:
         """One file for each project and day among them."""
@@ -133,6 +138,24 @@ class Journal:
             PredictionLog(self.folder / group[0].project).append_labels(
                 label_table(group), day(group[0].time), file_name()
             )
+            self._merge(group[0].project, day(group[0].time), "labels")
+
+    def _merge(self, project: str, today: str, kind: str) -> None:
+        """Merges a day's small files when many have come, and what is left of the days before when a new one begins.
+
+        A merge that fails costs nothing but time: the files stay as they are.
+        """
+        folder = self.folder / project
+        self._written[folder / today, kind] += 1
+        try:
+            if self._written[folder / today, kind] == 1:
+                for before in sorted(folder.glob("*/")):
+                    if before.name < today:
+                        compact(before, kind, fewest=2)
+            if self._written[folder / today, kind] % FEWEST == 0:
+                compact(folder / today, kind)
+        except Exception:
+            log.exception("the files of %s could not be merged", folder)
 
 
 def group_by_key(items: list[T], key: Callable[[T], object]) -> list[list[T]]:

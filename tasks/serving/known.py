@@ -5,6 +5,7 @@ The newest are kept in memory; older ones are looked for in the log's files, the
 
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,7 +47,14 @@ class KnownRequests:
 
     def sought(self, project: str, ids: Collection[str]) -> Sought:
         """Those of the ids that the log's files hold."""
-        wanted, found, until = set(ids), set[str](), time.monotonic() + LOOK_S
+        until = time.monotonic() + LOOK_S
+        while True:
+            # A file that was merged meanwhile is missing: what it held is in one that the next look finds.
+            with suppress(FileNotFoundError):
+                return self._look_through(project, set(ids), until)
+
+    def _look_through(self, project: str, wanted: set[str], until: float) -> Sought:
+        found = set[str]()
         for path in sorted((self.folder / project).glob("*/predictions-*.parquet"), reverse=True):
             if wanted <= found:
                 break
