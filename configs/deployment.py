@@ -16,3 +16,8 @@ class DeploymentConfig(Section):
     """The trial ends after this time at the latest."""
     max_errors: Share = 0.0
     """Share of the challenger's answers that may fail before it is rolled back."""
+    sandbox_seconds: float = Field(default=120.0, gt=0)
+    """A new version is loaded and asked rows by a server process of its own before it sees traffic; one that
+    takes longer than this for both is refused."""
+    sandbox_megabytes: int = Field(default=4096, ge=256)
+    """Memory that this process may take before the version is refused."""

@@ -3,6 +3,7 @@
 It then cleans up.
 """
 
+import ctypes
 import os
 import signal
 import threading
@@ -12,6 +13,7 @@ from typing import Any
 
 POLL_S = 0.5
 """How often the parent is looked for."""
+PR_SET_PDEATHSIG = 1
 
 _asked = threading.Event()
 """Set once this process was asked to end: a second signal must not cut short the cleaning up that the first
@@ -69,3 +71,13 @@ def ended_with_parent() -> Iterator[None]:
         yield
     finally:
         ended.set()
+
+
+def killed_with_parent(parent: int) -> None:
+    """Has the kernel kill this process when the thread that started it ends, also where a computation holds it that hears no signal.
+
+    parent: id of the process that started this one; where that died already, this one ends at once
+    """
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        raise SystemExit(f"process {parent} died before the process that it started was up")

@@ -36,7 +36,7 @@ def up(
 
 @app.command()
 def status(json: Json = False) -> None:
-    """Show the services: state, URL and log, and models that do not serve as released.
+    """Show the services: state, URL and log, models that do not serve as released, and versions that were refused.
 
     Exits with 1 when a service is not healthy.
     """
@@ -45,14 +45,15 @@ def status(json: Json = False) -> None:
     settings = enter()
     found = services.status(settings)
     serves = any(service.name == SERVER and service.healthy for service in found)
-    degraded = degraded_models(settings) if serves else {}
+    degraded, refused = release_troubles(settings) if serves else ({}, {})
     if json:
-        more = {SERVER: {"degraded": degraded}} if degraded else {}
+        troubles = {"degraded": degraded, "refused": refused}
+        more = {SERVER: {name: by_project for name, by_project in troubles.items() if by_project}}
         emit([service.model_dump(mode="json") | more.get(service.name, {}) for service in found])
     else:
         print_services(found)
-        for name, damage in degraded.items():
-            console.print(f"[yellow]▲[/] {name}: {escape(damage)}", highlight=False, soft_wrap=True)
+        for name, trouble in [*degraded.items(), *refused.items()]:
+            console.print(f"[yellow]▲[/] {name}: {escape(trouble)}", highlight=False, soft_wrap=True)
     raise typer.Exit(0 if found and all(service.healthy for service in found) else 1)
 
 
@@ -65,15 +66,18 @@ def down() -> None:
     console.print("Everything is stopped.")
 
 
-def degraded_models(settings: Settings) -> dict[str, str]:
-    """By project what answers in place of a released version whose files are damaged; nothing where the server is away."""
+def release_troubles(settings: Settings) -> tuple[dict[str, str], dict[str, str]]:
+    """By project what answers in place of a released version whose files are damaged, and which version was refused.
+
+    Nothing where the server is away.
+    """
     from tasks.production.inference_client import InferenceClient, InferenceError
 
     with InferenceClient(settings.server_url, "") as client:
         try:
-            return client.degraded()
+            return client.degraded(), client.refused()
         except InferenceError:
-            return {}
+            return {}, {}
 
 
 def tell_credential(settings: Settings, first: bool) -> None:

@@ -8,7 +8,6 @@ import ctypes
 import json
 import logging
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -18,8 +17,9 @@ from infra.imports import resolve
 from infra.ranks.entry import entry_of
 from infra.ranks.joining import LISTENER, is_consequence, join_ranks
 from infra.ranks.messages import Event, Failed, Job, Returned, Sent, encode, write_line
+from infra.shutdown import killed_with_parent
 
-PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
+PR_SET_NAME = 15
 NAME = b"gyre-rank"
 """What ps and top show."""
 
@@ -75,8 +75,5 @@ def call(job: Job, write: Callable[[Event], None]) -> Any:
 
 def die_with_parent(parent: int) -> None:
     """Has the kernel kill this process when the one that forked it dies, however it dies."""
-    kernel = ctypes.CDLL(None, use_errno=True)
-    kernel.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    kernel.prctl(PR_SET_NAME, NAME)
-    if os.getppid() != parent:
-        raise SystemExit(f"process {parent} died before its rank was up")
+    killed_with_parent(parent)
+    ctypes.CDLL(None).prctl(PR_SET_NAME, NAME)

@@ -5,7 +5,6 @@ be numbers where the network's own graph answers with numbers, and must not depe
 together.
 """
 
-import signal
 import subprocess
 import sys
 import tempfile
@@ -16,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from infra.confinement import cause_of_end, limit_address_space
 from infra.files import verify
-from tasks.production.probe import read_rows, write_rows
+from tasks.production.probe import largest_difference, read_rows, write_rows
 from tasks.records import Graph
-from tasks.rows.raw import TEXT, Rows, TensorSpec, blank
+from tasks.rows.hostile import hostile_rows
+from tasks.rows.raw import Rows
 
 if TYPE_CHECKING:
     # It imports torch, which no process of a trial needs.
@@ -34,8 +35,6 @@ LONG = 1000
 """Characters."""
 MAX_DIFFERENCE = 0.05
 """Between the answers to a row alone and among others: of a probability, or relative to a number's size."""
-TEXTS = ["", "\0", "日本 😀\n\r\t", "x" * 5_000, "a " * 2_000, "\u202eabc", "null"]
-NUMBERS = [np.nan, np.inf, -np.inf, 1e38, -1e38, 1e-40, 0.0]
 
 Outputs = dict[str, npt.NDArray[Any]]
 
@@ -71,28 +70,10 @@ def objection(given: Outputs, exact: Outputs) -> str:
         alone = given.get(f"{name}{ALONE}")
         if alone is None or not np.issubdtype(values.dtype, np.floating):
             continue
-        differences = np.abs(values[: len(alone)] - alone) / np.maximum(1, np.abs(alone))
-        if np.nanmax(differences, initial=0.0) > MAX_DIFFERENCE:
-            moved = float(np.nanmax(differences))
+        moved = largest_difference(values[: len(alone)], alone)
+        if moved > MAX_DIFFERENCE:
             return f"answers a row otherwise among others than alone: {name} moves by {moved:.2g}"
     return ""
-
-
-def hostile_rows(inputs: Sequence[TensorSpec]) -> Rows:
-    """Rows of extreme numbers, dark and bright images, empty, endless and foreign texts."""
-    rows = blank(inputs, len(NUMBERS))
-    for spec in inputs:
-        if spec.dtype == TEXT:
-            for at, text in enumerate(TEXTS):
-                rows[spec.name][at] = text
-        elif np.issubdtype(np.dtype(spec.dtype), np.floating):
-            for at, number in enumerate(NUMBERS):
-                rows[spec.name][at] = number
-        else:
-            limits = np.iinfo(np.dtype(spec.dtype)) if spec.dtype != "bool" else None
-            rows[spec.name][1::2] = limits.max if limits else True
-            rows[spec.name][2::2] = limits.min if limits else False
-    return rows
 
 
 def run_apart(graphs: Sequence[Graph], rows: Rows) -> dict[str, Outputs | str]:
@@ -126,10 +107,7 @@ def ask_apart(graphs: Sequence[Graph], folder: Path) -> str:
         )
     except subprocess.TimeoutExpired:
         return f"did not answer within {limit_s} s"
-    if ended.returncode < 0:
-        return f"ended its process by {signal.Signals(-ended.returncode).name}"
-    lines = ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"]
-    return f"cannot be run: {lines[-1][:300]}"
+    return cause_of_end(ended.returncode, ended.stderr)
 
 
 def answers_file(folder: Path, name: str) -> Path:
@@ -167,9 +145,7 @@ def answer_rows(graph: Path, inputs: Outputs) -> Outputs:
 
 def main(folder: Path, named: Sequence[str]) -> None:
     """Asks graphs, each as <name>=<path>, the rows in a folder, and writes the answers of each as it has them."""
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    limit_address_space(MEMORY_BYTES)
     inputs = read_rows(folder)
     for each in named:
         name, _, path = each.partition("=")

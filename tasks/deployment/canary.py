@@ -4,14 +4,13 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from configs.deployment import DeploymentConfig
 from tasks.intake import Intake, Rows
-from tasks.model.onnx_session import answers, session
 from tasks.production.inference_client import InferenceClient, InferenceError
 from tasks.production.releases import Served
 from tasks.records import DatasetVersion
@@ -51,6 +50,10 @@ class CanaryTrial:
             return f"{self.summary()}; deployment.max_errors allows {deployment.max_errors:.1%}; the last: {self.problem or 'a live request'}"
         return None
 
+    def figures(self) -> dict[str, Any]:
+        """For people, and for the history of releases."""
+        return {name: getattr(self, name) for name in ("replayed", "live", "errors", "seconds")}
+
     def summary(self) -> str:
         """In one line."""
         return f"{self.errors} of {self.requests} requests failed ({self.replayed} replayed test rows, {self.live} live, {self.seconds:.1f} s)"
@@ -60,10 +63,14 @@ def run_canary(
     client: InferenceClient,
     challenger: Served,
     rows: Rows,
+    expected: npt.NDArray[Any],
     deployment: DeploymentConfig,
     wanted: Callable[[], bool],
 ) -> CanaryTrial:
-    """Ends after `canary_requests` requests (at least one), after `canary_seconds`, or when it is not `wanted` any more."""
+    """Ends after `canary_requests` requests (at least one), after `canary_seconds`, or when it is not `wanted` any more.
+
+    expected: the challenger's first output for each row, as its graph gave it in the sandbox
+    """
     started = time.monotonic()
     deadline = started + deployment.canary_seconds
     version = challenger.version
@@ -74,7 +81,6 @@ def run_canary(
         return CanaryTrial(
             seconds=time.monotonic() - started, problem=f"version {version} did not become ready: {error}"
         )
-    expected = next(iter(answers(session(Path(challenger.uri) / "model.onnx"), rows).values()))
     trial, refused = CanaryTrial(), 0
     while trial.requests < max(1, deployment.canary_requests) and time.monotonic() < deadline and wanted():
         row = trial.replayed % len(rows)

@@ -5,15 +5,28 @@ A kill between the two is mended by the next change of the same kind: each can b
 
 import logging
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from infra.settings import Settings
 from tasks.deployment.registry import Registry
 from tasks.deployment.release_health import rollback_to_whole
-from tasks.production.releases import Manifest, Releases, Served, drop_canary, promote, stage_canary
+from tasks.production.releases import (
+    Decision,
+    Manifest,
+    Outcome,
+    Releases,
+    Served,
+    drop_canary,
+    now,
+    promote,
+    record,
+    refusal,
+    stage_canary,
+)
 from tasks.records import Release
 
 log = logging.getLogger("gyre.deployment")
+UNFINISHED = "its deployment did not end"
 
 
 @dataclass(frozen=True)
@@ -37,9 +50,17 @@ class Production:
     def stage(self, challenger: Served, share: float) -> None:
         """Puts a challenger on trial, in the place of one whose deployment did not end."""
         if (left := self.manifest().canary) and left.version != challenger.version:
-            self.take_back(left, "its deployment did not end")
+            self.take_back(left, UNFINISHED, {})
         self.registry.on_trial(self.project, challenger.version)
         self.releases.change(self.project, lambda manifest: stage_canary(manifest, challenger, share))
+
+    def refuse(self, challenger: Served, reason: str, evidence: dict[str, Any]) -> Release:
+        """The challenger sees no traffic; what serves goes on, and everybody can read why."""
+        refused = decision(challenger, "refused", reason, evidence)
+        manifest = self.releases.change(self.project, lambda manifest: record(manifest, refused))
+        self.registry.refused(self.project, challenger.version, reason)
+        log.error("%s: version %d is refused: %s", self.project, challenger.version, reason)
+        return self.release(challenger, "refused", manifest.champion, reason)
 
     def tries(self, challenger: Served) -> bool:
         """Whether the challenger is on trial; a rollback by hand ends it."""
@@ -50,16 +71,22 @@ class Production:
         """No live request goes to the challenger any more."""
         return self.releases.change(self.project, lambda manifest: drop_canary(manifest, version))
 
-    def promote(self, challenger: Served, reason: str) -> Release:
+    def promote(self, challenger: Served, reason: str, evidence: dict[str, Any]) -> Release:
         """The challenger on trial as champion. Raises ReleaseError where somebody took it off its trial."""
-        manifest = self.releases.change(self.project, lambda manifest: promote(manifest, challenger.version))
+        promoted = decision(challenger, "promoted", reason, evidence)
+        manifest = self.releases.change(
+            self.project, lambda manifest: record(promote(manifest, challenger.version), promoted)
+        )
         self.registry.serves(self.project, challenger.version, reason)
         log.info("%s: version %d is promoted: %s", self.project, challenger.version, reason)
         return self.release(challenger, "promoted", manifest.previous, reason)
 
-    def take_back(self, challenger: Served, reason: str) -> Release:
+    def take_back(self, challenger: Served, reason: str, evidence: dict[str, Any]) -> Release:
         """The challenger off its trial; the champion goes on."""
-        manifest = self.end_trial(challenger.version)
+        taken_back = decision(challenger, "rolled-back", reason, evidence)
+        manifest = self.releases.change(
+            self.project, lambda manifest: record(drop_canary(manifest, challenger.version), taken_back)
+        )
         self.registry.rolled_back(self.project, challenger.version, reason)
         log.error("%s: version %d is rolled back: %s", self.project, challenger.version, reason)
         return self.release(challenger, "rolled-back", manifest.champion, reason)
@@ -68,7 +95,11 @@ class Production:
         """What serves stays; what a killed deployment left half done is finished."""
         manifest = self.manifest()
         if manifest.canary:
-            self.take_back(manifest.canary, "its deployment did not end")
+            self.take_back(manifest.canary, UNFINISHED, {})
+        if refusal(self.manifest()):
+            # What was refused is not what was deployed last any more.
+            serves = decision(champion, "promoted", reason, {})
+            self.releases.change(self.project, lambda manifest: record(manifest, serves))
         self.registry.serves(self.project, champion.version)
         return self.release(champion, "unchanged", manifest.previous, reason)
 
@@ -89,7 +120,7 @@ class Production:
     def release(
         self,
         served: Served,
-        status: Literal["promoted", "rolled-back", "unchanged"],
+        status: Literal["promoted", "refused", "rolled-back", "unchanged"],
         previous: Served | None,
         reason: str,
     ) -> Release:
@@ -103,3 +134,15 @@ class Production:
             previous=before,
             reason=reason,
         )
+
+
+def decision(served: Served, outcome: Outcome, reason: str, evidence: dict[str, Any]) -> Decision:
+    """What was decided about a version just now."""
+    return Decision(
+        version=served.version,
+        digest=served.digest,
+        outcome=outcome,
+        reason=reason,
+        at=now(),
+        evidence=evidence,
+    )

@@ -112,6 +112,10 @@ class Registry:
         self.client.delete_registered_model_alias(project, CHALLENGER)
         self._tell(project, version, "rolled-back", reason)
 
+    def refused(self, project: str, version: int, reason: str) -> None:
+        """`version` sees no traffic, and why."""
+        self._tell(project, version, "refused", reason)
+
     def _tell(self, project: str, version: int, status: str, reason: str | None) -> None:
         """Status and reason as tags of the version."""
         self.client.set_model_version_tag(project, str(version), STATUS, status)

@@ -18,6 +18,7 @@ from infra.settings import Settings
 from tasks.deployment.canary import CanaryTrial, run_canary, wait_until
 from tasks.deployment.promotion import Production
 from tasks.deployment.release_health import damage_of
+from tasks.deployment.sandbox import SandboxReport, try_in_sandbox
 from tasks.intake import Rows
 from tasks.production.inference_client import InferenceClient, InferenceError
 from tasks.production.releases import Manifest, ReleaseError, Served, withdrawal
@@ -34,21 +35,17 @@ SWAP_S = 10.0
 
 @dataclass(frozen=True)
 class Rollout:
-    """How a deployment ended, and what the trial found; no trial where nothing changed."""
+    """How a deployment ended, and what sandbox and trial found; neither where nothing changed, no trial where the sandbox refused."""
 
     release: Release
+    sandbox: SandboxReport | None = None
     trial: CanaryTrial | None = None
     share: float = 0.0
     """Of the live requests that went to the challenger."""
 
     def figures(self) -> list[dict[str, object]]:
         """The trial as a table's rows."""
-        if self.trial is None:
-            return []
-        share = {"live share": f"{self.share:.0%}"}
-        return [
-            share | {name: getattr(self.trial, name) for name in ("replayed", "live", "errors", "seconds")}
-        ]
+        return [{"live share": f"{self.share:.0%}"} | self.trial.figures()] if self.trial else []
 
 
 def roll_out(
@@ -62,7 +59,8 @@ def roll_out(
 
     rows: gives at most so many raw test rows, which are replayed to the challenger
     server_s: how long the model server may be away
-    Raises InferenceError where it is away for longer (then nothing was changed), DigestError for a changed bundle.
+    Raises InferenceError where it is away for longer (then nothing was changed), DigestError for a changed bundle,
+    SandboxError where no sandbox can be started.
     """
     production = Production.of(bundle.project, settings)
     released = production.manifest().champion
@@ -88,12 +86,19 @@ def roll_out(
         replayed = rows(max(1, deployment.canary_requests))
         wait_until(lambda: reachable(client), server_s)
         challenger = registered_bundle(bundle, folder, production)
+        tried = try_in_sandbox(bundle.project, challenger, replayed, deployment)
+        if tried.refusal:
+            return Rollout(production.refuse(challenger, tried.refusal, {"sandbox": tried.figures()}), tried)
         share = deployment.canary_share if champion else 0.0
         with on_trial(production, challenger, share):
-            trial = run_canary(client, challenger, replayed, deployment, lambda: production.tries(challenger))
-            release = promote_or_take_back(challenger, trial, deployment, production)
+            expected = next(iter(tried.answers.values()))
+            trial = run_canary(
+                client, challenger, replayed, expected, deployment, lambda: production.tries(challenger)
+            )
+            evidence = {"sandbox": tried.figures(), "trial": trial.figures()}
+            release = promote_or_take_back(challenger, trial, deployment, production, evidence)
         await_swap(client, release)
-        return Rollout(release, trial, share)
+        return Rollout(release, tried, trial, share)
 
 
 def registered_bundle(bundle: Bundle, folder: Path, production: Production) -> Served:
@@ -146,15 +151,20 @@ def on_trial(production: Production, challenger: Served, share: float) -> Iterat
 
 
 def promote_or_take_back(
-    challenger: Served, trial: CanaryTrial, deployment: DeploymentConfig, production: Production
+    challenger: Served,
+    trial: CanaryTrial,
+    deployment: DeploymentConfig,
+    production: Production,
+    evidence: dict[str, Any],
 ) -> Release:
     """Promotes the challenger, or takes it back when it failed its trial or somebody ended the trial meanwhile."""
     if production.tries(challenger) and (failure := trial.failure(deployment)):
-        return production.take_back(challenger, failure)
+        return production.take_back(challenger, failure, evidence)
+    reason = trial.summary() + new_major(challenger, production.manifest())
     try:
-        return production.promote(challenger, trial.summary() + new_major(challenger, production.manifest()))
+        return production.promote(challenger, reason, evidence)
     except ReleaseError as error:
-        return production.take_back(challenger, str(error))
+        return production.take_back(challenger, str(error), evidence)
 
 
 def new_major(challenger: Served, manifest: Manifest) -> str:

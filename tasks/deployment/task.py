@@ -1,13 +1,18 @@
 """Prefect tasks of deployment."""
 
+from typing import TYPE_CHECKING
+
 from configs.deployment import DeploymentConfig
 from configs.intake import IntakeConfig
 from configs.training import TrainingConfig
 from infra.settings import Settings
-from tasks.pipeline.stage import announce, name_run, show, stage, table
+from tasks.pipeline.stage import StoppedError, announce, name_run, show, stage, table
 from tasks.production.releases import Releases
 from tasks.records import Bundle, Champion, Release, Stored
 from tasks.records.events import RELEASE_DAMAGED, RELEASE_PROMOTED, RELEASE_ROLLED_BACK
+
+if TYPE_CHECKING:
+    from tasks.deployment.rollout import Rollout
 
 
 @stage(cached=False)
@@ -50,7 +55,10 @@ def registered_checkpoint(training: TrainingConfig) -> Stored | None:
 
 @stage(cached=False)
 def deploy(bundle: Bundle, intake: IntakeConfig, deployment: DeploymentConfig) -> Release:
-    """The bundle on trial in the model server, then promoted or rolled back."""
+    """The bundle in a sandbox, then on trial in the model server, then promoted or rolled back.
+
+    Raises StoppedError where the sandbox refuses it.
+    """
     from tasks.deployment.canary import test_rows
     from tasks.deployment.rollout import roll_out
     from tasks.intake import build_intake
@@ -62,11 +70,11 @@ def deploy(bundle: Bundle, intake: IntakeConfig, deployment: DeploymentConfig) -
         deployment,
         settings,
     )
-    release, figures = rollout.release, rollout.figures()
+    release = rollout.release
     show(
         bundle.project,
         "Release",
-        f"**{release.summary}**\n\n{table(figures) if figures else ''}\n\nBack to the version before: `gyre rollback {bundle.project}`",
+        f"**{release.summary}**\n\n{described(rollout)}\n\nBack to the version before: `gyre rollback {bundle.project}`",
         model_server=f"{settings.server_url}/v2/models/{bundle.project}",
         MLflow_version=f"{settings.mlflow_url}/#/models/{bundle.project}/versions/{release.version}",
     )
@@ -77,4 +85,20 @@ def deploy(bundle: Bundle, intake: IntakeConfig, deployment: DeploymentConfig) -
             bundle.project,
             release.model_dump(mode="json"),
         )
+    if release.status == "refused":
+        serving = f"; version {release.previous} goes on serving" if release.previous is not None else ""
+        raise StoppedError(f"the sandbox refuses version {release.version}{serving}", [release.reason])
     return release
+
+
+def described(rollout: "Rollout") -> str:
+    """What sandbox and trial found, as tables."""
+    parts = []
+    if rollout.sandbox:
+        parts += [
+            "Alone, in a model server of its own, before it may see traffic:",
+            table([rollout.sandbox.figures()]),
+        ]
+    if figures := rollout.figures():
+        parts += ["On trial beside what serves:", table(figures)]
+    return "\n\n".join(parts)

@@ -38,14 +38,17 @@ class InferenceClient:
     Use it as a context manager; one thread a client.
     """
 
-    def __init__(self, url: str, project: str, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self, url: str, project: str, patience_s: float = PATIENCE_S, timeout_s: float = TIMEOUT_S
+    ) -> None:
+        """patience_s: how long an unreachable or busy server is asked again; timeout_s: of one request."""
         self.url, self.project, self.patience_s = url, project, patience_s
         settings = Settings()
         # Another server than this installation's must not learn the credential.
         own = url.rstrip("/") == settings.server_url
         self._http = httpx.Client(
             base_url=url,
-            timeout=TIMEOUT_S,
+            timeout=timeout_s,
             trust_env=False,
             # On one machine, compressing answers costs more than it saves.
             headers={"accept-encoding": "identity"} | (settings.credential.headers if own else {}),
@@ -120,6 +123,11 @@ class InferenceClient:
         Raises InferenceError.
         """
         found: dict[str, str] = self._ask("GET", "/v2/health/ready", patience_s=0).get("degraded", {})
+        return found
+
+    def refused(self) -> dict[str, str]:
+        """Which version was deployed last and may not serve, and why, by project. Raises InferenceError."""
+        found: dict[str, str] = self._ask("GET", "/v2/health/ready", patience_s=0).get("refused", {})
         return found
 
     def counts(self, version: int) -> tuple[int, int]:

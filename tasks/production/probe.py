@@ -39,14 +39,27 @@ def difference(bundle: Path, name: str, session: Any) -> float:
     folder = bundle / FOLDER
     if not (folder / f"{name}.npz").is_file():
         return 0.0
-    found = ask(session, read_rows(folder))
-    moved = 0.0
-    with np.load(folder / f"{name}.npz", allow_pickle=False) as known:
-        for output, values in known.items():
-            size = np.maximum(1, np.abs(values))
-            differences = np.abs(found[output].astype(np.float64) - values) / size
-            moved = max(moved, float(np.nanmax(differences, initial=0.0)))
-    return moved
+    return difference_from(folder / f"{name}.npz", ask(session, read_rows(folder)))
+
+
+def difference_from(known: Path, found: Values) -> float:
+    """How far answers by output's name lie from those in a file."""
+    with np.load(known, allow_pickle=False) as expected:
+        return max(
+            (largest_difference(found[output], values) for output, values in expected.items()), default=0.0
+        )
+
+
+def largest_difference(found: npt.NDArray[Any], expected: npt.NDArray[Any]) -> float:
+    """Of numbers that should be equal, as a share of those above 1; infinite where only one of two is a finite number, or shapes differ."""
+    if found.shape != expected.shape:
+        return np.inf
+    finite = np.isfinite(expected)
+    if (np.isfinite(found) != finite).any():
+        return np.inf
+    found, expected = found[finite].astype(np.float64), expected[finite].astype(np.float64)
+    differences = np.abs(found - expected) / np.maximum(1, np.abs(expected))
+    return float(np.max(differences, initial=0.0))
 
 
 def ask(session: Any, inputs: Values) -> Values:

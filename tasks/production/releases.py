@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
 
 from infra.files import read_json, whole_file, write_json
 from tasks.records import Champion, DatasetVersion, Record, Stored
@@ -35,6 +38,24 @@ class Canary(Served):
     """Of the project's requests."""
 
 
+Outcome = Literal["promoted", "refused", "rolled-back"]
+
+
+class Decision(Record):
+    """How the deployment of a version ended, and on what evidence."""
+
+    version: int
+    digest: str
+    """Of its bundle."""
+    outcome: Outcome
+    """`refused`: before it saw traffic; `rolled-back`: after."""
+    reason: str
+    at: str
+    """ISO 8601, UTC."""
+    evidence: dict[str, Any] = Field(default_factory=dict)
+    """What was measured, as JSON."""
+
+
 class Manifest(Record):
     """What serves in one project."""
 
@@ -55,8 +76,11 @@ class Manifest(Record):
     """Versions that a person rolled back: no later run of the same graph may bring one back by itself."""
     released_at: str | None = None
     """When the champion began to serve, ISO 8601 with its zone (UTC)."""
+    decisions: tuple[Decision, ...] = ()
+    """About the versions that were deployed, the newest first."""
 
 
+KEPT_DECISIONS = 20
 KEPT = 5
 """Champions of the past that a manifest remembers beside the previous one."""
 
@@ -157,6 +181,25 @@ def fallbacks(manifest: Manifest) -> tuple[Served, ...]:
 def withdrawal(manifest: Manifest, graph_digest: str) -> Served | None:
     """The version of a graph that a person rolled back; None where nobody did."""
     return next((each for each in manifest.withdrawn if each.graph_digest == graph_digest), None)
+
+
+def record(manifest: Manifest, decision: Decision) -> Manifest:
+    """With one more decision, in the place of the last one where that says the same about the same version."""
+    before = manifest.decisions
+    if before and same_decision(before[0], decision):
+        before = before[1:]
+    return manifest.model_copy(update={"decisions": (decision, *before)[:KEPT_DECISIONS]})
+
+
+def same_decision(one: Decision, other: Decision) -> bool:
+    """Whether two decisions are about the same bundle and end alike."""
+    return (one.version, one.digest, one.outcome) == (other.version, other.digest, other.outcome)
+
+
+def refusal(manifest: Manifest) -> Decision | None:
+    """The decision against the version that was deployed last; None where that one serves."""
+    newest = manifest.decisions[0] if manifest.decisions else None
+    return newest if newest and newest.outcome != "promoted" else None
 
 
 def as_served(version: Served) -> dict[str, object]:

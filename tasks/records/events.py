@@ -11,7 +11,7 @@ DATA_REJECTED = "gyre.data.rejected"
 RELEASE_PROMOTED = "gyre.release.promoted"
 """A version serves. Payload: the Release record."""
 RELEASE_ROLLED_BACK = "gyre.release.rolled-back"
-"""A challenger failed its trial. Payload: the Release record."""
+"""A challenger failed its trial, or was refused before it. Payload: the Release record."""
 RELEASE_DAMAGED = "gyre.release.damaged"
 """A released version's files are damaged, so that it does not serve. Payload: project, damage (a sentence:
 which, what answers, why)."""

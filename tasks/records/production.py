@@ -34,7 +34,8 @@ class Release(Record):
     """Version in MLflow's registry."""
     digest: str
     """Of the bundle."""
-    status: Literal["promoted", "rolled-back", "unchanged"]
+    status: Literal["promoted", "refused", "rolled-back", "unchanged"]
+    """`refused`: before it saw traffic."""
     previous: int | None
     reason: str
 
@@ -47,6 +48,10 @@ class Release(Record):
                 return f"version {self.version} is promoted, before it {before} served: {self.reason}"
             case "unchanged":
                 return f"nothing changed: {self.reason}"
+            case "refused":
+                return (
+                    f"version {self.version} is refused before it saw traffic, {before} serves: {self.reason}"
+                )
             case _:
                 return f"version {self.version} is rolled back, {before} serves: {self.reason}"
 

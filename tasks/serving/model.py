@@ -206,8 +206,32 @@ def load(project: str, served: Served, executor: Executor) -> Model:
             f"{graph}: gives {[output.name for output in signature.outputs]}; signature.json says {facts['outputs']}"
         )
     for rows in (1, ROWS_A_BATCH):
-        session.run(None, feed(blank(taken, rows)))
+        check_answers(session.run(None, feed(blank(taken, rows))), signature, rows, graph)
     return Model(served, signature, session, executor, portable)
+
+
+def check_answers(values: list[Values], signature: Signature, rows: int, graph: Path) -> None:
+    """Raises ValueError where a graph's answers to so many rows cannot be sent as its signature says.
+
+    Without this a bundle would be ready, and fail each request.
+    """
+    for output, found in zip(signature.outputs, values, strict=True):
+        where = f"{graph}: output {output.name!r}"
+        if found.dtype.name not in DATATYPES:
+            raise ValueError(
+                f"{where} is a text; the server answers numbers, which `classes` turn into words"
+            )
+        if found.shape[:1] != (rows,):
+            raise ValueError(f"{where} has shape {list(found.shape)} for {rows} rows; want an answer a row")
+    if signature.classes is None:
+        return
+    answers, name = values[0], signature.outputs[0].name
+    whole = answers.ndim == 1 and answers.dtype.kind in "iu"
+    if not whole or not ((answers >= 0) & (answers < len(signature.classes))).all():
+        raise ValueError(
+            f"{graph}: output {name!r} answers {answers[0]}; "
+            f"want a whole number below {len(signature.classes)}, a class of signature.json"
+        )
 
 
 def session_for_this_machine(folder: Path) -> tuple[Any, str]:

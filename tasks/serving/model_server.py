@@ -216,15 +216,19 @@ class ModelServer:
         return {"name": "gyre", "version": installed("gyre"), "extensions": list(EXTENSIONS)}
 
     def readiness(self) -> dict[str, Any]:
-        """`ready`, and `degraded`: what by project does not serve as it was released, though something answers.
+        """Whether it is ready, and what by project is not as somebody may think.
 
+        `degraded`: what does not serve as it was released, though something answers; `refused`: which version
+        was deployed last and may not serve.
         Refuses (503) where a project has a champion that cannot be loaded and nothing in its place.
         """
         for project, route in self.table.items():
             if route.refused and route.champion is None and route.fallback is None:
                 raise Refusal(503, f"{project}: {'; '.join(route.refused.values())}")
         damaged = {project: route.damage for project, route in self.table.items() if route.damage}
-        return {"ready": True} | ({"degraded": damaged} if damaged else {})
+        refused = {project: route.refusal for project, route in self.table.items() if route.refusal}
+        told = {"degraded": damaged, "refused": refused}
+        return {"ready": True} | {name: about for name, about in told.items() if about}
 
     def model_readiness(self, project: str, version: str | None) -> dict[str, Any]:
         """Name and readiness of a model or of one version. Refuses (404, 503) what does not serve."""

@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tasks.production.releases import Canary, Manifest, Releases, Served, fallbacks
+from tasks.production.releases import Canary, Manifest, Releases, Served, fallbacks, refusal
 from tasks.serving.model import Model, load
 from tasks.serving.refusal import Refusal
 
@@ -37,6 +37,8 @@ class Route:
     """Why a version in the manifest is not loaded."""
     damage: str = ""
     """What does not serve as the manifest says, in a sentence; empty where all does."""
+    refusal: str = ""
+    """Which version was deployed last and does not serve, and why, in a sentence; empty where it serves."""
 
     @property
     def models(self) -> dict[str, Model]:
@@ -173,6 +175,7 @@ class Watch:
             canary_share(manifest),
             refused,
             damage(manifest, champion, fallback, canary, refused),
+            refusal_sentence(manifest),
         )
         if (described := describe(route)) != describe(old) or route.damage != old.damage:
             log.info("%s: %s", project, described)
@@ -249,6 +252,15 @@ def damage(
         if model and model.portable
     ]
     return "; ".join(told)
+
+
+def refusal_sentence(manifest: Manifest) -> str:
+    """Which version was deployed last and does not serve, since when and why; empty where it serves."""
+    against = refusal(manifest)
+    if against is None:
+        return ""
+    ended = "was refused" if against.outcome == "refused" else "was rolled back"
+    return f"version {against.version} {ended} at {against.at}: {against.reason}"
 
 
 def needs_retry(table: Table, project: str) -> bool:

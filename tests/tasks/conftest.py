@@ -110,18 +110,21 @@ def bundle_maker(tmp_path):
     }
     dataset = DatasetVersion(**record_of(rows).model_dump(), **facts)
 
-    def make(turn, broken_at=None, run_id="0" * 32, side=2):
-        folder = tmp_path / f"bundle-{turn}-{broken_at}-{side}"
+    def make(turn, broken_at=None, run_id="0" * 32, side=2, change=None):
+        """change: gets the graph and its signature, and changes what it will in them"""
+        folder = tmp_path / f"bundle-{turn}-{broken_at}-{side}{f'-{change.__name__}' if change else ''}"
         folder.mkdir()
-        onnx.save(graph(turn, broken_at, side), folder / "model.onnx")
+        model = graph(turn, broken_at, side)
         signature = {
             "project": PROJECT,
             "inputs": [{"name": "image", "dtype": "uint8", "shape": [side, side, 1]}],
             "outputs": ["class", "probability"],
             "classes": CLASSES,
-            "graph_digest": digest(folder / "model.onnx"),
         }
-        write_json(folder / "signature.json", signature)
+        if change:
+            change(model.graph, signature)
+        onnx.save(model, folder / "model.onnx")
+        write_json(folder / "signature.json", signature | {"graph_digest": digest(folder / "model.onnx")})
         write_json(folder / "lineage.json", {"turn": turn})
         one = Graph(**record_of(folder / "model.onnx").model_dump(), name="fp32", parity=0.0)
         candidate = Candidate(

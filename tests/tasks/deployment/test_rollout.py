@@ -8,16 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mlflow import MlflowClient
-from onnxruntime import InferenceSession
 
 from configs.deployment import DeploymentConfig
 from infra.files import digest, write_json
 from tasks.deployment.registry import Registry, registered_versions
 from tasks.deployment.release_health import champion_of
 from tasks.deployment.rollout import retire, roll_back, roll_out
+from tasks.deployment.sandbox import SandboxReport
 from tasks.production.inference_client import InferenceError
 from tasks.production.releases import ReleaseError, Releases, promote, rollback, stage_canary
 from tasks.rows.raw import TensorSpec, rows_from
+from tests.tasks.deployment.test_sandbox import add_text_output
 
 PROJECT = "spots"
 PIXELS = np.array([[9, 0, 0, 0], [0, 9, 0, 0], [0, 0, 9, 0]], dtype=np.uint8).reshape(3, 2, 2, 1)
@@ -146,8 +147,9 @@ def test_a_challenger_that_answers_otherwise_than_its_graph_is_rolled_back(
     deploy, trained, server, registry, monkeypatch
 ):
     deploy(trained(1))
-    other = InferenceSession(f"{trained(3).uri}/model.onnx", providers=["CPUExecutionProvider"])
-    monkeypatch.setattr("tasks.deployment.canary.session", lambda _: other)
+    # What it answered in the sandbox is changed, as where the server's machine computes otherwise.
+    moved = SandboxReport(answers={"class": np.array([9, 9, 9])})
+    monkeypatch.setattr("tasks.deployment.rollout.try_in_sandbox", lambda *_: moved)
     release = deploy(trained(2)).release
     assert (release.status, release.version, release.previous) == ("rolled-back", 2, 1)
     assert "10 of 10 requests failed (10 replayed test rows, 0 live" in release.reason
@@ -211,7 +213,7 @@ def test_a_damaged_bundle_is_not_kept(deploy, trained, server):
     assert server.releases.read(PROJECT).champion is None
 
 
-def test_a_challenger_that_the_server_refuses_is_rolled_back(deploy, trained, server, settings):
+def test_a_challenger_that_cannot_be_loaded_is_refused(deploy, trained, server, registry, settings):
     deploy(trained(1))
     made = trained(2)
 
@@ -223,18 +225,41 @@ def test_a_challenger_that_the_server_refuses_is_rolled_back(deploy, trained, se
     release = roll_out(
         made, rows_and_damage, DeploymentConfig(canary_requests=10, canary_seconds=3), settings
     ).release
-    assert release.status == "rolled-back"
-    assert "version 2 is refused: DigestError" in release.reason
+    assert (release.status, release.previous) == ("refused", 1)
+    assert release.reason.startswith("DigestError: ")
+    assert release.summary.startswith("version 2 is refused before it saw traffic, version 1 serves: ")
     assert serving(server) == "1"
+    tags = registry.get_model_version(PROJECT, "2").tags
+    assert (tags["gyre.status"], tags["gyre.reason"]) == ("refused", release.reason)
+
+
+def test_a_refused_version_shows_in_metadata_and_readiness_until_another_serves(deploy, trained, server):
+    deploy(trained(1))
+    deploy(trained(2, change=add_text_output))
+    told = "output 'words' is a text; the server answers numbers, which `classes` turn into words"
+    server.wait(lambda: "refused" in server.roles())
+    ready = server.get("/v2/health/ready")
+    assert (ready.status_code, ready.json()["ready"]) == (200, True)
+    for shown in (server.roles()["refused"], ready.json()["refused"][PROJECT]):
+        assert shown.startswith("version 2 was refused at ")
+        assert told in shown
+    newest, before = server.releases.read(PROJECT).decisions
+    assert (newest.version, newest.outcome, before.outcome) == (2, "refused", "promoted")
+    assert told in newest.reason
+    assert newest.evidence["sandbox"]["megabytes"] > 0
+    assert serving(server) == "1"
+    deploy(trained(0))
+    server.wait(lambda: "refused" not in server.roles())
+    assert server.get("/v2/health/ready").json() == {"ready": True}
 
 
 def test_an_interrupted_trial_leaves_no_canary(deploy, trained, server, monkeypatch):
     deploy(trained(1))
 
-    def interrupted(_):
+    def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tasks.deployment.canary.session", interrupted)
+    monkeypatch.setattr("tasks.deployment.canary.replay", interrupted)
     with pytest.raises(KeyboardInterrupt):
         deploy(trained(2))
     assert server.releases.read(PROJECT).canary is None
