@@ -21,8 +21,8 @@ it will end."""
 SHOWN = 6
 
 
-def attend(flow_run_id: UUID, title: str, settings: Settings, json: bool) -> None:
-    """Follows a run, prints what came out, and raises typer.Exit where it did not complete.
+def attend(flow_run_id: UUID, title: str, settings: Settings, json: bool) -> str:
+    """Follows a run, prints what came out, and raises typer.Exit where it did not complete; returns the run's message.
 
     Ctrl-C asks what is meant by it.
     """
@@ -44,6 +44,7 @@ def attend(flow_run_id: UUID, title: str, settings: Settings, json: bool) -> Non
         console.print(f"[link={page}]{page}[/link]")
     if run.state is None or not run.state.is_completed():
         raise typer.Exit(EXIT_REFUSED if state_of(run) == REFUSED else EXIT_FAILED)
+    return run.state.message or ""
 
 
 def leaves(flow_run_id: UUID, out: Console) -> bool:

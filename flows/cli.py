@@ -20,6 +20,7 @@ from flows.commands import (
     projects,
     quarantine,
     runs,
+    score,
     services,
     tokens,
 )
@@ -35,7 +36,7 @@ app = typer.Typer(
     epilog="Try: gyre demo --keep",
 )
 # Their order is that of the help.
-for verbs in (services, projects, runs, production, export, lineage, demo):
+for verbs in (services, projects, runs, production, score, export, lineage, demo):
     app.add_typer(verbs.app)
 data.app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(data.app, name="data")

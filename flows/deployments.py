@@ -16,6 +16,7 @@ from configs.project import Project
 from flows.cycle import cycle
 from flows.drift import drift
 from flows.runner import serve
+from flows.score import score
 from flows.tune import tune
 from infra.credentials import Credential
 from infra.services.table import READY_DEPLOYMENT
@@ -23,8 +24,8 @@ from infra.settings import Settings
 from tasks.records.events import DRIFT_DETECTED, labels
 
 ON_DEMAND = READY_DEPLOYMENT.partition("/")[2]
-"""The deployment that `gyre run`, `gyre drift` and `gyre tune` use: it takes any project, also one outside
-the projects folder."""
+"""The deployment that `gyre run`, `drift`, `tune` and `score` use: it takes any project, also one outside the
+projects folder."""
 RUNS_AT_ONCE = 4
 """Flow runs of one runner; more wait in Prefect's queue."""
 
@@ -32,7 +33,7 @@ RUNS_AT_ONCE = 4
 def deployments(settings: Settings) -> list[RunnerDeployment]:
     """What is served: the deployments of every project in the projects folder, and those that take any project."""
     projects = [load(name, folder=settings.projects) for name in project_names(settings.projects)]
-    on_demand = [deployment(flow, ON_DEMAND) for flow in (cycle, drift, tune)]
+    on_demand = [deployment(flow, ON_DEMAND) for flow in (cycle, drift, tune, score)]
     return [*on_demand, *(each for project in projects for each in of_project(project, settings.credential))]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from configs.load import load
 from infra.files import DigestError, verify
 from infra.settings import Settings
-from tasks.production.releases import Manifest, Releases, Served
+from tasks.production.releases import Releases, find_version
 
 
 class Target(StrEnum):
@@ -49,28 +49,9 @@ def bundle_of(settings: Settings, project: str, version: int | None) -> tuple[Pa
             raise ValueError(f"{project}: is a bundle's folder, which has one version; leave --version out")
         return folder, folder.resolve().name
     name = load(project, folder=settings.projects).name
-    served = chosen_version(Releases(settings.home.releases).read(name), version)
+    served = find_version(Releases(settings.home.releases).read(name), version, "to export")
     try:
         bundle = verify(served.uri, served.digest)
     except (DigestError, FileNotFoundError) as error:
         raise ValueError(f"{name}: the bundle of version {served.version} is damaged: {error}") from None
     return bundle, f"{name} version {served.version}"
-
-
-def chosen_version(manifest: Manifest, version: int | None) -> Served:
-    """The champion, or the version with that number among those that a manifest remembers. Raises ValueError."""
-    remembered = (
-        manifest.champion,
-        manifest.canary,
-        manifest.previous,
-        *manifest.earlier,
-        *manifest.majors,
-    )
-    known = {each.version: each for each in remembered if each}
-    if version is None and manifest.champion:
-        return manifest.champion
-    if version in known:
-        return known[version]
-    there = ", ".join(map(str, sorted(known))) or f"none; `gyre run {manifest.project}` makes one"
-    asked = "no version serves" if version is None else f"there is no version {version}"
-    raise ValueError(f"{manifest.project}: {asked} to export; released: {there}")

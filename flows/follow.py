@@ -28,6 +28,8 @@ MARKS = {
 }
 SLOWEST_POLL_S = 3.0
 """Between two looks at a run that has been followed for some minutes."""
+PROGRESSING = ("train", "score")
+"""Stages that say how far they are."""
 PROGRESS_S = 60.0
 PROGRESS_PERCENT, QUIET_S = 10.0, 5.0
 """A training's progress is a line of its own after so long, or so much of it, but no sooner than so long
@@ -123,7 +125,7 @@ class Lines:
         self.state = state
         for stage in stages:
             self.show_stage(stage)
-            if stage_name(stage) == "train" and stage.id not in self.ended:
+            if stage_name(stage) in PROGRESSING and stage.id not in self.ended:
                 self.show_training(training)
         if run.state and run.state.is_final():
             self.say(f"{self.title}, run {str(run.id)[:SHORT]}: {state.lower()}")
@@ -188,7 +190,7 @@ def stages_table(title: str, run: FlowRun, stages: list[TaskRun], training: tupl
         kind = stage.state.type.name if stage.state else "PENDING"
         if was_reused(stage):
             note = "[dim]reused[/]"
-        elif kind == "RUNNING" and stage_name(stage) == "train":
+        elif kind == "RUNNING" and stage_name(stage) in PROGRESSING:
             percent, words = training
             note = f"{'━' * int(percent / 5)}[dim]{'━' * (20 - int(percent / 5))}[/] {percent:.0f} %\n[dim]{escape(words)}[/]"
         else:

@@ -1,16 +1,23 @@
 """The Dask cluster that a project's YAML names; nothing else in the code knows which kind it is."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from configs.cluster import ClusterConfig
 from infra.imports import resolve
 
 WORKERS_TIMEOUT_S = 300
 """Queues of batch systems may hold workers back; after this the run fails with the number that came."""
+
+SUBMITTED = 2
+"""Jobs a worker that wait for it: a source of a million files is never in the scheduler at once."""
+TICK_S = 1.0
+T = TypeVar("T")
+R = TypeVar("R")
 
 LOCAL = {
     # Dask looks at itself 10 to 100 times a second otherwise: with two workers on two cores, a twentieth of a
@@ -69,6 +76,36 @@ def open_cluster(section: ClusterConfig) -> Iterator[Any]:
                 f"there, or ask for fewer: cluster.workers={came or 1}"
             ) from error
         yield client
+
+
+def run_bounded(
+    client: Any, function: Callable[[T], R], jobs: Sequence[T], tick: Callable[[], None] | None = None
+) -> Iterator[R]:
+    """What a function answers to each job on some worker, in the order in which they end; a bounded number is submitted at a time.
+
+    The first that fails stops the others, and its error is raised.
+
+    tick: called about once a second while nothing ends, such as to tell how far the workers are
+    """
+    from distributed import wait
+
+    left = iter(jobs)
+    most = SUBMITTED * max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
+    running = {client.submit(function, job, pure=False) for job in islice(left, most)}
+    try:
+        while running:
+            try:
+                done = wait(running, timeout=TICK_S if tick else None, return_when="FIRST_COMPLETED").done
+            except TimeoutError:
+                done = set()
+            if tick:
+                tick()
+            running -= done
+            for finished in done:
+                yield finished.result()
+            running |= {client.submit(function, job, pure=False) for job in islice(left, len(done))}
+    finally:
+        client.cancel(list(running))
 
 
 @contextmanager

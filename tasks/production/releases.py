@@ -178,6 +178,28 @@ def fallbacks(manifest: Manifest) -> tuple[Served, ...]:
     return tuple(each for each in before if withdrawal(manifest, each.graph_digest) is None)
 
 
+def find_version(manifest: Manifest, version: int | None, purpose: str) -> Served:
+    """The champion, or the version with that number among those that a manifest remembers.
+
+    Raises ReleaseError naming those there are; `purpose` is what it is wanted for, such as `to export`.
+    """
+    remembered = (
+        manifest.champion,
+        manifest.canary,
+        manifest.previous,
+        *manifest.earlier,
+        *manifest.majors,
+    )
+    known = {each.version: each for each in remembered if each}
+    if version is None and manifest.champion:
+        return manifest.champion
+    if version in known:
+        return known[version]
+    there = ", ".join(map(str, sorted(known))) or f"none; `gyre run {manifest.project}` makes one"
+    asked = "no version serves" if version is None else f"there is no version {version}"
+    raise ReleaseError(f"{manifest.project}: {asked} {purpose}; released: {there}")
+
+
 def withdrawal(manifest: Manifest, graph_digest: str) -> Served | None:
     """The version of a graph that a person rolled back; None where nobody did."""
     return next((each for each in manifest.withdrawn if each.graph_digest == graph_digest), None)

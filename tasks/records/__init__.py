@@ -2,7 +2,7 @@
 
 A `uri` is an absolute path (or an fsspec URL); its `digest` (infra/files.py) is checked by whoever reads it.
 Open base.py first; data.py goes up to labelled rows, models.py up to the bundle, production.py from the
-release on. events.py names the Prefect events that Gyre sends.
+release on, scores.py is about batch scoring. events.py names the Prefect events that Gyre sends.
 """
 
 from tasks.records.base import Finding, Record, Stored
@@ -33,6 +33,7 @@ from tasks.records.models import (
     verdict_of_interval,
 )
 from tasks.records.production import Champion, DescriptorDrift, DriftReport, Episode, Release
+from tasks.records.scores import InputNotice, ScoreReport
 
 __all__ = [
     "AnnotatorQuality",
@@ -49,12 +50,14 @@ __all__ = [
     "Episode",
     "Finding",
     "Graph",
+    "InputNotice",
     "Judgement",
     "LabelReport",
     "RawRows",
     "Record",
     "Release",
     "RuleOutcome",
+    "ScoreReport",
     "SearchReport",
     "Sketch",
     "SliceScore",

@@ -16,7 +16,7 @@ def registry():
 
 
 def test_the_registry_holds_a_cycle_and_a_drift_flow_for_every_project_and_for_any(registry):
-    assert {"cycle/on-demand", "drift/on-demand", "tune/on-demand"} <= set(registry)
+    assert {"cycle/on-demand", "drift/on-demand", "tune/on-demand", "score/on-demand"} <= set(registry)
     for project in project_names():
         assert {f"cycle/{project}-nightly", f"cycle/{project}-on-drift", f"drift/{project}"} <= set(registry)
 

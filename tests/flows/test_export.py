@@ -8,7 +8,7 @@ from onnx import TensorProto, helper
 from typer.testing import CliRunner
 
 from flows.cli import app
-from flows.export import bundle_of, chosen_version
+from flows.export import bundle_of
 from infra.files import digest, write_json
 from tasks.production.releases import Manifest, Releases, Served
 from tasks.records import DatasetVersion
@@ -53,18 +53,6 @@ def served(version, uri="/nowhere", of="0" * 64):
         splits={},
     )
     return Served(uri=uri, digest=of, version=version, graph_digest="0" * 64, dataset=dataset)
-
-
-def test_a_version_is_found_wherever_the_manifest_remembers_it():
-    manifest = Manifest(project=PROJECT, champion=served(5), previous=served(4), earlier=(served(2),))
-    assert chosen_version(manifest, None).version == 5
-    assert chosen_version(manifest, 2).version == 2
-    with pytest.raises(ValueError, match="digits: there is no version 3 to export; released: 2, 4, 5"):
-        chosen_version(manifest, 3)
-    with pytest.raises(
-        ValueError, match="digits: no version serves to export; released: none; `gyre run digits` makes one"
-    ):
-        chosen_version(Manifest(project=PROJECT), None)
 
 
 def test_a_released_bundle_that_was_changed_is_not_exported(settings, bundle):

@@ -63,3 +63,15 @@ def test_a_signature_is_for_its_flow_its_parameters_and_its_installation(setting
         ):
             load_requested(flow, **parameters)
     assert not [folder for folder in sys.path if folder.endswith("elsewhere")]
+
+
+def test_a_flow_that_names_files_is_done_for_its_signature_alone(settings, project):
+    files = {"source": "/etc/passwd", "target": "/somewhere/scores"}
+    with pytest.raises(
+        ConfigError, match=r"source, target: can name files; .* start it with `gyre score PROJECT`"
+    ):
+        load_requested("score", "digits", None, None, files)
+    signed = sign_parameters("score", "digits", {}, settings, files)
+    assert load_requested("score", "digits", {}, signed["signature"], files).name == "digits"
+    with pytest.raises(ConfigError, match="made for other parameters than these"):
+        load_requested("score", "digits", {}, signed["signature"], files | {"target": "/root/.bashrc"})

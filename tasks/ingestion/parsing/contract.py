@@ -93,20 +93,9 @@ def lookalike(column: str, others: Iterable[str]) -> str | None:
 
 def conform_column(values: pa.ChunkedArray, column: str, spec: ColumnConfig, name: str) -> pa.ChunkedArray:
     """One column in the contract's type. Raises ValueError naming the first row that does not fit."""
-    values = plain_values(values)
-    if spec.type == "any":
-        made = values
-    elif pa.types.is_null(values.type):
-        made = pa.chunked_array([pa.nulls(len(values), TYPES[spec.type])])
-    else:
-        given = without_missing(values, spec)
-        made = from_text(given, spec) if is_text(given.type) else from_typed(given, spec.type)
-        if made is None:
-            raise ValueError(
-                f"{name}: column {column!r} is {values.type}, the contract says {spec.type}; {type_fix(values.type, column)}"
-            )
-        if made.null_count > given.null_count:
-            raise ValueError(f"{name}: {unfit_message(values, given, made, column, spec)}")
+    given, made = typed_column(values, column, spec, name)
+    if made.null_count > given.null_count:
+        raise ValueError(f"{name}: {unfit_message(values, given, made, column, spec)}")
     if spec.required and made.null_count:
         row = first(pc.is_null(made)) + 1
         raise ValueError(
@@ -114,6 +103,28 @@ def conform_column(values: pa.ChunkedArray, column: str, spec: ColumnConfig, nam
             f"the contract says required; set source.columns.{column}.required to false if it may be"
         )
     return made
+
+
+def typed_column(
+    values: pa.ChunkedArray, column: str, spec: ColumnConfig, name: str
+) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+    """A column's values, null where one stands for none, and the same in the contract's type, null also where one does not fit.
+
+    Raises ValueError for a column none of whose values could ever fit.
+    """
+    values = plain_values(values)
+    if spec.type == "any":
+        return values, values
+    if pa.types.is_null(values.type):
+        empty = pa.chunked_array([pa.nulls(len(values), TYPES[spec.type])])
+        return empty, empty
+    given = without_missing(values, spec)
+    made = from_text(given, spec) if is_text(given.type) else from_typed(given, spec.type)
+    if made is None:
+        raise ValueError(
+            f"{name}: column {column!r} is {values.type}, the contract says {spec.type}; {type_fix(values.type, column)}"
+        )
+    return given, made
 
 
 def plain_values(values: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -80,6 +80,12 @@ class Conversions:
             if kind in found.kinds or len(found.kinds) < KINDS:
                 found.kinds[kind] = found.kinds.get(kind, 0) + times
 
+    def leave_out(self, check: str, origin: str, line: int | None, reason: str, text: str) -> None:
+        """Is told of every row that is left out whole, beside its count, for a caller who keeps such rows.
+
+        line: where it stands in a file of lines; text: the row as it is written, or the name of its file
+        """
+
     def count(self, check: str) -> int:
         """How often something happened, in all columns."""
         return sum(each.count for each in self._counts.values() if each.check == check)

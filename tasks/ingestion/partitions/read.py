@@ -1,13 +1,13 @@
 """The partitions of a source as jobs, and their reading by Dask workers: each once, those that are kept not again."""
 
 import shutil
-from collections.abc import Iterator
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from configs.intake import IntakeConfig
 from configs.source import SourceConfig
+from infra.cluster import run_bounded
 from tasks.ingestion.parsing import dates
 from tasks.ingestion.parsing.conversions import Conversions
 from tasks.ingestion.partitions import join, store
@@ -15,9 +15,6 @@ from tasks.ingestion.partitions.sources import list_partitions
 from tasks.ingestion.partitions.store import PartitionJob
 from tasks.ingestion.readers.location import name_of
 from tasks.records import Finding, SourceSnapshot
-
-SUBMITTED = 2
-"""Partitions a worker that wait for it: a source of a million files is never in the scheduler at once."""
 
 
 def partition_jobs(
@@ -57,29 +54,9 @@ def read_partitions(
         for job in wanted.values():
             store.keep_partition(job, kept)
     else:
-        submit(client, list(wanted.values()), kept)
+        for _ in run_bounded(client, partial(store.keep_partition, folder=kept), list(wanted.values())):
+            pass
     for key in wanted:
         for leftover in kept.glob(f".{key}.*"):  # of a worker that died while it wrote
             shutil.rmtree(leftover, ignore_errors=True)
     return len(wanted)
-
-
-def submit(client: Any, waiting: list[PartitionJob], kept: Path) -> None:
-    """Every job on some worker, a bounded number at a time.
-
-    The first that fails stops the others, and its error is raised.
-    """
-    from distributed import as_completed
-
-    left: Iterator[PartitionJob] = iter(waiting)
-    most = SUBMITTED * max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
-    running = [client.submit(store.keep_partition, job, kept, pure=False) for job in islice(left, most)]
-    done = as_completed(running)
-    try:
-        for finished in done:
-            finished.result()
-            for job in islice(left, 1):
-                running.append(client.submit(store.keep_partition, job, kept, pure=False))
-                done.add(running[-1])
-    finally:
-        client.cancel(running)

@@ -145,6 +145,8 @@ def rows_of(chunk: bytes, form: Form, line: int, conversions: Conversions | None
     conversions.add("blank_lines", name, sorted_lines.blank, total)
     conversions.add("ragged_lines", name, sorted_lines.ragged, total, sorted_lines.examples)
     conversions.add("trailing_delimiters", name, sorted_lines.trailing, total)
+    for at, told, text in sorted_lines.left_out:
+        conversions.leave_out("ragged_lines", name, at, told, text)
     numbers = np.array(sorted_lines.numbers, np.int64)
     note_headers(table, numbers, form, conversions)
     return table.append_column(LINE, pa.array(numbers, pa.int64()))

@@ -27,6 +27,8 @@ class SortedLines:
     """Lines of rows with fewer fields than columns, or with values behind the last: nobody can tell which
     value belongs where."""
     examples: list[str] = field(default_factory=list)
+    left_out: list[tuple[int, str, str]] = field(default_factory=list)
+    """Each ragged row: the line that it begins in, how many fields it has, its text."""
 
 
 def reader(lines: Iterable[str], form: CsvConfig) -> Any:
@@ -63,11 +65,11 @@ def sort_lines(chunk: bytes, form: CsvConfig, columns: int, first: int) -> Sorte
                 found.blank += len(lines)
             elif len(values) < columns or behind:
                 found.ragged += len(lines)
+                told = f"{len(values)} fields for {columns} columns"
+                found.left_out.append((first + start, told, "".join(lines).rstrip("\r\n")))
                 if len(found.examples) < SHOWN:
                     text = lines[0].rstrip("\r\n")[:SHOWN_CHARACTERS]
-                    found.examples.append(
-                        f"line {first + start} with {len(values)} fields for {columns} columns: {text}"
-                    )
+                    found.examples.append(f"line {first + start} with {told}: {text}")
             else:
                 found.trailing += len(values) > columns
                 found.whole.append(without_fields("".join(lines), len(values) - columns, form))

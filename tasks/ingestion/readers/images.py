@@ -248,6 +248,7 @@ def decode_image(
             row = intake.decode(path)
     except UnreadableImageError as error:
         conversions.add("unreadable_images", "", 1, 1, [f"{name} {error}"])
+        conversions.leave_out("unreadable_images", name, None, str(error), name)
         return None
     except ValueError as error:
         raise ValueError(str(error) if str(error).startswith(name) else f"{name}: {error}") from None

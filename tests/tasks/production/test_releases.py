@@ -12,6 +12,7 @@ from tasks.production.releases import (
     Served,
     drop_canary,
     fallbacks,
+    find_version,
     promote,
     retire,
     rollback,
@@ -46,6 +47,17 @@ def test_a_promoted_canary_is_champion_and_the_champion_before_is_previous():
     manifest = released(1, 2)
     assert (manifest.champion, manifest.canary, manifest.previous) == (version(2), None, version(1))
     assert (datetime.now(UTC) - datetime.fromisoformat(manifest.released_at)).total_seconds() < 60
+
+
+def test_a_version_is_found_wherever_the_manifest_remembers_it():
+    manifest = Manifest(project="spots", champion=version(5), previous=version(4), earlier=(version(2),))
+    assert find_version(manifest, None, "to export").version == 5
+    assert find_version(manifest, 2, "to export").version == 2
+    with pytest.raises(ReleaseError, match="spots: there is no version 3 to export; released: 2, 4, 5"):
+        find_version(manifest, 3, "to export")
+    nothing = "spots: no version serves to score with; released: none; `gyre run spots` makes one"
+    with pytest.raises(ReleaseError, match=nothing):
+        find_version(Manifest(project="spots"), None, "to score with")
 
 
 def test_a_transition_made_twice_equals_made_once():
