@@ -7,7 +7,7 @@ VENV := .venv/bin
 # Byte code is kept: every flow run is a process of its own, and would compile its imports again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup lint test demo docs fresh chaos clean constraints
+.PHONY: help setup lint test demo docs fresh chaos clean constraints grpc
 
 help: ## list the targets
 	@sed -nE 's/^([a-z%-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -39,6 +39,12 @@ bench-%: setup ## run tests/benchmarks/%.py, such as make bench-serve
 
 chaos: setup ## kill ranks and workers at random, 20 times in one training
 	GYRE_KILLS=20 $(VENV)/pytest tests/chaos
+
+# A descriptor pool of its own: Triton's client in the same process declares messages of the same names.
+grpc: OUT ?= tasks/serving/rpc
+grpc: setup ## generate the Python modules of the model server's gRPC protocol from its .proto
+	$(VENV)/python -m grpc_tools.protoc -Itasks/serving/rpc --python_out=$(OUT) --pyi_out=$(OUT) open_inference.proto
+	sed -i 's/_descriptor_pool\.Default()/_descriptor_pool.DescriptorPool()/' $(OUT)/open_inference_pb2.py
 
 constraints: setup ## resolve the dependencies again, into constraints.txt
 	@$(VENV)/python -m infra.setup --constraints

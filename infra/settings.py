@@ -66,6 +66,8 @@ class Settings(BaseSettings):
     prefect_port: int = Field(default=4200, ge=1, le=65535)
     mlflow_port: int = Field(default=5000, ge=1, le=65535)
     server_port: int = Field(default=8080, ge=1, le=65535)
+    grpc_port: int = Field(default=8082, ge=1, le=65535)
+    """Where the model server speaks gRPC."""
     reports_port: int = Field(default=8081, ge=1, le=65535)
 
     def model_post_init(self, _: Any) -> None:

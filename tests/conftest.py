@@ -62,7 +62,7 @@ def same_environment() -> Iterator[None]:
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_port: Callable[[], int]) -> Settings:
     """An installation in the test's own folder, on free ports; the environment says so too."""
     monkeypatch.setenv("GYRE_HOME", str(tmp_path / "home"))
-    for service in ("PREFECT", "MLFLOW", "SERVER", "REPORTS"):
+    for service in ("PREFECT", "MLFLOW", "SERVER", "GRPC", "REPORTS"):
         monkeypatch.setenv(f"GYRE_{service}_PORT", str(free_port()))
     return Settings()
 

@@ -179,7 +179,7 @@ def judge(report: dict[str, Any]) -> None:
 
 def own_installation(installation: Settings) -> Settings:
     """The demo's settings: its own home, and a free port in place of each that is taken."""
-    ports = ("prefect_port", "mlflow_port", "server_port", "reports_port")
+    ports = ("prefect_port", "mlflow_port", "server_port", "grpc_port", "reports_port")
     own = installation.model_copy(update={"home": installation.home.demo})
     # The last demo's services, if --keep left them running, hold the ports and the home.
     services.down(own)

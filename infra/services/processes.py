@@ -24,19 +24,16 @@ POLL_S = 0.05
 def check_ports(host: str, table: Iterable[Service]) -> None:
     """Raises ServicesError that names every port which two services share or another process holds."""
     problems = []
-    owners: dict[int, Service] = {}
+    owners: dict[int, tuple[str, str]] = {}
     for service in table:
-        if service.port is None:
-            continue
-        if other := owners.get(service.port):
-            problems.append(
-                f"port {service.port} is set for both {other.title} ({other.variable}) and {service.title} ({service.variable})"
-            )
-        elif is_taken(host, service.port):
-            problems.append(
-                f"port {service.port} ({service.title}, {service.variable}) is taken by {holder(service.port)}"
-            )
-        owners[service.port] = service
+        for port, variable in service.ports:
+            if other := owners.get(port):
+                problems.append(
+                    f"port {port} is set for both {other[0]} ({other[1]}) and {service.title} ({variable})"
+                )
+            elif is_taken(host, port):
+                problems.append(f"port {port} ({service.title}, {variable}) is taken by {holder(port)}")
+            owners[port] = service.title, variable
     if problems:
         raise ServicesError("\n".join(problems) + "\nFree it, or set another port in that variable.")
 

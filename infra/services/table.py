@@ -31,6 +31,8 @@ class Service:
     port: int | None = None
     variable: str | None = None
     """The environment variable that sets the port."""
+    more_ports: tuple[tuple[int, str], ...] = ()
+    """Others that it listens on, each with its variable."""
     awaited: bool = True
     """Whether `up` waits until it is ready."""
     prepare: Callable[[], None] = lambda: None
@@ -39,6 +41,12 @@ class Service:
     """Called with the time of the start, once everything is ready."""
     stop_s: int = 10
     """Seconds to end by itself after SIGTERM; then it is killed."""
+
+    @property
+    def ports(self) -> tuple[tuple[int, str], ...]:
+        """All that it listens on, each with its variable."""
+        own = ((self.port, self.variable or ""),) if self.port is not None else ()
+        return (*own, *self.more_ports)
 
 
 def services(settings: Settings) -> tuple[Service, ...]:
@@ -71,6 +79,7 @@ def server(settings: Settings) -> Service:
         settings.server_url,
         settings.server_port,
         "GYRE_SERVER_PORT",
+        more_ports=((settings.grpc_port, "GYRE_GRPC_PORT"),),
     )
 
 

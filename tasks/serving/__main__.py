@@ -8,10 +8,12 @@ import logging
 import uvicorn
 
 from infra.settings import Settings
-from tasks.serving.access import guarded
+from tasks.serving.access import access_of
 from tasks.serving.connections import LimitedConnection, allow_many_connections
+from tasks.serving.life import Life
 from tasks.serving.model_server import ModelServer
 from tasks.serving.rest.application import Application
+from tasks.serving.rpc.listener import Listener
 
 GRACE_S = 8
 """How long a stop waits for requests that are being answered."""
@@ -25,8 +27,9 @@ def main() -> None:
     settings = Settings()
     allow_many_connections()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    server, access = ModelServer(settings.home, settings.anonymous == "log"), access_of(settings)
     uvicorn.run(
-        guarded(Application(ModelServer(settings.home, settings.anonymous == "log")), settings),
+        Life(access.guarded(Application(server)), server, Listener(server, access, settings)),
         host=settings.host,
         port=settings.server_port,
         loop="uvloop",

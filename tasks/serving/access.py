@@ -12,6 +12,7 @@ Each call that changes something, and each that was refused it, is a line of JSO
 import logging
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 
@@ -55,10 +56,38 @@ NEEDED = (
 AUDIT_BYTES, AUDIT_FILES = 10_000_000, 5
 
 
-def guarded(application: Application, settings: Settings) -> Application:
-    """The server's application behind its guard, with an audit line for each call that changes something."""
-    authorize = with_tokens(settings)
-    return Audit(Guard(application, settings.names, authorize), audit_log(settings))
+@dataclass(frozen=True)
+class Access:
+    """Who may ask what, and the audit of it, whichever way the model server is asked."""
+
+    names: tuple[str, ...]
+    """What it answers to over HTTP besides the loopback's names."""
+    authorize: Authorize
+    write: Callable[[str], None]
+    """Appends a line to the audit log."""
+
+    def guarded(self, application: Application) -> Application:
+        """An application behind its guard, with an audit line for each call that changes something."""
+        return Audit(Guard(application, self.names, self.authorize), self)
+
+    def note(self, caller: str, address: str, method: str, path: str, status: int) -> None:
+        """An audit line of a call that changes something, or would have; inference changes nothing."""
+        if method in READING or ASKED.fullmatch(path):
+            return
+        told = {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "caller": caller,
+            "address": address,
+            "method": method,
+            "path": path,
+            "status": status,
+        }
+        self.write(orjson.dumps(told).decode())
+
+
+def access_of(settings: Settings) -> Access:
+    """An installation's."""
+    return Access(settings.names, with_tokens(settings), audit_log(settings))
 
 
 def with_tokens(settings: Settings) -> Authorize:
@@ -111,14 +140,14 @@ def project_of(path: str) -> str | None:
 
 
 class Audit:
-    """An application of whose calls those that change something leave a line; inference changes nothing."""
+    """An application whose calls are noted once they are answered."""
 
-    def __init__(self, application: Application, write: Callable[[str], None]) -> None:
+    def __init__(self, application: Application, access: Access) -> None:
         self.application = application
-        self.write = write
+        self.access = access
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Passes a request on, and tells of it once it is answered."""
+        """Passes a request on."""
         if scope["type"] != "http" or scope["method"] in READING or ASKED.fullmatch(scope["path"]):
             await self.application(scope, receive, send)
             return
@@ -132,15 +161,8 @@ class Audit:
         try:
             await self.application(scope, receive, noting)
         finally:
-            told = {
-                "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-                "caller": scope.get(CALLER, ANYBODY),
-                "address": (scope.get("client") or ("", 0))[0],
-                "method": scope["method"],
-                "path": scope["path"],
-                "status": status,
-            }
-            self.write(orjson.dumps(told).decode())
+            address = (scope.get("client") or ("", 0))[0]
+            self.access.note(scope.get(CALLER, ANYBODY), address, scope["method"], scope["path"], status)
 
 
 def audit_log(settings: Settings) -> Callable[[str], None]:

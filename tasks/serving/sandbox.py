@@ -15,7 +15,8 @@ import uvicorn
 from infra.confinement import limit_address_space
 from infra.settings import Settings
 from infra.shutdown import killed_with_parent
-from tasks.serving.access import guarded
+from tasks.serving.access import access_of
+from tasks.serving.life import Life
 from tasks.serving.model_server import ModelServer
 from tasks.serving.rest.application import Application
 
@@ -34,8 +35,9 @@ def main(listening: int, megabytes: int, parent: int) -> None:
     limit_address_space(max(LEAST_ADDRESS_SPACE, 4 * megabytes * 2**20))
     logging.basicConfig(level=logging.WARNING, format="%(name)s %(levelname)s %(message)s")
     settings = Settings()
+    server = ModelServer(settings.home)
     config = uvicorn.Config(
-        guarded(Application(ModelServer(settings.home)), settings),
+        Life(access_of(settings).guarded(Application(server)), server),
         loop="uvloop",
         http="httptools",
         ws="none",

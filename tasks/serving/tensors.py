@@ -1,6 +1,8 @@
 """Tensors of a request as arrays: JSON values, flat or nested, taken as they were sent or refused with their place."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import chain
 from typing import Any
@@ -10,7 +12,7 @@ import numpy.typing as npt
 
 from tasks.production.protocol_dtypes import DATATYPES
 from tasks.rows.raw import MAX_TEXT, TEXT, Rows, TensorSpec, rows_from
-from tasks.serving.raw_tensors import array_of_bytes
+from tasks.serving.raw_tensors import array_of_bytes, text_of_bytes
 from tasks.serving.refusal import SHOWN, Refusal, check_known, shorten
 
 Values = npt.NDArray[Any]
@@ -29,6 +31,25 @@ ALLOWED: dict[str, set[type]] = {
 INPUT_PARAMETERS = ("binary_data_size", "content_type")
 CONTENT_TYPES = ("np", "pd", "str")
 """What MLServer's clients say of arrays, columns and texts whose values stand as they are."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Values of gRPC's typed contents, which are made a list only once they are as many as the shape says.
+
+    A message may hold millions of numbers that no model takes; as a list they would weigh eight times as much.
+    """
+
+    values: Sequence[Any]
+    """Texts are bytes."""
+
+    def listed(self, count: int, where: str) -> list[Any]:
+        """`count` values as JSON would have them. Refuses more or fewer."""
+        if len(self.values) != count:
+            raise Refusal(400, f"{where}: contents have {len(self.values)} values; its shape wants {count}")
+        if count and isinstance(self.values[0], bytes):
+            return [text_of_bytes(text, number, where) for number, text in enumerate(self.values)]
+        return list(self.values)
 
 
 def rows_of(given: Any, wanted: tuple[TensorSpec, ...]) -> Rows:
@@ -97,6 +118,8 @@ def values_of(tensor: dict[str, Any], wanted: TensorSpec) -> Values:
         values = array_of_bytes(data, shape, wanted.dtype, where)
         if wanted.dtype == TEXT:
             check_sizes(values.tolist(), shape, False, where)
+    elif isinstance(data, Contents):
+        values = array(data.listed(math.prod(shape), where), shape, wanted.dtype, where)
     else:
         values = array(data, shape, wanted.dtype, where)
     return values.reshape(shape[0], *wanted.shape)

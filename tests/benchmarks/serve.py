@@ -154,11 +154,14 @@ def start(settings):
 
 def main():
     """Prints progress to standard error and the figures to standard output."""
-    with tempfile.TemporaryDirectory() as home, socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory() as home, socket.socket() as probe, socket.socket() as other:
+        ports = []
+        for each in (probe, other):
+            each.bind(("127.0.0.1", 0))
+            ports.append(each.getsockname()[1])
         probe.close()
-        settings = Settings(home=Path(home), server_port=port)
+        other.close()
+        settings = Settings(home=Path(home), server_port=ports[0], grpc_port=ports[1])
         release(settings.home)
         process, seconds = start(settings)
         try:

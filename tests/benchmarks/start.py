@@ -21,7 +21,7 @@ from infra.home import Home
 from infra.services.processes import belonging
 
 GYRE = str(Path(sys.executable).with_name("gyre"))
-PORTS = ("GYRE_PREFECT_PORT", "GYRE_MLFLOW_PORT", "GYRE_SERVER_PORT", "GYRE_REPORTS_PORT")
+PORTS = ("GYRE_PREFECT_PORT", "GYRE_MLFLOW_PORT", "GYRE_SERVER_PORT", "GYRE_GRPC_PORT", "GYRE_REPORTS_PORT")
 SETTLE_S = 60.0
 """MLflow's pages come last, and the first look at production is taken."""
 IDLE_S = 120.0

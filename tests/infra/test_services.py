@@ -427,8 +427,8 @@ def test_every_service_has_a_log_and_all_that_listen_bind_the_host(settings):
     table = services(settings)
     assert [service.name for service in table] == ["prefect", "server", "reports", "mlflow", "runner"]
     assert [service.name for service in table if not service.awaited] == ["mlflow"]
-    assert {service.variable for service in table if service.port} == {
-        f"GYRE_{name}_PORT" for name in ("PREFECT", "SERVER", "REPORTS", "MLFLOW")
+    assert {variable for service in table for _, variable in service.ports} == {
+        f"GYRE_{name}_PORT" for name in ("PREFECT", "SERVER", "GRPC", "REPORTS", "MLFLOW")
     }
     for service in table:
         assert service.url is None or service.url.startswith("http://127.0.0.1:")

@@ -112,7 +112,13 @@ def free_ports(count: int) -> list[int]:
 @pytest.fixture(scope="session")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     base = tmp_path_factory.mktemp("gyre")
-    names = ("GYRE_PREFECT_PORT", "GYRE_MLFLOW_PORT", "GYRE_SERVER_PORT", "GYRE_REPORTS_PORT")
+    names = (
+        "GYRE_PREFECT_PORT",
+        "GYRE_MLFLOW_PORT",
+        "GYRE_SERVER_PORT",
+        "GYRE_GRPC_PORT",
+        "GYRE_REPORTS_PORT",
+    )
     environment = {name: str(port) for name, port in zip(names, free_ports(4), strict=True)} | {
         "GYRE_HOME": str(base),
         "GYRE_DATA": str(DATA),

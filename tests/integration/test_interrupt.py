@@ -30,7 +30,13 @@ def command_lines(home):
 @pytest.fixture
 def start_demo(tmp_path):
     """Starts the demo by a line of shell, in a group of its own as a terminal gives a command; waits until a process of a kind is there."""
-    names = ("GYRE_PREFECT_PORT", "GYRE_MLFLOW_PORT", "GYRE_SERVER_PORT", "GYRE_REPORTS_PORT")
+    names = (
+        "GYRE_PREFECT_PORT",
+        "GYRE_MLFLOW_PORT",
+        "GYRE_SERVER_PORT",
+        "GYRE_GRPC_PORT",
+        "GYRE_REPORTS_PORT",
+    )
     ports = {name: str(port) for name, port in zip(names, free_ports(4), strict=True)}
 
     def start(line, moment):

@@ -71,10 +71,7 @@ class Application:
         self.server = server
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """One HTTP request, or the server's whole life."""
-        if scope["type"] == "lifespan":
-            await self._live(receive, send)
-            return
+        """One HTTP request."""
         headers = dict(scope["headers"])
         reply = await self._answered(scope, Call(headers, receive, scope[TRUSTED]))
         body = reply.body
@@ -91,15 +88,6 @@ class Application:
             told.append((b"content-length", b"%d" % len(body)))
         await send({"type": "http.response.start", "status": reply.status, "headers": told})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
-
-    async def _live(self, receive: Receive, send: Send) -> None:
-        """Opens when the released versions are loaded; at the end, when every request was answered, writes what waits for the disk."""
-        await receive()
-        await self.server.start()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await self.server.close()
-        await send({"type": "lifespan.shutdown.complete"})
 
     async def _answered(self, scope: Message, call: Call) -> Reply:
         """The reply to a request, whatever becomes of it."""

@@ -19,7 +19,7 @@ def shared_settings(tmp_path_factory):
     """An installation in a folder of its own, on a free port."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GYRE_HOME", str(tmp_path_factory.mktemp("shared") / "home"))
-        for service in ("PREFECT", "MLFLOW", "SERVER", "REPORTS"):
+        for service in ("PREFECT", "MLFLOW", "SERVER", "GRPC", "REPORTS"):
             patch.setenv(f"GYRE_{service}_PORT", str(unused_port()))
         yield Settings()
 

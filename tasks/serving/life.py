@@ -1,0 +1,43 @@
+"""The model server's whole life, as ASGI's lifespan tells it: it opens with its models, and ends with its log."""
+
+from typing import TYPE_CHECKING
+
+from infra.guard import Application, Message, Receive, Send
+from tasks.serving.model_server import ModelServer
+
+if TYPE_CHECKING:
+    from tasks.serving.rpc.listener import Listener
+
+
+class Life:
+    """An application, and what begins and ends with it."""
+
+    def __init__(
+        self, application: Application, server: ModelServer, listener: "Listener | None" = None
+    ) -> None:
+        """`listener`: gRPC's; a sandbox has none."""
+        self.application = application
+        self.server = server
+        self.listener = listener
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """One HTTP request, which is the application's, or the whole life."""
+        if scope["type"] != "lifespan":
+            await self.application(scope, receive, send)
+            return
+        await receive()
+        await self.server.start()
+        if self.listener:
+            try:
+                await self.listener.start()
+            except RuntimeError as error:
+                reason = f"gRPC: {error}; set GYRE_GRPC_PORT"
+                await send({"type": "lifespan.startup.failed", "message": reason})
+                return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        if self.listener:
+            await self.listener.stop()
+        # Last, when every request was answered: what waits for the disk is written.
+        await self.server.close()
+        await send({"type": "lifespan.shutdown.complete"})
