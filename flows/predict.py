@@ -5,13 +5,14 @@ here takes.
 """
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from configs.intake import ImageIntakeConfig, TabularIntakeConfig, TextIntakeConfig
 from configs.project import Project
+from tasks.prediction.answered_rows import answered_rows
+from tasks.prediction.contract_values import by_contract
 from tasks.prediction.decoded_rows import decoded_rows, image_rows
 from tasks.prediction.row_files import SUFFIXES, Format, read_records
 from tasks.prediction.row_values import input_columns, raw_rows
@@ -69,7 +70,7 @@ def rows_of_file(
     if isinstance(config.intake, (TabularIntakeConfig, TextIntakeConfig)):
         section = config.intake if isinstance(config.intake, TabularIntakeConfig) else None
         dates = {date: section.date_formats.get(date) for date in section.dates} if section else {}
-        columns = input_columns(described, config.source.columns, dates)
+        columns = input_columns(described, config.source.columns, dates, by_contract)
         names = {each for column in columns for each in column.names}
         records = read_records(content_of(path), name, form, config.source.csv, names)
         return raw_rows(records, name, columns, allow_missing)
@@ -84,14 +85,3 @@ def rows_of_file(
 def content_of(path: Path) -> bytes:
     """The bytes of a file, or of standard input."""
     return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
-
-
-def answered_rows(response: dict[str, Any], count: int) -> Iterator[dict[str, Any]]:
-    """Each row's answer, its probability where the model gives one, and the id that late labels name."""
-    outputs = {output["name"]: output for output in response["outputs"]}
-    first, probability = response["outputs"][0], outputs.get("probability")
-    for row in range(count):
-        found = {"row": row, "answer": outputs["answer"]["data"][row]}
-        if probability and len(probability["shape"]) == 2 and first["datatype"].startswith("INT"):
-            found["probability"] = probability["data"][row * probability["shape"][1] + first["data"][row]]
-        yield found | {"id": response["id"] if count == 1 else f"{response['id']}#{row}"}

@@ -8,7 +8,7 @@ question to the model.
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -17,13 +17,17 @@ import numpy as np
 
 from configs.source import ColumnConfig
 from tasks.production.protocol_dtypes import DATATYPES
+from tasks.rows.lookalike import lookalike
 from tasks.rows.raw import TEXT, Rows, TensorSpec, rows_from
 
 ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?)?")
-DIGITS = re.compile(r"[+-]?\d{1,15}")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 LISTED = 5
 """Problems, columns or values that a message names."""
+
+
+Typed = Callable[[Any, ColumnConfig], Any]
+"""A cell in the type of a contract, None where it stands for no value, UNREADABLE where it does not fit."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,8 @@ class InputColumn:
     spec: TensorSpec
     contract: ColumnConfig | None = None
     """What the YAML's `source.columns` says of it."""
+    typed: Typed | None = None
+    """Reads a cell as that contract says."""
     categories: tuple[str, ...] | None = None
     """Texts that training rows have; None where any text is read."""
     usual: str | None = None
@@ -157,7 +163,8 @@ def chosen_cells(
     ]
     if named and not allow_missing:
         raise ValueError(
-            f"{name}: no column {', '.join(named)}; {want_columns(columns)}. Rename the columns, or answer without them: --allow-missing"
+            f"{name}: no column {', '.join(named)}; {want_columns(columns)}. "
+            "Rename the columns, or answer without them: --allow-missing, over HTTP ?allow-missing=true"
         )
     if named:
         reading.notices.append(f"no column {', '.join(named)}: missing in every row, as --allow-missing says")
@@ -170,17 +177,13 @@ def chosen_cells(
 
 def similar(lacking: list[str], others: list[str]) -> dict[str, str | None]:
     """For each name that is lacking the one that looks like it, if there is one."""
-    if not lacking:
-        return {}
-    from tasks.ingestion.parsing.contract import lookalike
-
     return {missed: lookalike(missed, others) for missed in lacking}
 
 
 def typed_column(cells: list[Any], column: InputColumn, name: str, reading: Reading) -> list[Any]:
     """A column's values: float, or text; None where one is missing or, with a problem told, cannot be read."""
-    if column.contract and column.contract.type != "any":
-        values = [by_contract(cell, column.contract) for cell in cells]
+    if column.contract and column.typed and column.contract.type != "any":
+        values = [column.typed(cell, column.contract) for cell in cells]
     else:
         values = [None if isinstance(cell, str) and not cell.strip() else cell for cell in cells]
     made: list[Any] = []
@@ -210,39 +213,6 @@ class _Unreadable:
 
 
 UNREADABLE = _Unreadable()
-
-
-def by_contract(cell: Any, contract: ColumnConfig) -> Any:
-    """A cell as the source's contract types it, None where it stands for no value; UNREADABLE where it does not fit."""
-    if isinstance(cell, str):
-        text = cell.strip()
-        if text in contract.missing:
-            return None
-        if contract.type == "text" and not contract.suffix:
-            return text
-        if contract.type in ("integer", "number") and DIGITS.fullmatch(text):
-            return int(text)
-    return cell if cell is None else convert_as_ingestion(cell, contract)
-
-
-def convert_as_ingestion(cell: Any, contract: ColumnConfig) -> Any:
-    """As ingestion converts the source's values."""
-    import pyarrow as pa
-
-    from tasks.ingestion.parsing.values import from_text, from_typed, is_text, without_missing
-
-    try:
-        values = pa.chunked_array([pa.array([cell])])
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        return UNREADABLE
-    given = without_missing(values, contract)
-    if given.null_count:
-        return None
-    made = from_text(given, contract) if is_text(given.type) else from_typed(given, contract.type)
-    if made is not None and not made.null_count:
-        return made[0].as_py()
-    # A date that is written otherwise than the source's may still be ISO 8601, and JSON has no dates at all.
-    return cell if contract.type == "timestamp" else UNREADABLE
 
 
 def one_value(value: Any, column: InputColumn) -> float | str | None:
@@ -345,10 +315,12 @@ def input_columns(
     described: Sequence[Mapping[str, Any]],
     contract: Mapping[str, ColumnConfig],
     dates: Mapping[str, str | None],
+    typed: Typed | None = None,
 ) -> list[InputColumn]:
     """The model's inputs as the server describes them (its `columns`), with what the YAML says of them.
 
     dates: inputs that are dates, with the YAML's format of each
+    typed: reads cells of columns that have a contract
     """
     dtypes = {datatype: dtype for dtype, datatype in DATATYPES.items()}
     made = []
@@ -359,7 +331,13 @@ def input_columns(
         categories = tuple(each["categories"]) if each["categories"] is not None else None
         made.append(
             InputColumn(
-                spec, contract.get(name), categories, each["usual"], name in dates, told or dates.get(name)
+                spec,
+                contract.get(name),
+                typed,
+                categories,
+                each["usual"],
+                name in dates,
+                told or dates.get(name),
             )
         )
     return made

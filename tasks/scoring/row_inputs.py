@@ -16,10 +16,11 @@ import pyarrow.compute as pc
 
 from configs.intake import IntakeConfig, TabularIntakeConfig, TextIntakeConfig
 from configs.source import ColumnConfig
-from tasks.ingestion.parsing.contract import having, lookalike, plain_values, typed_column, wanted_format
+from tasks.ingestion.parsing.contract import having, plain_values, typed_column, wanted_format
 from tasks.ingestion.parsing.conversions import present
 from tasks.ingestion.parsing.layout import arrow_columns, build_here, fitting_rows, intake_columns, is_string
 from tasks.ingestion.parsing.values import WANTED
+from tasks.rows.lookalike import lookalike
 from tasks.rows.raw import MAX_TEXT, TEXT, TensorSpec, feed
 
 Mask = npt.NDArray[np.bool_]

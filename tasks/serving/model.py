@@ -45,6 +45,9 @@ class Signature:
     graph takes seconds."""
     trained: Mapping[str, TrainingValues] = field(default_factory=dict)
     """What training rows had, by input."""
+    intake: Mapping[str, Any] | None = None
+    """The YAML's `intake` as it was when the version was made, for rows as people have them; None where the
+    bundle does not say."""
 
     def texts(self, answers: Values) -> list[str]:
         """The first output in words."""
@@ -200,7 +203,9 @@ def load(project: str, served: Served, executor: Executor) -> Model:
     given = tuple(tensor(value) for value in session.get_outputs())
     classes = tuple(facts["classes"]) if facts["classes"] else None
     trained = training_values(facts.get("training_values", {}))
-    signature = Signature(taken, given, classes, facts.get("date_formats", {}), trained)
+    lineage = folder / "lineage.json"
+    intake = read_json(lineage).get("config", {}).get("intake") if lineage.is_file() else None
+    signature = Signature(taken, given, classes, facts.get("date_formats", {}), trained, intake)
     if [output.name for output in signature.outputs] != facts["outputs"]:
         raise ValueError(
             f"{graph}: gives {[output.name for output in signature.outputs]}; signature.json says {facts['outputs']}"

@@ -4,7 +4,7 @@ from typing import Any
 
 from tasks.production.protocol_dtypes import DATATYPES
 from tasks.rows.raw import TensorSpec
-from tasks.serving.model import LAST, ROWS_A_BATCH, USUAL, Model
+from tasks.serving.model import LAST, ROWS_A_BATCH, USUAL, Model, Signature
 from tasks.serving.notices import NOTHING_KNOWN
 from tasks.serving.protocol import metadata
 from tasks.serving.routing import Route
@@ -30,13 +30,19 @@ def model_metadata(project: str, route: Route, model: Model) -> dict[str, Any]:
 
 def training_columns(project: str, model: Model) -> dict[str, Any]:
     """What training rows had in each input, an addition to the protocol: for clients whose values are still texts."""
-    found = []
-    for spec in model.signature.inputs:
-        known = model.signature.trained.get(spec.name, NOTHING_KNOWN)
-        categories = sorted(known.categories) if known.categories is not None else None
-        described = metadata(spec, model.signature.date_formats.get(spec.name))
-        found.append(described | {"categories": categories, "usual": known.usual})
+    found = described_columns(model.signature)
     return {"name": project, "version": str(model.served.version), "columns": found}
+
+
+def described_columns(signature: Signature) -> list[dict[str, Any]]:
+    """Each input with the categories and the usual value of training rows."""
+    found = []
+    for spec in signature.inputs:
+        known = signature.trained.get(spec.name, NOTHING_KNOWN)
+        categories = sorted(known.categories) if known.categories is not None else None
+        described = metadata(spec, signature.date_formats.get(spec.name))
+        found.append(described | {"categories": categories, "usual": known.usual})
+    return found
 
 
 def statistics(project: str, model: Model) -> dict[str, Any]:

@@ -6,26 +6,28 @@ REST (rest/) and gRPC (rpc/) are faces of this one core, so both answer, log and
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version as installed
-from typing import Any
+from typing import Any, NamedTuple
 
 from infra.home import Home
 from tasks.production.releases import Releases
 from tasks.rows.raw import Rows, weight
 from tasks.serving import model_facts
 from tasks.serving.access import Anonymous
-from tasks.serving.journal import GroupCommit, Journal, Label, Prediction
+from tasks.serving.journal import GroupCommit, Journal, Label
+from tasks.serving.journal import Prediction as Logged
 from tasks.serving.known import KnownRequests
 from tasks.serving.labels import labels_of
-from tasks.serving.model import FIRST, Model, Outputs
+from tasks.serving.model import FIRST, Model, Outputs, Signature
 from tasks.serving.notices import notices
 from tasks.serving.protocol import Inference, Request, check_outputs, chosen_outputs, infinite
 from tasks.serving.refusal import Refusal, shorten
 from tasks.serving.routing import Route, Table, Watch
-from tasks.serving.tensors import rows_of
+from tasks.serving.tensors import MAX_ROWS, rows_of
 
 log = logging.getLogger("gyre.serving")
 POLL_S = 0.2
@@ -48,6 +50,17 @@ EXTENSIONS = (
     "statistics",
 )
 """The protocol's, and our own: `answer` and `labels`."""
+
+Reader = Callable[[str, Signature], tuple[Rows, list[str]]]
+"""Makes raw rows and notices of what a person sent, for a version of a project."""
+
+
+class Prediction(NamedTuple):
+    """What a person's rows were answered."""
+
+    answer: Inference
+    rows: int
+    classes: tuple[str, ...] | None
 
 
 class ModelServer:
@@ -123,20 +136,42 @@ class ModelServer:
             )
         others = route.others(model) if version is None else []
         role, model, rows, moved = fitting(request, role, model, others)
+        return await self._answer(project, role, model, rows, request, [*moved, *request.notices], trusted)
+
+    async def predict(self, project: str, read: Reader, request: Request, trusted: bool) -> Prediction:
+        """An inference about rows as people have them, logged likewise.
+
+        read: makes raw rows and notices of them for the version that answers; runs in a thread of its own
+        Raises Refusal.
+        """
+        role, model = self.route(project).choose(request.id)
+        rows, odd = await asyncio.to_thread(read, project, model.signature)
+        if len(rows) > MAX_ROWS:
+            raise Refusal(
+                413,
+                f"{len(rows)} rows; want at most {MAX_ROWS} at once: `gyre score {project}` takes any number",
+            )
+        answer = await self._answer(project, role, model, rows, request, odd, trusted)
+        return Prediction(answer, len(rows), model.signature.classes)
+
+    async def _answer(
+        self,
+        project: str,
+        role: str,
+        model: Model,
+        rows: Rows,
+        request: Request,
+        told: list[str],
+        trusted: bool,
+    ) -> Inference:
+        """What a version answers; `told` are notices of how its rows were read. Raises Refusal."""
         outputs = await answer_in_time(model, rows, request)
         answers = model.signature.texts(next(iter(outputs.values())))
         known = trusted or self._logs_anonymous
-        told = [
-            *moved,
-            *request.notices,
-            *notices(rows, model.signature.inputs, model.signature.trained),
-            *infinite(outputs),
-        ]
+        told = [*told, *notices(rows, model.signature.inputs, model.signature.trained), *infinite(outputs)]
         if request.log and known:
             ids = request.row_ids(len(rows))
-            told += self._remember(
-                Prediction(project, ids, utc_now(), model.served.version, role, rows, answers)
-            )
+            told += self._remember(Logged(project, ids, utc_now(), model.served.version, role, rows, answers))
         elif request.log:
             told.append(self._anonymous.notice(project))
         parameters: dict[str, Any] = {"notices": told} if told else {}
@@ -147,7 +182,7 @@ class ModelServer:
         chosen = chosen_outputs(request, model.signature, outputs, answers)
         return Inference(project, model.served.version, request.id, chosen, parameters)
 
-    def _remember(self, prediction: Prediction) -> list[str]:
+    def _remember(self, prediction: Logged) -> list[str]:
         """Queues a prediction for the log.
 
         Answering matters more: what a stuck disk cannot take is dropped, and that is the notice.

@@ -125,7 +125,8 @@ def bundle_maker(tmp_path):
             change(model.graph, signature)
         onnx.save(model, folder / "model.onnx")
         write_json(folder / "signature.json", signature | {"graph_digest": digest(folder / "model.onnx")})
-        write_json(folder / "lineage.json", {"turn": turn})
+        intake = {"kind": "image", "height": side, "width": side}
+        write_json(folder / "lineage.json", {"turn": turn, "config": {"intake": intake}})
         one = Graph(**record_of(folder / "model.onnx").model_dump(), name="fp32", parity=0.0)
         candidate = Candidate(
             graph=one,

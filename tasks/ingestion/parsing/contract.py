@@ -4,8 +4,7 @@ All work is Arrow's, column by column, so that millions of rows take a second; n
 value is changed in silence.
 """
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -21,6 +20,7 @@ from tasks.ingestion.parsing.values import (
     is_text,
     without_missing,
 )
+from tasks.rows.lookalike import lookalike
 
 Extra = Literal["error", "ignore", "keep"]
 
@@ -80,15 +80,6 @@ def absence(source: str, column: str, others: list[str]) -> str:
 def having(found: list[str]) -> str:
     """The columns there are, for an error."""
     return f" (it has {', '.join(found[:40])}{', ...' if len(found) > 40 else ''})"
-
-
-def lookalike(column: str, others: Iterable[str]) -> str | None:
-    """The name most like another one, but for signs, case and a few letters; None where none is."""
-    plain = {"".join(filter(str.isalnum, other)).casefold(): other for other in others}
-    found = difflib.get_close_matches(
-        "".join(filter(str.isalnum, column)).casefold(), plain, n=1, cutoff=0.75
-    )
-    return plain[found[0]] if found else None
 
 
 def conform_column(values: pa.ChunkedArray, column: str, spec: ColumnConfig, name: str) -> pa.ChunkedArray:

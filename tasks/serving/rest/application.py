@@ -1,6 +1,7 @@
 """The ASGI application: paths to answers.
 
-Open Inference Protocol v2 with its extensions, and `POST /v2/models/<model>/labels` for late labels.
+Open Inference Protocol v2 with its extensions, `POST /v2/models/<model>/labels` for late labels, and
+`POST /predict/<model>` for people.
 """
 
 import asyncio
@@ -9,14 +10,20 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
+from uuid import uuid4
 
 import orjson
 
 from infra.guard import TRUSTED
+from tasks.rows.raw import Rows
+from tasks.serving.model import Signature
 from tasks.serving.model_server import BODY_LIMIT, TIME_LIMIT_S, ModelServer
-from tasks.serving.refusal import Refusal, shorten
+from tasks.serving.protocol import Request
+from tasks.serving.refusal import Refusal, check_known, shorten
 from tasks.serving.rest.encodings import chosen_encoding, deflate, inflate
-from tasks.serving.rest.messages import JSON_LENGTH, json_object, parse, response
+from tasks.serving.rest.messages import JSON_LENGTH, json_object, parse, prediction, response
+from tasks.serving.rest.uploads import rows_of_upload, upload_of
 
 log = logging.getLogger("gyre.serving")
 Message = MutableMapping[str, Any]
@@ -27,6 +34,8 @@ COMPRESSED_FROM = 1400
 LARGE = 2**16
 """Bytes from which a body is inflated or compressed in another thread, so that it holds up nobody else."""
 JSON_LENGTH_KEY = JSON_LENGTH.lower().encode()
+QUERY = {"allow-missing": False, "log": True}
+"""What /predict takes after the question mark, and what holds without it."""
 TRACE = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.{0,200})?")
 """A W3C traceparent; another one is as if there were none, as that standard wants."""
 
@@ -39,6 +48,7 @@ class Call:
     receive: Receive
     trusted: bool
     """Whether it carries the installation's credential."""
+    query: bytes = b""
 
     async def body(self) -> bytes:
         """Its whole body, inflated. Raises Refusal."""
@@ -73,7 +83,9 @@ class Application:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """One HTTP request."""
         headers = dict(scope["headers"])
-        reply = await self._answered(scope, Call(headers, receive, scope[TRUSTED]))
+        reply = await self._answered(
+            scope, Call(headers, receive, scope[TRUSTED], scope.get("query_string", b""))
+        )
         body = reply.body
         told = [(b"content-type", reply.content_type), *reply.headers]
         if len(body) >= COMPRESSED_FROM and (
@@ -141,6 +153,8 @@ class Application:
                 found["GET"] = telling(lambda: {"live": True})
             case ["v2", "health", "ready"]:
                 found["GET"] = telling(server.readiness)
+            case ["predict", project]:
+                found["POST"] = lambda call: self._predict(call, project)
             case ["v2", "repository", "index"]:
                 found["POST"] = self._index
             case ["v2", "repository", "models", project, "load"]:
@@ -178,6 +192,21 @@ class Application:
             return Reply(body)
         length = (JSON_LENGTH_KEY, b"%d" % json_length)
         return Reply(body, content_type=b"application/octet-stream", headers=[length])
+
+    async def _predict(self, call: Call, project: str) -> Reply:
+        """What a person sent, answered in words."""
+        self.server.route(project)
+        asked = dict(parse_qsl(call.query.decode("latin-1"), keep_blank_values=True))
+        check_known(asked, list(QUERY), "the query")
+        upload = upload_of(await call.body(), call.headers.get(b"content-type", b"").decode("latin-1"))
+        allow_missing, log = (is_true(asked, name, usual) for name, usual in QUERY.items())
+
+        def read(name: str, signature: Signature) -> tuple[Rows, list[str]]:
+            return rows_of_upload(upload, name, signature, allow_missing)
+
+        request = Request(uuid4().hex, log, None, None)
+        found = await self.server.predict(project, read, request, call.trusted)
+        return json_reply(prediction(found))
 
     async def _label(self, call: Call, project: str) -> Reply:
         """Late labels."""
@@ -227,6 +256,16 @@ def replying(reply: Reply) -> Handler:
 def json_reply(value: Any, status: int = 200, headers: list[tuple[bytes, bytes]] | None = None) -> Reply:
     """A JSON value as a reply."""
     return Reply(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY), status, headers=headers or [])
+
+
+def is_true(asked: Mapping[str, str], name: str, usual: bool) -> bool:
+    """A switch of a query; named alone it is on."""
+    value = asked.get(name)
+    if value is None:
+        return usual
+    if value.lower() in ("", "true", "1", "false", "0"):
+        return value.lower() in ("", "true", "1")
+    raise Refusal(400, f"the query's {name} is {shorten(value)}; want true or false")
 
 
 def refuse_parameters(value: Mapping[str, Any]) -> None:

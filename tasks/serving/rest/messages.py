@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import orjson
 
+from tasks.prediction.answered_rows import answered_rows
+from tasks.serving.model_server import Prediction
 from tasks.serving.protocol import Inference, Output, Request, request_of
 from tasks.serving.raw_tensors import bytes_of_values
 from tasks.serving.refusal import Refusal, shorten
@@ -95,6 +97,24 @@ def response(answer: Inference) -> tuple[bytes, int | None]:
         value["parameters"] = answer.parameters
     header = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
     return (header + b"".join(parts), len(header)) if parts else (header, None)
+
+
+def prediction(found: Prediction) -> dict[str, Any]:
+    """What a person is told: the model, its version, each row's answer with probabilities, and what was odd."""
+    answer = found.answer
+    outputs = [
+        {"name": each.name, "datatype": each.datatype, "shape": each.shape, "data": listed(each)}
+        for each in answer.outputs
+    ]
+    rows = list(answered_rows({"id": answer.id, "outputs": outputs}, found.rows, found.classes))
+    told = {"model": answer.project, "version": str(answer.version), "rows": rows, "notices": []}
+    return told | answer.parameters
+
+
+def listed(output: Output) -> list[Any]:
+    """An output's values, flat, as Python's."""
+    values = json_values(output)
+    return values if isinstance(values, list) else list(values.tolist())
 
 
 def json_values(output: Output) -> Any:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from configs.source import ColumnConfig
+from tasks.prediction.contract_values import by_contract
 from tasks.prediction.row_values import input_columns, raw_rows
 
 DESCRIBED = [
@@ -25,7 +26,10 @@ FEBRUARY = 1_580_515_200
 
 def read(*records, contract=None, allow_missing=False):
     return raw_rows(
-        records, "rows.csv", input_columns(DESCRIBED, contract or {}, {"day": None}), allow_missing
+        records,
+        "rows.csv",
+        input_columns(DESCRIBED, contract or {}, {"day": None}, by_contract),
+        allow_missing,
     )
 
 
@@ -55,7 +59,7 @@ def test_a_column_that_no_row_has_is_named_with_the_one_that_looks_like_it():
     assert refusal(renamed) == (
         "rows.csv: no column 'Sex' ('sex' looks like it); want age, Sex, grade, day, "
         'such as {"age":39.0,"Sex":"Female","grade":"1","day":"2020-02-01"}. '
-        "Rename the columns, or answer without them: --allow-missing"
+        "Rename the columns, or answer without them: --allow-missing, over HTTP ?allow-missing=true"
     )
     assert refusal({}).startswith(
         "rows.csv: no column 'age', 'Sex', 'grade', 'day'; want age, Sex, grade, day, such as"

@@ -227,6 +227,7 @@ def test_the_repository_tells_what_is_released_and_releases_decide(client):
     assert {(each["name"], each["version"], each["state"]) for each in index} == {
         ("spots", "1", "READY"),
         ("words", "1", "READY"),
+        ("notes", "1", "READY"),
     }
     client.load_model("spots")
     with pytest.raises(InferenceServerException, match="no model 'dots'"):
