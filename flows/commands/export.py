@@ -15,10 +15,19 @@ gyre export digits --to browser --output digits-page
 
 gyre export sms_spam --to c --version 2 --output spam
 
+gyre export adult --to docker --output adult-server
+
+gyre export adult --to kserve --storage s3://models/adult --output adult-kserve
+
 echo '"You have won a prize"' | node spam-page/answer.mjs"""
 NEXT_STEP = {
     Target.browser: "python3 -m http.server --directory {}",
     Target.c: "make -C {0} && {0}/answer {0}/model.onnx",
+    Target.onnx: "onnxruntime.InferenceSession('{}/model.onnx'); model.json says what it takes and gives",
+    Target.docker: "docker build -t model {} && docker run --rm -p 127.0.0.1:8080:8080 model",
+    Target.mlflow: "mlflow models serve --env-manager local -m {}",
+    Target.triton: "tritonserver --model-repository={}",
+    Target.kserve: "kubectl apply -f {0}/inference-service.yaml, once its storageUri holds {0}/repository",
 }
 
 
@@ -31,7 +40,10 @@ def export(
         ),
     ],
     to: Annotated[
-        Target, typer.Option(help="browser: a web page, and a program for Node.js. c: a C program.")
+        Target,
+        typer.Option(
+            help="browser: a web page, and a program for Node.js. c: a C program. docker: a small server. Others: for these runtimes."
+        ),
     ],
     output: Annotated[
         Path, typer.Option(help="The folder to write; an earlier export there is replaced, nothing else.")
@@ -39,9 +51,15 @@ def export(
     version: Annotated[
         int | None, typer.Option(help="A released version; by default the one that serves.")
     ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            help="kserve: where the cluster will find the folder `repository`, such as s3://models/wine."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Write a folder in which a model answers without Gyre: the graph, its runtime, and a web page or a C program.
+    """Write a folder in which a model answers without Gyre: a web page, a program, or what another server loads.
 
     It is tried with real rows and made-up ones, empty and extreme; where it answers otherwise than ONNX Runtime no folder is written.
 
@@ -50,8 +68,12 @@ def export(
     node FOLDER/answer.mjs answers a JSON row a line. The runtime, 14 MB, is fetched with npm once and kept in the home.
 
     c: answer.c, a Makefile, and the shared library of this machine's Python package onnxruntime.
+
+    docker: a Dockerfile and a server of a hundred lines, which needs onnxruntime, numpy and uvicorn. mlflow: for `mlflow models serve`.
+
+    triton: a model repository. kserve: an InferenceService over one. onnx: the graph, and facts about it as JSON.
     """
-    told = export_model(enter(), project, to, version, output)
+    told = export_model(enter(), project, to, version, output, storage)
     if json:
         emit(told)
         return

@@ -1,6 +1,6 @@
-"""A released model as a folder that answers elsewhere: on a web page, in Node.js, or from a C program.
+"""A released model as a folder that answers elsewhere: on a web page, in Node.js, from a C program, or in another server.
 
-A bundle comes in, a folder goes out that needs neither Gyre nor a server: the same graph, the runtime that runs it
-there, and a small program around both. Begin with targets.py; npm_runtime.py fetches the runtime for browsers,
-and trial.py has the exported program answer made-up rows, which must be what ONNX Runtime says here.
+A bundle comes in, a folder goes out that needs no Gyre: the same graph, and what runs it there. Begin with
+targets.py (page and program) and server_targets.py (ONNX, Docker, MLflow, Triton, KServe); npm_runtime.py fetches
+the runtime for browsers, and trial.py holds what an exported program answers against ONNX Runtime's own answers here.
 """

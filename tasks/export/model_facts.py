@@ -19,13 +19,14 @@ Facts = dict[str, Any]
 """As model.json holds them; see `model_facts`."""
 
 
-def model_facts(bundle: Path, title: str) -> Facts:
+def model_facts(bundle: Path, title: str, version: int | None = None) -> Facts:
     """The facts of a bundle's graph, as JSON.
 
-    title; graph_digest, the bundle's; inputs, each with name, dtype, shape of one row, kind (number, category, text, date, image or
-    json: how a person gives it), categories and usual (or None), and lowered, whether the
-    program lowers its A to Z (see portable_graph.py); outputs; classes (or None); image (resize,
-    background and whether ink is dark, or None); longest_text.
+    title; project; version in the registry (0 for a bundle that was never released); graph_digest, the bundle's;
+    inputs, each with name, dtype, shape of one row, kind (number, category, text, date, image or json: how a
+    person gives it), categories and usual (or None), and lowered, whether the program lowers its A to Z (see
+    portable_graph.py); outputs; classes (or None); image (resize, background and whether ink is dark, or
+    None); longest_text.
 
     Raises ValueError naming the bundle and what is wrong with it.
     """
@@ -48,6 +49,8 @@ def model_facts(bundle: Path, title: str) -> Facts:
     is_image = [each["kind"] for each in inputs] == ["image"]
     return {
         "title": title,
+        "project": signature.get("project", title),
+        "version": version or 0,
         "graph_digest": signature["graph_digest"],
         "inputs": inputs,
         "outputs": signature["outputs"],

@@ -87,11 +87,8 @@ def export(
     """The templates of a target, its runtime's files and the graph in one folder, once `attempt` liked it."""
     import onnx
 
-    facts = model_facts(bundle, title)
-    check_output(output)
-    with whole_folder(output) as partial:
-        for template in sorted((TEMPLATES / target).iterdir()):
-            shutil.copyfile(template, partial / template.name)
+    def fill(partial: Path, facts: Facts) -> Trial | str:
+        copy_templates(target, partial)
         for name, path in files.items():
             shutil.copyfile(path, partial / name)
         graph = onnx.load(bundle / "model.onnx")
@@ -100,15 +97,37 @@ def export(
             (partial / "model.onnx").write_bytes(graph.SerializeToString(deterministic=True))
         else:
             shutil.copyfile(bundle / "model.onnx", partial / "model.onnx")
-        inputs = [each | {"lowered": each["name"] in lowered} for each in facts["inputs"]]
-        facts |= {"inputs": inputs, "graph_digest": digest(partial / "model.onnx")}
+        for each in facts["inputs"]:
+            each["lowered"] = each["name"] in lowered
+        facts["graph_digest"] = digest(partial / "model.onnx")
         write_json(partial / MARKER, facts)
-        rows = [*probe_rows(bundle, facts), *trial_rows(facts, words)]
-        came = attempt(partial, facts, rows)
-        sizes = {file.name: file.stat().st_size for file in sorted(partial.iterdir())}
+        return attempt(partial, facts, [*probe_rows(bundle, facts), *trial_rows(facts, words)])
+
+    return export_folder(model_facts(bundle, title), output, fill)
+
+
+def export_folder(facts: Facts, output: Path, fill: Callable[[Path, Facts], Trial | str]) -> Exported:
+    """A folder, whole or not at all, with what `fill` puts there, and the facts as MARKER.
+
+    fill: answers what came of a trial, or why there was none. Raises ValueError where something lies at `output`
+    that is no export.
+    """
+    check_output(output)
+    with whole_folder(output) as partial:
+        write_json(partial / MARKER, facts)
+        came = fill(partial, facts)
+        files = sorted(path for path in partial.rglob("*") if path.is_file())
+        sizes = {path.relative_to(partial).as_posix(): path.stat().st_size for path in files}
     if isinstance(came, str):
         return Exported(output, sizes, None, came)
     return Exported(output, sizes, came, "")
+
+
+def copy_templates(target: str, folder: Path) -> None:
+    """The files that every export to a target has."""
+    for template in sorted((TEMPLATES / target).iterdir()):
+        if template.is_file():
+            shutil.copyfile(template, folder / template.name)
 
 
 def check_output(output: Path) -> None:

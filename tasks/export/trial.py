@@ -56,6 +56,16 @@ def compare(command: Sequence[str], lines: list[str], rows: list[Row], facts: Fa
         raise TrialError(
             f"{name} ended with {done.returncode} after {len(answered)} of {len(rows)} rows: {refused}"
         )
+    return compare_answers(answered, rows, facts, graph, name)
+
+
+def compare_answers(
+    answered: Sequence[Facts], rows: list[Row], facts: Facts, graph: Path, name: str
+) -> Trial:
+    """Holds answers, outputs by name a row, against the graph's.
+
+    Raises TrialError where an output is further away than MOST; `name` is how it calls what answered.
+    """
     expected = graph_answers(graph, rows, facts)
     differences = [
         difference(expected[output][number], answered[number][output], output, number, name, facts)

@@ -38,7 +38,7 @@ SURFACE = {
         "--set",
         "--json",
     },
-    "export": {"project", "--to", "--output", "--version", "--json"},
+    "export": {"project", "--to", "--output", "--version", "--storage", "--json"},
     "models": {"--json"},
     "token create": {"name", "--scope", "--project", "--rate", "--expires", "--json"},
     "token list": {"--json"},

@@ -60,7 +60,7 @@ def test_a_released_bundle_that_was_changed_is_not_exported(settings, bundle):
     manifest = Manifest(project=PROJECT, champion=released)
     releases = Releases(settings.home.releases)
     releases.change(PROJECT, lambda _: manifest)
-    assert bundle_of(settings, PROJECT, None) == (bundle, "digits version 1")
+    assert bundle_of(settings, PROJECT, None) == (bundle, "digits version 1", 1)
     (bundle / "lineage.json").write_text("[]")
     with pytest.raises(
         ValueError, match=r"digits: the bundle of version 1 is damaged: .* instead of .*; restore it"
