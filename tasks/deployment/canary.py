@@ -1,15 +1,22 @@
-"""A challenger on trial: real rows replayed to the very server that would serve it, while it answers its share of live requests."""
+"""A challenger on trial: real rows replayed to it and to the champion in turns, while it answers its share of live requests.
+
+Step by step its share rises. At every look all evidence so far is judged (sequential.py): where the challenger
+is surely worse the trial ends at once, where it surely is not the step ends early, else after its requests.
+"""
 
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from configs.deployment import DeploymentConfig
+from tasks.deployment.pairs import Pairs
+from tasks.deployment.sequential import Differences, Measure, Verdict, enough, judge
 from tasks.intake import Intake, Rows
 from tasks.production.inference_client import InferenceClient, InferenceError
 from tasks.production.releases import Served
@@ -19,13 +26,49 @@ from tasks.rows.parts import read
 log = logging.getLogger("gyre.deployment")
 
 POLL_S = 0.05
+LOOK_S = 0.25
+"""Between two looks at the server's counts; replayed rows are judged one by one."""
+AWAY_S = 30.0
+"""How long the server may tell nothing about the challenger: as long as a restart takes."""
+LABELS_S = 5.0
+"""Between two looks at late labels."""
 TOLERANCE = 1e-3
 """Relative: batches of other sizes round a float32 answer by less."""
+SEED = 3
+"""Of the order in which the two versions are asked a row."""
 
 
 @dataclass(frozen=True)
+class Step:
+    """A share of the requests for a while."""
+
+    share: float
+    replayed: int
+    live: int
+    errors: int
+    seconds: float
+    ended: str
+    """Why."""
+    pairs: dict[str, float] = field(default_factory=dict)
+    """How champion and challenger compare on the same rows, all steps so far together."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was known at a moment."""
+
+    seconds: float
+    """Since the trial began."""
+    share: float
+    errors: float
+    """Share of all requests so far."""
+    against: float
+    """Natural logarithm of the strongest evidence against the challenger, over what is enough: 0 ends the trial."""
+
+
+@dataclass
 class CanaryTrial:
-    """What a challenger did with what it was asked."""
+    """What a challenger did with what it was asked; grows while it lasts."""
 
     replayed: int = 0
     """Test rows, one a request."""
@@ -36,6 +79,12 @@ class CanaryTrial:
     seconds: float = 0.0
     problem: str = ""
     """The last error; or why there was no trial."""
+    worse: Measure | None = None
+    """In which it is surely worse than its limit allows."""
+    measures: list[Measure] = field(default_factory=list)
+    """As they were at the end."""
+    steps: list[Step] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
 
     @property
     def requests(self) -> int:
@@ -48,84 +97,230 @@ class CanaryTrial:
             return self.problem or f"it answered nothing within {deployment.canary_seconds:g} s"
         if self.errors / self.requests > deployment.max_errors:
             return f"{self.summary()}; deployment.max_errors allows {deployment.max_errors:.1%}; the last: {self.problem or 'a live request'}"
+        if self.worse:
+            odds = f"evidence {weight(self.worse.against)} to 1"
+            return f"{self.worse.name} is worse than it may be ({odds}): {self.worse.told}; {self.summary()}"
         return None
 
     def figures(self) -> dict[str, Any]:
         """For people, and for the history of releases."""
         return {name: getattr(self, name) for name in ("replayed", "live", "errors", "seconds")}
 
+    def evidence(self) -> dict[str, Any]:
+        """Everything that was seen, as JSON, for the history of releases."""
+        return self.figures() | {
+            "steps": [asdict(step) for step in self.steps],
+            "measures": [described(measure) for measure in self.measures],
+        }
+
     def summary(self) -> str:
         """In one line."""
         return f"{self.errors} of {self.requests} requests failed ({self.replayed} replayed test rows, {self.live} live, {self.seconds:.1f} s)"
 
 
-def run_canary(
-    client: InferenceClient,
-    challenger: Served,
-    rows: Rows,
-    expected: npt.NDArray[Any],
-    deployment: DeploymentConfig,
-    wanted: Callable[[], bool],
-) -> CanaryTrial:
-    """Ends after `canary_requests` requests (at least one), after `canary_seconds`, or when it is not `wanted` any more.
-
-    expected: the challenger's first output for each row, as its graph gave it in the sandbox
-    """
-    started = time.monotonic()
-    deadline = started + deployment.canary_seconds
-    version = challenger.version
-    try:
-        wait_until(lambda: not wanted() or client.ready(version), deployment.canary_seconds)
-        before = client.counts(version)
-    except (InferenceError, TimeoutError) as error:
-        return CanaryTrial(
-            seconds=time.monotonic() - started, problem=f"version {version} did not become ready: {error}"
-        )
-    trial, refused = CanaryTrial(), 0
-    while trial.requests < max(1, deployment.canary_requests) and time.monotonic() < deadline and wanted():
-        row = trial.replayed % len(rows)
-        problem, unanswered = replay(client, version, rows[row : row + 1], expected[row])
-        refused += unanswered
-        trial = replace(
-            trial,
-            replayed=trial.replayed + 1,
-            errors=trial.errors + bool(problem),
-            problem=problem or trial.problem,
-        )
-    return with_live(trial, client, version, before, refused, time.monotonic() - started)
+def weight(logarithm: float) -> str:
+    """Evidence in words: how much a stake of 1 became that was bet on it."""
+    if logarithm > 13:  # a million
+        return "over a million"
+    return f"{np.exp(logarithm):.3g}"
 
 
-def replay(client: InferenceClient, version: int, row: Rows, expected: Any) -> tuple[str, bool]:
-    """What is wrong with the challenger's answer to a row (nothing: empty), and whether the server gave none."""
-    try:
-        response = client.infer(row, version=version, log=False)
-    except InferenceError as error:
-        return str(error), True
-    found = np.asarray(response["outputs"][0]["data"]).reshape(np.shape(expected))
+def described(measure: Measure) -> dict[str, str]:
+    """A measure as a line of a table."""
+    return {
+        "measure": measure.name,
+        "seen": measure.told,
+        "allowed": f"{measure.limit:+.1%}",
+        "evidence against": f"{weight(measure.against)} to 1",
+        "evidence in favour": f"{weight(measure.in_favour)} to 1",
+    }
+
+
+def utc_now() -> datetime:
+    """Naive UTC, as the prediction log has it."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+@dataclass
+class Canary:
+    """Two versions in one model server, and what they are judged by."""
+
+    client: InferenceClient
+    challenger: Served
+    champion: Served | None
+    """That takes the same inputs; None where there is none to compare with."""
+    rows: Rows
+    expected: npt.NDArray[Any]
+    """The challenger's first output for each row, as its graph gave it in the sandbox."""
+    deployment: DeploymentConfig
+    wanted: Callable[[], bool]
+    """Whether the trial is to go on: a person may have ended it."""
+    take_share: Callable[[float], None]
+    """Has so many of the live requests answered by the challenger."""
+    labels: Callable[[datetime], Differences] = lambda _: Differences()
+    """Late labels since a moment (naive UTC)."""
+    trial: CanaryTrial = field(default_factory=CanaryTrial)
+    _pairs: Pairs = field(default_factory=Pairs)
+    _labelled: Differences = field(default_factory=Differences)
+    _before: tuple[int, int] = (0, 0)
+    """The server's counts when the trial began."""
+    _refused: int = 0
+    """Replayed rows without an answer."""
+    _wrong: int = 0
+    """Replayed rows with another answer than its graph's."""
+    _live_failed: int = 0
+    _started: float = field(default_factory=time.monotonic)
+    _began: datetime = field(default_factory=utc_now)
+    _counted: float = 0.0
+    """When the server's counts were asked for last."""
+    _answered: float = field(default_factory=time.monotonic)
+    """When it told them last."""
+    _looked_for_labels: float = 0.0
+    _order: np.random.Generator = field(default_factory=lambda: np.random.default_rng(SEED))
+
+    def run(self, shares: tuple[float, ...]) -> CanaryTrial:
+        """Step by step; all end when the challenger is surely worse, or is not `wanted` any more."""
+        self._started, self._began = time.monotonic(), utc_now()
+        version = self.challenger.version
+        try:
+            wait_until(
+                lambda: not self.wanted() or self.client.ready(version), self.deployment.canary_seconds
+            )
+            self._before = self.client.counts(version)
+        except (InferenceError, TimeoutError) as error:
+            self.trial.problem = f"version {version} did not become ready: {error}"
+            shares = ()
+        numbers = self.expected.dtype.kind == "f"
+        spread = float(np.nanstd(self.expected)) if numbers else 0.0
+        self._pairs = Pairs(spread, self.deployment.max_slowdown or 0.0)
+        for share in shares:
+            self.take_share(share)
+            if not self.step(share):
+                break
+        self.trial.seconds = time.monotonic() - self._started
+        return self.trial
+
+    def step(self, share: float) -> bool:
+        """One share of the requests; whether another may follow.
+
+        It ends after `canary_requests` requests (at least one) but not before `canary_hold_seconds`, or after
+        `canary_seconds`.
+        """
+        trial, deployment = self.trial, self.deployment
+        started, already = time.monotonic(), (trial.replayed, trial.live, trial.errors)
+        wanted_requests = max(1, deployment.canary_requests)
+        ended = ""
+        while not ended:
+            if trial.replayed - already[0] < wanted_requests:
+                self.ask_both(trial.replayed % len(self.rows))
+            else:
+                time.sleep(POLL_S)
+            elapsed = time.monotonic() - started
+            verdict = self.look(share)
+            if not self.wanted():
+                ended = "somebody ended the trial"
+            elif verdict.worse:
+                ended = f"{verdict.worse.name}: surely worse"
+            elif elapsed >= deployment.canary_seconds:
+                ended = f"{deployment.canary_seconds:g} s are over"
+            elif elapsed < deployment.canary_hold_seconds:
+                continue
+            elif verdict.good:
+                ended = "surely good enough"
+            elif trial.replayed - already[0] >= wanted_requests:
+                ended = f"{wanted_requests} requests"
+        # Evidence that was enough once stays so, whatever the last requests add.
+        trial.worse = self.look(share, last=True).worse or verdict.worse
+        counts = (trial.replayed - already[0], trial.live - already[1], trial.errors - already[2])
+        trial.steps.append(Step(share, *counts, time.monotonic() - started, ended, self._pairs.figures()))
+        return self.wanted() and trial.failure(deployment) is None
+
+    def ask_both(self, row: int) -> None:
+        """A row to the challenger, and to the champion where there is one, either of them first."""
+        asked = self.rows[row : row + 1]
+        versions = [self.challenger] + ([self.champion] if self.champion else [])
+        found: dict[int, tuple[float, Any]] = {}
+        for place in self._order.permutation(len(versions)):
+            version = versions[place].version
+            started = time.perf_counter()
+            try:
+                response = self.client.infer(asked, version=version, log=False)
+            except InferenceError as error:
+                if version == self.challenger.version:
+                    self._refused += 1
+                    self.trial.problem = str(error)
+                continue
+            answer = np.asarray(response["outputs"][0]["data"], dtype=self.expected.dtype)
+            found[version] = (1e3 * (time.perf_counter() - started), answer)
+            if version == self.challenger.version and (
+                told := wrong(response, answer, version, self.expected[row])
+            ):
+                self._wrong += 1
+                self.trial.problem = told
+        self.trial.replayed += 1
+        self.trial.errors = self._refused + self._wrong + self._live_failed
+        if self.champion and len(found) == len(versions):
+            (theirs_ms, theirs), (ours_ms, ours) = (
+                found[each.version] for each in (self.champion, self.challenger)
+            )
+            self._pairs.add(theirs_ms, ours_ms, theirs, ours)
+
+    def look(self, share: float, last: bool = False) -> Verdict:
+        """What all that was seen so far says; the server's counts and late labels are asked now and then."""
+        now, trial = time.monotonic(), self.trial
+        if last or now - self._looked_for_labels > LABELS_S:
+            self._labelled = self.labels(self._began)
+            self._looked_for_labels = time.monotonic()
+        is_due = last or now - self._counted > LOOK_S
+        if is_due:
+            self.count_live(last)
+        trial.measures = self.measures()
+        if is_due:
+            strongest = max(measure.against for measure in trial.measures)
+            against = strongest - enough(self.deployment.false_alarm)
+            errors = trial.errors / max(1, trial.requests)
+            trial.looks.append(Look(now - self._started, share, errors, against))
+        return judge(trial.measures, self.deployment.false_alarm)
+
+    def measures(self) -> list[Measure]:
+        """All that the challenger is judged by."""
+        trial, deployment = self.trial, self.deployment
+        good = max(0, trial.requests - trial.errors)
+        told = f"{trial.errors} of {trial.requests} requests failed"
+        seen = Differences(equal=good, worse=trial.errors)
+        found = [Measure("errors", (seen,), deployment.max_errors, told, least=0.0)]
+        found += self._pairs.measures(deployment)
+        if self._labelled.count and deployment.max_label_loss < 1:
+            told = f"right {-self._labelled.mean:+.1%} of {self._labelled.count} labelled rows"
+            found.append(Measure("late labels", (self._labelled,), deployment.max_label_loss, told))
+        return found
+
+    def count_live(self, last: bool) -> None:
+        """What clients asked meanwhile, by the server's own counts; a server that was restarted counts anew."""
+        trial, now = self.trial, time.monotonic()
+        self._counted = now
+        try:
+            counted = self.client.counts(self.challenger.version)
+        except InferenceError as error:
+            trial.problem = str(error)
+            # A restart of the server is no fault of the challenger, unless it does not come back with it.
+            self._wrong += last or now - self._answered > AWAY_S
+        else:
+            self._answered = now
+            succeeded, failed = (max(0, now - then) for now, then in zip(counted, self._before, strict=True))
+            trial.live = max(trial.live, succeeded + failed - trial.replayed)
+            self._live_failed = max(self._live_failed, failed - self._refused)
+        trial.errors = self._refused + self._wrong + self._live_failed
+
+
+def wrong(response: dict[str, Any], answer: npt.NDArray[Any], version: int, expected: Any) -> str:
+    """What is wrong with the challenger's answer to a row; empty: nothing."""
+    found = answer.reshape(np.shape(expected))
     if response["model_version"] != str(version):
-        return f"version {response['model_version']} answered instead of {version}", False
+        return f"version {response['model_version']} answered instead of {version}"
     if not np.allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True):
-        return f"it answers {found} where its graph answers {expected}", False
-    return "", False
-
-
-def with_live(
-    trial: CanaryTrial,
-    client: InferenceClient,
-    version: int,
-    before: tuple[int, int],
-    refused: int,
-    seconds: float,
-) -> CanaryTrial:
-    """The trial with what clients asked meanwhile, by the server's own counts; a server that was restarted counts anew."""
-    try:
-        succeeded, failed = (
-            max(0, now - then) for now, then in zip(client.counts(version), before, strict=True)
-        )
-    except InferenceError as error:
-        return replace(trial, errors=trial.errors + 1, problem=str(error), seconds=seconds)
-    live, live_failed = max(0, succeeded + failed - trial.replayed), max(0, failed - refused)
-    return replace(trial, live=live, errors=trial.errors + live_failed, seconds=seconds)
+        return f"it answers {found} where its graph answers {expected}"
+    return ""
 
 
 def test_rows(dataset: DatasetVersion, intake: Intake, count: int) -> Rows:

@@ -16,6 +16,7 @@ from tasks.production.releases import (
     Outcome,
     Releases,
     Served,
+    change_share,
     drop_canary,
     now,
     promote,
@@ -53,6 +54,10 @@ class Production:
             self.take_back(left, UNFINISHED, {})
         self.registry.on_trial(self.project, challenger.version)
         self.releases.change(self.project, lambda manifest: stage_canary(manifest, challenger, share))
+
+    def take_share(self, challenger: Served, share: float) -> None:
+        """So many of the live requests go to the challenger, as long as it is on trial."""
+        self.releases.change(self.project, lambda manifest: change_share(manifest, challenger.version, share))
 
     def refuse(self, challenger: Served, reason: str, evidence: dict[str, Any]) -> Release:
         """The challenger sees no traffic; what serves goes on, and everybody can read why."""

@@ -9,16 +9,19 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from configs.deployment import DeploymentConfig
 from infra.files import DigestError, read_json, verify, whole_folder
 from infra.settings import Settings
-from tasks.deployment.canary import CanaryTrial, run_canary, wait_until
+from tasks.deployment.canary import Canary, CanaryTrial, wait_until
+from tasks.deployment.live_labels import label_differences
 from tasks.deployment.promotion import Production
 from tasks.deployment.release_health import damage_of
 from tasks.deployment.sandbox import SandboxReport, try_in_sandbox
+from tasks.deployment.sequential import Differences
 from tasks.intake import Rows
 from tasks.production.inference_client import InferenceClient, InferenceError
 from tasks.production.releases import Manifest, ReleaseError, Served, withdrawal
@@ -40,12 +43,6 @@ class Rollout:
     release: Release
     sandbox: SandboxReport | None = None
     trial: CanaryTrial | None = None
-    share: float = 0.0
-    """Of the live requests that went to the challenger."""
-
-    def figures(self) -> list[dict[str, object]]:
-        """The trial as a table's rows."""
-        return [{"live share": f"{self.share:.0%}"} | self.trial.figures()] if self.trial else []
 
 
 def roll_out(
@@ -89,16 +86,40 @@ def roll_out(
         tried = try_in_sandbox(bundle.project, challenger, replayed, deployment)
         if tried.refusal:
             return Rollout(production.refuse(challenger, tried.refusal, {"sandbox": tried.figures()}), tried)
-        share = deployment.canary_share if champion else 0.0
-        with on_trial(production, challenger, share):
-            expected = next(iter(tried.answers.values()))
-            trial = run_canary(
-                client, challenger, replayed, expected, deployment, lambda: production.tries(challenger)
-            )
-            evidence = {"sandbox": tried.figures(), "trial": trial.figures()}
+        shares = deployment.shares if champion else (0.0,)
+        # Versions with other inputs, or whose files are damaged, cannot be asked the same rows.
+        beside = champion if champion and not damaged and champion.major == challenger.major else None
+        canary = Canary(
+            client,
+            challenger,
+            beside,
+            replayed,
+            next(iter(tried.answers.values())),
+            deployment,
+            wanted=lambda: production.tries(challenger),
+            take_share=lambda share: production.take_share(challenger, share),
+            labels=label_source(challenger, beside, folder, settings.home.prediction_log(bundle.project)),
+        )
+        with on_trial(production, challenger, shares[0]):
+            trial = canary.run(shares)
+            evidence = {"sandbox": tried.figures(), "trial": trial.evidence()}
             release = promote_or_take_back(challenger, trial, deployment, production, evidence)
         await_swap(client, release)
-        return Rollout(release, tried, trial, share)
+        return Rollout(release, tried, trial)
+
+
+def label_source(
+    challenger: Served, champion: Served | None, folder: Path, log_folder: Path
+) -> Callable[[datetime], Differences]:
+    """What gives the differences that late labels since a moment tell; nothing where there is no champion."""
+    numbers = read_json(folder / "signature.json")["classes"] is None
+
+    def labels(since: datetime) -> Differences:
+        if champion is None:
+            return Differences()
+        return label_differences(log_folder, since, challenger.version, champion.version, numbers=numbers)
+
+    return labels
 
 
 def registered_bundle(bundle: Bundle, folder: Path, production: Production) -> Served:

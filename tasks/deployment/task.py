@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from configs.deployment import DeploymentConfig
 from configs.intake import IntakeConfig
 from configs.training import TrainingConfig
+from infra.files import whole_file
 from infra.settings import Settings
 from tasks.pipeline.stage import StoppedError, announce, name_run, show, stage, table
 from tasks.production.releases import Releases
@@ -71,10 +72,12 @@ def deploy(bundle: Bundle, intake: IntakeConfig, deployment: DeploymentConfig) -
         settings,
     )
     release = rollout.release
+    found = described(rollout, deployment, bundle.project, settings)
+    back = f"Back to the version before: `gyre rollback {bundle.project}`"
     show(
         bundle.project,
         "Release",
-        f"**{release.summary}**\n\n{described(rollout)}\n\nBack to the version before: `gyre rollback {bundle.project}`",
+        f"**{release.summary}**\n\n{found}\n\n{back}",
         model_server=f"{settings.server_url}/v2/models/{bundle.project}",
         MLflow_version=f"{settings.mlflow_url}/#/models/{bundle.project}/versions/{release.version}",
     )
@@ -91,14 +94,16 @@ def deploy(bundle: Bundle, intake: IntakeConfig, deployment: DeploymentConfig) -
     return release
 
 
-def described(rollout: "Rollout") -> str:
-    """What sandbox and trial found, as tables."""
+def described(rollout: "Rollout", deployment: DeploymentConfig, project: str, settings: Settings) -> str:
+    """What sandbox and trial found: tables, and a picture of the trial."""
+    from tasks.deployment.trial_report import picture, tables
+
     parts = []
-    if rollout.sandbox:
-        parts += [
-            "Alone, in a model server of its own, before it may see traffic:",
-            table([rollout.sandbox.figures()]),
-        ]
-    if figures := rollout.figures():
-        parts += ["On trial beside what serves:", table(figures)]
+    for text, rows in tables(rollout, deployment):
+        parts += [text, table(rows)]
+    if rollout.trial and rollout.trial.looks:
+        page = settings.home.make_report_folder(project, "deployment", f"v{rollout.release.version}")
+        with whole_file(page / "trial.png") as temporary:
+            temporary.write_bytes(picture(rollout.trial))
+        parts.append(f"![trial]({settings.report_url(page / 'trial.png')})")
     return "\n\n".join(parts)

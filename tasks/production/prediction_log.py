@@ -88,10 +88,13 @@ class PredictionLog:
             count *= 4
 
     def labelled(self, since: datetime | None = None) -> "pd.DataFrame":
-        """Predictions whose truth arrived (after `since`), by arrival: request_id, time (of the label), version, answer, label, inputs."""
+        """Predictions whose truth arrived (after `since`), by arrival.
+
+        Columns: request_id, time (of the label), answered (when), version, answer, label, inputs.
+        """
         return self._query(
             """
-            select p.* replace (l.time as time), l.label
+            select p.* replace (l.time as time), p.time as answered, l.label
             from (select request_id, max(time) as time, arg_max(label, time) as label from labels group by request_id) l
             join (select distinct on (request_id) * from predictions) p using (request_id)
             where $since is null or l.time > $since

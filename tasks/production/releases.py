@@ -94,6 +94,13 @@ def stage_canary(manifest: Manifest, challenger: Served, share: float) -> Manife
     return manifest.model_copy(update={"canary": Canary(**as_served(challenger), share=share)})
 
 
+def change_share(manifest: Manifest, version: int, share: float) -> Manifest:
+    """The canary `version` with another share of the requests; nothing where it is not on trial any more."""
+    if manifest.canary is None or manifest.canary.version != version:
+        return manifest
+    return manifest.model_copy(update={"canary": manifest.canary.model_copy(update={"share": share})})
+
+
 def promote(manifest: Manifest, version: int) -> Manifest:
     """The canary `version` as champion, and the champion before as previous."""
     if manifest.champion and manifest.champion.version == version:

@@ -128,7 +128,9 @@ class ModelServer:
         Raises Refusal.
         """
         route = self.route(project)
-        role, model = route.choose(request.id) if version is None else route.version(project, version)
+        role, model = (
+            route.choose(request.key or request.id) if version is None else route.version(project, version)
+        )
         if request.priority == FIRST and not trusted:
             raise Refusal(
                 403,

@@ -23,7 +23,7 @@ KEYS = ("id", "parameters", "inputs", "outputs")
 """Of a request."""
 ANSWER = "answer"
 """The output that every model has beside its graph's."""
-PARAMETERS = ("log", "priority", "timeout", "binary_data_output", "content_type")
+PARAMETERS = ("log", "priority", "timeout", "key", "binary_data_output", "content_type")
 """Of a request. `content_type` is what MLServer's clients say of it; the inputs' own is looked at."""
 OUTPUT_PARAMETERS = ("binary_data", "classification", "content_type")
 MAX_TIMEOUT_US = 2**63 - 1
@@ -67,6 +67,9 @@ class Request:
     priority: int = USUAL
     timeout_s: float | None = None
     """How long the client waits for the answer."""
+    key: str = ""
+    """What a client wants to stay with one version by while a challenger is on trial, such as a user; empty:
+    the request's id."""
     is_binary: bool = False
     """Whether over REST outputs come as bytes where the output's own parameters do not say."""
 
@@ -93,6 +96,7 @@ def request_of(value: dict[str, Any]) -> Request:
         whole_number(parameters, "priority", 0, LAST, f"the first is {FIRST}, the usual 0 or {USUAL}")
         or USUAL,
         timeout / 1e6 if timeout else None,
+        routing_key(parameters),
         switch(parameters, "binary_data_output", False),
     )
 
@@ -105,6 +109,14 @@ def parameters_of(value: Any, known: tuple[str, ...], where: str) -> dict[str, A
         raise Refusal(400, f"{where} is {shorten(value)}; want an object")
     check_known(value, known, where)
     return value
+
+
+def routing_key(parameters: dict[str, Any]) -> str:
+    """The request's key among all requests; empty where it has none."""
+    key = parameters.get("key", "")
+    if isinstance(key, str) and len(key) <= MAX_ID:
+        return key
+    raise Refusal(400, f"parameters.key is {shorten(key)}; want a text of at most {MAX_ID} characters")
 
 
 def switch(parameters: dict[str, Any], name: str, default: bool, where: str = "parameters") -> bool:

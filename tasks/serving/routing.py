@@ -52,12 +52,12 @@ class Route:
         roles |= {f"major-{model.served.major}": model for model in self.majors}
         return {role: model for role, model in roles.items() if model is not None}
 
-    def choose(self, request_id: str) -> tuple[str, Model]:
-        """Role and model for a request: the same id always meets the same one while the share stays.
+    def choose(self, key: str) -> tuple[str, Model]:
+        """Role and model for a request: the same key (its id where it has none) always meets the same one while the share stays.
 
         Refuses (503) where none serves.
         """
-        if self.canary and fraction(request_id) < self.share:
+        if self.canary and fraction(key) < self.share:
             return "canary", self.canary
         if self.champion:
             return "champion", self.champion
@@ -106,9 +106,9 @@ class Route:
         raise Refusal(404, f"model {project!r} has no version {wanted!r} loaded; loaded: {loaded}")
 
 
-def fraction(request_id: str) -> float:
-    """A request's place in [0, 1), evenly spread over ids."""
-    return int.from_bytes(hashlib.blake2b(request_id.encode(), digest_size=8).digest()) / 2**64
+def fraction(key: str) -> float:
+    """A request's place in [0, 1), evenly spread over keys."""
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest()) / 2**64
 
 
 Table = Mapping[str, Route]

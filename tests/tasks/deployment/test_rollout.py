@@ -15,10 +15,11 @@ from tasks.deployment.registry import Registry, registered_versions
 from tasks.deployment.release_health import champion_of
 from tasks.deployment.rollout import retire, roll_back, roll_out
 from tasks.deployment.sandbox import SandboxReport
+from tasks.deployment.trial_report import picture, tables
 from tasks.production.inference_client import InferenceError
 from tasks.production.releases import ReleaseError, Releases, promote, rollback, stage_canary
 from tasks.rows.raw import TensorSpec, rows_from
-from tests.tasks.deployment.test_sandbox import add_text_output
+from tests.tasks.deployment.test_sandbox import add_slow_loop, add_text_output
 
 PROJECT = "spots"
 PIXELS = np.array([[9, 0, 0, 0], [0, 9, 0, 0], [0, 0, 9, 0]], dtype=np.uint8).reshape(3, 2, 2, 1)
@@ -61,7 +62,7 @@ def test_the_first_bundle_is_tried_out_and_promoted(deploy, trained, server, reg
         "status": "promoted",
         "previous": None,
     }
-    assert (rollout.trial.replayed, rollout.trial.errors, rollout.share) == (10, 0, 0.0)
+    assert [(step.share, step.replayed, step.errors) for step in rollout.trial.steps] == [(0.0, 10, 0)]
     assert serving(server) == "1"
     assert aliases(registry) == {"champion": "1"}
     version = registry.get_model_version(PROJECT, "1")
@@ -87,7 +88,7 @@ def test_a_second_bundle_takes_over_and_the_champion_becomes_previous(deploy, tr
     deploy(trained(1))
     rollout = deploy(trained(2))
     assert (rollout.release.status, rollout.release.version, rollout.release.previous) == ("promoted", 2, 1)
-    assert rollout.share == 0.5
+    assert [step.share for step in rollout.trial.steps] == [0.5]
     assert serving(server) == "2"
     assert aliases(registry) == {"champion": "2"}
 
@@ -152,7 +153,7 @@ def test_a_challenger_that_answers_otherwise_than_its_graph_is_rolled_back(
     monkeypatch.setattr("tasks.deployment.rollout.try_in_sandbox", lambda *_: moved)
     release = deploy(trained(2)).release
     assert (release.status, release.version, release.previous) == ("rolled-back", 2, 1)
-    assert "10 of 10 requests failed (10 replayed test rows, 0 live" in release.reason
+    assert "1 of 1 requests failed (1 replayed test rows, 0 live" in release.reason
     assert "deployment.max_errors allows 0.0%; the last: it answers" in release.reason
     assert serving(server) == "1"
     assert server.releases.read(PROJECT).canary is None
@@ -259,7 +260,7 @@ def test_an_interrupted_trial_leaves_no_canary(deploy, trained, server, monkeypa
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tasks.deployment.canary.replay", interrupted)
+    monkeypatch.setattr("tasks.deployment.canary.wrong", interrupted)
     with pytest.raises(KeyboardInterrupt):
         deploy(trained(2))
     assert server.releases.read(PROJECT).canary is None
@@ -379,3 +380,76 @@ def test_a_damaged_champion_is_known_with_the_newest_whole_version_that_nobody_r
     spoil(versions[1])
     assert champion_of(PROJECT, releases).whole is None
     assert champion_of("nothing", releases) is None
+
+
+STEPS = DeploymentConfig(canary_steps=(0.1, 0.5, 1.0), canary_requests=5, canary_seconds=60)
+
+
+def test_a_share_rises_step_by_step_and_the_evidence_is_kept_in_the_manifest(deploy, trained, server):
+    deploy(trained(1))
+    rollout = deploy(trained(2), STEPS)
+    assert rollout.release.status == "promoted"
+    assert [(step.share, step.replayed, step.ended) for step in rollout.trial.steps] == [
+        (0.1, 5, "5 requests"),
+        (0.5, 5, "5 requests"),
+        (1.0, 5, "5 requests"),
+    ]
+    kept = server.releases.read(PROJECT).decisions[0]
+    assert (kept.version, kept.outcome, kept.reason) == (2, "promoted", rollout.release.reason)
+    steps = kept.evidence["trial"]["steps"]
+    assert [step["share"] for step in steps] == [0.1, 0.5, 1.0]
+    assert steps[-1]["pairs"]["agreement"] == 0
+    told = {each["measure"]: each["seen"] for each in kept.evidence["trial"]["measures"]}
+    assert told["errors"] == "0 of 15 requests failed"
+    texts = [text for text, _ in tables(rollout, STEPS)]
+    assert texts[1:] == [
+        "On trial beside what serves, step by step:",
+        "What it was judged by. The evidence is what a stake of 1 became that was bet on it; 600 to 1 against it in "
+        "one measure ends the trial, at whichever look:",
+    ]
+    assert picture(rollout.trial).startswith(b"\x89PNG")
+
+
+def test_a_challenger_that_takes_much_longer_is_rolled_back_at_its_first_step(deploy, trained, server):
+    deploy(trained(1))
+    steps = DeploymentConfig(canary_steps=(0.1, 1.0), canary_requests=500, canary_seconds=120)
+    rollout = deploy(trained(2, change=add_slow_loop), steps)
+    assert (rollout.release.status, rollout.release.previous) == ("rolled-back", 1)
+    assert "latency is worse than it may be (evidence " in rollout.release.reason
+    assert [step.share for step in rollout.trial.steps] == [0.1]
+    assert rollout.trial.replayed < 500
+    server.wait(lambda: "refused" in server.roles())
+    assert server.roles()["refused"].startswith("version 2 was rolled back at ")
+    assert serving(server) == "1"
+
+
+def test_a_challenger_that_answers_otherwise_than_it_may_is_rolled_back(deploy, trained, server):
+    deploy(trained(1))
+    limit = DeploymentConfig(canary_requests=100, canary_seconds=60, max_disagreement=0.1)
+    release = deploy(trained(2), limit).release
+    assert release.status == "rolled-back"
+    assert release.reason.startswith("disagreement is worse than it may be (evidence ")
+    assert "100.0% of " in release.reason
+
+
+def test_a_step_is_held_and_labels_that_come_meanwhile_are_judged(deploy, trained, server):
+    deploy(trained(1))
+    ended = threading.Event()
+
+    def ask_and_label():
+        """Version 1 is right and version 2 is not."""
+        with server.client() as client:
+            while not ended.is_set():
+                response = client.infer(ROWS[:1])
+                client.label({response["id"]: "middle"})
+
+    asking = threading.Thread(target=ask_and_label)
+    asking.start()
+    hold = DeploymentConfig(canary_share=0.5, canary_hold_seconds=60, canary_seconds=120)
+    try:
+        rollout = deploy(trained(2), hold)
+    finally:
+        ended.set()
+        asking.join()
+    assert rollout.release.status == "rolled-back"
+    assert rollout.release.reason.startswith("late labels is worse than it may be")

@@ -68,7 +68,15 @@ def answer_once_a_batch(graph, signature):
 
 
 def add_endless_loop(graph, signature):
-    """As often as 2 ** 62; the input goes through it, or it would be computed when the graph is loaded."""
+    add_loop(graph, 2**62)
+
+
+def add_slow_loop(graph, signature):
+    add_loop(graph, 2 * 10**4)
+
+
+def add_loop(graph, often):
+    """The input goes through it, or it would be computed when the graph is loaded."""
     values = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 3]) for name in ("before", "after")
     ]
@@ -79,7 +87,7 @@ def add_endless_loop(graph, signature):
         helper.make_node("Neg", ["before"], ["after"]),
     ]
     body = helper.make_graph(nodes, "body", [number, flags[0], values[0]], [flags[1], values[1]])
-    graph.initializer.append(numpy_helper.from_array(np.array(2**62), "often"))
+    graph.initializer.append(numpy_helper.from_array(np.array(often), "often"))
     graph.initializer.append(numpy_helper.from_array(np.array(True), "begins"))
     rename(graph, "probability", "once")
     graph.node.append(helper.make_node("Loop", ["often", "begins", "once"], ["probability"], body=body))

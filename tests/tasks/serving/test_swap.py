@@ -87,6 +87,26 @@ def test_a_swap_under_load_loses_no_request(server, served):
     assert versions == {1, 2}
 
 
+def test_a_key_stays_with_one_version_whatever_the_ids_of_its_requests(server, served):
+    server.release(served(1))
+    server.stage(served(2), 0.5)
+    server.wait(lambda: server.roles().get("canary") == "2")
+    image = {"name": "image", "shape": [1, 2, 2, 1], "datatype": "UINT8", "data": [1, 2, 3, 4]}
+
+    def version(key, request_id):
+        body = {"id": request_id, "inputs": [image], "parameters": {"key": key}}
+        return server.post(f"/v2/models/{PROJECT}/infer", body).json()["model_version"]
+
+    versions = {key: {version(key, f"{key}-{number}") for number in range(8)} for key in "abcdefghijkl"}
+    assert {len(met) for met in versions.values()} == {1}
+    assert {each for met in versions.values() for each in met} == {"1", "2"}
+    refused = server.post(f"/v2/models/{PROJECT}/infer", {"inputs": [image], "parameters": {"key": 7}})
+    assert (refused.status_code, refused.json()["error"]) == (
+        400,
+        "parameters.key is 7; want a text of at most 256 characters",
+    )
+
+
 def test_the_canary_answers_its_share_the_same_ids_each_time(server, served):
     server.release(served(1))
     server.stage(served(2), 0.25)
