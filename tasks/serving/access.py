@@ -37,7 +37,7 @@ from infra.tokens import Scope, TokenFile
 
 log = logging.getLogger("gyre.serving")
 
-HEALTH = re.compile(r"/v2/?|/v2/health/(live|ready)")
+HEALTH = re.compile(r"/v2/?|/v2/health/(live|ready)|/openapi\.json")
 # Statistics of all models stand where a model would.
 DESCRIBED = re.compile(r"/v2/models/(?!stats/?$)[^/]+(/versions/[^/]+)?(/ready|/config)?/?")
 ASKED = re.compile(r"/v2/models/[^/]+(/versions/[^/]+)?/infer/?|/predict/[^/]+/?")

@@ -131,6 +131,10 @@ class ModelServer:
         role, model = (
             route.choose(request.key or request.id) if version is None else route.version(project, version)
         )
+        if request.model_name not in (None, project):
+            raise Refusal(
+                400, f"model_name is {shorten(request.model_name)}; the request is about {project!r}"
+            )
         if request.priority == FIRST and not trusted:
             raise Refusal(
                 403,

@@ -15,12 +15,12 @@ from tasks.production.protocol_dtypes import DATATYPES
 from tasks.rows.raw import TensorSpec
 from tasks.serving.classification import strongest_classes
 from tasks.serving.model import FIRST, LAST, USUAL, Signature
-from tasks.serving.refusal import SHOWN, Refusal, check_known, shorten
+from tasks.serving.refusal import SHOWN, Refusal, parameters_of, shorten
 from tasks.serving.tensors import Values
 
 MAX_ID = 256
-KEYS = ("id", "parameters", "inputs", "outputs")
-"""Of a request."""
+KEYS = ("id", "model_name", "parameters", "inputs", "outputs")
+"""Of a request; KServe's clients name the model in it too."""
 ANSWER = "answer"
 """The output that every model has beside its graph's."""
 PARAMETERS = ("log", "priority", "timeout", "key", "binary_data_output", "content_type")
@@ -72,6 +72,8 @@ class Request:
     the request's id."""
     is_binary: bool = False
     """Whether over REST outputs come as bytes where the output's own parameters do not say."""
+    model_name: str | None = None
+    """The model that the request itself names, beside what its path does."""
 
     def row_ids(self, rows: int) -> list[str]:
         """The name of each row in the prediction log."""
@@ -98,17 +100,8 @@ def request_of(value: dict[str, Any]) -> Request:
         timeout / 1e6 if timeout else None,
         routing_key(parameters),
         switch(parameters, "binary_data_output", False),
+        value.get("model_name"),
     )
-
-
-def parameters_of(value: Any, known: tuple[str, ...], where: str) -> dict[str, Any]:
-    """The parameters of a request or an output; none where it has none. Refuses those that are not understood."""
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise Refusal(400, f"{where} is {shorten(value)}; want an object")
-    check_known(value, known, where)
-    return value
 
 
 def routing_key(parameters: dict[str, Any]) -> str:

@@ -45,3 +45,17 @@ def check_known(given: Iterable[str], known: Sequence[str], where: str) -> None:
             close = get_close_matches(key[:SHOWN], known, 1)
             hint = f" (did you mean {close[0]!r}?)" if close else ""
             raise Refusal(400, f"{where}: {shorten(key)} is not understood{hint}; known: {', '.join(known)}")
+
+
+def parameters_of(value: Any, known: tuple[str, ...], where: str) -> dict[str, Any]:
+    """The parameters of a request or an output; none where it has none. Refuses those that are not understood."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Refusal(400, f"{where} is {shorten(value)}; want an object")
+    if None in value.values():
+        # Clients that write out all of their fields have null for those that nobody set.
+        value = {name: given for name, given in value.items() if given is not None}
+    parameters: dict[str, Any] = value
+    check_known(parameters, known, where)
+    return parameters

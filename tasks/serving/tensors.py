@@ -13,7 +13,7 @@ import numpy.typing as npt
 from tasks.production.protocol_dtypes import DATATYPES
 from tasks.rows.raw import MAX_TEXT, TEXT, Rows, TensorSpec, rows_from
 from tasks.serving.raw_tensors import array_of_bytes, text_of_bytes
-from tasks.serving.refusal import SHOWN, Refusal, check_known, shorten
+from tasks.serving.refusal import SHOWN, Refusal, parameters_of, shorten
 
 Values = npt.NDArray[Any]
 MAX_ROWS = 1024
@@ -125,11 +125,9 @@ def values_of(tensor: dict[str, Any], wanted: TensorSpec) -> Values:
     return values.reshape(shape[0], *wanted.shape)
 
 
-def check_parameters(parameters: Any, where: str, is_binary: bool) -> None:
+def check_parameters(given: Any, where: str, is_binary: bool) -> None:
     """Refuses what an input's parameters say that is not done here, so that nothing is passed over."""
-    if not isinstance(parameters, dict):
-        raise Refusal(400, f"{where}: parameters is {shorten(parameters)}; want an object")
-    check_known(parameters, INPUT_PARAMETERS, f"{where}: parameters")
+    parameters = parameters_of(given, INPUT_PARAMETERS, f"{where}: parameters")
     if "binary_data_size" in parameters and not is_binary:
         raise Refusal(
             400,

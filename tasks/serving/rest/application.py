@@ -23,6 +23,7 @@ from tasks.serving.protocol import Request
 from tasks.serving.refusal import Refusal, check_known, shorten
 from tasks.serving.rest.encodings import chosen_encoding, deflate, inflate
 from tasks.serving.rest.messages import JSON_LENGTH, json_object, parse, prediction, response
+from tasks.serving.rest.openapi import document
 from tasks.serving.rest.uploads import rows_of_upload, upload_of
 
 log = logging.getLogger("gyre.serving")
@@ -153,6 +154,8 @@ class Application:
                 found["GET"] = telling(lambda: {"live": True})
             case ["v2", "health", "ready"]:
                 found["GET"] = telling(server.readiness)
+            case ["openapi.json"]:
+                found["GET"] = telling(document)
             case ["predict", project]:
                 found["POST"] = lambda call: self._predict(call, project)
             case ["v2", "repository", "index"]:
@@ -270,10 +273,10 @@ def is_true(asked: Mapping[str, str], name: str, usual: bool) -> bool:
 
 def refuse_parameters(value: Mapping[str, Any]) -> None:
     """Refuses a configuration or files that a load brings: only what was released is loaded."""
-    if value.get("parameters"):
-        names = ", ".join(map(str, value["parameters"]))
+    given = value.get("parameters")
+    if given not in (None, {}):
         raise Refusal(
-            400, f"parameters {shorten(names)}: a load takes none; only what was released is loaded"
+            400, f"parameters is {shorten(given)}; a load takes none: only what was released is loaded"
         )
 
 

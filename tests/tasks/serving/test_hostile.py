@@ -202,7 +202,6 @@ def test_parameters_that_are_none_are_refused(value):
 @pytest.mark.parametrize(
     ("parameters", "text"),
     [
-        ('{"log": null}', "parameters.log is missing; want true or false"),
         ('{"log": 0}', "parameters.log is 0; want true or false"),
         (
             '{"logs": false}',

@@ -340,3 +340,33 @@ def test_an_answer_s_texts_are_those_of_the_rows_that_were_sent_as_mlserver_s_cl
     inputs[0]["parameters"]["content_type"] = "base64"
     response = post(shared, "/v2/models/words/infer", orjson.dumps({"inputs": inputs}))
     assert "content_type is 'base64'; want np or pd or str" in response.json()["error"]
+
+
+def test_a_request_as_kserve_s_clients_send_it_is_answered_without_a_notice(shared):
+    body = {"id": "k", "model_name": "spots", "inputs": [ROWS | {"parameters": {}}]}
+    response = post(shared, f"{MODEL}/infer", orjson.dumps(body))
+    assert response.json()["outputs"][-1]["data"] == ["left", "right"]
+    assert "parameters" not in response.json()
+    body["model_name"] = "dots"
+    response = post(shared, f"{MODEL}/infer", orjson.dumps(body))
+    assert response.json() == {"error": "model_name is 'dots'; the request is about 'spots'"}
+
+
+def test_fields_that_nobody_set_are_null_in_some_clients_requests(shared):
+    unset = {"content_type": "np", "headers": None}
+    body = {
+        "id": None,
+        "parameters": {"content_type": None, "headers": None},
+        "inputs": [ROWS | {"parameters": unset}],
+        "outputs": [{"name": "answer", "parameters": {"content_type": None}}],
+    }
+    response = post(shared, f"{MODEL}/infer", orjson.dumps(body))
+    assert response.json()["outputs"][0]["data"] == ["left", "right"]
+
+
+@pytest.mark.parametrize("parameters", [3e255, [], "config", {"config": "{}"}, True])
+def test_a_load_that_brings_something_is_refused(shared, parameters):
+    body = orjson.dumps({"parameters": parameters})
+    response = post(shared, "/v2/repository/models/spots/load", body)
+    assert response.status_code == 400
+    assert "a load takes none: only what was released is loaded" in response.json()["error"]
