@@ -12,6 +12,11 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 HEAD_BYTES = 64 * 1024
 """Of a request's line and headers; a browser sends some 2 KB."""
+UNREAD_BYTES = 64 * 2**20
+"""Of a body that go on arriving behind its refusal: a client reads the refusal once it has sent its body, and
+would see a reset connection in its place."""
+PASS_OVER_S = 0.02
+"""Between two reads of such a body, so that it takes little of the server's time."""
 SPARE_FILES = 128
 """Open files that connections leave to the rest of the process."""
 
@@ -26,6 +31,7 @@ class LimitedConnection(HttpToolsProtocol):
     _phase: TimerHandle | None = None
     _head_bytes = 0
     _in_head = True
+    _unread = 0
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Refuses a connection more than the process has files for."""
@@ -56,7 +62,7 @@ class LimitedConnection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
-        self._in_head, self._head_bytes = True, 0
+        self._in_head, self._head_bytes, self._unread = True, 0, 0
         self._begin(self.head_s, "the request's headers were not complete")
 
     def on_headers_complete(self) -> None:
@@ -64,6 +70,17 @@ class LimitedConnection(HttpToolsProtocol):
         self._in_head = False
         self._begin(self.body_s, "the request's body was not complete")
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Takes a part of the body; one that nobody reads any more is passed over, for a while."""
+        if self.cycle.response_complete:
+            self._unread += len(body)
+            if self._unread > UNREAD_BYTES:
+                self.transport.abort()
+                return
+            self.flow.pause_reading()
+            self.loop.call_later(PASS_OVER_S, self.flow.resume_reading)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """All of it is."""

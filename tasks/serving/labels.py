@@ -5,6 +5,11 @@ from typing import Any
 from tasks.serving.model import Signature
 from tasks.serving.refusal import Refusal, shorten
 
+MOST_LABELS = 10_000
+"""Of one request: more of them hold up others while they are looked at."""
+LABELS_LIMIT = 2 * 2**20
+"""Bytes of one request: 10,000 labels with the longest usual ids."""
+
 
 def labels_of(value: dict[str, Any], signature: Signature) -> list[tuple[str, str]]:
     """Request ids and labels, as text, of a request's JSON object.
@@ -17,6 +22,8 @@ def labels_of(value: dict[str, Any], signature: Signature) -> list[tuple[str, st
             400,
             f'labels is {shorten(given)}; want a list such as [{{"request_id": "...", "label": "..."}}]',
         )
+    if len(given) > MOST_LABELS:
+        raise Refusal(413, f"labels has {len(given)} entries; want at most {MOST_LABELS} a request")
     numeric = signature.classes is None
     pairs = [label_of(each, f"labels[{number}]", numeric) for number, each in enumerate(given)]
     truth: dict[str, str] = {}

@@ -3,12 +3,11 @@
 import asyncio
 import math
 import time
-from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -17,17 +16,20 @@ from tasks.production import probe
 from tasks.production.protocol_dtypes import DATATYPES
 from tasks.production.releases import Served
 from tasks.rows.raw import Rows, TensorSpec, blank, feed
+from tasks.serving.fair_queue import FairQueue, Outputs, Waiting
 from tasks.serving.notices import TrainingValues, training_values
-from tasks.serving.refusal import Refusal
+from tasks.serving.refusal import refuse_for
 from tasks.serving.statistics import Statistics
 from tasks.serving.tensors import MAX_ROWS, Values
 
-Outputs = dict[str, Values]
-"""A graph's outputs by name, [rows, ...], the answer first."""
 ROWS_A_BATCH = 64
-"""What a call of the graph takes from the queue; a larger request is a batch of its own."""
+"""What a call of the graph takes from the queue; a larger request is answered in pieces."""
 ROWS_WAITING = 2 * MAX_ROWS
 """More than this in the queue, and a request is told to come back."""
+LARGE_ROWS_WAITING = 8 * MAX_ROWS
+"""The same for requests that are answered in pieces: they leave the others their own."""
+FADING = 0.9
+"""What a call of the graph counts less than the one after it."""
 FIRST, USUAL, LAST = 1, 2, 3
 """Priorities of requests: those of a smaller number are taken from the queue first, equal ones in their order."""
 
@@ -65,14 +67,21 @@ class Signature:
             return "a number, such as 12.5"
 
 
-class Waiting(NamedTuple):
-    """A request in the queue."""
+@dataclass
+class Pace:
+    """How fast a graph answers rows, by its latest calls."""
 
-    rows: Rows
-    future: "asyncio.Future[Outputs]"
-    since: int
-    """perf_counter_ns of its arrival."""
-    priority: int
+    rows: float = 0.0
+    busy_s: float = 0.0
+
+    def add(self, rows: int, seconds: float) -> None:
+        """One more call; those before it count less and less."""
+        self.rows = FADING * self.rows + rows
+        self.busy_s = FADING * self.busy_s + seconds
+
+    def seconds(self, rows: int) -> float:
+        """What so many rows take; 0 while nothing is known."""
+        return rows * self.busy_s / self.rows if self.rows else 0.0
 
 
 @dataclass(eq=False)
@@ -87,21 +96,24 @@ class Model:
     portable: str = ""
     """Why its portable graph answers instead of the one that was chosen; empty where that one does."""
     statistics: Statistics = field(default_factory=Statistics)
-    _waiting: "deque[Waiting]" = field(default_factory=deque)
-    _rows_waiting: int = 0
+    queue: FairQueue = field(default_factory=lambda: FairQueue(ROWS_A_BATCH))
+    pace: Pace = field(default_factory=Pace)
     _draining: "asyncio.Task[None] | None" = None
 
-    async def answer(self, rows: Rows, priority: int = USUAL) -> Outputs:
+    async def answer(
+        self, rows: Rows, priority: int = USUAL, client: str = "", limit_s: float = math.inf
+    ) -> Outputs:
         """The graph's outputs for raw rows, computed together with whoever else waits.
 
-        Raises Refusal (503) when too many do.
+        client: who asks; clients have their turn one after the other
+        limit_s: when the answer is of no use any more
+
+        Raises Refusal (503) when too many wait, or when the answer would come after the limit.
         """
-        if self._rows_waiting and self._rows_waiting + len(rows) > ROWS_WAITING:
-            raise Refusal(503, f"{self._rows_waiting} rows wait already; try again in a second")
         loop = asyncio.get_running_loop()
-        request = Waiting(rows, loop.create_future(), time.perf_counter_ns(), priority)
-        self._enqueue(request)
-        self._rows_waiting += len(rows)
+        request = Waiting(rows, loop.create_future(), priority, client)
+        self._admit(request, limit_s)
+        self.queue.add(request)
         if self._draining is None:
             self._draining = loop.create_task(self._drain())
         try:
@@ -113,44 +125,46 @@ class Model:
         self.statistics.success.add(time.perf_counter_ns() - request.since)
         return outputs
 
-    def _enqueue(self, request: Waiting) -> None:
-        """Behind all of its priority, and before those that may wait longer."""
-        place = len(self._waiting)
-        while place and self._waiting[place - 1].priority > request.priority:
-            place -= 1
-        self._waiting.insert(place, request)
+    def _admit(self, request: Waiting, limit_s: float) -> None:
+        """Refuses a request that would wait too long, now rather than after its time."""
+        count, queue = len(request.rows), self.queue
+        waiting, others = queue.rows, queue.rows_in_pieces
+        most, what = ROWS_WAITING, "rows wait already"
+        if queue.is_large(request):
+            waiting, others = others, waiting
+            most, what = LARGE_ROWS_WAITING, f"rows of requests of more than {queue.most} rows wait already"
+        # Small requests and pieces of large ones take turns.
+        expected_s = self.pace.seconds(waiting + min(others, waiting + count) + count)
+        if waiting and waiting + count > most:
+            refuse_for(expected_s, f"{waiting} {what}")
+        if waiting and expected_s > limit_s:
+            refuse_for(
+                expected_s,
+                f"the answer would come in {expected_s:.3g} s, after its time limit of {limit_s:.3g} s",
+            )
 
     async def _drain(self) -> None:
         """Answers batch after batch until nobody waits."""
-        while batch := self._take():
+        while batch := self.queue.take():
+            now = time.perf_counter_ns()
+            for piece in batch:
+                if piece.is_first:
+                    self.statistics.queue.add(now - piece.request.since)
             try:
-                parts = await self._run([request.rows for request in batch])
+                parts = await self._run([piece.rows for piece in batch])
             except Exception as error:
                 if len(batch) == 1:
-                    _fail(batch[0].future, error)
+                    fail(batch[0].request, error)
                 # One request that the graph cannot bear must not fail those it was batched with.
-                for request in batch if len(batch) > 1 else ():
+                for piece in batch if len(batch) > 1 else ():
                     try:
-                        _answer(request.future, (await self._run([request.rows]))[0])
+                        give(piece.request, (await self._run([piece.rows]))[0])
                     except Exception as own:
-                        _fail(request.future, own)
+                        fail(piece.request, own)
             else:
-                for request, part in zip(batch, parts, strict=True):
-                    _answer(request.future, part)
+                for piece, part in zip(batch, parts, strict=True):
+                    give(piece.request, part)
         self._draining = None
-
-    def _take(self) -> list[Waiting]:
-        """The next requests, at most ROWS_A_BATCH rows unless the first alone has more; those that nobody awaits any more fall out."""
-        batch: list[Waiting] = []
-        size, now = 0, time.perf_counter_ns()
-        while self._waiting and (not batch or size + len(self._waiting[0].rows) <= ROWS_A_BATCH):
-            request = self._waiting.popleft()
-            self._rows_waiting -= len(request.rows)
-            if not request.future.done():
-                batch.append(request)
-                size += len(request.rows)
-                self.statistics.queue.add(now - request.since)
-        return batch
 
     async def _run(self, requests: list[Rows]) -> list[Outputs]:
         """The outputs of each request, from one call of the graph."""
@@ -160,6 +174,7 @@ class Model:
         joined = time.perf_counter_ns()
         values = await asyncio.get_running_loop().run_in_executor(self.executor, self.session.run, None, fed)
         computed = time.perf_counter_ns()
+        self.pace.add(len(rows), (computed - joined) / 1e9)
         outputs = dict(zip((output.name for output in self.signature.outputs), values, strict=True))
         parts = [outputs]
         if len(requests) > 1:
@@ -173,14 +188,24 @@ class Model:
         return parts
 
 
-def _answer(future: "asyncio.Future[Outputs]", outputs: Outputs) -> None:
-    if not future.done():
-        future.set_result(outputs)
+def give(request: Waiting, outputs: Outputs) -> None:
+    """Answers a request, or keeps a piece of its answer until the others are there."""
+    request.answered.append(outputs)
+    if request.future.done() or request.left:
+        return
+    parts = request.answered
+    whole = (
+        outputs
+        if len(parts) == 1
+        else {name: np.concatenate([part[name] for part in parts]) for name in outputs}
+    )
+    request.future.set_result(whole)
 
 
-def _fail(future: "asyncio.Future[Outputs]", error: Exception) -> None:
-    if not future.done():
-        future.set_exception(error)
+def fail(request: Waiting, error: Exception) -> None:
+    """Answers a request with an error."""
+    if not request.future.done():
+        request.future.set_exception(error)
 
 
 def load(project: str, served: Served, executor: Executor) -> Model:

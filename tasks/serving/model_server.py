@@ -15,16 +15,18 @@ from typing import Any, NamedTuple
 
 from infra.home import Home
 from tasks.production.releases import Releases
-from tasks.rows.raw import Rows, weight
+from tasks.rows.raw import Rows, TensorSpec, weight
 from tasks.serving import model_facts
 from tasks.serving.access import Anonymous
+from tasks.serving.fair_queue import Outputs
 from tasks.serving.journal import GroupCommit, Journal, Label
 from tasks.serving.journal import Prediction as Logged
 from tasks.serving.known import KnownRequests
 from tasks.serving.labels import labels_of
-from tasks.serving.model import FIRST, Model, Outputs, Signature
+from tasks.serving.large_bodies import LargeBodies, ReadInputs
+from tasks.serving.model import FIRST, Model, Signature
 from tasks.serving.notices import notices
-from tasks.serving.protocol import Inference, Request, check_outputs, chosen_outputs, infinite
+from tasks.serving.protocol import Caller, Inference, Request, check_outputs, chosen_outputs, infinite
 from tasks.serving.refusal import Refusal, shorten
 from tasks.serving.routing import Route, Table, Watch
 from tasks.serving.tensors import MAX_ROWS, rows_of
@@ -81,6 +83,7 @@ class ModelServer:
         self._watch = Watch(Releases(home.releases), self._graphs)
         self._watching: asyncio.Task[None] | None = None
         self._refreshing = asyncio.Lock()
+        self.large_bodies = LargeBodies()
         journal = Journal(home.predictions)
         self._known = KnownRequests(home.predictions)
         self._predictions = GroupCommit(
@@ -101,6 +104,7 @@ class ModelServer:
             self._watching.cancel()
         await self._predictions.close()
         await self._labels.close()
+        self.large_bodies.close()
         for pool in (self._graphs, self._disk, self._lookups, self._loader):
             pool.shutdown()
 
@@ -122,7 +126,7 @@ class ModelServer:
                 # The watch must outlive whatever it meets; the next look is in POLL_S.
                 log.exception("the release manifests could not be followed")
 
-    async def infer(self, project: str, version: str | None, request: Request, trusted: bool) -> Inference:
+    async def infer(self, project: str, version: str | None, request: Request, caller: Caller) -> Inference:
         """An inference, logged as production traffic unless the request says otherwise or comes from nobody we know.
 
         Raises Refusal.
@@ -135,16 +139,16 @@ class ModelServer:
             raise Refusal(
                 400, f"model_name is {shorten(request.model_name)}; the request is about {project!r}"
             )
-        if request.priority == FIRST and not trusted:
+        if request.priority == FIRST and not caller.trusted:
             raise Refusal(
                 403,
                 f"parameters.priority is {FIRST}; want the installation's credential with it, or another priority",
             )
         others = route.others(model) if version is None else []
         role, model, rows, moved = fitting(request, role, model, others)
-        return await self._answer(project, role, model, rows, request, [*moved, *request.notices], trusted)
+        return await self._answer(project, role, model, rows, request, [*moved, *request.notices], caller)
 
-    async def predict(self, project: str, read: Reader, request: Request, trusted: bool) -> Prediction:
+    async def predict(self, project: str, read: Reader, request: Request, caller: Caller) -> Prediction:
         """An inference about rows as people have them, logged likewise.
 
         read: makes raw rows and notices of them for the version that answers; runs in a thread of its own
@@ -157,7 +161,7 @@ class ModelServer:
                 413,
                 f"{len(rows)} rows; want at most {MAX_ROWS} at once: `gyre score {project}` takes any number",
             )
-        answer = await self._answer(project, role, model, rows, request, odd, trusted)
+        answer = await self._answer(project, role, model, rows, request, odd, caller)
         return Prediction(answer, len(rows), model.signature.classes)
 
     async def _answer(
@@ -168,12 +172,12 @@ class ModelServer:
         rows: Rows,
         request: Request,
         told: list[str],
-        trusted: bool,
+        caller: Caller,
     ) -> Inference:
         """What a version answers; `told` are notices of how its rows were read. Raises Refusal."""
-        outputs = await answer_in_time(model, rows, request)
+        outputs = await answer_in_time(model, rows, request, caller.name)
         answers = model.signature.texts(next(iter(outputs.values())))
-        known = trusted or self._logs_anonymous
+        known = caller.trusted or self._logs_anonymous
         told = [*told, *notices(rows, model.signature.inputs, model.signature.trained), *infinite(outputs)]
         if request.log and known:
             ids = request.row_ids(len(rows))
@@ -222,7 +226,8 @@ class ModelServer:
 
         Refuses (404) ids of rows that were never logged: their labels would be lost.
         """
-        left = [each for each in ids if each not in self._known.among(project, ids)]
+        remembered = self._known.among(project, ids)
+        left = [each for each in ids if each not in remembered]
         if not left:
             return 0
         parts = [f"{each}#0" for each in left]
@@ -333,19 +338,23 @@ class ModelServer:
             raise Refusal(404, f"no model {project!r}; there are: {', '.join(self.table) or 'none yet'}")
         return route
 
+    def inputs(self, project: str) -> frozenset[tuple[TensorSpec, ...]]:
+        """What the versions of a model take. Raises Refusal."""
+        return frozenset(model.signature.inputs for model in self.route(project).models.values())
+
     def _model(self, project: str, version: str | None) -> Model:
         """The version that is meant, or the one that speaks for the model. Raises Refusal."""
         route = self.route(project)
         return route.any(project) if version is None else route.version(project, version)[1]
 
 
-async def answer_in_time(model: Model, rows: Rows, request: Request) -> Outputs:
+async def answer_in_time(model: Model, rows: Rows, request: Request, client: str) -> Outputs:
     """What a model answers. Refuses (504) once the client's time or ours has passed."""
     limit = TIME_LIMIT_S if request.timeout_s is None else min(request.timeout_s, TIME_LIMIT_S)
     began = time.perf_counter_ns()
     try:
         async with asyncio.timeout(limit):
-            return await model.answer(rows, request.priority)
+            return await model.answer(rows, request.priority, client, limit)
     except TimeoutError:
         if limit < TIME_LIMIT_S:
             raise Refusal(
@@ -378,6 +387,8 @@ def fitting(
 def accept_rows(request: Request, model: Model) -> Rows:
     """The rows of a request, as a version takes them. Raises Refusal."""
     check_outputs(request, model.signature)
+    if isinstance(request.inputs, ReadInputs):
+        return request.inputs.rows(model.signature.inputs)
     return rows_of(request.inputs, model.signature.inputs)
 
 

@@ -6,7 +6,7 @@ Pure. rest/ and rpc/ make requests of bytes and bytes of answers.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import numpy as np
@@ -36,6 +36,15 @@ def metadata(spec: TensorSpec, date_format: str | None = None) -> dict[str, Any]
     """
     told = {"name": spec.name, "datatype": DATATYPES[spec.dtype], "shape": [-1, *spec.shape]}
     return told | {"parameters": {"date_format": date_format}} if date_format else told
+
+
+class Caller(NamedTuple):
+    """Who asks."""
+
+    trusted: bool
+    """Whether the installation's credential or a token says who it is."""
+    name: str = ""
+    """By what credential, from which address: callers of one name share their turn at a model."""
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,11 @@
 """The one way in which the server says no."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from reprlib import Repr
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NoReturn
 
 SHOWN = 60
 """Characters of a value in an error's text."""
@@ -19,6 +20,12 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not a failure
         self.status = status
         self.headers = headers
         """More headers of the answer over HTTP, such as the methods that a path has."""
+
+
+def refuse_for(seconds: float, reason: str) -> NoReturn:
+    """Refuses (503) with the time after which it is worth trying again."""
+    after = max(1, math.ceil(seconds))
+    raise Refusal(503, f"{reason}; try again in {after} s", {"retry-after": str(after)})
 
 
 class _Shortened(Repr):

@@ -15,11 +15,13 @@ from uuid import uuid4
 
 import orjson
 
-from infra.guard import TRUSTED
+from infra.guard import CALLER, TRUSTED
 from tasks.rows.raw import Rows
+from tasks.serving.labels import LABELS_LIMIT
+from tasks.serving.large_bodies import LARGE_JSON
 from tasks.serving.model import Signature
 from tasks.serving.model_server import BODY_LIMIT, TIME_LIMIT_S, ModelServer
-from tasks.serving.protocol import Request
+from tasks.serving.protocol import Caller, Request
 from tasks.serving.refusal import Refusal, check_known, shorten
 from tasks.serving.rest.encodings import chosen_encoding, deflate, inflate
 from tasks.serving.rest.messages import JSON_LENGTH, json_object, parse, prediction, response
@@ -47,19 +49,18 @@ class Call:
 
     headers: Mapping[bytes, bytes]
     receive: Receive
-    trusted: bool
-    """Whether it carries the installation's credential."""
+    caller: Caller
     query: bytes = b""
 
-    async def body(self) -> bytes:
-        """Its whole body, inflated. Raises Refusal."""
-        body = await read_body(self.headers, self.receive)
+    async def body(self, limit: int = BODY_LIMIT) -> bytes:
+        """Its whole body, inflated. Refuses (413) one of more than `limit` bytes."""
+        body = await read_body(self.headers, self.receive, limit)
         encoding = self.headers.get(b"content-encoding", b"identity").decode("latin-1").strip().lower()
         if encoding in ("identity", ""):
             return body
         if len(body) < LARGE // 16:
-            return inflate(body, encoding, BODY_LIMIT)
-        return await asyncio.to_thread(inflate, body, encoding, BODY_LIMIT)
+            return inflate(body, encoding, limit)
+        return await asyncio.to_thread(inflate, body, encoding, limit)
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,9 @@ class Application:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """One HTTP request."""
         headers = dict(scope["headers"])
-        reply = await self._answered(
-            scope, Call(headers, receive, scope[TRUSTED], scope.get("query_string", b""))
-        )
+        query = scope.get("query_string", b"")
+        call = Call(headers, receive, caller_of(scope), query)
+        reply = await self._answered(scope, call)
         body = reply.body
         told = [(b"content-type", reply.content_type), *reply.headers]
         if len(body) >= COMPRESSED_FROM and (
@@ -108,9 +109,8 @@ class Application:
             return await self._handler(scope["method"], scope["path"])(call)
         except Refusal as refusal:
             headers = [(name.encode(), value.encode()) for name, value in refusal.headers.items()]
-            headers += {503: [(b"retry-after", b"1")], 413: [(b"connection", b"close")]}.get(
-                refusal.status, []
-            )
+            if refusal.status == 503 and "retry-after" not in refusal.headers:
+                headers.append((b"retry-after", b"1"))
             return json_reply({"error": str(refusal)}, refusal.status, headers)
         except Exception as error:
             log.exception("%s %s", scope["method"], scope["path"])
@@ -189,8 +189,8 @@ class Application:
         """An inference, as JSON or with binary tensors."""
         # Known before the body is read: a model that there is not costs nobody 16 MB.
         self.server.route(project)
-        request = parse(await call.body(), call.headers.get(JSON_LENGTH_KEY))
-        body, json_length = response(await self.server.infer(project, version, request, call.trusted))
+        request = await self._read(call, project)
+        body, json_length = response(await self.server.infer(project, version, request, call.caller))
         if json_length is None:
             return Reply(body)
         length = (JSON_LENGTH_KEY, b"%d" % json_length)
@@ -208,13 +208,23 @@ class Application:
             return rows_of_upload(upload, name, signature, allow_missing)
 
         request = Request(uuid4().hex, log, None, None)
-        found = await self.server.predict(project, read, request, call.trusted)
+        found = await self.server.predict(project, read, request, call.caller)
         return json_reply(prediction(found))
+
+    async def _read(self, call: Call, project: str) -> Request:
+        """An inference's request; much JSON is read in a process apart."""
+        json_length = call.headers.get(JSON_LENGTH_KEY)
+        if whole_number(json_length or call.headers.get(b"content-length")) >= LARGE_JSON:
+            self.server.large_bodies.refuse_if_full()
+        body = await call.body()
+        if (whole_number(json_length) or len(body)) < LARGE_JSON:
+            return parse(body, json_length)
+        return await self.server.large_bodies.read(body, json_length, self.server.inputs(project))
 
     async def _label(self, call: Call, project: str) -> Reply:
         """Late labels."""
         self.server.route(project)
-        body = await call.body()
+        body = await call.body(LABELS_LIMIT)
         return json_reply(await self.server.label(project, json_object(body), len(body)))
 
     async def _index(self, call: Call) -> Reply:
@@ -280,18 +290,27 @@ def refuse_parameters(value: Mapping[str, Any]) -> None:
         )
 
 
+def whole_number(header: bytes | None) -> int:
+    """A header's number; 0 where it is none."""
+    return int(header) if header and header.isdigit() else 0
+
+
 def shorten_path(path: str) -> str:
     """A path for a message."""
     return path if len(path) <= 100 and path.isprintable() else shorten(path)
 
 
-async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+def caller_of(scope: Message) -> Caller:
+    """Who asks; programs of one address have a turn each where they have a token each."""
+    return Caller(scope[TRUSTED], f"{scope[CALLER]} {(scope.get('client') or ('',))[0]}")
+
+
+async def read_body(headers: Mapping[bytes, bytes], receive: Receive, limit: int = BODY_LIMIT) -> bytes:
     """A request's body as it arrives.
 
     Refuses (413) one over the limit as soon as that is known, and (408) one that does not arrive in time.
     """
-    length = headers.get(b"content-length", b"0")
-    check_size(int(length) if length.isdigit() else 0)
+    check_size(whole_number(headers.get(b"content-length")), limit)
     parts: list[bytes] = []
     size = 0
     try:
@@ -302,7 +321,7 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
                     raise Refusal(400, "the client left before its body was complete")
                 parts.append(message.get("body", b""))
                 size += len(parts[-1])
-                check_size(size)
+                check_size(size, limit)
                 if not message.get("more_body", False):
                     return parts[0] if len(parts) == 1 else b"".join(parts)
     except TimeoutError:
@@ -311,9 +330,9 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
         ) from None
 
 
-def check_size(size: int) -> None:
+def check_size(size: int, limit: int) -> None:
     """Refuses (413) a body over the limit."""
-    if size > BODY_LIMIT:
+    if size > limit:
         raise Refusal(
-            413, f"the body has {size} bytes or more; want at most {BODY_LIMIT}, so send fewer rows a request"
+            413, f"the body has {size} bytes or more; want at most {limit}, so send fewer rows a request"
         )

@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError, Message
 from infra.guard import Grant
 from tasks.serving.access import Access
 from tasks.serving.model_server import ModelServer
+from tasks.serving.protocol import Caller
 from tasks.serving.refusal import Refusal
 from tasks.serving.rpc import open_inference_pb2 as pb
 from tasks.serving.rpc.messages import message_of_answer, request_of_message
@@ -43,8 +44,8 @@ class Call:
     request: type[Message]
     path: Callable[[Any], tuple[str, str]]
     """Method and path of REST that say who may."""
-    answer: Callable[[Any, bool], Awaitable[Message]]
-    """What answers a request, of somebody whom we know or not."""
+    answer: Callable[[Any, Caller], Awaitable[Message]]
+    """What answers a request of a caller."""
 
 
 class InferenceService:
@@ -95,7 +96,7 @@ class InferenceService:
             status, reason, answered = 200, "", None
             try:
                 check(grant)
-                answered = await call.answer(request, grant.trusted)
+                answered = await call.answer(request, caller_of(grant, context))
             except Refusal as refusal:
                 status, reason = refusal.status, str(refusal)
             except Exception as error:
@@ -123,17 +124,19 @@ class InferenceService:
             try:
                 grant = self.access.authorize(authorization_of(context), *of_inference(request))
                 check(grant)
-                yield pb.ModelStreamInferResponse(infer_response=await self._infer(request, grant.trusted))
+                yield pb.ModelStreamInferResponse(
+                    infer_response=await self._infer(request, caller_of(grant, context))
+                )
             except Refusal as refusal:
                 yield failure(request, str(refusal))
             except Exception as error:
                 log.exception("gRPC: a stream's request about %s", request.model_name)
                 yield failure(request, f"{type(error).__name__}: {error}")
 
-    async def _live(self, request: pb.ServerLiveRequest, trusted: bool) -> Message:
+    async def _live(self, request: pb.ServerLiveRequest, caller: Caller) -> Message:
         return pb.ServerLiveResponse(live=True)
 
-    async def _ready(self, request: pb.ServerReadyRequest, trusted: bool) -> Message:
+    async def _ready(self, request: pb.ServerReadyRequest, caller: Caller) -> Message:
         return pb.ServerReadyResponse(ready=self.is_ready())
 
     def is_ready(self) -> bool:
@@ -143,45 +146,45 @@ class InferenceService:
         except Refusal:
             return False
 
-    async def _model_ready(self, request: pb.ModelReadyRequest, trusted: bool) -> Message:
+    async def _model_ready(self, request: pb.ModelReadyRequest, caller: Caller) -> Message:
         try:
             self.server.model_readiness(request.name, request.version or None)
         except Refusal:
             return pb.ModelReadyResponse(ready=False)
         return pb.ModelReadyResponse(ready=True)
 
-    async def _metadata(self, request: pb.ServerMetadataRequest, trusted: bool) -> Message:
+    async def _metadata(self, request: pb.ServerMetadataRequest, caller: Caller) -> Message:
         return told(self.server.metadata(), pb.ServerMetadataResponse())
 
-    async def _model_metadata(self, request: pb.ModelMetadataRequest, trusted: bool) -> Message:
+    async def _model_metadata(self, request: pb.ModelMetadataRequest, caller: Caller) -> Message:
         found = self.server.model_metadata(request.name, request.version or None)
         return told(found, pb.ModelMetadataResponse())
 
-    async def _config(self, request: pb.ModelConfigRequest, trusted: bool) -> Message:
+    async def _config(self, request: pb.ModelConfigRequest, caller: Caller) -> Message:
         found = self.server.model_config(request.name, request.version or None)
         return told({"config": found}, pb.ModelConfigResponse())
 
-    async def _statistics(self, request: pb.ModelStatisticsRequest, trusted: bool) -> Message:
+    async def _statistics(self, request: pb.ModelStatisticsRequest, caller: Caller) -> Message:
         found = self.server.statistics(request.name or None, request.version or None)
         return told(found, pb.ModelStatisticsResponse())
 
-    async def _infer(self, request: pb.ModelInferRequest, trusted: bool) -> pb.ModelInferResponse:
+    async def _infer(self, request: pb.ModelInferRequest, caller: Caller) -> pb.ModelInferResponse:
         is_raw = bool(request.raw_input_contents)
         decoded = request_of_message(request)
-        answer = await self.server.infer(request.model_name, request.model_version or None, decoded, trusted)
+        answer = await self.server.infer(request.model_name, request.model_version or None, decoded, caller)
         return message_of_answer(answer, is_raw)
 
-    async def _index(self, request: pb.RepositoryIndexRequest, trusted: bool) -> Message:
+    async def _index(self, request: pb.RepositoryIndexRequest, caller: Caller) -> Message:
         return told({"models": self.server.repository_index(request.ready)}, pb.RepositoryIndexResponse())
 
-    async def _load(self, request: pb.RepositoryModelLoadRequest, trusted: bool) -> Message:
+    async def _load(self, request: pb.RepositoryModelLoadRequest, caller: Caller) -> Message:
         if request.parameters:
             names = ", ".join(request.parameters)[:60]
             raise Refusal(400, f"parameters {names}: a load takes none; only what was released is loaded")
         await self.server.load(request.model_name)
         return pb.RepositoryModelLoadResponse()
 
-    async def _unload(self, request: pb.RepositoryModelUnloadRequest, trusted: bool) -> Message:
+    async def _unload(self, request: pb.RepositoryModelUnloadRequest, caller: Caller) -> Message:
         self.server.unload(request.model_name)
         return pb.RepositoryModelUnloadResponse()
 
@@ -240,6 +243,11 @@ def check(grant: Grant) -> None:
     """Refuses a caller who may not."""
     if grant.reason is not None:
         raise Refusal(grant.status, grant.reason)
+
+
+def caller_of(grant: Grant, context: Context) -> Caller:
+    """Who asks."""
+    return Caller(grant.trusted, f"{grant.caller} {address_of(context)}")
 
 
 def address_of(context: Context) -> str:

@@ -26,10 +26,11 @@ def test_a_full_queue_sends_requests_back_and_answers_those_that_wait(served, ex
         return await asyncio.gather(*(model.answer(rows) for _ in range(10)), return_exceptions=True)
 
     given = asyncio.run(ask_all())
-    assert [len(outputs["class"]) for outputs in given[:2]] == [1024, 1024]
-    assert {str(refusal) for refusal in given[2:]} == {"2048 rows wait already; try again in a second"}
-    assert all(isinstance(refusal, Refusal) and refusal.status == 503 for refusal in given[2:])
-    assert (model.statistics.success.count, model.statistics.fail.count) == (2, 0)
+    assert [len(outputs["class"]) for outputs in given[:8]] == [1024] * 8
+    told = "8192 rows of requests of more than 64 rows wait already; try again in 1 s"
+    assert {str(refusal) for refusal in given[8:]} == {told}
+    assert all(isinstance(refusal, Refusal) and refusal.status == 503 for refusal in given[8:])
+    assert (model.statistics.success.count, model.statistics.fail.count) == (8, 0)
 
 
 def test_a_bundle_that_is_not_what_its_signature_says_is_not_loaded(served, executor):
