@@ -267,11 +267,12 @@ def answers(bundle: OpenBundle, inputs: Values, rows: int) -> Values:
     names = [spec.name for spec in bundle.inputs]
     calls = []
     start = 0
+    longest = longest_text(inputs, texts, 0, rows)
     while start < rows:
         stop = min(rows, start + ROWS_A_CALL)
-        if texts:
-            longest = max(len(text) for name in texts for text in inputs[name][start:stop])
-            stop = min(stop, start + max(1, CHARACTERS_A_CALL // max(1, longest)))
+        if longest * ROWS_A_CALL > CHARACTERS_A_CALL:
+            longest_here = longest_text(inputs, texts, start, stop)
+            stop = min(stop, start + max(1, CHARACTERS_A_CALL // max(1, longest_here)))
         feeds = {name: inputs[name][start:stop] for name in names}
         calls.append(bundle.session.run(list(bundle.outputs), feeds))
         start = stop
@@ -279,6 +280,11 @@ def answers(bundle: OpenBundle, inputs: Values, rows: int) -> Values:
         name: np.concatenate(parts)
         for name, parts in zip(bundle.outputs, zip(*calls, strict=True), strict=True)
     }
+
+
+def longest_text(inputs: Values, names: list[str], start: int, stop: int) -> int:
+    """Characters of the longest text of some rows; 0 where no input is text."""
+    return max((max(map(len, inputs[name][start:stop]), default=0) for name in names), default=0)
 
 
 def not_finite(outputs: Values, bundle: OpenBundle) -> npt.NDArray[np.bool_]:

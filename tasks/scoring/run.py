@@ -17,7 +17,8 @@ from infra.cluster import run_bounded
 from infra.disk_guard import guard_disk
 from infra.files import verify
 from tasks.ingestion.partitions import join
-from tasks.ingestion.partitions.sources import list_partitions
+from tasks.ingestion.partitions.sources import SourcePartition, list_partitions
+from tasks.ingestion.readers import csv, parquet
 from tasks.ingestion.readers.location import name_of
 from tasks.records import Stored
 from tasks.scoring.bundle import bundle_facts
@@ -26,6 +27,10 @@ from tasks.scoring.row_inputs import RowReading
 from tasks.scoring.source import with_date_formats
 from tasks.scoring.targets import Existing, Plan, Target
 
+BLOCK_BYTES = 16 * 2**20
+"""Of a large CSV file."""
+ROWS_A_PARTITION = 250_000
+"""Of a Parquet file with several row groups."""
 LABEL = "label"
 """Readers of images want the name of a label's column; a folder's name becomes one, and nobody reads it."""
 
@@ -140,7 +145,7 @@ def jobs_of(question: Question, kept: Path) -> list[ScoringJob]:
     facts = bundle_facts(Path(question.bundle.uri))
     intake = with_date_formats(facts.intake or question.intake, facts.date_formats)
     joins = join.tables(question.source.join, intake, LABEL, kept)
-    found = list_partitions(question.source, intake, LABEL, kept)
+    found = small_partitions(question.source) or list_partitions(question.source, intake, LABEL, kept)
     seen: Counter[str] = Counter()
     jobs = []
     for entry in found:
@@ -160,6 +165,20 @@ def jobs_of(question: Question, kept: Path) -> list[ScoringJob]:
             )
         )
     return jobs
+
+
+def small_partitions(source: SourceConfig) -> list[SourcePartition]:
+    """The partitions of files that can be cut: smaller than ingestion's, which are kept for good, as a killed run loses those that it is at.
+
+    Empty for other sources.
+    """
+    if source.reader == "csv":
+        found = csv.partitions(source, BLOCK_BYTES)
+    elif source.reader == "parquet":
+        found = parquet.row_group_partitions(source, ROWS_A_PARTITION)
+    else:
+        return []
+    return [SourcePartition(source, each) for each in found]
 
 
 def finished(
@@ -183,15 +202,17 @@ def progress(
     began: float,
 ) -> Progress:
     """How far it is, by what workers note."""
-    under_way = [staging / progress_name(job.key) for job in waiting if job.key not in notes]
-    rows = now + sum(rows_in(path) for path in under_way)
+    rows = now + sum(rows_of(staging, job.key) for job in waiting if job.key not in notes)
     return Progress(len(jobs), len(notes), rows, time.monotonic() - began)
 
 
-def rows_in(path: Path) -> int:
-    """The rows of a partition that are scored by now; 0 for one that is not begun, or just finished."""
+def rows_of(staging: Path, key: str) -> int:
+    """The rows of a partition that are scored by now, also of one that is finished and not yet taken; 0 before its first table."""
+    if is_scored(staging / key):
+        counts = read_note(staging / key)["counts"]
+        return int(counts["rows"]) + int(counts["refused"])
     try:
-        return int(path.read_text())
+        return int((staging / progress_name(key)).read_text())
     except (FileNotFoundError, ValueError):
         return 0
 

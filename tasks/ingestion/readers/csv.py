@@ -57,8 +57,8 @@ class Form:
     types: Types
 
 
-def partitions(source: SourceConfig) -> list[Partition]:
-    """The files' partitions, in the order of their names.
+def partitions(source: SourceConfig, block_bytes: int | None = None) -> list[Partition]:
+    """The files' partitions, in the order of their names; a large file's have about `block_bytes`, by default BLOCK_BYTES.
 
     Raises ValueError naming a file that cannot be read, and why.
     """
@@ -66,7 +66,7 @@ def partitions(source: SourceConfig) -> list[Partition]:
     for file in matching_files(source):
         names, start = header(file, source.csv, source.limits)
         form = Form(file, source.csv, source.limits, names, plain_types(source))
-        blocks = cut_into_blocks(file, source.csv, source.limits, start) if names else []
+        blocks = cut_into_blocks(file, source.csv, source.limits, start, block_bytes) if names else []
         if blocks is None:
             found.append(
                 Partition(file.name, [file.content(), names], partial(stream_rows, form), counting=True)

@@ -34,7 +34,9 @@ class Block:
     """sha256 of its bytes."""
 
 
-def cut_into_blocks(file: File, form: CsvConfig, limits: LimitsConfig, start: int) -> list[Block] | None:
+def cut_into_blocks(
+    file: File, form: CsvConfig, limits: LimitsConfig, start: int, block_bytes: int | None = None
+) -> list[Block] | None:
     """The file's blocks from byte `start` on; None where it must be streamed: a line break lies in a value, it is packed or elsewhere.
 
     An appended file keeps its first blocks, so only its new lines are read. Raises ValueError for a line over
@@ -43,21 +45,28 @@ def cut_into_blocks(file: File, form: CsvConfig, limits: LimitsConfig, start: in
     if file.local is None or file.compression() or not codecs.lookup(form.encoding).name.startswith(ONE_BYTE):
         return None
     return (
-        known_blocks(file, form, limits, start, state)
+        known_blocks(file, form, limits, start, block_bytes, state)
         if (state := file.state())
-        else read_blocks(file, form, limits, start)
+        else read_blocks(file, form, limits, start, block_bytes)
     )
 
 
 @lru_cache(maxsize=4096)
 def known_blocks(
-    file: File, form: CsvConfig, limits: LimitsConfig, start: int, state: tuple[int, int, int]
+    file: File,
+    form: CsvConfig,
+    limits: LimitsConfig,
+    start: int,
+    block_bytes: int | None,
+    state: tuple[int, int, int],
 ) -> list[Block] | None:
     """The blocks of a file in a state; workers compare their digests, so a file that changed unseen is an error, not wrong rows."""
-    return read_blocks(file, form, limits, start)
+    return read_blocks(file, form, limits, start, block_bytes)
 
 
-def read_blocks(file: File, form: CsvConfig, limits: LimitsConfig, start: int) -> list[Block] | None:
+def read_blocks(
+    file: File, form: CsvConfig, limits: LimitsConfig, start: int, block_bytes: int | None = None
+) -> list[Block] | None:
     """The blocks as they are now."""
     blocks: list[Block] = []
     line, quote = 1 + form.skip + form.has_header, form.quote.encode()
@@ -72,7 +81,7 @@ def read_blocks(file: File, form: CsvConfig, limits: LimitsConfig, start: int) -
                 running.result()
             running = pool.submit(digest.update, lines)  # beside the reading: half of the work is this
             line, end = line + breaks, end + len(lines)
-            if end - begin >= BLOCK_BYTES:
+            if end - begin >= (block_bytes or BLOCK_BYTES):
                 running.result()
                 blocks.append(Block(begin, end, first, digest.hexdigest()))
                 digest, begin, first = hashlib.sha256(), end, line

@@ -1,6 +1,7 @@
 """Parquet files, here or in an object store, one row group after the other; and Delta Lake tables, which are such files with a log."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -8,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from configs.source import LimitsConfig, SourceConfig
-from tasks.ingestion.lines import count_lines
+from tasks.ingestion.lines import count_lines, number_lines
 from tasks.ingestion.readers import Partition
 from tasks.ingestion.readers.location import (
     File,
@@ -30,6 +31,42 @@ def partitions(source: SourceConfig) -> list[Partition]:
         Partition(file.name, file.content(), partial(read, file, source.limits))
         for file in matching_files(source)
     ]
+
+
+def row_group_partitions(source: SourceConfig, rows: int) -> list[Partition]:
+    """Partitions of whole row groups, of about `rows` rows each: a large file's rows are read side by side."""
+    found = []
+    for file in matching_files(source):
+        content = file.content()
+        for groups, first in row_group_ranges(file, source.limits, rows):
+            facts = [content, groups.start, groups.stop]
+            found.append(
+                Partition(file.name, facts, partial(read_groups, file, source.limits, groups, first))
+            )
+    return found
+
+
+def row_group_ranges(file: File, limits: LimitsConfig, rows: int) -> Iterator[tuple[range, int]]:
+    """Ranges of row groups with about `rows` rows, and the number of the first row of each, from 1."""
+    with opened(file, limits) as parquet:
+        sizes = [
+            parquet.metadata.row_group(number).num_rows for number in range(parquet.metadata.num_row_groups)
+        ]
+    begin, first, size = 0, 1, 0
+    for number, count in enumerate(sizes):
+        size += count
+        if size >= rows or number + 1 == len(sizes):
+            yield range(begin, number + 1), first
+            begin, first, size = number + 1, first + size, 0
+    if not sizes:
+        yield range(0), 1
+
+
+def read_groups(file: File, limits: LimitsConfig, groups: range, first: int) -> Iterator[pa.Table]:
+    """The rows of some row groups, numbered as they are in the file."""
+    for table in tables(file, limits, groups):
+        yield number_lines(table, first)
+        first += len(table)
 
 
 def delta_partitions(source: SourceConfig) -> list[Partition]:
@@ -70,13 +107,24 @@ def read(file: File, limits: LimitsConfig, values: dict[str, Any] | None = None)
         yield table
 
 
-def tables(file: File, limits: LimitsConfig) -> Iterator[pa.Table]:
-    """A file's rows. Raises ValueError for a file that is cut off or whose metadata cannot be true."""
+def tables(file: File, limits: LimitsConfig, groups: range | None = None) -> Iterator[pa.Table]:
+    """A file's rows, or those of some row groups.
+
+    Raises ValueError for a file that is cut off or whose metadata cannot be true.
+    """
+    with opened(file, limits) as parquet:
+        chosen = None if groups is None else list(groups)
+        for batch in parquet.iter_batches(ROWS_A_GROUP, row_groups=chosen, use_threads=False):
+            yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
+
+
+@contextmanager
+def opened(file: File, limits: LimitsConfig) -> Iterator[pq.ParquetFile]:
+    """A file whose metadata was checked. Raises ValueError for one that cannot be read."""
     try:
         with file.open() as stream, pq.ParquetFile(stream, pre_buffer=False) as parquet:
             check_metadata(parquet.metadata, file, limits)
-            for batch in parquet.iter_batches(ROWS_A_GROUP, use_threads=False):
-                yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
+            yield parquet
     except (pa.ArrowException, OSError, MemoryError) as error:
         raise ValueError(
             f"{file.name}: cannot be read as Parquet: {str(error)[:200]}; it may be cut off or damaged, write it again"

@@ -233,3 +233,22 @@ def test_texts_and_pictures_are_scored_too(run, texts, images, tmp_path):
     assert pd.read_parquet(tmp_path / "of scans")["id"].tolist() == [f"{number}.png" for number in range(5)]
     (refused,) = (tmp_path / "of scans" / "_refused.jsonl").read_text().splitlines()
     assert json.loads(refused)["origin"] == "broken.png"
+
+
+def test_a_large_file_is_cut_and_each_row_keeps_its_place(run, tmp_path, monkeypatch):
+    from tasks.scoring import run as core
+
+    monkeypatch.setattr(core, "BLOCK_BYTES", 2**14)
+    for module in ("csv_blocks", "csv"):
+        monkeypatch.setattr(f"tasks.ingestion.readers.{module}.CHUNK_BYTES", 2**12)
+    monkeypatch.setattr(core, "ROWS_A_PARTITION", 400)
+    frame = people(3000)
+    texts = frame.assign(born=frame["born"].dt.strftime("%d/%m/%Y"))
+    texts.to_parquet(tmp_path / "people.parquet", row_group_size=300)
+    for source, first in ((as_csv(frame, tmp_path / "people.csv"), 2), (tmp_path / "people.parquet", 1)):
+        target = tmp_path / f"of {source.suffix[1:]}"
+        scored, _, _ = run(source, target)
+        assert len(scored.notes) > 4
+        scores = pd.read_parquet(target)
+        assert scores["id"].tolist() == frame["id"].tolist()
+        assert scores["origin_line"].tolist() == list(range(first, first + 3000))
