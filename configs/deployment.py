@@ -1,6 +1,6 @@
 """How a new version takes over: the deployment section of a project's YAML."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,10 @@ Step = Annotated[float, Field(gt=0, le=1)]
 class DeploymentConfig(Section):
     """How a new version takes over."""
 
+    mode: Literal["canary", "shadow"] = "canary"
+    """What a challenger does while it is on trial. `canary`: it answers its share of the requests. `shadow`: it
+    is asked that share too and compared, but its answers are given to nobody; rows that it does not keep up
+    with are dropped and counted. Only requests that are logged are compared."""
     canary_share: Share = 0.2
     """Share of the requests that the challenger answers while it is on trial."""
     canary_steps: tuple[Step, ...] = ()

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from configs.deployment import DeploymentConfig
-from tasks.deployment.pairs import Pairs
+from tasks.deployment.pairs import Live, Pairs
 from tasks.deployment.sequential import Differences, Measure, Verdict, enough, judge
 from tasks.intake import Intake, Rows
 from tasks.production.inference_client import InferenceClient, InferenceError
@@ -73,7 +73,7 @@ class CanaryTrial:
     replayed: int = 0
     """Test rows, one a request."""
     live: int = 0
-    """Requests of clients that it answered or failed to."""
+    """Requests of clients that it answered or failed to; of a shadow their rows."""
     errors: int = 0
     """Of both, those that were not answered, or not as its graph answers."""
     seconds: float = 0.0
@@ -164,6 +164,8 @@ class Canary:
     _labelled: Differences = field(default_factory=Differences)
     _before: tuple[int, int] = (0, 0)
     """The server's counts when the trial began."""
+    _compared_before: dict[str, Any] = field(default_factory=dict)
+    """What it had compared then."""
     _refused: int = 0
     """Replayed rows without an answer."""
     _wrong: int = 0
@@ -178,6 +180,12 @@ class Canary:
     _looked_for_labels: float = 0.0
     _order: np.random.Generator = field(default_factory=lambda: np.random.default_rng(SEED))
 
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the challenger's answers where they are numbers; 0 for classes."""
+        finite = self.expected[np.isfinite(self.expected)]
+        return float(np.std(finite)) if self.expected.dtype.kind == "f" and len(finite) else 0.0
+
     def run(self, shares: tuple[float, ...]) -> CanaryTrial:
         """Step by step; all end when the challenger is surely worse, or is not `wanted` any more."""
         self._started, self._began = time.monotonic(), utc_now()
@@ -187,12 +195,11 @@ class Canary:
                 lambda: not self.wanted() or self.client.ready(version), self.deployment.canary_seconds
             )
             self._before = self.client.counts(version)
+            self._compared_before = self.client.comparison(version)
         except (InferenceError, TimeoutError) as error:
             self.trial.problem = f"version {version} did not become ready: {error}"
             shares = ()
-        numbers = self.expected.dtype.kind == "f"
-        spread = float(np.nanstd(self.expected)) if numbers else 0.0
-        self._pairs = Pairs(spread, self.deployment.max_slowdown or 0.0)
+        self._pairs = Pairs(self.spread, self.deployment.max_slowdown or 0.0)
         for share in shares:
             self.take_share(share)
             if not self.step(share):
@@ -301,6 +308,7 @@ class Canary:
         self._counted = now
         try:
             counted = self.client.counts(self.challenger.version)
+            compared = self.client.comparison(self.challenger.version)
         except InferenceError as error:
             trial.problem = str(error)
             # A restart of the server is no fault of the challenger, unless it does not come back with it.
@@ -308,8 +316,13 @@ class Canary:
         else:
             self._answered = now
             succeeded, failed = (max(0, now - then) for now, then in zip(counted, self._before, strict=True))
-            trial.live = max(trial.live, succeeded + failed - trial.replayed)
-            self._live_failed = max(self._live_failed, failed - self._refused)
+            live = self._pairs.live = Live.since(compared, self._compared_before)
+            if self.deployment.mode == "shadow":
+                trial.live, self._live_failed = live.rows + live.failed, live.failed
+                trial.problem = live.problem or trial.problem
+            else:
+                trial.live = max(trial.live, succeeded + failed - trial.replayed)
+                self._live_failed = max(self._live_failed, failed - self._refused)
         trial.errors = self._refused + self._wrong + self._live_failed
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from configs.deployment import DeploymentConfig
 from tasks.deployment.sequential import Differences, Measure
+from tasks.production.agreement import agree
 
 FLOOR_MS = 5.0
 """Differences below this are the network's and the machine's."""
@@ -17,6 +18,36 @@ LEAST_TIMES = 20
 """Times of before, of both versions together, from which a quantile is taken."""
 CLASSES = 50
 """Whose share is followed."""
+
+
+@dataclass(frozen=True)
+class Live:
+    """Live rows that the model server asked both versions (tasks/serving/mirror.py), since the trial began."""
+
+    rows: int = 0
+    same: int = 0
+    failed: int = 0
+    """Rows without an answer by the version that was asked second."""
+    dropped: int = 0
+    """Rows that the server left out, because it did not keep up."""
+    higher: int = 0
+    champion_answers: "Counter[str]" = field(default_factory=Counter)
+    challenger_answers: "Counter[str]" = field(default_factory=Counter)
+    problem: str = ""
+
+    @classmethod
+    def since(cls, now: dict[str, Any], before: dict[str, Any]) -> "Live":
+        """What came between two looks at what the server tells; one that was restarted counts anew."""
+        if before.get("rows", 0) > now.get("rows", 0) or before.get("champion") != now.get("champion"):
+            before = {}
+        counts = {}
+        for name in ("rows", "same", "failed", "dropped", "higher"):
+            counts[name] = now.get(name, 0) - before.get(name, 0)
+        theirs, ours = (
+            Counter(now.get(name, {})) - Counter(before.get(name, {}))
+            for name in ("champion_answers", "challenger_answers")
+        )
+        return cls(**counts, champion_answers=theirs, challenger_answers=ours, problem=now.get("problem", ""))
 
 
 @dataclass
@@ -35,6 +66,8 @@ class Pairs:
     challenger_answers: "Counter[str]" = field(default_factory=Counter)
     higher: int = 0
     """Numbers of the challenger that are higher, of those that differ."""
+    live: Live = field(default_factory=Live)
+    """Rows of clients, beside the replayed ones that are counted here."""
     _before: list[float] = field(default_factory=list)
     """Sorted times of both, the champion's as long as they may become."""
     _longer: dict[str, Differences] = field(default_factory=dict)
@@ -42,7 +75,12 @@ class Pairs:
     @property
     def count(self) -> int:
         """Rows that both answered."""
-        return len(self.champion_ms)
+        return len(self.champion_ms) + self.live.rows
+
+    @property
+    def agreeing(self) -> int:
+        """Of them, those that both answered alike."""
+        return self.same + self.live.same
 
     def add(self, champion_ms: float, challenger_ms: float, champion: Any, challenger: Any) -> None:
         """One more row: the time that each took, and the first output of each."""
@@ -64,9 +102,8 @@ class Pairs:
 
     def agree(self, champion: Any, challenger: Any) -> bool:
         """Whether two answers are the same, as far as it matters."""
-        if not self.spread:
-            return bool(np.array_equal(champion, challenger))
-        return bool(np.allclose(champion, challenger, rtol=0, atol=0.1 * self.spread, equal_nan=True))
+        ours, theirs = np.asarray(challenger)[None], np.asarray(champion)[None]
+        return bool(agree(theirs, ours, self.spread)[0])
 
     def _add_times(self, allowed: float, challenger: float) -> None:
         """Who exceeded the quantile of all times before, which no later time moves: so the bets stay fair."""
@@ -83,15 +120,15 @@ class Pairs:
         if not self.count:
             return []
         found = []
-        if deployment.max_slowdown is not None:
+        if deployment.max_slowdown is not None and self.champion_ms:
             for name, share in QUANTILES.items():
                 ours, theirs = (np.quantile(times, share) for times in (self.challenger_ms, self.champion_ms))
                 told = f"{ours:.2g} ms beside the champion's {theirs:.2g} ms"
                 found.append(Measure(name, (self._longer.get(name, Differences()),), 0.0, told, margin=0.1))
-        differ = self.count - self.same
+        differ = self.count - self.agreeing
         told = f"{differ / self.count:.1%} of {self.count} rows are answered otherwise than by the champion"
         if deployment.max_disagreement < 1:
-            seen = Differences(equal=self.same, worse=differ)
+            seen = Differences(equal=self.agreeing, worse=differ)
             found.append(Measure("disagreement", (seen,), deployment.max_disagreement, told, least=0.0))
         if deployment.max_answer_shift < 1:
             shifts = self.shifts()
@@ -102,24 +139,29 @@ class Pairs:
 
     def shifts(self) -> dict[str, Differences]:
         """By answer how much more often the challenger gives it than the champion."""
-        differ = self.count - self.same
         if self.spread:
-            lower = differ - self.higher
-            higher = Differences(better=lower, equal=self.same, worse=self.higher)
+            more = self.higher + self.live.higher
+            lower = self.count - self.agreeing - more
+            higher = Differences(better=lower, equal=self.agreeing, worse=more)
             return {"higher numbers": higher, "lower numbers": higher.reversed()}
+        theirs = self.champion_answers + self.live.champion_answers
+        ours = self.challenger_answers + self.live.challenger_answers
         found = {}
-        for name, _ in (self.champion_answers + self.challenger_answers).most_common(CLASSES):
-            more, less = self.challenger_answers[name], self.champion_answers[name]
+        for name, _ in (theirs + ours).most_common(CLASSES):
+            more, less = ours[name], theirs[name]
             found[f"class {name}"] = Differences(better=less, equal=self.count - more - less, worse=more)
         return found or {"no class": Differences(equal=self.count)}
 
     def figures(self) -> dict[str, float]:
         """For people, and for the history of releases; nothing without a row."""
-        if not self.count:
-            return {}
-        found = {"compared": self.count, "agreement": self.same / self.count}
+        found: dict[str, float] = {}
+        if self.count:
+            found |= {"compared": self.count, "agreement": self.agreeing / self.count}
+        if self.live.rows or self.live.dropped:
+            found |= {"live compared": self.live.rows, "live dropped": self.live.dropped}
         for who, times in (("champion", self.champion_ms), ("challenger", self.challenger_ms)):
-            found[f"{who} median ms"], found[f"{who} 95 % ms"] = np.quantile(times, (0.5, 0.95)).tolist()
+            if times:
+                found[f"{who} median ms"], found[f"{who} 95 % ms"] = np.quantile(times, (0.5, 0.95)).tolist()
         return {name: round(value, 4) for name, value in found.items()}
 
 

@@ -48,12 +48,23 @@ class Production:
         """As it is now."""
         return self.releases.read(self.project)
 
-    def stage(self, challenger: Served, share: float) -> None:
-        """Puts a challenger on trial, in the place of one whose deployment did not end."""
+    def stage(
+        self,
+        challenger: Served,
+        share: float,
+        mode: Literal["canary", "shadow"] = "canary",
+        spread: float = 0.0,
+    ) -> None:
+        """Puts a challenger on trial, in the place of one whose deployment did not end.
+
+        tasks/production/releases.py says what mode and spread are.
+        """
         if (left := self.manifest().canary) and left.version != challenger.version:
             self.take_back(left, UNFINISHED, {})
         self.registry.on_trial(self.project, challenger.version)
-        self.releases.change(self.project, lambda manifest: stage_canary(manifest, challenger, share))
+        self.releases.change(
+            self.project, lambda manifest: stage_canary(manifest, challenger, share, mode, spread)
+        )
 
     def take_share(self, challenger: Served, share: float) -> None:
         """So many of the live requests go to the challenger, as long as it is on trial."""

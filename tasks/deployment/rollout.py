@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from configs.deployment import DeploymentConfig
 from infra.files import DigestError, read_json, verify, whole_folder
@@ -100,7 +100,7 @@ def roll_out(
             take_share=lambda share: production.take_share(challenger, share),
             labels=label_source(challenger, beside, folder, settings.home.prediction_log(bundle.project)),
         )
-        with on_trial(production, challenger, shares[0]):
+        with on_trial(production, challenger, shares[0], deployment.mode, canary.spread):
             trial = canary.run(shares)
             evidence = {"sandbox": tried.figures(), "trial": trial.evidence()}
             release = promote_or_take_back(challenger, trial, deployment, production, evidence)
@@ -162,9 +162,15 @@ def inputs_of(folder: Path) -> list[dict[str, Any]] | None:
 
 
 @contextmanager
-def on_trial(production: Production, challenger: Served, share: float) -> Iterator[None]:
+def on_trial(
+    production: Production,
+    challenger: Served,
+    share: float,
+    mode: Literal["canary", "shadow"],
+    spread: float,
+) -> Iterator[None]:
     """Live requests go to the challenger inside the block; an error or a cancelled run must not leave them there."""
-    production.stage(challenger, share)
+    production.stage(challenger, share, mode, spread)
     try:
         yield
     finally:

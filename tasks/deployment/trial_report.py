@@ -12,13 +12,15 @@ CHALLENGER, CHAMPION, BAD, INK = "#1f6f8b", "#c27c2c", "#b3403a", "#1c2730"
 PAIR_COLUMNS = (
     "compared",
     "agreement",
+    "live compared",
+    "live dropped",
     "champion median ms",
     "challenger median ms",
     "champion 95 % ms",
     "challenger 95 % ms",
 )
-LEAST = -8.0
-"""Where the curve of the evidence is cut off below: there is none."""
+LEAST, MOST = -8.0, 8.0
+"""Where the curve of the evidence is cut off: below there is none, above it is more than enough."""
 
 
 def tables(rollout: Rollout, deployment: DeploymentConfig) -> list[tuple[str, list[dict[str, Any]]]]:
@@ -35,7 +37,8 @@ def tables(rollout: Rollout, deployment: DeploymentConfig) -> list[tuple[str, li
         return found
     compared = any(step.pairs for step in trial.steps)
     beside = "beside what serves" if compared else "with no champion that the same rows could be asked"
-    found.append((f"On trial {beside}, step by step:", [line(step) for step in trial.steps]))
+    how = "As a shadow, whose answers nobody got," if deployment.mode == "shadow" else "On trial"
+    found.append((f"{how} {beside}, step by step:", [line(step) for step in trial.steps]))
     needed = weight(enough(deployment.false_alarm))
     text = (
         "What it was judged by. The evidence is what a stake of 1 became that was bet on it; "
@@ -65,7 +68,7 @@ def picture(trial: CanaryTrial) -> bytes:
     top.plot(seconds, [100 * look.errors for look in trial.looks], color=BAD, label="errors")
     top.set(ylabel="% of requests", ylim=(-3, 103), title="What the challenger answered")
     draw_latency(middle, trial)
-    strength = [max(LEAST, look.against) for look in trial.looks]
+    strength = [min(MOST, max(LEAST, look.against)) for look in trial.looks]
     bottom.plot(
         seconds, strength, color=INK, marker="." if len(seconds) < 3 else "", label="evidence against it"
     )
@@ -74,7 +77,7 @@ def picture(trial: CanaryTrial) -> bytes:
     for axes in (top, middle, bottom):
         axes.spines[["top", "right"]].set_visible(False)
         if axes.get_legend_handles_labels()[0]:
-            axes.legend(frameon=False, fontsize="small", loc="center right")
+            axes.legend(frameon=False, fontsize="small", loc="upper left")
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=120)
     return image.getvalue()
@@ -95,5 +98,5 @@ def draw_latency(axes: Any, trial: CanaryTrial) -> None:
         slow = [step.pairs.get(f"{who} 95 % ms", 0.0) for step in trial.steps]
         axes.bar(places, medians, width=0.36, color=colour, label=who)
         axes.vlines(places, medians, slow, color=INK, linewidth=1.2)
-    names = [f"{step.share:.3g} share" for step in trial.steps]
+    names = [f"{step.share:.3g} of the requests" for step in trial.steps]
     axes.set_xticks(range(len(trial.steps)), names)

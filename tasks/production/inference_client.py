@@ -138,6 +138,13 @@ class InferenceClient:
         stats = self._ask("GET", f"{self._path(version)}/stats")["model_stats"][0]["inference_stats"]
         return stats["success"]["count"], stats["fail"]["count"]
 
+    def comparison(self, version: int) -> dict[str, Any]:
+        """What a challenger answered beside the champion to the same live rows; empty where it was not asked any.
+
+        Raises InferenceError.
+        """
+        return self._ask("GET", f"{self._path(version)}/comparison")
+
     def ready(self, version: int | None = None) -> bool:
         """Whether the model (in that version) can answer now.
 

@@ -36,6 +36,10 @@ class Canary(Served):
 
     share: float
     """Of the project's requests."""
+    mode: Literal["canary", "shadow"] = "canary"
+    """`canary`: it answers its share, `shadow`: it is only asked that share too."""
+    spread: float = 0.0
+    """Standard deviation of its answers, where they are numbers; 0 for classes."""
 
 
 Outcome = Literal["promoted", "refused", "rolled-back"]
@@ -89,9 +93,16 @@ class ReleaseError(ValueError):
     """A release cannot be changed that way; the message says what serves and what can be done."""
 
 
-def stage_canary(manifest: Manifest, challenger: Served, share: float) -> Manifest:
+def stage_canary(
+    manifest: Manifest,
+    challenger: Served,
+    share: float,
+    mode: Literal["canary", "shadow"] = "canary",
+    spread: float = 0.0,
+) -> Manifest:
     """`challenger` on trial with `share` of the requests; it takes the place of any other."""
-    return manifest.model_copy(update={"canary": Canary(**as_served(challenger), share=share)})
+    canary = Canary(**as_served(challenger), share=share, mode=mode, spread=spread)
+    return manifest.model_copy(update={"canary": canary})
 
 
 def change_share(manifest: Manifest, version: int, share: float) -> Manifest:

@@ -23,6 +23,7 @@ def model_metadata(project: str, route: Route, model: Model) -> dict[str, Any]:
         "outputs": [metadata(output) for output in model.signature.outputs],
         "parameters": {role: str(each.served.version) for role, each in route.models.items()}
         | {"canary_share": route.share}
+        | ({"shadow_share": route.shadow_share} if route.shadow_share else {})
         | ({"degraded": route.damage} if route.damage else {})
         | ({"refused": route.refusal} if route.refusal else {}),
     }

@@ -24,6 +24,7 @@ from tasks.serving.journal import Prediction as Logged
 from tasks.serving.known import KnownRequests
 from tasks.serving.labels import labels_of
 from tasks.serving.large_bodies import LargeBodies, ReadInputs
+from tasks.serving.mirror import Mirror
 from tasks.serving.model import FIRST, Model, Signature
 from tasks.serving.notices import notices
 from tasks.serving.protocol import Caller, Inference, Request, check_outputs, chosen_outputs, infinite
@@ -81,6 +82,7 @@ class ModelServer:
         self._lookups = ThreadPoolExecutor(1, "lookups")
         self._loader = ThreadPoolExecutor(1, "loader")
         self._watch = Watch(Releases(home.releases), self._graphs)
+        self._mirror = Mirror()
         self._watching: asyncio.Task[None] | None = None
         self._refreshing = asyncio.Lock()
         self.large_bodies = LargeBodies()
@@ -102,6 +104,7 @@ class ModelServer:
         """Writes what waits for the disk; every request was answered before."""
         if self._watching:
             self._watching.cancel()
+        await self._mirror.close()
         await self._predictions.close()
         await self._labels.close()
         self.large_bodies.close()
@@ -154,7 +157,7 @@ class ModelServer:
         read: makes raw rows and notices of them for the version that answers; runs in a thread of its own
         Raises Refusal.
         """
-        role, model = self.route(project).choose(request.id)
+        role, model = self.route(project).choose(request.key or request.id)
         rows, odd = await asyncio.to_thread(read, project, model.signature)
         if len(rows) > MAX_ROWS:
             raise Refusal(
@@ -182,6 +185,8 @@ class ModelServer:
         if request.log and known:
             ids = request.row_ids(len(rows))
             told += self._remember(Logged(project, ids, utc_now(), model.served.version, role, rows, answers))
+            key, first = request.key or request.id, next(iter(outputs.values()))
+            self._mirror.add(project, self.table.get(project, Route()), role, model, key, rows, first)
         elif request.log:
             told.append(self._anonymous.notice(project))
         parameters: dict[str, Any] = {"notices": told} if told else {}
@@ -295,6 +300,10 @@ class ModelServer:
     def columns(self, project: str, version: str | None) -> dict[str, Any]:
         """What training rows had in each input. Raises Refusal."""
         return model_facts.training_columns(project, self._model(project, version))
+
+    def comparison(self, project: str, version: str) -> dict[str, Any]:
+        """What a challenger answered beside the champion to the same live rows. Raises Refusal."""
+        return self._mirror.comparison(project, self._model(project, version).served.version)
 
     def statistics(self, project: str | None, version: str | None) -> dict[str, Any]:
         """Requests, rows and times of one version, of a model's versions, or of all models. Raises Refusal."""

@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tasks.production.releases import Canary, Manifest, Releases, Served, fallbacks, refusal
+from tasks.production.releases import Manifest, Releases, Served, fallbacks, refusal
 from tasks.serving.model import Model, load
 from tasks.serving.refusal import Refusal
 
@@ -33,6 +33,11 @@ class Route:
     majors: tuple[Model, ...] = ()
     """The last version of each older major, the newest first: it answers requests that fit no later one."""
     share: float = 0.0
+    """Of the requests, that the canary answers."""
+    shadow_share: float = 0.0
+    """Of the requests, that the canary is asked too, without its answers being given."""
+    spread: float = 0.0
+    """Standard deviation of the canary's answers, where they are numbers."""
     refused: Mapping[int, str] = field(default_factory=dict)
     """Why a version in the manifest is not loaded."""
     damage: str = ""
@@ -66,6 +71,14 @@ class Route:
         raise Refusal(
             503, f"no version serves yet; {'; '.join(self.refused.values()) or 'none was promoted'}"
         )
+
+    def beside(self, role: str, key: str) -> Model | None:
+        """Who is asked the rows of a request too, while a challenger is on trial; None: nobody."""
+        if role == "canary":
+            return self.champion
+        if role == "champion" and fraction(key) < self.shadow_share:
+            return self.canary
+        return None
 
     def others(self, chosen: Model) -> list[tuple[str, Model]]:
         """Who may answer a request that does not fit what was chosen for it: the champion, then older majors; each with other inputs."""
@@ -172,7 +185,7 @@ class Watch:
             canary,
             None if previous is fallback or previous in majors else previous,
             majors,
-            canary_share(manifest),
+            *trial_shares(manifest),
             refused,
             damage(manifest, champion, fallback, canary, refused),
             refusal_sentence(manifest),
@@ -214,9 +227,14 @@ def loaded_model(wanted: Served | None, old: Route) -> Model | None:
     return known.get((wanted.version, wanted.digest)) if wanted else None
 
 
-def canary_share(manifest: Manifest) -> float:
-    """Of the requests that go to the canary."""
-    return manifest.canary.share if isinstance(manifest.canary, Canary) else 0.0
+def trial_shares(manifest: Manifest) -> tuple[float, float, float]:
+    """Shares of the requests that the canary answers, and that it is asked as a shadow; and the spread of its answers."""
+    canary = manifest.canary
+    if canary is None:
+        return 0.0, 0.0, 0.0
+    if canary.mode == "shadow":
+        return 0.0, canary.share, canary.spread
+    return canary.share, 0.0, canary.spread
 
 
 def damage(
@@ -280,6 +298,9 @@ def file_stamp(path: Path) -> Stamp:
 def describe(route: Route) -> str:
     """A route for the log."""
     roles = [f"{role} {model.served.version}" for role, model in route.models.items()]
-    return (
-        ", ".join(roles) + (f" at {route.share:.0%}" if route.canary else "") if roles else "nothing serves"
-    )
+    if not roles:
+        return "nothing serves"
+    if route.canary is None:
+        return ", ".join(roles)
+    asked = f"as a shadow of {route.shadow_share:.0%}" if route.shadow_share else f"at {route.share:.0%}"
+    return f"{', '.join(roles)} {asked}"

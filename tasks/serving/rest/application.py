@@ -183,6 +183,8 @@ class Application:
                 found["GET"] = telling(lambda: server.columns(project, version))
             case ["stats"]:
                 found["GET"] = telling(lambda: server.statistics(project, version))
+            case ["comparison"] if version is not None:
+                found["GET"] = telling(lambda: server.comparison(project, version))
         return found
 
     async def _infer(self, call: Call, project: str, version: str | None) -> Reply:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mlflow import MlflowClient
+from onnx import helper
 
 from configs.deployment import DeploymentConfig
 from infra.files import digest, write_json
@@ -19,7 +20,7 @@ from tasks.deployment.trial_report import picture, tables
 from tasks.production.inference_client import InferenceError
 from tasks.production.releases import ReleaseError, Releases, promote, rollback, stage_canary
 from tasks.rows.raw import TensorSpec, rows_from
-from tests.tasks.deployment.test_sandbox import add_slow_loop, add_text_output
+from tests.tasks.deployment.test_sandbox import add_slow_loop, add_text_output, rename
 
 PROJECT = "spots"
 PIXELS = np.array([[9, 0, 0, 0], [0, 9, 0, 0], [0, 0, 9, 0]], dtype=np.uint8).reshape(3, 2, 2, 1)
@@ -453,3 +454,61 @@ def test_a_step_is_held_and_labels_that_come_meanwhile_are_judged(deploy, traine
         asking.join()
     assert rollout.release.status == "rolled-back"
     assert rollout.release.reason.startswith("late labels is worse than it may be")
+
+
+def asked_meanwhile(server, deploy, rows):
+    """What deploying gives, and the versions that answered the clients that asked these rows all the while."""
+    ended, versions = threading.Event(), set()
+
+    def ask_on():
+        with server.client(patience_s=0) as client:
+            while not ended.is_set():
+                versions.add(client.infer(rows)["model_version"])
+
+    asking = threading.Thread(target=ask_on)
+    asking.start()
+    try:
+        return deploy(), versions
+    finally:
+        ended.set()
+        asking.join()
+
+
+def test_a_shadow_is_judged_by_live_rows_and_its_answers_are_given_to_nobody(deploy, trained, server):
+    deploy(trained(1))
+    # One replayed row is no evidence yet.
+    held = {"canary_requests": 1, "canary_hold_seconds": 60, "canary_seconds": 120}
+    shadow = DeploymentConfig(mode="shadow", canary_share=1.0, max_disagreement=0.5, **held)
+    rollout, versions = asked_meanwhile(server, lambda: deploy(trained(2), shadow), ROWS[:1])
+    assert versions == {"1"}
+    assert rollout.release.status == "rolled-back"
+    assert rollout.release.reason.startswith("disagreement is worse than it may be")
+    step = rollout.trial.steps[-1]
+    assert step.live == step.pairs["live compared"] > 0
+    assert tables(rollout, shadow)[1][0].startswith(
+        "As a shadow, whose answers nobody got, beside what serves"
+    )
+
+
+def test_a_shadow_that_fails_on_live_rows_is_rolled_back_and_no_client_sees_it(deploy, trained, server):
+    deploy(trained(1))
+    unbearable = ROWS[:1].copy()
+    unbearable["image"][0, 1, 1, 0] = 5
+    shadow = DeploymentConfig(mode="shadow", canary_share=1.0, canary_hold_seconds=60, canary_seconds=120)
+    challenger = trained(2, broken_at=5)
+    rollout, versions = asked_meanwhile(server, lambda: deploy(challenger, shadow), unbearable)
+    assert (rollout.release.status, versions) == ("rolled-back", {"1"})
+    assert rollout.trial.live >= rollout.trial.errors > 0
+
+
+def add_one_more_node(graph, signature):
+    rename(graph, "class", "found")
+    graph.node.append(helper.make_node("Identity", ["found"], ["class"]))
+
+
+def test_a_shadow_that_is_good_is_promoted(deploy, trained, server):
+    deploy(trained(1))
+    shadow = DeploymentConfig(mode="shadow", canary_seconds=60, max_disagreement=0.1)
+    release = deploy(trained(1, change=add_one_more_node), shadow).release
+    assert (release.status, release.version) == ("promoted", 2)
+    assert serving(server) == "2"
