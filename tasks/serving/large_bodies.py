@@ -4,7 +4,7 @@ import asyncio
 import os
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing import get_context
 
 from infra.confinement import limit_address_space
@@ -60,7 +60,7 @@ class LargeBodies:
             raise Refusal(413, f"{reason}; send fewer rows a request") from None
         finally:
             self._waiting -= 1
-        if isinstance(found, tuple):
+        if not isinstance(found, Request):
             raise Refusal(*found)
         return found
 
@@ -94,7 +94,7 @@ def read_body(body: bytes, json_length: bytes | None, inputs: frozenset[Inputs])
 
     try:
         request = parse(body, json_length)
-        return replace(request, inputs=ReadInputs({each: rows_or_refusal(request, each) for each in inputs}))
+        return request._replace(inputs=ReadInputs({each: rows_or_refusal(request, each) for each in inputs}))
     except Refusal as refusal:
         return refusal.status, str(refusal)
     except MemoryError:

@@ -3,11 +3,11 @@
 Pure. rest/ and rpc/ make requests of bytes and bytes of answers.
 """
 
+import random
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, NamedTuple
-from uuid import uuid4
 
 import numpy as np
 
@@ -38,6 +38,14 @@ def metadata(spec: TensorSpec, date_format: str | None = None) -> dict[str, Any]
     return told | {"parameters": {"date_format": date_format}} if date_format else told
 
 
+def new_id() -> str:
+    """An id that no other request has: 128 bits of a generator that each process seeds from the system's randomness.
+
+    It is no secret: who tells labels has a credential. A call of the system for each would take 10 us.
+    """
+    return f"{random.getrandbits(128):032x}"
+
+
 class Caller(NamedTuple):
     """Who asks."""
 
@@ -58,8 +66,7 @@ class WantedOutput:
     """How many of its values are wanted, the largest first and with their class; 0: all of them as they stand."""
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """What a client asks, before it is known which version answers."""
 
     id: str
@@ -93,7 +100,7 @@ def request_of(value: dict[str, Any]) -> Request:
     """An inference request's envelope, from a JSON object or what gRPC's message says likewise. Raises Refusal."""
     request_id = value.get("id")
     if request_id is None or request_id == "":
-        request_id = uuid4().hex
+        request_id = new_id()
     if not isinstance(request_id, str) or len(request_id) > MAX_ID:
         raise Refusal(400, f"id is {shorten(request_id)}; want a text of at most {MAX_ID} characters")
     parameters = parameters_of(value.get("parameters"), PARAMETERS, "parameters")
@@ -194,8 +201,7 @@ def check_outputs(request: Request, signature: Signature) -> None:
             )
 
 
-@dataclass(frozen=True)
-class Output:
+class Output(NamedTuple):
     """An output of an answer."""
 
     name: str
@@ -207,25 +213,26 @@ class Output:
     """Whether over REST it comes as bytes behind the JSON."""
 
 
-@dataclass(frozen=True)
-class Inference:
+class Inference(NamedTuple):
     """The answer to a request."""
 
     project: str
     version: int
     id: str
     outputs: list[Output]
-    parameters: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, Any]
 
 
 def chosen_outputs(
     request: Request, signature: Signature, values: dict[str, Values], answers: list[str]
 ) -> list[Output]:
     """The outputs that a request asks for: the graph's, and what the first one means in words as `answer`."""
-    made = {
-        name: Output(name, DATATYPES[each.dtype.name], list(each.shape), each, request.is_binary)
-        for name, each in values.items()
-    }
+    made = {}
+    for spec in signature.outputs:
+        found = values[spec.name]
+        made[spec.name] = Output(
+            spec.name, DATATYPES[spec.dtype], list(found.shape), found, request.is_binary
+        )
     made[ANSWER] = Output(ANSWER, "BYTES", [len(answers)], answers, request.is_binary)
     if request.outputs is None:
         return list(made.values())
@@ -233,11 +240,11 @@ def chosen_outputs(
     for wanted in request.outputs:
         output = made[wanted.name]
         is_binary = request.is_binary if wanted.is_binary is None else wanted.is_binary
-        shape, datatype, found = output.shape, output.datatype, output.values
         if wanted.classes:
             texts = strongest_classes(values[wanted.name], wanted.classes, signature.classes)
-            datatype, shape, found = "BYTES", [len(answers), len(texts) // len(answers)], texts
-        chosen.append(Output(wanted.name, datatype, shape, found, is_binary))
+            shape = [len(answers), len(texts) // len(answers)]
+            output = Output(wanted.name, "BYTES", shape, texts)
+        chosen.append(output._replace(is_binary=is_binary))
     return chosen
 
 

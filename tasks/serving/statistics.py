@@ -52,7 +52,9 @@ class Statistics:
         self.rows += rows
         self.calls += 1
         self.last_ms = time.time_ns() // 1_000_000
-        for each, times in ((self.requests, requests), (self.by_size.setdefault(rows, Batches()), 1)):
+        if (sized := self.by_size.get(rows)) is None:
+            sized = self.by_size[rows] = Batches()
+        for each, times in ((self.requests, requests), (sized, 1)):
             each.compute_input.add((joined - began) * times, times)
             each.compute_infer.add((computed - joined) * times, times)
             each.compute_output.add((split - computed) * times, times)

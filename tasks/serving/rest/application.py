@@ -7,11 +7,9 @@ Open Inference Protocol v2 with its extensions, `POST /v2/models/<model>/labels`
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
-from uuid import uuid4
 
 import orjson
 
@@ -20,8 +18,8 @@ from tasks.rows.raw import Rows
 from tasks.serving.labels import LABELS_LIMIT
 from tasks.serving.large_bodies import LARGE_JSON
 from tasks.serving.model import Signature
-from tasks.serving.model_server import BODY_LIMIT, TIME_LIMIT_S, ModelServer
-from tasks.serving.protocol import Caller, Request
+from tasks.serving.model_server import BODY_LIMIT, ModelServer
+from tasks.serving.protocol import Caller, Request, new_id
 from tasks.serving.refusal import Refusal, check_known, shorten
 from tasks.serving.rest.encodings import chosen_encoding, deflate, inflate
 from tasks.serving.rest.messages import JSON_LENGTH, json_object, parse, prediction, response
@@ -43,8 +41,7 @@ TRACE = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{
 """A W3C traceparent; another one is as if there were none, as that standard wants."""
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """One HTTP request."""
 
     headers: Mapping[bytes, bytes]
@@ -63,14 +60,13 @@ class Call:
         return await asyncio.to_thread(inflate, body, encoding, limit)
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(NamedTuple):
     """What answers it."""
 
     body: bytes
     status: int = 200
     content_type: bytes = b"application/json"
-    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    headers: Sequence[tuple[bytes, bytes]] = ()
 
 
 Handler = Callable[[Call], Awaitable[Reply]]
@@ -209,7 +205,7 @@ class Application:
         def read(name: str, signature: Signature) -> tuple[Rows, list[str]]:
             return rows_of_upload(upload, name, signature, allow_missing)
 
-        request = Request(uuid4().hex, log, None, None)
+        request = Request(new_id(), log, None, None)
         found = await self.server.predict(project, read, request, call.caller)
         return json_reply(prediction(found))
 
@@ -270,7 +266,7 @@ def replying(reply: Reply) -> Handler:
 
 def json_reply(value: Any, status: int = 200, headers: list[tuple[bytes, bytes]] | None = None) -> Reply:
     """A JSON value as a reply."""
-    return Reply(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY), status, headers=headers or [])
+    return Reply(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY), status, headers=headers or ())
 
 
 def is_true(asked: Mapping[str, str], name: str, usual: bool) -> bool:
@@ -308,28 +304,22 @@ def caller_of(scope: Message) -> Caller:
 
 
 async def read_body(headers: Mapping[bytes, bytes], receive: Receive, limit: int = BODY_LIMIT) -> bytes:
-    """A request's body as it arrives.
+    """A request's body as it arrives; what takes too long ends with the connection (connections.py).
 
-    Refuses (413) one over the limit as soon as that is known, and (408) one that does not arrive in time.
+    Refuses (413) one over the limit as soon as that is known.
     """
     check_size(whole_number(headers.get(b"content-length")), limit)
     parts: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(TIME_LIMIT_S):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise Refusal(400, "the client left before its body was complete")
-                parts.append(message.get("body", b""))
-                size += len(parts[-1])
-                check_size(size, limit)
-                if not message.get("more_body", False):
-                    return parts[0] if len(parts) == 1 else b"".join(parts)
-    except TimeoutError:
-        raise Refusal(
-            408, f"the body has not arrived within {TIME_LIMIT_S:.0f} s; send fewer rows a request"
-        ) from None
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Refusal(400, "the client left before its body was complete")
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        check_size(size, limit)
+        more = message.get("more_body", False)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def check_size(size: int, limit: int) -> None:
