@@ -19,17 +19,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from infra.files import read_json, whole_file, whole_folder, write_json
+from infra.files import read_json, whole_folder, write_json
 from tasks.ingestion.lines import LINE
 from tasks.ingestion.parsing.conversions import Conversions
 from tasks.ingestion.parsing.row_ids import as_text, join_escaped
 from tasks.ingestion.partitions.join import Matches, Table, join_tables
 from tasks.ingestion.partitions.sources import SourcePartition
 from tasks.ingestion.readers.location import hide_values, location_of
-from tasks.ingestion.readers.stream import read_ahead, rebatch
+from tasks.ingestion.readers.stream import read_ahead
 from tasks.records import Stored
 from tasks.rows.content_hash import COLUMN as CONTENT
-from tasks.rows.parts import part_writer
+from tasks.rows.parts import ROWS_A_GROUP, part_writer
 from tasks.rows.raw import TEXT
 from tasks.scoring.bundle import OpenBundle, open_bundle
 from tasks.scoring.row_inputs import Refusals, RowReading, Values, absent_columns, read_inputs
@@ -43,6 +43,15 @@ CELL = 1_000
 """Characters of a refused row's value that the side file keeps: what broke it may be an endless text."""
 CELLS = 200
 EXAMPLES = 3
+LEFT_OUT = {
+    "ragged_lines": "a line with another number of fields than there are columns",
+    "unreadable_lines": "a line that is no JSON object",
+    "unreadable_images": "no readable image",
+    "unmatched_dropped": "no row of the joined source",
+}
+"""Reasons of rows that never became one."""
+SAMPLE = 500
+"""Values of a column that a table gives to tell whether it came in another unit."""
 HOW = ("columns", "key", "limits", "csv", "images")
 """What of a source's section changes how its rows are read."""
 
@@ -98,12 +107,14 @@ class Counts:
     unnamed: int = 0
     """Rows without a key, which are named by their place."""
     absent: tuple[str, ...] = ()
-    others: tuple[str, ...] = ()
-    """Columns of the contract that are neither there nor taken by the model."""
+    samples: dict[str, list[float]] = field(default_factory=dict)
+    """Some values of columns whose usual ones the contract knows."""
 
 
 class KeptRows(Conversions):
     """Counts of what reading changed, and the rows that the reader itself left out."""
+
+    keeps_rows = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -173,20 +184,38 @@ def score_tables(
                 continue
             add = add or stack.enter_context(part_writer(made / SCORES))
             add(scored)
-            with whole_file(progress) as temporary:
-                temporary.write_text(str(counts.rows))
+            # Not worth a wait for the disk: who reads half a number takes it for none.
+            progress.write_text(str(counts.rows + counts.refused))
         write_left_out(kept, counts, side)
 
 
 def tables_of(job: ScoringJob, kept: KeptRows) -> Iterator[pa.Table]:
-    """A partition's rows as the source has them, beside joined ones, in even tables, read ahead by a thread."""
-    source, name = job.entry.source, job.entry.name
-    read = read_ahead(
-        lambda: join_tables(rebatch(job.entry.partition.read(kept)), job.joins, name, kept, Matches()),
-        source.limits.seconds,
-        name,
-    )
-    return (table for table in read if len(table))
+    """A partition's rows as the source has them, beside joined ones, read ahead by a thread.
+
+    Tables are not put together: of a column without a contract one may have numbers and another texts.
+    """
+    read = read_ahead(lambda: job.entry.partition.read(kept), job.entry.source.limits.seconds, job.entry.name)
+    for table in read:
+        for start in range(0, len(table), ROWS_A_GROUP):
+            piece = table.slice(start, ROWS_A_GROUP)
+            yield from joined(piece, job, kept) if job.joins else [piece]
+
+
+def joined(table: pa.Table, job: ScoringJob, kept: KeptRows) -> Iterator[pa.Table]:
+    """A table with the joined columns. A row without a match is refused where training rows without one were left out."""
+    found = list(join_tables([table], job.joins, job.entry.name, kept, Matches()))
+    there = pa.chunked_array([chunk for each in found for chunk in each[LINE].chunks], pa.int64())
+    alone = table.filter(pc.invert(pc.is_in(table[LINE], there.combine_chunks())))
+    names = [name for name in alone.column_names if name not in (LINE, CONTENT)][:CELLS]
+    for line, row in zip(alone[LINE].to_pylist(), alone.select(names).to_pylist(), strict=True):
+        kept.leave_out(
+            "unmatched_dropped",
+            job.entry.partition.origin,
+            line,
+            "no row of the joined source belongs to it",
+            json.dumps(row, ensure_ascii=False, default=str),
+        )
+    yield from (each for each in found if len(each))
 
 
 def score_table(
@@ -199,6 +228,7 @@ def score_table(
     counts.absent = absent
     refusals = Refusals()
     inputs = read_inputs(table, reading, job.entry.name, refusals)
+    note_samples(inputs, reading, counts)
     refused = refusals.mask(len(table))
     ids, unnamed = row_names(table, job)
     first = counts.rows + counts.refused
@@ -369,6 +399,15 @@ def note_inputs(inputs: Values, bundle: OpenBundle, counts: Counts) -> None:
                         examples.append(shown)
 
 
+def note_samples(inputs: Values, reading: RowReading, counts: Counts) -> None:
+    """Keeps some numbers of the columns whose usual quantiles the contract has."""
+    for name, spec in reading.contract.items():
+        if spec.usual and name in inputs and inputs[name].dtype == np.float32:
+            values = inputs[name][np.isfinite(inputs[name])]
+            step = max(1, len(values) // SAMPLE)
+            counts.samples.setdefault(name, []).extend(map(float, values[::step][:SAMPLE]))
+
+
 def write_refused(
     table: pa.Table, ids: pa.Array, refusals: Refusals, job: ScoringJob, counts: Counts, side: IO[str]
 ) -> None:
@@ -398,13 +437,7 @@ def write_left_out(kept: KeptRows, counts: Counts, side: IO[str]) -> None:
     """The rows that the reader left out, in the side file."""
     waiting, kept.left_out = kept.left_out, []
     for each in waiting:
-        check = each.pop("check")
-        kind = (
-            "a line with another number of fields than there are columns"
-            if check == "ragged_lines"
-            else "no readable image"
-        )
-        counts.reasons[kind] += 1
+        counts.reasons[LEFT_OUT[each.pop("check")]] += 1
         counts.refused += 1
         side.write(json.dumps({**each, "id": None}, ensure_ascii=False) + "\n")
 

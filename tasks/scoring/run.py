@@ -11,11 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from configs.intake import IntakeConfig
 from configs.source import SourceConfig
 from infra.cluster import run_bounded
 from infra.disk_guard import guard_disk
 from infra.files import verify
+from tasks.ingestion.parsing.unit_changes import FEWEST, SHARES, check_unit, five
 from tasks.ingestion.partitions import join
 from tasks.ingestion.partitions.sources import SourcePartition, list_partitions
 from tasks.ingestion.readers import csv, parquet
@@ -117,6 +120,7 @@ def score(
 
         def take(key: str) -> dict[str, Any]:
             note = read_note(staging / key)
+            check_units([*notes.values(), note], question.source)
             target.add(staging / key, note)
             notes[key] = note
             if not target.keeps_partitions:
@@ -165,6 +169,15 @@ def jobs_of(question: Question, kept: Path) -> list[ScoringJob]:
             )
         )
     return jobs
+
+
+def check_units(notes: Sequence[dict[str, Any]], source: SourceConfig) -> None:
+    """Raises ValueError where the numbers of a column came in another unit than the training rows': every answer would be wrong."""
+    for name, spec in source.columns.items():
+        values = [value for note in notes for value in note["counts"]["samples"].get(name, ())]
+        if spec.usual and len(values) >= FEWEST:
+            now = np.quantile(np.array(values), SHARES, method="inverted_cdf")
+            check_unit(name, spec.usual, five(now), name_of(source))
 
 
 def small_partitions(source: SourceConfig) -> list[SourcePartition]:

@@ -50,6 +50,9 @@ class Count:
 class Conversions:
     """Counts of one partition, or of several together."""
 
+    keeps_rows = False
+    """Whether `leave_out` keeps the rows that it is told of; then readers leave out single rows that else stop them."""
+
     def __init__(self, counts: Iterable[dict[str, Any]] = ()) -> None:
         """counts: as `as_json` gave them; those of the same check and column are added up."""
         self._counts: dict[tuple[str, str], Count] = {}

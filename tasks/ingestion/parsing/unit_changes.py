@@ -62,13 +62,19 @@ def check_units(parts: Sequence[Path], columns: Mapping[str, ColumnConfig], name
     found = quantiles(parts, list(usual))
     for column, before in usual.items():
         now = found.get(column)
-        if before and now and (unit := conversion(before, now)):
-            seen = format_numbers(now)
-            raise ValueError(
-                f"{name}: column {column!r} looks like another unit ({unit}): "
-                f"its 5, 25, 50, 75 and 95 % quantiles are {seen}, usually {format_numbers(before)}; "
-                f"convert it in the source, or if this is right set source.columns.{column}.usual to {seen}"
-            )
+        if before and now:
+            check_unit(column, before, now, name)
+
+
+def check_unit(column: str, before: Quantiles, now: Quantiles, name: str) -> None:
+    """Raises ValueError where a column's quantiles are the usual ones in another unit."""
+    if unit := conversion(before, now):
+        seen = format_numbers(now)
+        raise ValueError(
+            f"{name}: column {column!r} looks like another unit ({unit}): "
+            f"its 5, 25, 50, 75 and 95 % quantiles are {seen}, usually {format_numbers(before)}; "
+            f"convert it in the source, or if this is right set source.columns.{column}.usual to {seen}"
+        )
 
 
 def quantiles(parts: Sequence[Path], names: Sequence[str]) -> dict[str, Quantiles]:

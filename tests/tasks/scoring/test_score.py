@@ -252,3 +252,78 @@ def test_a_large_file_is_cut_and_each_row_keeps_its_place(run, tmp_path, monkeyp
         scores = pd.read_parquet(target)
         assert scores["id"].tolist() == frame["id"].tolist()
         assert scores["origin_line"].tolist() == list(range(first, first + 3000))
+
+
+def test_a_line_that_is_no_json_object_and_a_text_among_numbers_are_refused_alone(run, tmp_path):
+    frame = people(40)
+    texts = frame.assign(born=frame["born"].dt.strftime("%d/%m/%Y"))
+    lines = texts.to_json(orient="records", lines=True).splitlines()
+    lines[5] = '{"id": "p5", "age":'
+    lines[6] = "[1, 2]"
+    lines[7] = lines[7].replace('"age":', '"age":"old","was":')
+    (tmp_path / "people.jsonl").write_text("\n".join(lines) + "\n")
+    run(tmp_path / "people.jsonl", tmp_path / "scores")
+    refused = [json.loads(line) for line in (tmp_path / "scores" / "_refused.jsonl").read_text().splitlines()]
+    told = {each["origin_line"]: each["reason"] for each in refused}
+    assert set(told) == {6, 7, 8}
+    assert told[6].startswith("not a JSON object: ")
+    assert told[7] == "not a JSON object: is list, not an object"
+    assert told[8] == "age: 'old' is no number"
+    assert len(pd.read_parquet(tmp_path / "scores")) == 37
+
+
+def test_a_text_among_numbers_far_down_a_file_refuses_its_row_alone(run, tmp_path, monkeypatch):
+    contract = {name: ColumnConfig(type="number") for name in ("age", "hours per week")}
+    contract |= {name: ColumnConfig(type="text") for name in ("id", "work", "born")}
+    training = SourceConfig(reader="csv", path="/nowhere/train.csv", columns=contract)
+    monkeypatch.setattr("tasks.ingestion.readers.csv.CHUNK_BYTES", 2**12)
+    source = as_csv(people(900), tmp_path / "people.csv")
+    lines = source.read_text().splitlines()
+    lines[701] = "p700,old,40.0,Private,01/02/1970"
+    source.write_text("\n".join(lines) + "\n")
+    run(source, tmp_path / "scores", training=training)
+    (refused,) = (tmp_path / "scores" / "_refused.jsonl").read_text().splitlines()
+    assert json.loads(refused)["reason"] == "age: 'old' is no finite number"
+    assert len(pd.read_parquet(tmp_path / "scores")) == 899
+
+
+def test_numbers_in_another_unit_than_the_contracts_stop_the_run(run, tmp_path):
+    hours = people(500)["hours per week"].quantile([0.05, 0.25, 0.5, 0.75, 0.95]).tolist()
+    contract = {
+        "hours per week": ColumnConfig(type="number", usual=tuple(hours)),
+        "age": ColumnConfig(type="number"),
+    }
+    contract |= {name: ColumnConfig(type="text") for name in ("id", "work", "born")}
+    training = SourceConfig(reader="csv", path="/nowhere/train.csv", columns=contract)
+    frame = people(500, seed=2)
+    run(as_csv(frame, tmp_path / "hours.csv"), tmp_path / "scores", training=training)
+    minutes = as_csv(
+        frame.assign(**{"hours per week": frame["hours per week"] * 60}), tmp_path / "minutes.csv"
+    )
+    for target, table in ((tmp_path / "of minutes", None), (f"sqlite:///{tmp_path}/of.db", "people")):
+        with pytest.raises(ValueError, match=r"'hours per week' looks like another unit"):
+            run(minutes, target, table, training=training, staging=tmp_path / "staging" / "two")
+    assert not (tmp_path / "of minutes").exists()
+    with sqlite3.connect(tmp_path / "of.db") as database:
+        assert database.execute("SELECT count(*) FROM gyre_scored_partitions").fetchone() == (0,)
+
+
+def test_a_joined_column_is_joined_here_too_and_a_row_without_a_match_is_refused_where_it_was_left_out(
+    run, tmp_path
+):
+    frame = people(30)
+    jobs = frame[["id", "work"]].iloc[:28]
+    jobs.to_csv(tmp_path / "jobs.csv", index=False)
+    source = as_csv(frame, tmp_path / "people.csv")
+    run(source, tmp_path / "whole")
+    as_csv(frame.drop(columns=["work"]), source)
+    own = SourceConfig(reader="csv", path=str(tmp_path / "jobs.csv"))
+    joined = {"source": own, "on": "id", "how": "inner"}
+    training = SourceConfig(reader="csv", path="/nowhere/train.csv", join=(joined,))
+    run(source, tmp_path / "scores", training=training, staging=tmp_path / "staging" / "two")
+    scores, whole = pd.read_parquet(tmp_path / "scores"), pd.read_parquet(tmp_path / "whole")
+    assert scores["id"].tolist() == frame["id"][:28].tolist()
+    assert np.allclose(scores["probability"], whole["probability"][:28])
+    refused = [json.loads(line) for line in (tmp_path / "scores" / "_refused.jsonl").read_text().splitlines()]
+    assert [each["origin_line"] for each in refused] == [30, 31]
+    assert refused[0]["reason"] == "no row of the joined source belongs to it"
