@@ -37,6 +37,7 @@ class DatabaseTarget:
     def __init__(self, url: str, table: str) -> None:
         """url: SQLAlchemy's, $NAME in it taken from the environment."""
         self.url, self.name = url, table
+        self.path: Path | None = None
         self.refused = f"table {table}_refused"
         self.plan: Plan | None = None
         meta = sa.MetaData()

@@ -444,11 +444,10 @@ def write_left_out(kept: KeptRows, counts: Counts, side: IO[str]) -> None:
 
 def reason_kind(reason: str) -> str:
     """A reason without the row's own value, to count by."""
-    head, separator, rest = reason.partition(": ")
-    if not separator:
-        return reason
-    _, found, wanted = rest.rpartition(" is ")
-    return f"{head}: {found.strip()} {wanted}" if found else reason
+    column, _, told = reason.partition(": ")
+    _, said, wanted = told.rpartition(" is ")
+    # A value that is shown stands in quotes, or is a number.
+    return f"{column}: a value is {wanted}" if said else reason
 
 
 def cell(value: Any) -> Any:

@@ -27,7 +27,7 @@ from tasks.records import Stored
 from tasks.scoring.bundle import bundle_facts
 from tasks.scoring.partition import ScoringJob, is_scored, progress_name, read_note, score_partition
 from tasks.scoring.row_inputs import RowReading
-from tasks.scoring.source import with_date_formats
+from tasks.scoring.source import check_apart, with_date_formats
 from tasks.scoring.targets import Existing, Plan, Target
 
 BLOCK_BYTES = 16 * 2**20
@@ -101,6 +101,8 @@ def score(
     began = time.monotonic()
     verify(question.bundle.uri, question.bundle.digest)
     with alone(staging), guard_disk(lambda: f"the scores of {name_of(question.source)} do not fit", staging):
+        if target.path is not None:
+            check_apart(question.source, target.path)
         jobs = jobs_of(question, kept)
         plan = Plan(
             question.project,
@@ -136,6 +138,7 @@ def score(
         for key in finished(client, waiting, staging, tick):
             counts = take(key)["counts"]
             now.append(counts["rows"] + counts["refused"])
+        tick()
         ordered = [notes[job.key] for job in jobs]
         if missing:
             target.finish(plan, [staging / job.key for job in jobs], ordered)

@@ -9,11 +9,12 @@ from tasks.ingestion.parsing.layout import intake_columns
 from tasks.ingestion.partitions.sources import inherit
 from tasks.ingestion.readers.csv_header import header
 from tasks.ingestion.readers.csv_lines import fields
-from tasks.ingestion.readers.location import File, matching_files
+from tasks.ingestion.readers.location import File, location_of, matching_files, name_of
 from tasks.ingestion.schema_inference.file_formats import files_of, sniff_source
 from tasks.ingestion.schema_inference.images import holds_images
 
-PEEKED_BYTES = 2**20
+BESIDE = (".refused.jsonl", ".score.json")
+"""Endings of the files beside a CSV file of scores."""
 
 
 def source_at(
@@ -95,3 +96,24 @@ def with_date_formats(intake: IntakeConfig, formats: dict[str, str]) -> IntakeCo
     if not isinstance(intake, TabularIntakeConfig):
         return intake
     return intake.model_copy(update={"date_formats": {**intake.date_formats, **formats}})
+
+
+def check_apart(source: SourceConfig, target: Path) -> None:
+    """Raises ValueError where a target is, or would be, among the files that are scored: the next run would score the scores."""
+    if source.reader not in ("csv", "jsonl", "parquet"):
+        return
+    place = Path(location_of(source))
+    files = [file.local for file in matching_files(source)]
+    own = [
+        path for path in files if path and (path == target or target in path.parents or beside(path, target))
+    ]
+    if own or (place.is_dir() and place in target.parents):
+        raise ValueError(
+            f"{target}: lies among the files that are scored ({name_of(source)}), which would take the scores for rows; give another --to"
+        )
+
+
+def beside(path: Path, target: Path) -> bool:
+    """Whether a file is one that is written beside a CSV file as target."""
+    names = [f"{target.name}{suffix}" for suffix in BESIDE]
+    return path.parent == target.parent and path.name in names

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from infra.files import link_or_copy, read_json, whole_file, whole_folder, write_json
 from tasks.rows.parts import part_name
 from tasks.scoring.partition import REFUSED, SCORES
+from tasks.scoring.source import BESIDE
 
 Existing = Literal["refuse", "replace", "append"]
 """What becomes of scores that are in the target already and not of this run; `append` goes with tables alone."""
@@ -53,6 +54,8 @@ class Plan:
 class Target(Protocol):
     """Where scores go."""
 
+    path: Path | None
+    """Of a folder or file; None for a database."""
     refused: str
     """Where the rows lie that could not be read, for people."""
 
@@ -114,18 +117,19 @@ class FolderTarget:
     keeps_partitions = True
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path: Path | None = path
+        self.place = path
         self.note = path / FOLDER_NOTE
         self.refused = str(path / FOLDER_REFUSED)
 
     def check(self, plan: Plan, existing: Existing) -> None:
         """See Target."""
-        there = self.path.is_file() or (self.path.is_dir() and any(self.path.iterdir()))
-        check_place(self.path, self.note, there, plan, existing)
+        there = self.place.is_file() or (self.place.is_dir() and any(self.place.iterdir()))
+        check_place(self.place, self.note, there, plan, existing)
 
     def done(self, plan: Plan) -> dict[str, dict[str, Any]]:
         """See Target."""
-        parts = sorted(self.path.glob("part-*.parquet"))
+        parts = sorted(self.place.glob("part-*.parquet"))
         return finished_notes(self.note, plan, sum(pq.read_metadata(part).num_rows for part in parts))
 
     def add(self, folder: Path, note: dict[str, Any]) -> None:
@@ -133,7 +137,7 @@ class FolderTarget:
 
     def finish(self, plan: Plan, folders: Sequence[Path], notes: Sequence[dict[str, Any]]) -> None:
         """See Target."""
-        with whole_folder(self.path) as made:
+        with whole_folder(self.place) as made:
             filled = [folder / SCORES for folder in folders if (folder / SCORES).exists()]
             for number, scores in enumerate(filled):
                 link_or_copy(scores, made / part_name(number))
@@ -147,17 +151,19 @@ class CsvTarget:
     keeps_partitions = True
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.note = path.with_name(f"{path.name}.score.json")
-        self.refused = str(path.with_name(f"{path.name}.refused.jsonl"))
+        self.path: Path | None = path
+        self.place = path
+        refused, note = BESIDE
+        self.note = path.with_name(f"{path.name}{note}")
+        self.refused = str(path.with_name(f"{path.name}{refused}"))
 
     def check(self, plan: Plan, existing: Existing) -> None:
         """See Target."""
-        check_place(self.path, self.note, self.path.exists(), plan, existing)
+        check_place(self.place, self.note, self.place.exists(), plan, existing)
 
     def done(self, plan: Plan) -> dict[str, dict[str, Any]]:
         """See Target."""
-        size = self.path.stat().st_size if self.path.is_file() else -1
+        size = self.place.stat().st_size if self.place.is_file() else -1
         known = read_json(self.note) if self.note.is_file() else {}
         return finished_notes(self.note, plan, None) if known.get("bytes") == size else {}
 
@@ -169,9 +175,9 @@ class CsvTarget:
         self.note.unlink(missing_ok=True)
         with whole_file(Path(self.refused)) as temporary:
             append_files([folder / REFUSED for folder in folders], temporary)
-        with whole_file(self.path) as temporary:
+        with whole_file(self.place) as temporary:
             write_csv(folders, temporary)
-        write_json(self.note, plan.facts | {"bytes": self.path.stat().st_size, "notes": list(notes)})
+        write_json(self.note, plan.facts | {"bytes": self.place.stat().st_size, "notes": list(notes)})
 
 
 def check_place(path: Path, note: Path, there: bool, plan: Plan, existing: Existing) -> None:

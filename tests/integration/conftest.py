@@ -119,7 +119,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
         "GYRE_GRPC_PORT",
         "GYRE_REPORTS_PORT",
     )
-    environment = {name: str(port) for name, port in zip(names, free_ports(4), strict=True)} | {
+    environment = {name: str(port) for name, port in zip(names, free_ports(len(names)), strict=True)} | {
         "GYRE_HOME": str(base),
         "GYRE_DATA": str(DATA),
     }

@@ -327,3 +327,19 @@ def test_a_joined_column_is_joined_here_too_and_a_row_without_a_match_is_refused
     refused = [json.loads(line) for line in (tmp_path / "scores" / "_refused.jsonl").read_text().splitlines()]
     assert [each["origin_line"] for each in refused] == [30, 31]
     assert refused[0]["reason"] == "no row of the joined source belongs to it"
+
+
+def test_a_target_among_the_files_that_are_scored_is_refused(run, tmp_path):
+    (tmp_path / "in").mkdir()
+    as_csv(people(10), tmp_path / "in" / "people.csv")
+    for source, target in ((tmp_path / "in", "scores.csv"), (tmp_path / "in" / "*.csv", "people.csv")):
+        with pytest.raises(ValueError, match=r"lies among the files that are scored .*; give another --to"):
+            run(source, tmp_path / "in" / target)
+    run(tmp_path / "in", tmp_path / "scores.csv")
+    assert len(pd.read_csv(tmp_path / "scores.csv")) == 10
+
+
+def test_a_file_with_a_header_alone_has_no_scores_and_is_no_error(run, tmp_path):
+    source = as_csv(people(0), tmp_path / "people.csv")
+    scored, target, question = run(source, tmp_path / "scores")
+    assert report_of(question, target, "scores", scored).summary.endswith("0 rows scored, none refused")
