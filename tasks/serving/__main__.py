@@ -11,6 +11,7 @@ from infra.settings import Settings
 from tasks.serving.access import access_of
 from tasks.serving.connections import LimitedConnection, allow_many_connections
 from tasks.serving.life import Life
+from tasks.serving.metrics import Counted
 from tasks.serving.model_server import ModelServer
 from tasks.serving.rest.application import Application
 from tasks.serving.rpc.listener import Listener
@@ -29,7 +30,11 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     server, access = ModelServer(settings.home, settings.anonymous == "log"), access_of(settings)
     uvicorn.run(
-        Life(access.guarded(Application(server)), server, Listener(server, access, settings)),
+        Life(
+            Counted(access.guarded(Application(server)), server.totals),
+            server,
+            Listener(server, access, settings),
+        ),
         host=settings.host,
         port=settings.server_port,
         loop="uvloop",

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -38,6 +39,8 @@ class GroupCommit(Generic[T]):
     waiting_bytes: int = 0
     _items: list[T] = field(default_factory=list)
     _bytes: int = 0
+    _since: list[float] = field(default_factory=list)
+    """When each commit's first item came, the oldest first; time.monotonic's."""
     _committed: "asyncio.Future[None] | None" = None
     _hurry: asyncio.Event = field(default_factory=asyncio.Event)
     _running: "set[asyncio.Task[None]]" = field(default_factory=set)
@@ -54,6 +57,7 @@ class GroupCommit(Generic[T]):
         self._items += items
         if self._committed is None:
             loop = asyncio.get_running_loop()
+            self._since.append(time.monotonic())
             self._committed, self._hurry = loop.create_future(), asyncio.Event()
             task = loop.create_task(self._commit(self._committed, self._hurry))
             self._running.add(task)
@@ -61,6 +65,10 @@ class GroupCommit(Generic[T]):
         if self._bytes >= self.full:
             self._hurry.set()
         return self._committed
+
+    def lag_s(self) -> float:
+        """How long the oldest item has waited; 0 where none does."""
+        return time.monotonic() - self._since[0] if self._since else 0.0
 
     async def close(self) -> None:
         """Writes what waits, without waiting longer."""
@@ -84,6 +92,8 @@ class GroupCommit(Generic[T]):
             committed.set_result(None)
         finally:
             self.waiting_bytes -= size
+            # One thread writes, so commits end in their order.
+            self._since.pop(0)
 
 
 @dataclass(frozen=True)

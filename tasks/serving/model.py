@@ -17,6 +17,7 @@ from tasks.production.protocol_dtypes import DATATYPES
 from tasks.production.releases import Served
 from tasks.rows.raw import Rows, TensorSpec, blank, feed
 from tasks.serving.fair_queue import FairQueue, Outputs, Waiting
+from tasks.serving.metrics import Answered
 from tasks.serving.notices import TrainingValues, training_values
 from tasks.serving.refusal import refuse_for
 from tasks.serving.statistics import Statistics
@@ -96,6 +97,7 @@ class Model:
     portable: str = ""
     """Why its portable graph answers instead of the one that was chosen; empty where that one does."""
     statistics: Statistics = field(default_factory=Statistics)
+    answered: Answered = field(default_factory=Answered)
     queue: FairQueue = field(default_factory=lambda: FairQueue(ROWS_A_BATCH))
     pace: Pace = field(default_factory=Pace)
     _draining: "asyncio.Task[None] | None" = None

@@ -24,6 +24,7 @@ from tasks.serving.journal import Prediction as Logged
 from tasks.serving.known import KnownRequests
 from tasks.serving.labels import labels_of
 from tasks.serving.large_bodies import LargeBodies, ReadInputs
+from tasks.serving.metrics import ServerCollector, Totals, Waiting, exposition
 from tasks.serving.mirror import Mirror
 from tasks.serving.model import FIRST, Model, Signature
 from tasks.serving.notices import notices
@@ -75,6 +76,8 @@ class ModelServer:
     def __init__(self, home: Home, logs_anonymous: bool = False) -> None:
         """Requests without the installation's credential are answered, and logged only where `logs_anonymous`."""
         self.table: Table = {}
+        self.totals = Totals()
+        self._home = home
         self._logs_anonymous = logs_anonymous
         self._anonymous = Anonymous()
         self._graphs = ThreadPoolExecutor(1, "graphs")
@@ -178,8 +181,10 @@ class ModelServer:
         caller: Caller,
     ) -> Inference:
         """What a version answers; `told` are notices of how its rows were read. Raises Refusal."""
+        began = time.perf_counter()
         outputs = await answer_in_time(model, rows, request, caller.name)
         answers = model.signature.texts(next(iter(outputs.values())))
+        model.answered.add(time.perf_counter() - began, outputs, answers, model.signature.classes)
         known = caller.trusted or self._logs_anonymous
         told = [*told, *notices(rows, model.signature.inputs, model.signature.trained), *infinite(outputs)]
         if request.log and known:
@@ -188,6 +193,7 @@ class ModelServer:
             key, first = request.key or request.id, next(iter(outputs.values()))
             self._mirror.add(project, self.table.get(project, Route()), role, model, key, rows, first)
         elif request.log:
+            self.totals.unlogged[project] += 1
             told.append(self._anonymous.notice(project))
         parameters: dict[str, Any] = {"notices": told} if told else {}
         if role == "fallback":
@@ -206,7 +212,9 @@ class ModelServer:
             self._predictions.add([prediction], weight(prediction.rows) + LINE_BYTES * len(prediction.ids))
         except BufferError as error:
             log.error("%s: prediction %s is not logged: %s", prediction.project, prediction.ids[0], error)
+            self.totals.dropped[prediction.project] += 1
             return [f"answered but not logged, so no label can follow: {error}"]
+        self.totals.logged[prediction.project] += len(prediction.ids)
         self._known.add(prediction.project, prediction.ids)
         return []
 
@@ -224,6 +232,7 @@ class ModelServer:
             raise Refusal(503, f"{error}; try again in a second") from None
         except TimeoutError:
             raise Refusal(504, f"not on the disk within {TIME_LIMIT_S:.0f} s; try again") from None
+        self.totals.labels[project] += len(labels)
         return {"accepted": len(labels)} | ({"unchecked": unchecked} if unchecked else {})
 
     async def _unchecked(self, project: str, ids: list[str]) -> int:
@@ -313,6 +322,11 @@ class ModelServer:
             routes = self.table if project is None else {project: self.route(project)}
             found = [(name, model) for name, route in routes.items() for model in route.models.values()]
         return {"model_stats": [model_facts.statistics(name, model) for name, model in found]}
+
+    def metrics(self, accept: str) -> tuple[bytes, str]:
+        """What Prometheus reads, in the format that it accepts, and its content type."""
+        waiting: dict[str, Waiting] = {"predictions": self._predictions, "labels": self._labels}
+        return exposition(ServerCollector(self.table, self.totals, waiting, self._home.root), accept)
 
     def repository_index(self, only_ready: bool) -> list[dict[str, str]]:
         """Every version that a manifest names, with its state and where it is not ready the reason."""

@@ -77,6 +77,15 @@ class Application:
 
     def __init__(self, server: ModelServer) -> None:
         self.server = server
+        self._about_server: dict[str, Handler] = {
+            "v2": telling(server.metadata),
+            "v2/health/live": telling(lambda: {"live": True}),
+            "v2/health/ready": telling(server.readiness),
+            "v2/models/stats": telling(lambda: server.statistics(None, None)),
+            "metrics": self._metrics,
+            "openapi.json": telling(document),
+        }
+        """What answers a GET, by path."""
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """One HTTP request."""
@@ -133,25 +142,16 @@ class Application:
 
     def _handlers(self, parts: list[str]) -> dict[str, Handler]:
         """By method what answers a path; nothing where there is no such path."""
-        server = self.server
+        if about_server := self._about_server.get("/".join(parts)):
+            return {"GET": about_server}
         found: dict[str, Handler] = {}
         match parts:
-            case ["v2", "models", "stats"]:
-                found["GET"] = telling(lambda: server.statistics(None, None))
             case ["v2", "models", project, "versions", version, *rest]:
                 found = self._about_model(project, version, rest)
             case ["v2", "models", project, "labels"]:
                 found["POST"] = lambda call: self._label(call, project)
             case ["v2", "models", project, *rest]:
                 found = self._about_model(project, None, rest)
-            case ["v2"]:
-                found["GET"] = telling(server.metadata)
-            case ["v2", "health", "live"]:
-                found["GET"] = telling(lambda: {"live": True})
-            case ["v2", "health", "ready"]:
-                found["GET"] = telling(server.readiness)
-            case ["openapi.json"]:
-                found["GET"] = telling(document)
             case ["predict", project]:
                 found["POST"] = lambda call: self._predict(call, project)
             case ["v2", "repository", "index"]:
@@ -218,6 +218,11 @@ class Application:
         if (whole_number(json_length) or len(body)) < LARGE_JSON:
             return parse(body, json_length)
         return await self.server.large_bodies.read(body, json_length, self.server.inputs(project))
+
+    async def _metrics(self, call: Call) -> Reply:
+        """What Prometheus reads."""
+        body, content_type = self.server.metrics(call.headers.get(b"accept", b"").decode("latin-1"))
+        return Reply(body, content_type=content_type.encode())
 
     async def _label(self, call: Call, project: str) -> Reply:
         """Late labels."""

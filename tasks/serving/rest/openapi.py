@@ -73,6 +73,7 @@ def paths() -> dict[str, Any]:
             | {"responses": {"409": answered("Releases decide.", "Error")} | refusals()}
         },
         "/predict/{model}": {"post": predicting()},
+        "/metrics": {"get": scraping()},
     }
     for prefix in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
         found |= {
@@ -98,6 +99,12 @@ def path_parameter(name: str) -> Schema:
 def reading(summary: str, schema: str | None = None) -> dict[str, Any]:
     """A GET."""
     return {"summary": summary, "responses": {"200": answered(summary, schema)} | refusals()}
+
+
+def scraping() -> dict[str, Any]:
+    """A GET of metrics, in the format that the scraper accepts."""
+    found = {"description": "Metrics.", "content": {"text/plain": {}, "application/openmetrics-text": {}}}
+    return {"summary": "What Prometheus reads.", "responses": {"200": found} | refusals()}
 
 
 def writing(summary: str, taken: str, given: str | None, needs_body: bool = True) -> dict[str, Any]:
