@@ -11,19 +11,21 @@ class MonitoringConfig(Section):
     window: int = Field(default=200, ge=1)
     """The latest predictions that are compared."""
     min_predictions: int = Field(default=100, ge=1)
-    """Fewer than this and the verdict is `insufficient`, which never means `ok`."""
-    reference: int = Field(default=500, ge=1)
+    """Fewer than this and the verdict is `insufficient`, which never means `ok` and says how many are missing."""
+    reference: int = Field(default=2000, ge=1)
     """Training rows that the predictions are compared with, 2,000 at most: a seeded sample of the source's,
     each class in its share; and, where a model learned from at least `min_predictions` late-labelled rows, the newest
     of these by themselves. The nearer of the two counts: a retrained model is not found drifted because it
     knows the old world too. Answers are compared with those to held-out rows."""
-    drift_share: Share = 0.5
-    """Share of the watched descriptors that must drift."""
-    threshold: float = Field(default=0.3, gt=0)
-    """Distance from which a descriptor counts as drifted: Wasserstein in standard deviations of the reference, or Jensen-Shannon (0 to
-    0.83) for classes. A window of 200 lies up to 0.3 from a reference of 250 by chance alone."""
+    drift_share: Share = 0.0
+    """Share of the watched descriptors that must drift. 0: a single one is enough."""
+    threshold: float = Field(default=0.05, gt=0)
+    """Distance that is tolerated: Wasserstein in standard deviations of the reference, or Jensen-Shannon (0 to 0.83) for what has no
+    order. A descriptor drifts where chance cannot explain its distance and the distance lies surely above this; one below
+    it never does, however many predictions show it. Of production that never changes, at most one in twenty is ever
+    found drifted, whatever the window and the number of descriptors and looks."""
     confirmations: int = Field(default=1, ge=1)
-    """Drifted verdicts in a row, each on new predictions, before an episode opens."""
+    """Drifted verdicts in a row, none sharing a prediction with another, before an episode opens."""
 
     @model_validator(mode="after")
     def window_holds_the_minimum(self) -> "MonitoringConfig":

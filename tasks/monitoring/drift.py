@@ -2,8 +2,9 @@
 
 A model that learned from the source and from late labels knows two worlds, and production may be either: it
 is compared with the one that it lies nearer to. So a model that was retrained on the new world is not found
-drifted for having seen the old one too. Too few predictions, and predictions that were looked at before, are
-answered without importing Evidently or torch.
+drifted for having seen the old one too. What counts as drifted is in tasks/monitoring/judgement.py; Evidently draws the
+page that people open (tasks/monitoring/page.py). Too few predictions, and predictions that were looked at before,
+are answered without importing Evidently or torch.
 """
 
 import hashlib
@@ -11,7 +12,6 @@ import logging
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,15 +20,13 @@ from configs.intake import IntakeConfig
 from configs.monitoring import MonitoringConfig
 from configs.result import ResultConfig
 from infra.files import read_json, whole_folder, write_json
+from tasks.monitoring.judgement import judge, smallest_found
+from tasks.monitoring.page import draw
 from tasks.production import drift_reference
 from tasks.production.prediction_log import PredictionLog, logged_rows
 from tasks.records import Champion, DescriptorDrift, DriftReport
 
 LOGGER = logging.getLogger("gyre.monitoring")
-MISSING = "missing values"
-"""Descriptor of rows with gaps: the share of a row's descriptors that have no value."""
-KEPT_TEXTS, OTHER = 30, "(other)"
-"""Distinct texts of a descriptor that are told apart, and what the others become."""
 FARTHEST = 10.0
 """Standard deviations beyond which one descriptor says no more about how far production lies."""
 KEPT_REPORTS = 100
@@ -70,7 +68,9 @@ def observe(
         "rows": len(recent),
         "labels": late_labels(log, champion.version, since),
         "unmatched": log.unmatched(),
-        "newest": newest(recent),
+        "oldest": moment_of(recent, 0),
+        "newest": moment_of(recent, -1),
+        "missing": max(0, monitoring.min_predictions - len(recent)),
     }
     report = report.model_copy(update=facts)
     if len(recent) < monitoring.min_predictions:
@@ -83,27 +83,43 @@ def observe(
             project,
             champion.version,
         )
+        number = look_number(report_folder, champion)
         with whole_folder(folder) as partial:
-            compare_nearest(*frames(recent, champion, intake, result), monitoring, partial)
+            look_at(recent, frames(recent, champion, intake, result), monitoring, number, champion, partial)
         forget_old(report_folder)
     look = read_json(folder / "descriptors.json")
     descriptors = tuple(DescriptorDrift(**found) for found in look["descriptors"])
-    share = sum(found.drifted for found in descriptors) / len(descriptors)
-    verdict = "drifted" if share >= monitoring.drift_share else "ok"
+    drifted = sum(found.drifted for found in descriptors)
+    share = drifted / len(descriptors)
     told = {
+        "verdict": "drifted" if drifted and share >= monitoring.drift_share else "ok",
         "share": share,
         "descriptors": descriptors,
         "reference": look["reference"],
+        "smallest": look["smallest"],
         "report": str(folder / "report.html"),
     }
-    return report.model_copy(update={"verdict": verdict, **told})
+    return report.model_copy(update=told)
 
 
-def newest(recent: pd.DataFrame) -> str:
-    """Time of the last prediction, ISO 8601 in UTC to the microsecond, so that texts sort as times do; empty when there is none."""
-    return (
-        recent["time"].iloc[-1].tz_localize("UTC").isoformat(timespec="microseconds") if len(recent) else ""
-    )
+def moment_of(recent: pd.DataFrame, place: int) -> str:
+    """Time of a prediction, ISO 8601 in UTC to the microsecond, so that texts sort as times do; empty when there is none."""
+    if not len(recent):
+        return ""
+    found: str = recent["time"].iloc[place].tz_localize("UTC").isoformat(timespec="microseconds")
+    return found
+
+
+def look_number(report_folder: Path, champion: Champion) -> int:
+    """Number of the next look that compares something, among those at this version: each may alarm by chance.
+
+    A look at predictions that were looked at before finds its folder and is not counted again.
+    """
+    for folder in reversed(look_folders(report_folder)):
+        known = read_json(folder / "descriptors.json")
+        if known.get("champion") == champion.digest:
+            return int(known["look"]) + 1
+    return 1
 
 
 def late_labels(log: PredictionLog, version: int, since: datetime | None) -> int:
@@ -114,7 +130,11 @@ def late_labels(log: PredictionLog, version: int, since: datetime | None) -> int
 
 def look_key(time: str, champion: Champion, *sections: IntakeConfig | ResultConfig | MonitoringConfig) -> str:
     """Names a look: the same predictions, champion and thresholds give the same verdict, so it is computed once. Sorts by time."""
-    body = "nearest origin" + champion.digest + "".join(section.model_dump_json() for section in sections)
+    body = (
+        "judged by rank and distance"
+        + champion.digest
+        + "".join(section.model_dump_json() for section in sections)
+    )
     return f"{datetime.fromisoformat(time):%Y%m%dT%H%M%S%f}-{hashlib.sha256(body.encode()).hexdigest()[:8]}"
 
 
@@ -138,25 +158,32 @@ def frames(
         if graph
         else drift_reference.label_descriptors(answers, recent["answer"])
     )
-    return pd.concat([rows.describe(raw), given], axis=1), kept
+    described = pd.concat([rows.describe(raw), given], axis=1)
+    return described.set_axis(recent.index), kept
 
 
-def compare_nearest(
-    current: pd.DataFrame, kept: tuple[pd.DataFrame, pd.DataFrame], monitoring: MonitoringConfig, folder: Path
+def look_at(
+    recent: pd.DataFrame,
+    compared: tuple[pd.DataFrame, tuple[pd.DataFrame, pd.DataFrame]],
+    monitoring: MonitoringConfig,
+    number: int,
+    champion: Champion,
+    folder: Path,
 ) -> None:
-    """Compares with the rows of each origin, and keeps the comparison with the nearest in descriptors.json and report.html."""
-    found = {}
+    """Judges against the rows of each origin, and keeps the judgement by the nearest in descriptors.json and report.html."""
+    current, kept = compared
+    times = recent["time"].loc[current.index]
+    then, judged = {}, {}
     for origin, (inputs, answers) in references(*kept, monitoring).items():
-        # Both are samples of their own; as columns of one frame the shorter begins anew.
-        repeated = answers.iloc[np.arange(len(inputs)) % len(answers)].reset_index(drop=True)
-        then = pd.concat([inputs, repeated], axis=1)
-        pair = with_gaps(*with_frequent(current[then.columns], then))
-        found[origin] = compare(*pair, monitoring, folder / f"{origin}.html")
-    nearest = min(found, key=lambda origin: distance_of(found[origin]))
-    (folder / f"{nearest}.html").rename(folder / "report.html")
-    for origin in found.keys() - {nearest}:
-        (folder / f"{origin}.html").unlink()
-    write_json(folder / "descriptors.json", {"reference": nearest, "descriptors": found[nearest]})
+        then[origin] = {str(name): frame[name] for frame in (inputs, answers) for name in frame}
+        judged[origin] = judge(current, then[origin], monitoring.threshold, number, times)
+    nearest = min(judged, key=lambda origin: how_far(judged[origin]))
+    found = judged[nearest]
+    draw(found, current, then[nearest], monitoring.threshold, folder / "report.html")
+    fewest = min(len(column) for column in then[nearest].values())
+    smallest = smallest_found(len(current), fewest, len(found), monitoring.threshold, number)
+    looked = {"champion": champion.digest, "look": number, "reference": nearest, "smallest": smallest}
+    write_json(folder / "descriptors.json", looked | {"descriptors": [each.model_dump() for each in found]})
 
 
 def references(
@@ -180,86 +207,22 @@ def references(
     return found
 
 
-def distance_of(found: list[dict[str, Any]]) -> tuple[float, float]:
+def how_far(found: list[DescriptorDrift]) -> tuple[float, float]:
     """How far production lies: the share of descriptors that drifted, then their mean distance."""
     return (
-        float(np.mean([each["drifted"] for each in found])),
-        float(np.mean([min(each["distance"], FARTHEST) for each in found])),
+        float(np.mean([each.drifted for each in found])),
+        float(np.mean([min(each.distance, FARTHEST) for each in found])),
     )
 
 
-def with_frequent(current: pd.DataFrame, reference: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The same with the reference's most frequent texts of each column alone: rare ones differ between any two samples."""
-    for name in reference.columns.difference(reference.select_dtypes("number").columns):
-        frequent = reference[name].value_counts().index[:KEPT_TEXTS]
-        current, reference = (
-            frame.assign(**{name: frame[name].where(frame[name].isin(frequent), OTHER)})
-            for frame in (current, reference)
-        )
-    return current, reference
-
-
-def with_gaps(current: pd.DataFrame, reference: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The same with one more descriptor where any value is missing: distances are computed of the values that are there."""
-    current, reference = (
-        frame.replace([float("inf"), float("-inf")], float("nan")) for frame in (current, reference)
-    )
-    if current.notna().all(axis=None) and reference.notna().all(axis=None):
-        return current, reference
-    return current.assign(**{MISSING: current.isna().mean(axis=1)}), reference.assign(
-        **{MISSING: reference.isna().mean(axis=1)}
-    )
-
-
-def compare(
-    current: pd.DataFrame, reference: pd.DataFrame, monitoring: MonitoringConfig, page: Path
-) -> list[dict[str, Any]]:
-    """The fields of DescriptorDrift by descriptor; writes Evidently's HTML page.
-
-    Numbers by the Wasserstein distance in standard deviations of the reference, classes by the Jensen-Shannon
-    distance. A descriptor without any value on one side has distance 1 and counts as drifted; without any on
-    both sides it is not watched.
-    """
-    empty = {name: (current[name].isna().all(), reference[name].isna().all()) for name in reference.columns}
-    found: list[dict[str, Any]] = [
-        {"name": name, "distance": 1.0, "drifted": True} for name, (now, then) in empty.items() if now != then
-    ]
-    watched = [name for name, sides in empty.items() if not any(sides)]
-    for name, distance in evidently_distances(current[watched], reference[watched], monitoring, page).items():
-        found.append({"name": name, "distance": distance, "drifted": distance >= monitoring.threshold})
-    return found
-
-
-def evidently_distances(
-    current: pd.DataFrame, reference: pd.DataFrame, monitoring: MonitoringConfig, page: Path
-) -> dict[str, float]:
-    """Distance by column; saves the HTML page, which needs no network to be read."""
-    from evidently import DataDefinition, Dataset, Report
-    from evidently.metrics import DriftedColumnsCount, ValueDrift
-
-    numbers = list(reference.select_dtypes("number").columns)
-    classes = [name for name in reference.columns if name not in numbers]
-    limit = monitoring.threshold
-    headline = DriftedColumnsCount(
-        drift_share=monitoring.drift_share,
-        num_method="wasserstein",
-        cat_method="jensenshannon",
-        num_threshold=limit,
-        cat_threshold=limit,
-    )
-    columns = [ValueDrift(column=name, method="wasserstein", threshold=limit) for name in numbers]
-    columns += [ValueDrift(column=name, method="jensenshannon", threshold=limit) for name in classes]
-    definition = DataDefinition(numerical_columns=numbers, categorical_columns=classes)
-    datasets = [Dataset.from_pandas(frame, data_definition=definition) for frame in (current, reference)]
-    snapshot = Report([headline, *columns]).run(*datasets)
-    snapshot.save_html(str(page))
-    metrics = [metric for metric in snapshot.dict()["metrics"] if "column" in metric["config"]]
-    return {metric["config"]["column"]: float(metric["value"]) for metric in metrics}
+def look_folders(report_folder: Path) -> list[Path]:
+    """Looks that compared something, the newest last; their names sort by time."""
+    if not report_folder.is_dir():
+        return []
+    return sorted(path for path in report_folder.iterdir() if not path.name.startswith("."))
 
 
 def forget_old(report_folder: Path) -> None:
-    """Removes all but the newest KEPT_REPORTS looks; their names sort by time."""
-    for folder in sorted(path for path in report_folder.iterdir() if not path.name.startswith("."))[
-        :-KEPT_REPORTS
-    ]:
+    """Removes all but the newest KEPT_REPORTS looks."""
+    for folder in look_folders(report_folder)[:-KEPT_REPORTS]:
         shutil.rmtree(folder, ignore_errors=True)

@@ -137,6 +137,10 @@ def _count_verdict(history: History, report: DriftReport) -> History:
         history = history.model_copy(update={"version": report.version, "newest": "", "streak": 0})
     if report.verdict == "insufficient" or report.newest <= history.newest:
         return history
+    repeats = history.streak > 0 if report.verdict == "drifted" else history.streak < 0
+    if repeats and report.oldest and report.oldest <= history.newest:
+        # The windows overlap: the same predictions would confirm themselves.
+        return history
     streak = max(history.streak, 0) + 1 if report.verdict == "drifted" else min(history.streak, 0) - 1
     return history.model_copy(update={"newest": report.newest, "streak": streak})
 

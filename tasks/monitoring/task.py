@@ -24,8 +24,11 @@ from tasks.monitoring.episodes import (
 from tasks.monitoring.skip_unchanged import remember_look, sight_digest
 from tasks.pipeline.stage import announce, show, stage, table
 from tasks.production.releases import Releases
-from tasks.records import Champion, DriftReport, Episode, Release
+from tasks.records import Champion, DescriptorDrift, DriftReport, Episode, Release
 from tasks.records.events import DRIFT_DETECTED
+
+SHOWN = 3
+"""Moved descriptors that a look's artifact says first."""
 
 
 @stage(cached=False)
@@ -148,22 +151,43 @@ def description(report: DriftReport, monitoring: MonitoringConfig) -> str:
     if report.unmatched:
         seen += f" ({report.unmatched} labels are of rows that the prediction log does not have)"
     if report.verdict == "insufficient":
-        return f"**insufficient**: {seen}; a verdict takes {monitoring.min_predictions} predictions."
-    drifted, limit = sum(found.drifted for found in report.descriptors), f"{monitoring.drift_share:.0%}"
-    verdict = f"**{report.verdict}**: {drifted} of {len(report.descriptors)} descriptors drifted ({report.share:.0%}, drift from {limit})"
+        needed = f"a verdict takes {monitoring.min_predictions} predictions, {report.missing} more"
+        return f"**insufficient**: {seen}; {needed}."
     nearest = {"feedback": "the newest late-labelled rows", "source": "a sample of the source's rows"}.get(
         report.reference, "nothing"
     )
+    lines = [
+        f"**{report.verdict}**: {len(report.drifted)} of {len(report.descriptors)} descriptors surely moved"
+        f" further than {monitoring.threshold:g}, in {seen}, beside {nearest} that it was trained on."
+    ]
+    if report.verdict == "ok" and report.drifted:
+        lines.append(f"A verdict of `drifted` takes {monitoring.drift_share:.0%} of the descriptors.")
+    if not report.drifted:
+        lines.append(
+            f"A number that moved by {report.smallest:.2g} standard deviations would have been found nine times in ten."
+        )
+    lines += [f"- **{found.name}**: {told(found)}" for found in report.drifted[:SHOWN]]
     rows = [
         {
             "descriptor": found.name,
             "distance": found.distance,
-            "threshold": monitoring.threshold,
+            "without chance": f"{found.low:.3g} to {found.high:.3g}",
+            "tolerated": monitoring.threshold,
+            "chance": f"{found.p:.2g}",
+            "then and now": found.moved,
             "drifted": "yes" if found.drifted else "",
         }
-        for found in sorted(report.descriptors, key=lambda found: -found.distance)
+        for found in report.descriptors
     ]
-    return f"{verdict}, in {seen}, beside {nearest} that it was trained on.\n\n{table(rows)}"
+    return "\n\n".join(["\n".join(lines), table(rows)])
+
+
+def told(found: DescriptorDrift) -> str:
+    """What moved, how far, how sure, and since when."""
+    since = "since before the oldest prediction compared"
+    if found.since:
+        since = f"since {found.since[0]} (between {found.since[1]} and {found.since[2]})"
+    return f"{found.moved}, {since}; distance {found.distance:.3g}, by chance {found.p:.1g}"
 
 
 def what_happens(episode: Episode | None, instructions: tuple[Instruction, ...]) -> str:

@@ -61,7 +61,18 @@ class DescriptorDrift(Record):
 
     name: str
     distance: float
+    """Wasserstein's in standard deviations of the reference, or Jensen-Shannon's for what has no order."""
     drifted: bool
+    """Whether it is surely larger than is tolerated."""
+    low: float = 0.0
+    high: float = 0.0
+    """Interval of the distance without what chance adds, which holds for all descriptors and looks together."""
+    p: float = 1.0
+    """Chance to see this where nothing moved further than is tolerated, adjusted for the number of descriptors."""
+    moved: str = ""
+    """What it was and what it is."""
+    since: tuple[str, str, str] | None = None
+    """When it moved, and an interval of that, ISO 8601; None where it moved before the oldest prediction compared."""
 
 
 class DriftReport(Record):
@@ -79,10 +90,17 @@ class DriftReport(Record):
     """Late labels of rows that the prediction log does not have."""
     share: float
     """Share of the descriptors that drifted."""
+    missing: int = 0
+    """How many more predictions a verdict takes."""
+    smallest: float = 0.0
+    """The move of a number, in standard deviations, that a look at so many rows finds nine times in ten."""
     reference: str = ""
     """What was compared with: `source` or `feedback` rows of training, whichever production lies nearer to.
     """
     descriptors: tuple[DescriptorDrift, ...]
+    """The surest first."""
+    oldest: str = ""
+    """Time of the oldest prediction compared, as `newest`."""
     newest: str
     """Time of the newest prediction compared, ISO 8601; empty when there is none."""
     report: str | None
@@ -99,7 +117,20 @@ class DriftReport(Record):
         seen = (
             f"{self.rows} predictions of version {self.version}, {self.labels} late labels since its release"
         )
-        return f"{self.verdict}: {seen}, {self.share:.0%} of the descriptors drifted"
+        if self.verdict == "insufficient":
+            return f"insufficient: {seen}; a verdict takes {self.missing} more predictions"
+        if not self.drifted:
+            return f"{self.verdict}: {seen}, no descriptor surely moved further than is tolerated"
+        most = self.drifted[0]
+        return (
+            f"{self.verdict}: {seen}, {len(self.drifted)} of {len(self.descriptors)} descriptors drifted,"
+            f" most surely {most.name} ({most.moved}; chance {most.p:.1g})"
+        )
+
+    @property
+    def drifted(self) -> tuple[DescriptorDrift, ...]:
+        """The descriptors that drifted, the surest first."""
+        return tuple(found for found in self.descriptors if found.drifted)
 
 
 class Episode(Record):

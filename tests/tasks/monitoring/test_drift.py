@@ -19,6 +19,7 @@ from configs.monitoring import MonitoringConfig
 from configs.result import ClassificationResultConfig, RegressionResultConfig
 from tasks.intake import build_intake
 from tasks.monitoring import drift
+from tasks.monitoring.task import description
 from tasks.production import drift_reference
 from tasks.production.prediction_log import SCHEMAS, PredictionLog, input_columns
 from tasks.records import Champion, DatasetVersion
@@ -152,6 +153,24 @@ def test_shuffled_held_out_scans_are_ok(log, champion):
     assert look(log, champion).verdict == "ok"
 
 
+def turned(images):
+    return np.rot90(images, axes=(1, 2)).copy()
+
+
+def test_scans_that_are_turned_drift_though_most_descriptors_stay(log, champion):
+    serve(log, turned(IMAGES[1200:1400]), LABELS[1200:1400])
+    report = look(log, champion, monitoring=MonitoringConfig())
+    assert report.verdict == "drifted"
+    assert report.share < 0.5
+
+
+def test_a_share_may_be_asked_for(log, champion):
+    serve(log, turned(IMAGES[1200:1400]), LABELS[1200:1400])
+    report = look(log, champion, monitoring=MonitoringConfig(drift_share=0.9))
+    assert report.verdict == "ok"
+    assert report.drifted
+
+
 @pytest.mark.parametrize("change", [grey_paper, brighter_and_moved, fainter])
 def test_a_changed_scanner_drifts_and_leaves_a_page(log, champion, change):
     serve(log, change(IMAGES[1200:1400]), LABELS[1200:1400])
@@ -224,14 +243,14 @@ def test_the_same_predictions_are_compared_once(log, champion, monkeypatch):
     serve(log, IMAGES[1000:1200], LABELS[1000:1200])
     first = look(log, champion)
     tell_truth(log, ["a-1"], START + timedelta(hours=1))
-    monkeypatch.setattr(drift, "compare", lambda *_: pytest.fail("compared again"))
+    monkeypatch.setattr(drift, "look_at", lambda *_: pytest.fail("compared again"))
     assert look(log, champion) == first.model_copy(update={"labels": 1})
 
 
 def test_another_threshold_looks_again(log, champion):
-    serve(log, IMAGES[1000:1200], LABELS[1000:1200])
-    strict = DIGITS.monitoring.model_copy(update={"threshold": 0.01})
-    assert [look(log, champion).verdict, look(log, champion, monitoring=strict).verdict] == ["ok", "drifted"]
+    serve(log, grey_paper(IMAGES[1000:1200]), LABELS[1000:1200])
+    lenient = DIGITS.monitoring.model_copy(update={"threshold": 50.0})
+    assert [look(log, champion).verdict, look(log, champion, monitoring=lenient).verdict] == ["drifted", "ok"]
 
 
 def test_only_the_newest_pages_are_kept(log, champion, monkeypatch):
@@ -265,8 +284,7 @@ def test_a_column_that_fell_silent_drifts(log, tmp_path):
         result=ClassificationResultConfig(kind="classification", classes=("yes", "no")),
     )
     assert {found.name: found.drifted for found in report.descriptors} == {
-        "dust": True,
-        "missing values": True,
+        "missing in dust": True,
         "heat": False,
         "model answer": False,
     }
@@ -320,6 +338,29 @@ def test_shouting_drifts(log, tmp_path):
     )
     assert {"digits", "capitals"} <= {one.name for one in report.descriptors if one.drifted}
     assert "model answer" not in {one.name for one in report.descriptors if one.drifted}
+
+
+def test_each_look_at_new_predictions_is_counted_once_for_its_version(log, champion, tmp_path):
+    folder = log.folder.parent / "reports"
+    assert drift.look_number(folder, champion) == 1
+    serve(log, IMAGES[1000:1100], LABELS[1000:1100])
+    for _ in range(2):
+        look(log, champion)
+    assert drift.look_number(folder, champion) == 2
+    assert drift.look_number(folder, champion.model_copy(update={"digest": "another"})) == 1
+
+
+def test_a_changed_scanner_is_told_with_the_moment_of_its_change(log, champion):
+    serve(log, np.concatenate([IMAGES[1100:1200], grey_paper(IMAGES[1200:1300])]), LABELS[1100:1300])
+    report = look(log, champion)
+    (brightness,) = (found for found in report.drifted if found.name == "brightness")
+    assert "brightness" in description(report, DIGITS.monitoring)
+    assert brightness.since and brightness.since[1] <= "2026-01-01T00:00:00+00:00" <= brightness.since[2]
+
+
+def test_too_few_predictions_are_told_with_how_many_are_missing(log, champion):
+    serve(log, IMAGES[1000:1070], LABELS[1000:1070])
+    assert look(log, champion).summary.endswith("a verdict takes 30 more predictions")
 
 
 def test_nothing_serves_yet(log):

@@ -26,8 +26,11 @@ MONITORING = MonitoringConfig(window=200, min_predictions=100, confirmations=2)
 RETRAINING = RetrainingConfig(minimum_labels=150, cooldown_seconds=600, max_attempts=3)
 
 
-def look(verdict="drifted", newest=1, labels=150, version=1):
+def look(verdict="drifted", newest=1, labels=150, version=1, oldest=None):
     return DriftReport(
+        oldest=""
+        if oldest is None
+        else (START + timedelta(seconds=oldest)).isoformat(timespec="microseconds"),
         project="digits",
         version=version,
         verdict=verdict,
@@ -287,3 +290,20 @@ class Histories(RuleBasedStateMachine):
 
 TestHistories = Histories.TestCase
 TestHistories.settings = settings(max_examples=300, stateful_step_count=40, deadline=None, derandomize=True)
+
+
+def test_windows_that_overlap_do_not_confirm_each_other():
+    play = Play()
+    play.observe(oldest=0, newest=200)
+    play.observe(oldest=150, newest=350)
+    assert play.history.current is None
+    play.observe(oldest=201, newest=401)
+    assert play.history.current
+
+
+def test_an_overlapping_window_with_another_verdict_ends_the_streak():
+    play = Play()
+    play.observe(oldest=0, newest=200)
+    play.observe(oldest=150, newest=350, verdict="ok")
+    play.observe(oldest=351, newest=551)
+    assert play.history.current is None

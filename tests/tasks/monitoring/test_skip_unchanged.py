@@ -76,7 +76,8 @@ def known(project, settings):
 def test_an_unchanged_world_is_told_with_the_last_looks_time_and_verdict(project, looked):
     assert known(project, looked).startswith("No new prediction, label or release since the look at 20")
     assert known(project, looked).endswith(
-        "UTC: ok: 1 predictions of version 1, 0 late labels since its release, 0% of the descriptors drifted"
+        "UTC: ok: 1 predictions of version 1, 0 late labels since its release,"
+        " no descriptor surely moved further than is tolerated"
     )
 
 
