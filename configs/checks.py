@@ -121,3 +121,9 @@ class ChecksConfig(Section):
     unusable_late_labels: Tolerance = "warn"
     """Late labels of served rows that the intake cannot read, as after a change of its inputs, or that the
     result does not have."""
+    refused_rows: Tolerance = 0.5
+    """Rows of a source that `gyre score` could not read or answer: they have no score. The others have theirs
+    whatever this says; refused, the run does not end as completed."""
+    unseen_categories: Tolerance = "warn"
+    """Rows of a source that `gyre score` answers and that have a category which training rows did not have: it
+    counts as missing."""

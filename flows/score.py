@@ -10,6 +10,7 @@ from prefect.states import Completed
 
 from flows.ending import project_name, refusable
 from flows.parameters import load_requested
+from tasks.pipeline.findings.task import review
 from tasks.records import ScoreReport
 from tasks.scoring.task import score as score_rows
 
@@ -63,4 +64,5 @@ def score(
         config.intake,
         config.cluster,
     )
+    review(config.name, report.findings, config.checks)
     return Completed(message=report.summary, data=report)

@@ -1,6 +1,6 @@
 """The record of a batch scoring."""
 
-from tasks.records.base import Record
+from tasks.records.base import Finding, Record
 
 
 class InputNotice(Record):
@@ -90,3 +90,36 @@ class ScoreReport(Record):
     def differences(self) -> tuple[str, ...]:
         """How the rows differ from training rows, and what else is odd about them, a sentence each."""
         return (*(sentence for each in self.inputs for sentence in each.sentences(self.rows)), *self.notices)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the project's `checks` decide about: rows without a score, and categories that count as missing."""
+        found = []
+        if self.refused:
+            found.append(
+                Finding(
+                    stage="score",
+                    check="refused_rows",
+                    about=self.source,
+                    count=self.refused,
+                    total=self.rows + self.refused,
+                    told=f"rows could not be read or answered and have no score; the others are in {self.target}",
+                    examples=tuple(f"{reason} ({count:,})" for reason, count in self.reasons[:3]),
+                    advice=f"look at {self.refused_at}, mend the rows and score them again with --replace",
+                )
+            )
+        found += [
+            Finding(
+                stage="score",
+                check="unseen_categories",
+                about=each.name,
+                count=each.unseen,
+                total=max(1, self.rows),
+                told="rows have a category that training rows did not have, which counts as missing",
+                examples=each.examples,
+                advice="see whether it is written as in training, or train on newer rows",
+            )
+            for each in self.inputs
+            if each.unseen
+        ]
+        return tuple(found)

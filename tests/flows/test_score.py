@@ -88,6 +88,21 @@ def test_the_page_says_rows_rate_answers_refused_rows_and_how_inputs_differ(
         assert told in page
 
 
+def test_a_source_most_of_whose_rows_cannot_be_read_ends_the_run_as_refused_and_the_others_have_their_scores(
+    prefect, project, settings, tmp_path
+):
+    frame = people(40).astype({"age": "object"})
+    frame.loc[:29, "age"] = "unknown"
+    source = as_csv(frame, tmp_path / "people.csv")
+    parameters = sign_parameters("score", project, {}, settings, asked(source, tmp_path / "scores"))
+    state = score(**parameters, return_state=True)
+    assert state.name == "Refused"
+    assert "30 of 40 rows could not be read or answered and have no score" in state.message
+    assert "checks.refused_rows refuses more than 0.5" in state.message
+    assert "_refused.jsonl" in state.message
+    assert len(pd.read_parquet(tmp_path / "scores")) == 10
+
+
 def test_a_run_that_nobody_signed_reads_and_writes_nothing(prefect, project, tmp_path):
     parameters = asked("/etc/passwd", tmp_path / "scores")
     state = score("digits", **parameters, return_state=True)

@@ -30,6 +30,7 @@ from tasks.production.protocol_dtypes import DATATYPES
 from tasks.rows.raw import TensorSpec
 from tasks.serving.refusal import Refusal
 from tasks.serving.tensors import values_of
+from tests.tasks.conftest import PROJECT, spot
 
 KINDS = ("texts", "images", "photos", "table")
 
@@ -109,6 +110,38 @@ def test_the_small_server_answers_as_the_graph_in_the_model_servers_form(request
     if facts["classes"]:
         assert outputs["answer"]["data"] == [facts["classes"][place] for place in expected["class"]]
     assert [each["name"] for each in metadata["inputs"]] == [each["name"] for each in facts["inputs"]]
+
+
+def test_the_small_server_and_the_model_server_give_one_answer_to_one_request(
+    server, served, tmp_path, free_port
+):
+    version = served(4)
+    server.release(version)
+    made = servers.export_docker(Path(version.uri), PROJECT, 4, tmp_path / "out")
+    images = np.concatenate([spot(place) for place in (0, 1, 2, 1)])
+    tensor = {
+        "name": "image",
+        "shape": list(images.shape),
+        "datatype": "UINT8",
+        "data": images.ravel().tolist(),
+    }
+    asked = {"id": "one", "inputs": [tensor]}
+    theirs = server.post(f"/v2/models/{PROJECT}/infer", asked).json()
+    port = free_port()
+    with running(
+        [sys.executable, "-B", "server.py", str(port)], made.folder, port, "/v2/health/ready"
+    ) as url:
+        mine = httpx.post(f"{url}/v2/models/{PROJECT}/infer", json=asked).json()
+    assert {name: mine[name] for name in ("model_name", "model_version", "id")} == {
+        name: theirs[name] for name in ("model_name", "model_version", "id")
+    }
+    assert [each["name"] for each in mine["outputs"]] == [each["name"] for each in theirs["outputs"]]
+    for one, other in zip(mine["outputs"], theirs["outputs"], strict=True):
+        assert (one["shape"], one["datatype"]) == (other["shape"], other["datatype"])
+        if one["datatype"] == "FP32":
+            assert np.allclose(one["data"], other["data"], atol=1e-6)
+        else:
+            assert one["data"] == other["data"]
 
 
 def test_the_small_server_is_a_hundred_lines_or_little_more_and_needs_three_packages(table, tmp_path):
