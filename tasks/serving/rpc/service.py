@@ -88,10 +88,12 @@ class InferenceService:
 
         async def answer(request: Any, context: Context) -> Message:
             echo_trace(context)
-            if isinstance(request, DecodeError):
-                reason = f"the message is no {call.request.DESCRIPTOR.full_name}: {request}"
-                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, reason)
-            method, path = call.path(request)
+            try:
+                if isinstance(request, DecodeError):
+                    raise Refusal(400, f"the message is no {call.request.DESCRIPTOR.full_name}: {request}")
+                method, path = call.path(request)
+            except Refusal as refusal:
+                await context.abort(CODES[refusal.status], str(refusal))
             grant = self.access.authorize(authorization_of(context), method, path)
             status, reason, answered = 200, "", None
             try:
@@ -207,7 +209,7 @@ def of_model(method: str, rest: str) -> Callable[[Any], tuple[str, str]]:
 
     def path(request: Any) -> tuple[str, str]:
         version = f"/versions/{request.version}" if request.version else ""
-        return method, f"/v2/models/{request.name}{version}{rest}"
+        return method, f"/v2/models/{named(request.name)}{version}{rest}"
 
     return path
 
@@ -219,12 +221,19 @@ def of_statistics(request: pb.ModelStatisticsRequest) -> tuple[str, str]:
 
 def of_inference(request: pb.ModelInferRequest) -> tuple[str, str]:
     """The path of an inference."""
-    return "POST", f"/v2/models/{request.model_name}/infer"
+    return "POST", f"/v2/models/{named(request.model_name)}/infer"
 
 
 def of_repository(change: str) -> Callable[[Any], tuple[str, str]]:
     """The path of a change to what is loaded."""
-    return lambda request: ("POST", f"/v2/repository/models/{request.model_name}/{change}")
+    return lambda request: ("POST", f"/v2/repository/models/{named(request.model_name)}/{change}")
+
+
+def named(model: str) -> str:
+    """A model's name. Refuses none: its path would be another one, which others may."""
+    if not model:
+        raise Refusal(400, "the request names no model; want the name of one")
+    return model
 
 
 def told(found: dict[str, Any], message: Message) -> Message:

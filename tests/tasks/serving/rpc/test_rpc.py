@@ -3,20 +3,27 @@
 import queue
 import shutil
 import subprocess
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
 import httpx
+import hypothesis
 import numpy as np
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from hypothesis import given
+from hypothesis import strategies as st
 from tritonclient import grpc as triton
 from tritonclient.utils import InferenceServerException
 
 from infra.tls import own_server
 from tasks.production.prediction_log import PredictionLog
+from tasks.production.releases import rollback
 from tasks.serving.rpc import open_inference_pb2 as pb
 from tests.tasks.conftest import DEADLINE_S, Server
 
@@ -270,6 +277,7 @@ def hostile_messages():
     tensor(endless, "text", "BYTES", (1,)).contents.bytes_contents.append(b"ham")
     tensor(endless, "size", "FP32", (1,)).contents.fp32_contents.append(float("inf"))
     yield "input 'size': data[0] (row 0) is inf; want numbers", endless
+    yield "the request names no model; want the name of one", pb.ModelInferRequest()
     empty = pb.ModelInferRequest(model_name="spots")
     yield "inputs is []; want a list with one tensor", empty
     nothing = pb.ModelInferRequest(model_name="spots")
@@ -280,7 +288,7 @@ def hostile_messages():
     yield "parameters: 'sequence_id' is not understood", parameter
 
 
-@pytest.mark.parametrize("number", range(16))
+@pytest.mark.parametrize("number", range(17))
 def test_hostile_messages_are_refused_with_their_place(channel, number):
     text, message = list(hostile_messages())[number]
     code, told = refusal(channel, message)
@@ -303,18 +311,38 @@ def test_bytes_that_are_no_message_and_messages_that_are_too_large_are_refused(c
     assert ask(channel, message).outputs[0].name == "class"
 
 
+GOOD = pb.ModelInferRequest(model_name="words", raw_input_contents=[b"\4\0\0\0spam", b"\0\0\0\0"], id="mine")
+tensor(GOOD, "text", "BYTES", (1,))
+tensor(GOOD, "size", "FP32", (1, 1))
+
+
+@hypothesis.settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_a_message_with_any_bytes_changed_is_answered_or_refused(channel, data):
+    message = bytearray(GOOD.SerializeToString())
+    for _ in range(data.draw(st.integers(0, 4))):
+        message[data.draw(st.integers(0, len(message) - 1))] = data.draw(st.integers(0, 255))
+    length = data.draw(st.integers(0, len(message)) | st.just(len(message)))
+    raw = channel.unary_unary(INFER, lambda sent: sent, pb.ModelInferResponse.FromString)
+    try:
+        assert raw(bytes(message[:length]), timeout=DEADLINE_S).outputs
+    except grpc.RpcError as error:
+        assert error.code().name in ("INVALID_ARGUMENT", "NOT_FOUND"), error.details()
+        assert error.details()
+
+
 def test_without_the_credential_a_model_answers_and_nothing_changes(client, channel):
     message = pb.ModelInferRequest(model_name="spots", raw_input_contents=[IMAGES.tobytes()])
     tensor(message)
     assert "answered but not logged" in ask(channel, message).parameters["notices"].string_param
     assert client.is_server_live(headers={})
-    for call, given in (
+    for call, about in (
         ("get_model_repository_index", ()),
         ("get_inference_statistics", ()),
         ("load_model", ("spots",)),
     ):
         with pytest.raises(InferenceServerException, match=r"UNAUTHENTICATED.*this needs a token"):
-            getattr(client, call)(*given, headers={})
+            getattr(client, call)(*about, headers={})
     assert refusal(channel, message, authorization="Bearer nobody's")[0] == "UNAUTHENTICATED"
 
 
@@ -398,6 +426,46 @@ def test_predictions_over_grpc_are_logged_and_take_labels_over_rest(server, serv
     server.stop()
     log = PredictionLog(server.settings.home / "predictions" / "spots")
     assert log.latest(10)["request_id"].tolist() == ["mine#0", "mine#1"]
+
+
+def test_swaps_under_load_lose_no_call_over_either_face(server, served):
+    one, two = served(1, turn=0), served(2, turn=1)
+    server.release(one)
+    ended, answered, failures = threading.Event(), Counter(), []
+    expected = {"1": ["left", "right"], "2": ["middle", "left"]}
+
+    def check(face, version, texts):
+        answered[face, version] += 1
+        if texts != expected[version]:
+            failures.append((face, version, texts))
+
+    def ask_over_grpc():
+        with triton.InferenceServerClient(address(server)) as client:
+            while not ended.is_set():
+                found = client.infer("spots", image_input())
+                texts = [text.decode() for text in found.as_numpy("answer")]
+                check("grpc", found.get_response().model_version, texts)
+
+    def ask_over_rest():
+        with server.client(patience_s=0) as client:
+            while not ended.is_set():
+                found = client.infer(IMAGES)
+                check("rest", found["model_version"], found["outputs"][-1]["data"])
+
+    with ThreadPoolExecutor(4) as pool:
+        asking = [pool.submit(ask) for ask in (ask_over_grpc, ask_over_rest) * 2]
+        try:
+            server.release(two)
+            for champion in "1212121212":
+                server.releases.change("spots", rollback)
+                server.wait(lambda champion=champion: server.roles().get("champion") == champion)
+                before = answered.copy()
+                server.wait(lambda before=before: len(answered - before) >= 2)
+        finally:
+            ended.set()
+    assert [each.exception() for each in asking] == [None] * 4
+    assert failures == []
+    assert set(answered) == {(face, version) for face in ("grpc", "rest") for version in "12"}
 
 
 def test_grpc_speaks_tls_where_the_server_has_a_certificate(settings, served, tmp_path):
