@@ -43,6 +43,9 @@ class DeploymentConfig(Section):
     max_label_loss: Share = 0.02
     """How far its share of right answers may lie under the champion's, by late labels of live requests that
     come while the trial lasts; for numbers, how much more often it may be the one further away."""
+    demotion: bool = True
+    """Whether the version before serves again where late labels, on the rows that the newer one answered since
+    its release, show it to be surely better by more than `max_label_loss`. The drift flow looks."""
     false_alarm: float = Field(default=0.01, gt=0, le=0.5)
     """Probability with which a challenger that keeps all these limits is rolled back, over all measures and
     however often it is looked."""

@@ -5,7 +5,7 @@ from prefect.states import Completed
 
 from flows.ending import project_name
 from flows.parameters import load_requested
-from tasks.deployment.task import report_damage, serving_champion
+from tasks.deployment.task import demote, report_damage, serving_champion
 from tasks.monitoring.task import decide, observe
 from tasks.records import DriftReport
 
@@ -22,6 +22,7 @@ def drift(
     """
     config = load_requested("drift", project, overrides, signature)
     report_damage(config.name)
+    demote(config.name, config.deployment)
     champion = serving_champion(config.name)
     report = observe(config.name, champion, config.intake, config.result, config.monitoring)
     decide(report, champion, config.monitoring, config.retraining)

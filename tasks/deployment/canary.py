@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from configs.deployment import DeploymentConfig
 from tasks.deployment.pairs import Live, Pairs
-from tasks.deployment.sequential import Differences, Measure, Verdict, enough, judge
+from tasks.deployment.sequential import Differences, Measure, Verdict, enough, judge, weight
 from tasks.intake import Intake, Rows
 from tasks.production.inference_client import InferenceClient, InferenceError
 from tasks.production.releases import Served
@@ -110,30 +110,12 @@ class CanaryTrial:
         """Everything that was seen, as JSON, for the history of releases."""
         return self.figures() | {
             "steps": [asdict(step) for step in self.steps],
-            "measures": [described(measure) for measure in self.measures],
+            "measures": [measure.line() for measure in self.measures],
         }
 
     def summary(self) -> str:
         """In one line."""
         return f"{self.errors} of {self.requests} requests failed ({self.replayed} replayed test rows, {self.live} live, {self.seconds:.1f} s)"
-
-
-def weight(logarithm: float) -> str:
-    """Evidence in words: how much a stake of 1 became that was bet on it."""
-    if logarithm > 13:  # a million
-        return "over a million"
-    return f"{np.exp(logarithm):.3g}"
-
-
-def described(measure: Measure) -> dict[str, str]:
-    """A measure as a line of a table."""
-    return {
-        "measure": measure.name,
-        "seen": measure.told,
-        "allowed": f"{measure.limit:+.1%}",
-        "evidence against": f"{weight(measure.against)} to 1",
-        "evidence in favour": f"{weight(measure.in_favour)} to 1",
-    }
 
 
 def utc_now() -> datetime:

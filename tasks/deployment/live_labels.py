@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from tasks.deployment.sequential import Differences
@@ -28,8 +29,13 @@ def label_differences(
     # Rows of before the trial had no chance to meet the challenger.
     frame = frame[frame["answered"] >= since]
     losses = [losses_of(frame[frame["version"] == version], numbers) for version in (challenger, champion)]
+    return differences_of(*losses)
+
+
+def differences_of(challenger: list[float], champion: list[float]) -> Differences:
+    """Losses of both beside each other; those beyond the shorter list are left out."""
     better = equal = worse = 0
-    for ours, theirs in zip(*losses, strict=False):
+    for ours, theirs in zip(challenger, champion, strict=False):
         better, equal, worse = better + (ours < theirs), equal + (ours == theirs), worse + (ours > theirs)
     return Differences(better, equal, worse)
 
@@ -39,4 +45,5 @@ def losses_of(frame: pd.DataFrame, numbers: bool) -> list[float]:
     if not numbers:
         return (frame["answer"] != frame["label"]).astype(float).tolist()
     answers, labels = (pd.to_numeric(frame[name], errors="coerce") for name in ("answer", "label"))
-    return (answers - labels).abs().dropna().tolist()
+    # A number that cannot be read is as wrong as can be, and stays in its place.
+    return (answers - labels).abs().fillna(np.inf).tolist()

@@ -14,6 +14,7 @@ from tasks.production.releases import (
     Decision,
     Manifest,
     Outcome,
+    ReleaseError,
     Releases,
     Served,
     change_share,
@@ -132,6 +133,25 @@ class Production:
         self.registry.serves(self.project, champion.version)
         log.warning("%s: version %d serves again: %s", self.project, champion.version, reason)
         return self.release(champion, "rolled-back", left, reason)
+
+    def demote(self, champion: Served, reason: str, evidence: dict[str, Any]) -> Release:
+        """The previous version serves again in the place of a champion that is not as good as it was held for.
+
+        Raises ReleaseError where the champion serves no more, there is no previous one, or its files are damaged.
+        """
+        demoted = decision(champion, "rolled-back", reason, evidence)
+
+        def demotion(manifest: Manifest) -> Manifest:
+            if manifest.champion != champion:
+                raise ReleaseError(f"{self.project}: version {champion.version} serves no more, so it stays")
+            return record(rollback_to_whole(manifest), demoted)
+
+        serves = self.releases.change(self.project, demotion).champion
+        assert serves, "the transition swaps the two"  # noqa: S101
+        self.registry.rolled_back(self.project, champion.version, reason)
+        self.registry.serves(self.project, serves.version)
+        log.error("%s: version %d serves again: %s", self.project, serves.version, reason)
+        return self.release(champion, "rolled-back", serves, reason)
 
     def release(
         self,

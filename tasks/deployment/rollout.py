@@ -78,7 +78,9 @@ def roll_out(
                 )
             )
         if champion and (left := withdrawal(manifest, read_json(folder / "signature.json")["graph_digest"])):
-            reason = f"the same graph as version {left.version}, which was rolled back by hand; `gyre rollback` takes that back"
+            told = next((each for each in manifest.decisions if each.digest == left.digest), None)
+            why = "by hand" if told is None or told.outcome == "promoted" else f"({told.reason})"
+            reason = f"the same graph as version {left.version}, which was rolled back {why}; `gyre rollback` takes that back"
             return Rollout(production.leave(champion, reason))
         replayed = rows(max(1, deployment.canary_requests))
         wait_until(lambda: reachable(client), server_s)

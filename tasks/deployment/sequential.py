@@ -66,6 +66,11 @@ def evidence_below(seen: Differences, limit: float) -> float:
     return evidence_above(seen.reversed(), -limit)
 
 
+def weight(logarithm: float) -> str:
+    """Evidence in words: how much a stake of 1 became that was bet on it."""
+    return "over a million" if logarithm > math.log(1e6) else f"{math.exp(logarithm):.3g}"
+
+
 @dataclass(frozen=True)
 class Measure:
     """One thing that a challenger may be worse in."""
@@ -92,6 +97,16 @@ class Measure:
     def in_favour(self) -> float:
         """Logarithm of the evidence that it is not worse than limit and margin together: the least of all."""
         return min(evidence_below(each, self.limit + self.margin) for each in self.seen)
+
+    def line(self) -> dict[str, str]:
+        """As a line of a table."""
+        return {
+            "measure": self.name,
+            "seen": self.told,
+            "allowed": f"{self.limit:+.1%}",
+            "evidence against": f"{weight(self.against)} to 1",
+            "evidence in favour": f"{weight(self.in_favour)} to 1",
+        }
 
 
 @dataclass(frozen=True)

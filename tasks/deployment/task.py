@@ -45,6 +45,24 @@ def report_damage(project: str) -> str:
 
 
 @stage(cached=False)
+def demote(project: str, deployment: DeploymentConfig) -> Release | None:
+    """The release that ends where late labels turned against what serves, shown and announced; None where they did not."""
+    from tasks.deployment.demotion import demote as demote_champion
+    from tasks.deployment.promotion import Production
+
+    settings = Settings()
+    production = Production.of(project, settings)
+    found = demote_champion(production, deployment, settings.home.prediction_log(project))
+    if found is None:
+        return None
+    release = found.release
+    back = f"`gyre rollback {project}` takes that back"
+    show(project, "Release", f"**{release.summary}**\n\n{table([found.measure.line()])}\n\n{back}")
+    announce(RELEASE_ROLLED_BACK, project, release.model_dump(mode="json"))
+    return release
+
+
+@stage(cached=False)
 def registered_checkpoint(training: TrainingConfig) -> Stored | None:
     """The checkpoint of the registered model that `training.warm_start` names; None where it names none, or a champion that is not there yet."""
     if training.warm_start is None:

@@ -4,9 +4,9 @@ import io
 from typing import Any
 
 from configs.deployment import DeploymentConfig
-from tasks.deployment.canary import CanaryTrial, Step, described, weight
+from tasks.deployment.canary import CanaryTrial, Step
 from tasks.deployment.rollout import Rollout
-from tasks.deployment.sequential import enough
+from tasks.deployment.sequential import enough, weight
 
 CHALLENGER, CHAMPION, BAD, INK = "#1f6f8b", "#c27c2c", "#b3403a", "#1c2730"
 PAIR_COLUMNS = (
@@ -44,7 +44,7 @@ def tables(rollout: Rollout, deployment: DeploymentConfig) -> list[tuple[str, li
         "What it was judged by. The evidence is what a stake of 1 became that was bet on it; "
         f"{needed} to 1 against it in one measure ends the trial, at whichever look:"
     )
-    found.append((text, [described(measure) for measure in trial.measures]))
+    found.append((text, [measure.line() for measure in trial.measures]))
     return found
 
 
