@@ -93,7 +93,7 @@ class Model:
     signature: Signature
     session: Any
     executor: Executor
-    """Its one thread runs every graph: calls of one session side by side would only share the same cores."""
+    """Its threads run all graphs; this one's calls come one after the other."""
     portable: str = ""
     """Why its portable graph answers instead of the one that was chosen; empty where that one does."""
     statistics: Statistics = field(default_factory=Statistics)

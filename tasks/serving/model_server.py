@@ -5,6 +5,7 @@ REST (rest/) and gRPC (rpc/) are faces of this one core, so both answer, log and
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +39,9 @@ POLL_S = 0.2
 """How soon a changed manifest is seen."""
 TIME_LIMIT_S = 20.0
 """For the answer of a model, and for labels to reach the disk."""
+GRAPHS_AT_ONCE = 4
+"""Models that compute at the same time, at least: calls of one model come one after the other, so a slow one
+holds up itself and takes a thread from the others."""
 MEGABYTE = 2**20
 BODY_LIMIT = 16 * MEGABYTE
 """Of one request, however it travels."""
@@ -80,7 +84,7 @@ class ModelServer:
         self._home = home
         self._logs_anonymous = logs_anonymous
         self._anonymous = Anonymous()
-        self._graphs = ThreadPoolExecutor(1, "graphs")
+        self._graphs = ThreadPoolExecutor(max(GRAPHS_AT_ONCE, os.cpu_count() or 1), "graphs")
         self._disk = ThreadPoolExecutor(1, "disk")
         self._lookups = ThreadPoolExecutor(1, "lookups")
         self._loader = ThreadPoolExecutor(1, "loader")
