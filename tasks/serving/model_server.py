@@ -88,6 +88,8 @@ class ModelServer:
         self._disk = ThreadPoolExecutor(1, "disk")
         self._lookups = ThreadPoolExecutor(1, "lookups")
         self._loader = ThreadPoolExecutor(1, "loader")
+        # One at a time: an image may take half a gigabyte while it is read.
+        self._uploads = ThreadPoolExecutor(1, "uploads")
         self._watch = Watch(Releases(home.releases), self._graphs)
         self._mirror = Mirror()
         self._watching: asyncio.Task[None] | None = None
@@ -115,7 +117,7 @@ class ModelServer:
         await self._predictions.close()
         await self._labels.close()
         self.large_bodies.close()
-        for pool in (self._graphs, self._disk, self._lookups, self._loader):
+        for pool in (self._graphs, self._disk, self._lookups, self._loader, self._uploads):
             pool.shutdown()
 
     async def _follow(self) -> None:
@@ -161,11 +163,12 @@ class ModelServer:
     async def predict(self, project: str, read: Reader, request: Request, caller: Caller) -> Prediction:
         """An inference about rows as people have them, logged likewise.
 
-        read: makes raw rows and notices of them for the version that answers; runs in a thread of its own
+        read: makes raw rows and notices of them for the version that answers; runs in a thread apart
         Raises Refusal.
         """
         role, model = self.route(project).choose(request.key or request.id)
-        rows, odd = await asyncio.to_thread(read, project, model.signature)
+        loop = asyncio.get_running_loop()
+        rows, odd = await loop.run_in_executor(self._uploads, read, project, model.signature)
         if len(rows) > MAX_ROWS:
             raise Refusal(
                 413,

@@ -199,11 +199,12 @@ class Application:
         self.server.route(project)
         asked = dict(parse_qsl(call.query.decode("latin-1"), keep_blank_values=True))
         check_known(asked, list(QUERY), "the query")
-        upload = upload_of(await call.body(), call.headers.get(b"content-type", b"").decode("latin-1"))
+        body = await call.body()
+        content_type = call.headers.get(b"content-type", b"").decode("latin-1")
         allow_missing, log = (is_true(asked, name, usual) for name, usual in QUERY.items())
 
         def read(name: str, signature: Signature) -> tuple[Rows, list[str]]:
-            return rows_of_upload(upload, name, signature, allow_missing)
+            return rows_of_upload(upload_of(body, content_type), name, signature, allow_missing)
 
         request = Request(new_id(), log, None, None)
         found = await self.server.predict(project, read, request, call.caller)

@@ -31,6 +31,8 @@ IMAGES = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 MAX_PIXELS = 40_000_000
 """Of one image: three bytes each in memory, several times over while it is read."""
 MAX_FIELDS = 1000
+TEXT_LIMIT = 2**21
+"""Bytes of CSV, JSON, a text or a form's fields: reading them holds Python's lock, and so everybody else up."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ def upload_of(body: bytes, content_type: str) -> Upload:
     if kind == FORM and body.lstrip()[:1] in (b"{", b"["):
         kind = "application/json"
     if kind == FORM and b"=" in body:
+        check_text(len(body), "the body")
         try:
             pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS)
         except ValueError as error:
@@ -131,6 +134,7 @@ def column_rows(upload: Upload, signature: Signature, allow_missing: bool) -> tu
     dates = {name: written.get(name) for name in (*given.get("dates", ()), *signature.date_formats)}
     columns = input_columns(described_columns(signature), {}, dates)
     is_text = len(columns) == 1 and columns[0].spec.dtype == TEXT and columns[0].categories is None
+    check_text(len(upload.content), upload.name)
     if upload.fields:
         records: list[Any] = [upload.fields]
     elif is_text and upload.content_type in ("text/plain", ""):
@@ -140,6 +144,15 @@ def column_rows(upload: Upload, signature: Signature, allow_missing: bool) -> tu
             upload.content, upload.name, format_of(upload), CsvConfig(), {each.name for each in columns}
         )
     return raw_rows(records, upload.name, columns, allow_missing)
+
+
+def check_text(size: int, name: str) -> None:
+    """Refuses (413) more text than may be read at once."""
+    if size > TEXT_LIMIT:
+        raise Refusal(
+            413,
+            f"{name}: has {size} bytes; want at most {TEXT_LIMIT} at once, and `gyre score` takes any number",
+        )
 
 
 def text_of(upload: Upload) -> str:
@@ -176,6 +189,7 @@ def picture_rows(upload: Upload, signature: Signature) -> tuple[Rows, list[str]]
     suffix = upload.name[upload.name.rfind(".") :].lower()
     form = FORMATS.get(upload.content_type) or SUFFIXES.get(suffix)
     if form:
+        check_text(len(upload.content), upload.name)
         records = read_records(upload.content, upload.name, form, CsvConfig(), ())
         return image_rows(records, upload.name, section)
     check_picture(upload)

@@ -169,6 +169,13 @@ def test_more_rows_than_one_request_may_have_are_refused_with_what_takes_them(sh
     )
 
 
+@pytest.mark.parametrize("kind", ["text/csv", "application/json", "application/x-www-form-urlencoded"])
+def test_more_text_than_is_read_at_once_is_refused(shared, kind):
+    status, text = refusal(predict(shared, "words", b"text=" + b"a" * 3_000_000, kind))
+    assert status == 413
+    assert text.startswith("the body: has 3000005 bytes; want at most 2097152 at once")
+
+
 def test_a_query_that_is_not_understood_is_refused(shared):
     assert refusal(predict(shared, "notes", b"spam", query="?loud=1")) == (
         400,
