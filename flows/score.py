@@ -62,6 +62,7 @@ def score(
         allow_missing,
         config.source,
         config.intake,
+        config.result.label,
         config.cluster,
     )
     review(config.name, report.findings, config.checks)

@@ -39,7 +39,7 @@ def report_of(question: Question, target: Target, place: str, scored: Scored) ->
         least=min((each[2] for each in moments), default=None),
         greatest=max((each[3] for each in moments), default=None),
         inputs=input_notices(counts, Path(question.bundle.uri)),
-        notices=tuple(notices(scored.notes)),
+        notices=(*question.told, *notices(scored.notes)),
         partitions=len(scored.notes),
         reused=scored.reused,
         seconds=round(scored.seconds, 3),

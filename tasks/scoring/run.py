@@ -50,6 +50,8 @@ class Question:
     intake: IntakeConfig
     """The project's, for a bundle that does not say its own."""
     allow_missing: bool = False
+    told: tuple[str, ...] = ()
+    """What was concluded about the source, for the report."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """A person's rows as a source that is read as the training rows were: the same contract, the same way to write a CSV file."""
 
+import re
 from pathlib import Path
 
 from configs.intake import ImageIntakeConfig, IntakeConfig, TabularIntakeConfig
@@ -10,7 +11,7 @@ from tasks.ingestion.partitions.sources import inherit
 from tasks.ingestion.readers.csv_header import header
 from tasks.ingestion.readers.csv_lines import fields
 from tasks.ingestion.readers.location import File, location_of, matching_files, name_of
-from tasks.ingestion.schema_inference.file_formats import files_of, sniff_source
+from tasks.ingestion.schema_inference.file_formats import READERS, files_of, sniff_source
 from tasks.ingestion.schema_inference.images import holds_images
 
 BESIDE = (".refused.jsonl", ".score.json")
@@ -18,12 +19,17 @@ BESIDE = (".refused.jsonl", ".score.json")
 
 
 def source_at(
-    location: str, training: SourceConfig, intake: IntakeConfig, table: str | None = None
+    location: str,
+    training: SourceConfig,
+    intake: IntakeConfig,
+    table: str | None = None,
+    label: str | None = None,
 ) -> SourceConfig:
     """The source at a path, glob or URL, or the one that a project's YAML names; `table` names one of a database.
 
-    training: the project's own source, whose contract, key and joins hold here too. Raises ValueError where none
-    can be told.
+    training: the project's own source, whose contract, key and joins hold here too
+    label: the column with the truth, which a file to be scored need not have. Raises ValueError where none can
+    be told.
     """
     if location.endswith((".yaml", ".yml")):
         return as_trained(load(location).source, training)
@@ -31,12 +37,39 @@ def source_at(
         # Labels are no part of what is asked: every image is, whether it has a line in them or not.
         return as_trained(SourceConfig(reader="images", path=location, images=training.images), training)
     files = files_of(location)
-    found = sniff_source(files[0] if files else location, table)
-    found = found.model_copy(update={"path": location})
-    if found.reader == "csv":
-        needed = source_names(training, intake)
-        found = found.model_copy(update={"csv": dialect(found, training, needed)})
-    return as_trained(found, training)
+    needed = source_names(training, intake)
+    first = files[0] if files else location
+    if training.reader == "csv" and is_csv(first):
+        asked = SourceConfig(reader="csv", path=location)
+        for form in forms_of_training(training.csv, label):
+            if needed <= set(column_names(matching_files(asked)[0], form, asked)):
+                return as_trained(asked.model_copy(update={"csv": form}), training)
+    found = sniff_source(first, table)
+    return as_trained(found.model_copy(update={"path": location}), training)
+
+
+def is_csv(location: str) -> bool:
+    """Whether a file's name says CSV, packed or not."""
+    plain = re.sub(r"\.(gz|bz2|xz|zst)$", "", location.lower().partition("?")[0])
+    return READERS.get(plain.rpartition(".")[2]) == "csv"
+
+
+def forms_of_training(form: CsvConfig, label: str | None) -> list[CsvConfig]:
+    """How a CSV file may be written if it is written as the training rows' was: as it was, with a header line, or without the label."""
+    named = form.model_copy(update={"names": (), "header": None})
+    unlabelled = form.model_copy(update={"names": tuple(name for name in form.names if name != label)})
+    return list(dict.fromkeys([form, named, *([unlabelled] if unlabelled.names else [])]))
+
+
+def reading_notices(source: SourceConfig, training: SourceConfig) -> tuple[str, ...]:
+    """What was concluded about how a source is written, for a person to check."""
+    names, missing = source.csv.names, [name for name in training.csv.names if name not in source.csv.names]
+    if source.reader == "csv" and names and len(missing) == 1:
+        return (
+            f"the file has {len(names)} columns and no header line; they are taken for those of source.csv.names without "
+            f"{missing[0]!r}, the label",
+        )
+    return ()
 
 
 def as_trained(found: SourceConfig, training: SourceConfig) -> SourceConfig:
@@ -64,13 +97,6 @@ def source_names(training: SourceConfig, intake: IntakeConfig) -> set[str]:
     }
 
 
-def dialect(found: SourceConfig, training: SourceConfig, needed: set[str]) -> CsvConfig:
-    """How the CSV files are written: as the training rows' were, unless what was found in the first file gives more of the columns."""
-    file = matching_files(found)[0]
-    forms = [training.csv, found.csv] if training.reader == "csv" else [found.csv, CsvConfig()]
-    return max(forms, key=lambda form: len(needed & set(column_names(file, form, found))))
-
-
 def column_names(file: File, form: CsvConfig, source: SourceConfig) -> tuple[str, ...]:
     """The columns that a file has where it is written so; none where it cannot be."""
     try:
@@ -82,7 +108,7 @@ def column_names(file: File, form: CsvConfig, source: SourceConfig) -> tuple[str
             line = stream.readline(source.limits.line_bytes + 1).decode(form.encoding)
     except (ValueError, LookupError):
         return ()
-    # The names of the YAML are those of all columns: a file with one less does not say which it lacks.
+    # The names of the YAML are those of all columns in their order.
     return names if len(fields(line.rstrip("\r\n"), form)) == len(names) else ()
 
 

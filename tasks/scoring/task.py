@@ -35,20 +35,22 @@ def score(
     allow_missing: bool,
     training: SourceConfig,
     intake: IntakeConfig,
+    label: str,
     cluster: ClusterConfig,
 ) -> ScoreReport:
     """All rows of a source, answered by a released version, in the target; partitions that a killed run finished are not scored again."""
     from tasks.production.releases import Releases, find_version
     from tasks.scoring import run as core
     from tasks.scoring.report import report_of
-    from tasks.scoring.source import source_at
+    from tasks.scoring.source import reading_notices, source_at
     from tasks.scoring.targets import target_at, without_password
 
     settings = Settings()
     served = find_version(Releases(settings.home.releases).read(project), version, "to score with")
-    rows = source_at(source, training, intake, source_table)
+    rows = source_at(source, training, intake, source_table, label)
     bundle = Stored(uri=served.uri, digest=served.digest)
-    question = core.Question(project, served.version, bundle, rows, intake, allow_missing)
+    told = reading_notices(rows, training)
+    question = core.Question(project, served.version, bundle, rows, intake, allow_missing, told)
     goes_to = target_at(target, target_table)
     bar: Any = create_progress_artifact(progress=0.0, description="looking at the source")
 
