@@ -124,7 +124,9 @@ class Pairs:
             for name, share in QUANTILES.items():
                 ours, theirs = (np.quantile(times, share) for times in (self.challenger_ms, self.champion_ms))
                 told = f"{ours:.2g} ms beside the champion's {theirs:.2g} ms"
-                found.append(Measure(name, (self._longer.get(name, Differences()),), 0.0, told, margin=0.1))
+                longer = (self._longer.get(name, Differences()),)
+                most = f"{1 + deployment.max_slowdown:g} times as long, or {FLOOR_MS:g} ms longer"
+                found.append(Measure(name, longer, 0.0, told, margin=0.1, allowance=most))
         differ = self.count - self.agreeing
         told = f"{differ / self.count:.1%} of {self.count} rows are answered otherwise than by the champion"
         if deployment.max_disagreement < 1:

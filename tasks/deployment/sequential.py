@@ -86,6 +86,8 @@ class Measure:
     """The smallest difference that there can be."""
     margin: float = 0.05
     """Beyond the limit: a mean surely below both together is good enough to end the trial early."""
+    allowance: str = ""
+    """The limit in words, where it is no share of the rows."""
 
     @property
     def against(self) -> float:
@@ -103,7 +105,7 @@ class Measure:
         return {
             "measure": self.name,
             "seen": self.told,
-            "allowed": f"{self.limit:+.1%}",
+            "allowed": self.allowance or f"up to {self.limit:.1%}",
             "evidence against": f"{weight(self.against)} to 1",
             "evidence in favour": f"{weight(self.in_favour)} to 1",
         }

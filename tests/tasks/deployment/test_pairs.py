@@ -50,6 +50,7 @@ def test_a_slow_twentieth_shows_where_the_median_does_not():
         theirs, ours = 20 * generator.normal(1, 0.05, 2)
         pairs.add(theirs, 10 * ours if number % 8 == 0 else ours, 1, 1)
     assert alarm(pairs) == "95 % latency"
+    assert seen(pairs)["95 % latency"].line()["allowed"] == "2 times as long, or 5 ms longer"
     assert seen(pairs)["95 % latency"].told.endswith(" ms beside the champion's 22 ms")
 
 

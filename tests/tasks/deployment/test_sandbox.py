@@ -3,6 +3,8 @@
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -182,3 +184,24 @@ def test_a_bundle_that_kills_its_process_is_refused_with_the_signal(served):
     report = tried(version)
     crashing.join()
     assert report.refusal == "ended its process by SIGSEGV"
+
+
+def test_a_sandbox_dies_with_a_deployment_that_is_killed_in_the_middle_of_an_endless_graph(served):
+    version = served(1, change=add_endless_loop)
+    code = (
+        "from configs.deployment import DeploymentConfig\n"
+        "from tasks.deployment.sandbox import try_in_sandbox\n"
+        "from tasks.production.releases import Served\n"
+        f"try_in_sandbox('spots', Served.model_validate_json({version.model_dump_json()!r}), [], DeploymentConfig())"
+    )
+    with subprocess.Popen([sys.executable, "-c", code]) as deployment:
+        process = psutil.Process(deployment.pid)
+        while not (found := [each for each in process.children() if is_sandbox(each)]):
+            assert deployment.poll() is None
+            time.sleep(0.05)
+        # By now it has begun to use the processor, and soon does nothing but that.
+        while found[0].cpu_times().user < 1:
+            time.sleep(0.05)
+        deployment.kill()
+    gone, alive = psutil.wait_procs(found, timeout=60)
+    assert (len(gone), alive) == (1, [])
