@@ -24,6 +24,9 @@ class MonitoringConfig(Section):
     order. A descriptor drifts where chance cannot explain its distance and the distance lies surely above this; one below
     it never does, however many predictions show it. Of production that never changes, at most one in twenty is ever
     found drifted, whatever the window and the number of descriptors and looks."""
+    performance_tolerance: Share = 0.05
+    """Rise of the error share over the test's that late labels may show. One surely above is `drifted` by performance, whatever the
+    inputs do. 1: labels never start a retraining."""
     confirmations: int = Field(default=1, ge=1)
     """Drifted verdicts in a row, none sharing a prediction with another, before an episode opens."""
 

@@ -18,13 +18,14 @@ import pandas as pd
 
 from configs.intake import IntakeConfig
 from configs.monitoring import MonitoringConfig
-from configs.result import ResultConfig
+from configs.result import CustomResultConfig, RegressionResultConfig, ResultConfig
 from infra.files import read_json, whole_folder, write_json
+from tasks.monitoring import performance
 from tasks.monitoring.judgement import judge, smallest_found
 from tasks.monitoring.page import draw
 from tasks.production import drift_reference
 from tasks.production.prediction_log import PredictionLog, logged_rows
-from tasks.records import Champion, DescriptorDrift, DriftReport
+from tasks.records import Champion, DescriptorDrift, DriftReport, Performance
 
 LOGGER = logging.getLogger("gyre.monitoring")
 FARTHEST = 10.0
@@ -63,10 +64,13 @@ def observe(
     if champion is None:
         return report
     recent = log.latest(monitoring.window, champion.version)
+    labelled = late_labels(log, champion.version, since)
+    performed = measure_performance(labelled, champion, result, monitoring)
     facts = {
         "version": champion.version,
         "rows": len(recent),
-        "labels": late_labels(log, champion.version, since),
+        "labels": len(labelled),
+        "performance": performed,
         "unmatched": log.unmatched(),
         "oldest": moment_of(recent, 0),
         "newest": moment_of(recent, -1),
@@ -91,8 +95,12 @@ def observe(
     descriptors = tuple(DescriptorDrift(**found) for found in look["descriptors"])
     drifted = sum(found.drifted for found in descriptors)
     share = drifted / len(descriptors)
+    cause = cause_of(descriptors, look["answers"]) if drifted and share >= monitoring.drift_share else ""
+    if performed and performed.worse:
+        cause = "performance"
     told = {
-        "verdict": "drifted" if drifted and share >= monitoring.drift_share else "ok",
+        "verdict": "drifted" if cause else "ok",
+        "cause": cause,
         "share": share,
         "descriptors": descriptors,
         "reference": look["reference"],
@@ -122,10 +130,39 @@ def look_number(report_folder: Path, champion: Champion) -> int:
     return 1
 
 
-def late_labels(log: PredictionLog, version: int, since: datetime | None) -> int:
-    """How many predictions of this version got their truth after `since`."""
+def late_labels(log: PredictionLog, version: int, since: datetime | None) -> pd.DataFrame:
+    """Predictions of this version that got their truth after `since`, by its arrival."""
     frame = log.labelled(since.astimezone(UTC).replace(tzinfo=None) if since else None)
-    return int((frame["version"] == version).sum())
+    return frame[frame["version"] == version]
+
+
+def measure_performance(
+    labelled: pd.DataFrame, champion: Champion, result: ResultConfig, monitoring: MonitoringConfig
+) -> Performance | None:
+    """What late labels say of the champion; None where they or its test's errors are missing."""
+    if not len(labelled) or (kept := drift_reference.read(Path(champion.uri))) is None:
+        return None
+    answers = kept[1]
+    if drift_reference.ERROR not in answers:
+        return None
+    tested = answers[drift_reference.ERROR].dropna().to_numpy()
+    return performance.measure(labelled, tested, gives_numbers(result), monitoring.performance_tolerance)
+
+
+def gives_numbers(result: ResultConfig) -> bool:
+    """Whether answers are numbers; a user's own result is asked."""
+    if isinstance(result, CustomResultConfig):
+        from tasks.result import build_result
+
+        return build_result(result).classes is None
+    return isinstance(result, RegressionResultConfig)
+
+
+def cause_of(descriptors: tuple[DescriptorDrift, ...], answers: list[str]) -> str:
+    """Whether inputs drifted, or the answers alone, whose descriptors are named."""
+    moved = [found.name for found in descriptors if found.drifted]
+    about_answers = all(name.endswith(tuple(answers)) for name in moved)
+    return "answers" if about_answers else "inputs"
 
 
 def look_key(time: str, champion: Champion, *sections: IntakeConfig | ResultConfig | MonitoringConfig) -> str:
@@ -183,6 +220,7 @@ def look_at(
     fewest = min(len(column) for column in then[nearest].values())
     smallest = smallest_found(len(current), fewest, len(found), monitoring.threshold, number)
     looked = {"champion": champion.digest, "look": number, "reference": nearest, "smallest": smallest}
+    looked["answers"] = [str(name) for name in kept[1].columns if not str(name).startswith("gyre.")]
     write_json(folder / "descriptors.json", looked | {"descriptors": [each.model_dump() for each in found]})
 
 
@@ -193,7 +231,9 @@ def references(
     found = {}
     for origin in (drift_reference.SOURCE, drift_reference.FEEDBACK):
         mine = [
-            frame[frame[drift_reference.ORIGIN] == origin].drop(columns=drift_reference.ORIGIN)
+            frame[frame[drift_reference.ORIGIN] == origin].drop(
+                columns=[drift_reference.ORIGIN, drift_reference.ERROR], errors="ignore"
+            )
             for frame in (inputs, answers)
         ]
         least = monitoring.min_predictions if origin == drift_reference.FEEDBACK else 1

@@ -135,7 +135,9 @@ def _count_verdict(history: History, report: DriftReport) -> History:
     """Counts a verdict once, and only one that rests on enough predictions, newer than the last ones."""
     if report.version != history.version:
         history = history.model_copy(update={"version": report.version, "newest": "", "streak": 0})
-    if report.verdict == "insufficient" or report.newest <= history.newest:
+    # Labels tell of predictions that were counted before; once is enough.
+    by_labels = report.cause == "performance" and history.streak <= 0
+    if report.verdict == "insufficient" or (report.newest <= history.newest and not by_labels):
         return history
     repeats = history.streak > 0 if report.verdict == "drifted" else history.streak < 0
     if repeats and report.oldest and report.oldest <= history.newest:
@@ -166,7 +168,7 @@ def _consider(history: History, event: Observed, version: int) -> Step:
         )
     if event.report.verdict == "ok" or history.streak <= 0:
         return history, (Instruction("wait", "production looks like the training rows"),)
-    if history.streak < confirmations:
+    if history.streak < confirmations and event.report.cause != "performance":
         return history, (
             Instruction("wait", f"drift seen {history.streak} of {confirmations} times in a row"),
         )
@@ -186,11 +188,15 @@ def _consider(history: History, event: Observed, version: int) -> Step:
         attempts=0,
         flow_run_id=None,
         event_id=None,
+        cause=event.report.cause,
     )
     after, instructions = _pursue(
         history.model_copy(update={"episode": episode, "opened": opened, "announced_at": None}), event
     )
-    return after, (Instruction("open", f"version {version} drifted"), *instructions)
+    return after, (
+        Instruction("open", f"version {version} drifted{f' by its {episode.cause}' * bool(episode.cause)}"),
+        *instructions,
+    )
 
 
 def _pursue(history: History, event: Observed) -> Step:

@@ -160,6 +160,8 @@ def description(report: DriftReport, monitoring: MonitoringConfig) -> str:
         f"**{report.verdict}**: {len(report.drifted)} of {len(report.descriptors)} descriptors surely moved"
         f" further than {monitoring.threshold:g}, in {seen}, beside {nearest} that it was trained on."
     ]
+    if report.performance:
+        lines.insert(0, f"By late labels, {report.performance.summary}.\n")
     if report.verdict == "ok" and report.drifted:
         lines.append(f"A verdict of `drifted` takes {monitoring.drift_share:.0%} of the descriptors.")
     if not report.drifted:

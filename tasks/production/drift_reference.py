@@ -30,6 +30,8 @@ Places = npt.NDArray[np.intp]
 INPUTS, ANSWERS = "reference-inputs.parquet", "reference-answers.parquet"
 ORIGIN = "gyre.origin"
 """Column of both files."""
+ERROR = "gyre.error"
+"""Column of the answers, where a graph gave them: how wrong each was, 0 or 1, or for numbers the distance to the truth."""
 SOURCE, FEEDBACK = "source", "feedback"
 MOST = 2000
 """Rows of each origin that are kept."""
@@ -83,11 +85,9 @@ def frames(
             inputs.append(intake.describe(intake.rows(rows)).assign(**{ORIGIN: origin}))
         others = read_places(folder, columns, held_out[origin])
         if graph and len(others):
-            given.append(
-                answer_descriptors(result, answers(session(graph), intake.rows(others))).assign(
-                    **{ORIGIN: origin}
-                )
-            )
+            told = answers(session(graph), intake.rows(others))
+            wrong = errors_of(result, told, others[result.label])
+            given.append(answer_descriptors(result, told).assign(**{ORIGIN: origin}).assign(**{ERROR: wrong}))
         elif len(rows):
             given.append(label_descriptors(result, rows[result.label]).assign(**{ORIGIN: origin}))
     return pd.concat(inputs, ignore_index=True), pd.concat(given, ignore_index=True)
@@ -96,6 +96,16 @@ def frames(
 def answer_descriptors(result: "Result", given: dict[str, npt.NDArray[Any]]) -> pd.DataFrame:
     """Descriptors of answers, under names that no input has."""
     return result.describe(given).rename(columns=lambda name: f"model {name}")
+
+
+def errors_of(
+    result: "Result", given: dict[str, npt.NDArray[Any]], labels: pd.Series
+) -> npt.NDArray[np.float64]:
+    """How wrong each answer is."""
+    answered = result.readable(given)["answer"].to_numpy()
+    if result.classes is None:
+        return np.asarray(np.abs(answered.astype(float) - labels.to_numpy().astype(float)))
+    return np.asarray(answered.astype(str) != labels.astype(str).to_numpy(), dtype=np.float64)
 
 
 def label_descriptors(result: "Result", labels: pd.Series) -> pd.DataFrame:

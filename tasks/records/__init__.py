@@ -32,7 +32,7 @@ from tasks.records.models import (
     Variants,
     verdict_of_interval,
 )
-from tasks.records.production import Champion, DescriptorDrift, DriftReport, Episode, Release
+from tasks.records.production import Champion, DescriptorDrift, DriftReport, Episode, Performance, Release
 from tasks.records.scores import InputNotice, ScoreReport
 
 __all__ = [
@@ -53,6 +53,7 @@ __all__ = [
     "InputNotice",
     "Judgement",
     "LabelReport",
+    "Performance",
     "RawRows",
     "Record",
     "Release",

@@ -75,6 +75,44 @@ class DescriptorDrift(Record):
     """When it moved, and an interval of that, ISO 8601; None where it moved before the oldest prediction compared."""
 
 
+class Performance(Record):
+    """How often the champion errs, by labels that came late."""
+
+    labels: int
+    errors: float
+    """Share of answers that were wrong; of numbers, farther from the truth than `near`."""
+    low: float
+    high: float
+    """Interval of that share which holds after every label."""
+    tested: float
+    """The share in its test."""
+    allowed: float
+    """The share from which it is worse: the test's at most, and what is tolerated."""
+    near: float | None
+    """Of numbers: the distance that nine in ten answers of the test kept; None for classes."""
+    repeating: float
+    """Share of errors had one repeated the truth that came before."""
+    constant: float
+    """Share of errors of the best answer that is always the same."""
+    worse: bool
+    """Whether it surely errs more often than is allowed."""
+    since: str
+    """When the label came that made it sure, ISO 8601; empty while it is not."""
+
+    @property
+    def summary(self) -> str:
+        """In a sentence, the baselines first where they do better."""
+        baselines = {"repeating the truth before": self.repeating, "one answer for all": self.constant}
+        better = [f"{name} errs in {share:.1%}" for name, share in baselines.items() if share < self.errors]
+        first = f"{' and '.join(better)} and needs no model; " if better else ""
+        sure = f", surely more since {self.since}" if self.worse else ""
+        far = f" (farther than {self.near:.4g} from the truth)" if self.near is not None else ""
+        return (
+            f"{first}the model errs in {self.errors:.1%} of {self.labels} late labels{far},"
+            f" {self.low:.1%} to {self.high:.1%}, in its test in {self.tested:.1%}{sure}"
+        )
+
+
 class DriftReport(Record):
     """One look at production."""
 
@@ -103,6 +141,10 @@ class DriftReport(Record):
     """Time of the oldest prediction compared, as `newest`."""
     newest: str
     """Time of the newest prediction compared, ISO 8601; empty when there is none."""
+    performance: Performance | None = None
+    """By late labels; None without any, or where the version was made before its test's errors were kept."""
+    cause: Literal["", "inputs", "answers", "performance"] = ""
+    """Why the verdict is `drifted`."""
     report: str | None
     """Path of the HTML report under the home's `reports`."""
     seen: str = ""
@@ -119,6 +161,8 @@ class DriftReport(Record):
         )
         if self.verdict == "insufficient":
             return f"insufficient: {seen}; a verdict takes {self.missing} more predictions"
+        if self.cause == "performance" and self.performance:
+            return f"{self.verdict} by performance: {self.performance.summary}; {seen}"
         if not self.drifted:
             return f"{self.verdict}: {seen}, no descriptor surely moved further than is tolerated"
         most = self.drifted[0]
@@ -146,3 +190,5 @@ class Episode(Record):
     """The retraining that holds the claim."""
     event_id: str | None
     """The drift event that announced it."""
+    cause: Literal["", "inputs", "answers", "performance"] = ""
+    """What the look that opened it found; empty for one opened before causes were kept."""

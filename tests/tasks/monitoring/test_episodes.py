@@ -26,8 +26,9 @@ MONITORING = MonitoringConfig(window=200, min_predictions=100, confirmations=2)
 RETRAINING = RetrainingConfig(minimum_labels=150, cooldown_seconds=600, max_attempts=3)
 
 
-def look(verdict="drifted", newest=1, labels=150, version=1, oldest=None):
+def look(verdict="drifted", newest=1, labels=150, version=1, oldest=None, cause=""):
     return DriftReport(
+        cause=cause,
         oldest=""
         if oldest is None
         else (START + timedelta(seconds=oldest)).isoformat(timespec="microseconds"),
@@ -307,3 +308,11 @@ def test_an_overlapping_window_with_another_verdict_ends_the_streak():
     play.observe(oldest=150, newest=350, verdict="ok")
     play.observe(oldest=351, newest=551)
     assert play.history.current is None
+
+
+def test_labels_that_say_the_model_got_worse_open_an_episode_that_says_so():
+    play = Play()
+    play.observe(verdict="ok", newest=200)
+    instructions = play.observe(cause="performance", newest=200)
+    assert play.history.current.cause == "performance"
+    assert instructions[0].reason == "version 1 drifted by its performance"

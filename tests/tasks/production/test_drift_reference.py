@@ -96,3 +96,4 @@ def test_answers_are_the_graphs_to_rows_that_it_did_not_learn_from(spots, tmp_pa
     assert len(inputs) == 100
     assert given["model answer"].value_counts().to_dict() == {"middle": 100, "right": 100}
     assert given["model confidence"].between(0.5, 1).all()
+    assert (given["gyre.error"] == 1).all()  # the truth is always left
