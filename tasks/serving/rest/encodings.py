@@ -12,6 +12,8 @@ LEVEL = 1
 GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 RAW = -zlib.MAX_WBITS
 """A deflate stream without zlib's header, which some clients send by that name."""
+MOST_MEMBERS = 64
+"""Of a gzip body: what follows a member is copied for the next, so a million empty ones would take hours."""
 
 
 def inflate(body: bytes, encoding: str, limit: int) -> bytes:
@@ -37,8 +39,11 @@ def inflate_deflate(body: bytes, encoding: str, limit: int) -> bytes:
     """At most `limit` + 1 bytes of what a gzip or deflate body holds. Raises Refusal."""
     # A zlib header is a multiple of 31 whose low four bits are 8; a raw stream has none.
     is_raw = encoding == "deflate" and (body[:1] == b"" or body[0] & 15 != 8 or int.from_bytes(body[:2]) % 31)
-    parts, size = [], 0
+    parts: list[bytes] = []
+    size = 0
     while body and size <= limit:
+        if len(parts) == MOST_MEMBERS:
+            raise Refusal(400, f"the body is {encoding} of more than {MOST_MEMBERS} members; want one")
         reader = zlib.decompressobj(RAW if is_raw else GZIP_OR_ZLIB)
         try:
             part = reader.decompress(body, limit + 1 - size)
