@@ -14,7 +14,7 @@ from infra.guard import Grant
 from tasks.serving.access import Access
 from tasks.serving.model_server import ModelServer
 from tasks.serving.protocol import Caller
-from tasks.serving.refusal import Refusal
+from tasks.serving.refusal import Refusal, shorten
 from tasks.serving.rpc import open_inference_pb2 as pb
 from tasks.serving.rpc.messages import message_of_answer, request_of_message
 
@@ -208,6 +208,8 @@ def of_model(method: str, rest: str) -> Callable[[Any], tuple[str, str]]:
     """The path of REST about the model, or the version, that a request names."""
 
     def path(request: Any) -> tuple[str, str]:
+        if "/" in request.version:
+            raise Refusal(404, f"no version {shorten(request.version)}: want a number")
         version = f"/versions/{request.version}" if request.version else ""
         return method, f"/v2/models/{named(request.name)}{version}{rest}"
 
@@ -230,9 +232,11 @@ def of_repository(change: str) -> Callable[[Any], tuple[str, str]]:
 
 
 def named(model: str) -> str:
-    """A model's name. Refuses none: its path would be another one, which others may."""
+    """A model's name. Refuses what is none: its path would be another one, which others may."""
     if not model:
         raise Refusal(400, "the request names no model; want the name of one")
+    if "/" in model:
+        raise Refusal(404, f"no model {shorten(model)}: names have no slash")
     return model
 
 

@@ -354,6 +354,15 @@ def test_a_call_that_would_change_something_is_in_the_audit(client, shared):
     assert '"path":"/v2/repository/models/words/unload","status":409' in line
 
 
+def test_a_name_with_a_slash_is_no_model_s(client, channel):
+    assert refusal(channel, pb.ModelInferRequest(model_name="w/rds")) == (
+        "NOT_FOUND",
+        "no model 'w/rds': names have no slash",
+    )
+    with pytest.raises(InferenceServerException, match="no version '1/ready': want a number"):
+        client.get_model_metadata("spots", "1/ready")
+
+
 def test_the_standard_health_service_tells_of_the_models(channel):
     stub = health_pb2_grpc.HealthStub(channel)
     for name in ("", "inference.GRPCInferenceService"):
