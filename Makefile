@@ -34,8 +34,8 @@ docs: setup ## build pages of README, every key of the YAML and all packages int
 fresh: ## play the README's first lines in a new Debian (root needed): DEBIAN=trixie for another, ONLY="make demo" for one command
 	@$(PYTHON) -m infra.fresh --debian "$(or $(DEBIAN),bookworm)" --only "$(ONLY)"
 
-bench-%: setup ## run tests/benchmarks/%.py, such as make bench-serve
-	$(VENV)/python tests/benchmarks/$*.py
+bench-%: setup ## run tests/benchmarks/%.py, such as make bench-serve or bench-drift-quality
+	$(VENV)/python tests/benchmarks/$(subst -,_,$*).py
 
 chaos: setup ## kill ranks and workers at random, 20 times in one training
 	GYRE_KILLS=20 $(VENV)/pytest tests/chaos
