@@ -33,6 +33,10 @@ def measure(
     numbers: whether answers are numbers
     tolerance: rise of the error share that is tolerated
     """
+    if numbers:
+        # A label that is no number must not end every look to come; `labels` then falls short of the report's.
+        sides = labelled[["answer", "label"]].apply(pd.to_numeric, errors="coerce")
+        labelled = labelled.assign(**sides).dropna(subset=["answer", "label"])
     if not len(labelled) or len(tested) < FEWEST_TESTED:
         return None
     limit = float(np.quantile(tested, USUAL)) if numbers else 0.0

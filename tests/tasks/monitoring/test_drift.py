@@ -363,6 +363,18 @@ def test_too_few_predictions_are_told_with_how_many_are_missing(log, champion):
     assert look(log, champion).summary.endswith("a verdict takes 30 more predictions")
 
 
+def test_late_labels_that_show_more_errors_than_the_test_drift_though_no_input_moved(log, champion, tmp_path):
+    rows, result = build_intake(DIGITS.intake), build_result(DIGITS.result)
+    inputs, given = drift_reference.frames(champion.dataset, rows, result, None)
+    inputs.to_parquet(tmp_path / drift_reference.INPUTS)
+    given.assign(**{drift_reference.ERROR: 0.0}).to_parquet(tmp_path / drift_reference.ANSWERS)
+    serve(log, IMAGES[1000:1200], LABELS[1000:1200])
+    tell_truth(log, [f"a-{number}" for number in range(200)], START + timedelta(hours=1))
+    report = look(log, champion.model_copy(update={"uri": str(tmp_path)}))
+    assert (report.verdict, report.cause, report.drifted) == ("drifted", "performance", ())
+    assert report.performance.errors == pytest.approx(np.mean(LABELS[1000:1200] != "1"))
+
+
 def test_nothing_serves_yet(log):
     report = look(log, None)
     assert (report.verdict, report.version) == ("insufficient", None)

@@ -66,5 +66,12 @@ def test_numbers_err_where_they_are_farther_off_than_nine_in_ten_were_in_the_tes
     assert (found.errors, found.near) == (0.5, 0.9)
 
 
+def test_a_label_that_is_no_number_is_left_out():
+    frame = pd.DataFrame(
+        {"time": pd.Timestamp("2026-01-01"), "answer": ["1.0", "2.0"], "label": ["1.1", "?"]}
+    )
+    assert measure(frame, np.linspace(0, 1, 101), numbers=True, tolerance=0.05).labels == 1
+
+
 def test_without_a_test_nothing_is_said():
     assert measure(labels(np.zeros(50, bool)), np.zeros(5), numbers=False, tolerance=0.05) is None
