@@ -43,6 +43,10 @@ class DeploymentConfig(Section):
     max_label_loss: Share = 0.02
     """How far its share of right answers may lie under the champion's, by late labels of live requests that
     come while the trial lasts; for numbers, how much more often it may be the one further away."""
+    log: Literal["buffered", "durable"] = "buffered"
+    """When an answer is given that counts as production traffic. `buffered`: at once; a killed server loses
+    what came in the half second before. `durable`: once it is on the disk, some milliseconds later, together
+    with those that came meanwhile; where the disk takes nothing the request is refused (503)."""
     demotion: bool = True
     """Whether the version before serves again where late labels, on the rows that the newer one answered since
     its release, show it to be surely better by more than `max_label_loss`. The drift flow looks."""

@@ -24,7 +24,7 @@ from tasks.deployment.sandbox import SandboxReport, try_in_sandbox
 from tasks.deployment.sequential import Differences
 from tasks.intake import Rows
 from tasks.production.inference_client import InferenceClient, InferenceError
-from tasks.production.releases import Manifest, ReleaseError, Served, withdrawal
+from tasks.production.releases import Manifest, ReleaseError, Served, log_as, withdrawal
 from tasks.production.releases import retire as retired
 from tasks.records import Bundle, Release
 
@@ -72,6 +72,7 @@ def roll_out(
         champion = manifest.champion
         # A damaged champion of the same graph was restored just now, or another bundle takes its place.
         if champion and same_answers(folder, Path(champion.uri)) and not damage_of(champion):
+            production.releases.change(bundle.project, lambda found: log_as(found, deployment.log))
             return Rollout(
                 production.leave(
                     champion, f"version {champion.version} serves the same graph already{restored}"
@@ -84,7 +85,7 @@ def roll_out(
             return Rollout(production.leave(champion, reason))
         replayed = rows(max(1, deployment.canary_requests))
         wait_until(lambda: reachable(client), server_s)
-        challenger = registered_bundle(bundle, folder, production)
+        challenger = registered_bundle(bundle, folder, production, deployment)
         tried = try_in_sandbox(bundle.project, challenger, replayed, deployment)
         if tried.refusal:
             return Rollout(production.refuse(challenger, tried.refusal, {"sandbox": tried.figures()}), tried)
@@ -124,7 +125,9 @@ def label_source(
     return labels
 
 
-def registered_bundle(bundle: Bundle, folder: Path, production: Production) -> Served:
+def registered_bundle(
+    bundle: Bundle, folder: Path, production: Production, deployment: DeploymentConfig
+) -> Served:
     """The bundle as a version of the registry, for the manifest."""
     graph_digest = read_json(folder / "signature.json")["graph_digest"]
     version = production.registry.register(bundle, folder, graph_digest)
@@ -135,6 +138,7 @@ def registered_bundle(bundle: Bundle, folder: Path, production: Production) -> S
         graph_digest=graph_digest,
         dataset=bundle.model.dataset,
         major=major_of(folder, production.manifest()),
+        log=deployment.log,
     )
 
 

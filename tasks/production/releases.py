@@ -29,6 +29,8 @@ class Served(Stored):
     major: int = 1
     """Grows where clients of the version before would be refused: by other names, dtypes or shapes of inputs.
     """
+    log: Literal["buffered", "durable"] = "buffered"
+    """Whether its answers are given before they are in the prediction log, or after."""
 
 
 class Canary(Served):
@@ -110,6 +112,13 @@ def change_share(manifest: Manifest, version: int, share: float) -> Manifest:
     if manifest.canary is None or manifest.canary.version != version:
         return manifest
     return manifest.model_copy(update={"canary": manifest.canary.model_copy(update={"share": share})})
+
+
+def log_as(manifest: Manifest, log: Literal["buffered", "durable"]) -> Manifest:
+    """The champion's answers logged in another way."""
+    if manifest.champion is None:
+        return manifest
+    return manifest.model_copy(update={"champion": manifest.champion.model_copy(update={"log": log})})
 
 
 def promote(manifest: Manifest, version: int) -> Manifest:
@@ -271,7 +280,7 @@ class Releases:
     def champion(self, project: str) -> Champion | None:
         """The version that serves now."""
         champion = self.read(project).champion
-        return Champion(project=project, **champion.model_dump()) if champion else None
+        return Champion(project=project, **champion.model_dump(exclude={"log"})) if champion else None
 
     def change(self, project: str, transition: Callable[[Manifest], Manifest]) -> Manifest:
         """The manifest after a transition, on the disk; one that changes nothing writes nothing."""

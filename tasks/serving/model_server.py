@@ -30,7 +30,7 @@ from tasks.serving.mirror import Mirror
 from tasks.serving.model import FIRST, Model, Signature
 from tasks.serving.notices import notices
 from tasks.serving.protocol import Caller, Inference, Request, check_outputs, chosen_outputs, infinite
-from tasks.serving.refusal import Refusal, shorten
+from tasks.serving.refusal import Refusal, refuse_for, shorten
 from tasks.serving.routing import Route, Table, Watch
 from tasks.serving.tensors import MAX_ROWS, rows_of
 
@@ -100,6 +100,10 @@ class ModelServer:
         self._predictions = GroupCommit(
             journal.write_predictions, self._disk, wait_s=0.5, full=4 * MEGABYTE, limit=64 * MEGABYTE
         )
+        self._durable = GroupCommit(
+            journal.write_predictions, self._disk, wait_s=0.005, full=MEGABYTE, limit=64 * MEGABYTE
+        )
+        """Predictions that their clients wait for."""
         self._labels = GroupCommit(
             journal.write_labels, self._disk, wait_s=0.05, full=MEGABYTE, limit=2 * BODY_LIMIT
         )
@@ -115,6 +119,7 @@ class ModelServer:
             self._watching.cancel()
         await self._mirror.close()
         await self._predictions.close()
+        await self._durable.close()
         await self._labels.close()
         self.large_bodies.close()
         for pool in (self._graphs, self._disk, self._lookups, self._loader, self._uploads):
@@ -196,7 +201,11 @@ class ModelServer:
         told = [*told, *notices(rows, model.signature.inputs, model.signature.trained), *infinite(outputs)]
         if request.log and known:
             ids = request.row_ids(len(rows))
-            told += self._remember(Logged(project, ids, utc_now(), model.served.version, role, rows, answers))
+            prediction = Logged(project, ids, utc_now(), model.served.version, role, rows, answers)
+            if model.served.log == "durable":
+                await self._write(prediction)
+            else:
+                told += self._remember(prediction)
             key, first = request.key or request.id, next(iter(outputs.values()))
             self._mirror.add(project, self.table.get(project, Route()), role, model, key, rows, first)
         elif request.log:
@@ -224,6 +233,21 @@ class ModelServer:
         self.totals.logged[prediction.project] += len(prediction.ids)
         self._known.add(prediction.project, prediction.ids)
         return []
+
+    async def _write(self, prediction: Logged) -> None:
+        """Waits until a prediction is on the disk. Refuses (503) where the disk does not take it."""
+        size = weight(prediction.rows) + LINE_BYTES * len(prediction.ids)
+        reason = "deployment.log is durable, and the prediction cannot be written"
+        try:
+            async with asyncio.timeout(TIME_LIMIT_S):
+                # Shielded: one client's time limit must not cancel the commit that others wait for too.
+                await asyncio.shield(self._durable.add([prediction], size))
+        except TimeoutError:
+            refuse_for(1, f"{reason} within {TIME_LIMIT_S:.0f} s")
+        except (BufferError, OSError) as error:
+            refuse_for(1, f"{reason}: {error}")
+        self.totals.logged[prediction.project] += len(prediction.ids)
+        self._known.add(prediction.project, prediction.ids)
 
     async def label(self, project: str, value: dict[str, Any], size: int) -> dict[str, Any]:
         """Late labels of a JSON object of `size` bytes, answered when they are on the disk. Raises Refusal."""
@@ -332,7 +356,11 @@ class ModelServer:
 
     def metrics(self, accept: str) -> tuple[bytes, str]:
         """What Prometheus reads, in the format that it accepts, and its content type."""
-        waiting: dict[str, Waiting] = {"predictions": self._predictions, "labels": self._labels}
+        waiting: dict[str, Waiting] = {
+            "predictions": self._predictions,
+            "durable predictions": self._durable,
+            "labels": self._labels,
+        }
         return exposition(ServerCollector(self.table, self.totals, waiting, self._home.root), accept)
 
     def repository_index(self, only_ready: bool) -> list[dict[str, str]]:

@@ -178,7 +178,7 @@ class Watch:
         majors = tuple(
             model for each in manifest.majors if (model := self._model(project, each, old, refused))
         )
-        previous = loaded_model(manifest.previous, old)
+        previous = loaded_model(manifest.previous, old) if manifest.previous else None
         route = Route(
             champion,
             fallback,
@@ -209,8 +209,12 @@ class Watch:
         self, project: str, wanted: Served | None, old: Route, refused: dict[int, str]
     ) -> Model | None:
         """The loaded model of a version, loaded now if need be; None, with the reason in `refused`, where its bundle is not good."""
-        if wanted is None or (model := loaded_model(wanted, old)):
-            return model if wanted else None
+        if wanted is None:
+            return None
+        if model := loaded_model(wanted, old):
+            # How its answers are logged may have changed, with the same bundle.
+            model.served = wanted
+            return model
         try:
             return load(project, wanted, self.executor)
         except Exception as error:
@@ -221,10 +225,10 @@ class Watch:
             return None
 
 
-def loaded_model(wanted: Served | None, old: Route) -> Model | None:
+def loaded_model(wanted: Served, old: Route) -> Model | None:
     """The model of a version among those that are loaded."""
     known = {(model.served.version, model.served.digest): model for model in old.models.values()}
-    return known.get((wanted.version, wanted.digest)) if wanted else None
+    return known.get((wanted.version, wanted.digest))
 
 
 def trial_shares(manifest: Manifest) -> tuple[float, float, float]:

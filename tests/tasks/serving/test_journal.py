@@ -1,12 +1,14 @@
 """What was answered and what turned out to be true reaches the disk."""
 
 from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
 
 import numpy as np
 import pytest
 
 from tasks.production.inference_client import InferenceError
 from tasks.production.prediction_log import PredictionLog
+from tasks.production.releases import log_as
 
 ROW = np.array([9, 0, 0, 0], dtype=np.uint8).reshape(1, 2, 2, 1)
 
@@ -15,6 +17,11 @@ ROW = np.array([9, 0, 0, 0], dtype=np.uint8).reshape(1, 2, 2, 1)
 def serving(server, served):
     server.release(served(1, turn=0))
     return server
+
+
+@pytest.fixture
+def log_of():
+    return lambda server: PredictionLog(server.settings.home / "predictions" / "spots")
 
 
 @pytest.fixture
@@ -94,6 +101,51 @@ def test_no_acknowledged_label_is_lost_when_the_server_is_killed(serving, log):
             each.result()
     written = log._query("select request_id from labels", {})["request_id"]
     assert set(acknowledged) <= set(written)
+
+
+def test_no_answer_of_a_durable_version_is_lost_when_the_server_is_killed(server, served, log_of):
+    server.release(served(1, turn=0).model_copy(update={"log": "durable"}))
+    acknowledged = []
+
+    def ask(number):
+        with server.client(patience_s=0) as client:
+            for count in range(1000):
+                try:
+                    client.infer(ROW, f"{number}-{count}")
+                except InferenceError:
+                    return
+                acknowledged.append(f"{number}-{count}")
+
+    with ThreadPoolExecutor(8) as pool:
+        asking = [pool.submit(ask, number) for number in range(8)]
+        server.wait(lambda: len(acknowledged) >= 200)
+        server.kill()
+        for each in asking:
+            each.result()
+    assert set(acknowledged) <= set(log_of(server).latest(100_000)["request_id"])
+
+
+def test_how_answers_are_logged_changes_with_the_manifest_and_the_same_model(server, served, log_of):
+    server.release(served(1, turn=0))
+    server.releases.change("spots", lambda manifest: log_as(manifest, "durable"))
+
+    def kept_at_once():
+        with server.client() as client:
+            client.infer(ROW, name := uuid4().hex)
+        return name in set(log_of(server).latest(1000)["request_id"])
+
+    server.wait(lambda: all(kept_at_once() for _ in range(5)))
+
+
+def test_where_the_disk_takes_nothing_a_durable_version_refuses_and_another_answers(server, served):
+    server.release(served(1, turn=0).model_copy(update={"log": "durable"}))
+    # A file in the place of the log's folder takes no files, whoever asks.
+    server.settings.home.predictions.write_text("")
+    body = {"inputs": [{"name": "image", "shape": [1, 2, 2, 1], "datatype": "UINT8", "data": [9, 0, 0, 0]}]}
+    refused = server.post("/v2/models/spots/infer", body)
+    assert refused.status_code == 503
+    assert "deployment.log is durable, and the prediction cannot be written" in refused.json()["error"]
+    assert server.post("/v2/models/spots/infer", body | {"parameters": {"log": False}}).is_success
 
 
 def test_a_label_of_no_logged_row_is_refused_and_none_of_its_list_is_taken(serving, log):
