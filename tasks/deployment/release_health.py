@@ -5,7 +5,15 @@ from pathlib import Path
 from infra.files import DigestError, digest, verify
 from infra.settings import Settings
 from tasks.production.inference_client import InferenceClient, InferenceError
-from tasks.production.releases import Manifest, ReleaseError, Releases, Served, fallbacks, rollback
+from tasks.production.releases import (
+    Manifest,
+    ReleaseError,
+    Releases,
+    Served,
+    as_champion,
+    fallbacks,
+    rollback,
+)
 from tasks.records import Champion, Stored
 
 GRAPH = "model.onnx"
@@ -19,7 +27,7 @@ def champion_of(project: str, releases: Releases) -> Champion | None:
     manifest, champion = releases.read(project), releases.champion(project)
     if champion is None or not (told := damage_of(champion)):
         return champion
-    before = [Champion(project=project, **each.model_dump()) for each in fallbacks(manifest)]
+    before = [as_champion(project, each) for each in fallbacks(manifest)]
     whole = next((each for each in before if not damage_of(each)), None)
     return champion.model_copy(update={"damage": told, "fallback": whole})
 

@@ -251,6 +251,11 @@ def refusal(manifest: Manifest) -> Decision | None:
     return newest if newest and newest.outcome != "promoted" else None
 
 
+def as_champion(project: str, version: Served) -> Champion:
+    """A version as flows know it."""
+    return Champion(project=project, **version.model_dump(exclude={"log"}))
+
+
 def as_served(version: Served) -> dict[str, object]:
     """The fields of `Served`, without those of a canary."""
     return {name: getattr(version, name) for name in Served.model_fields}
@@ -280,7 +285,7 @@ class Releases:
     def champion(self, project: str) -> Champion | None:
         """The version that serves now."""
         champion = self.read(project).champion
-        return Champion(project=project, **champion.model_dump(exclude={"log"})) if champion else None
+        return as_champion(project, champion) if champion else None
 
     def change(self, project: str, transition: Callable[[Manifest], Manifest]) -> Manifest:
         """The manifest after a transition, on the disk; one that changes nothing writes nothing."""
