@@ -17,6 +17,8 @@ FEWEST_ROWS = 8
 """Under which dependence is not estimated."""
 SUSPICIOUS = 3.0
 """Standard errors of the correlation of neighbours from which rows are not taken for independent."""
+ERRORS_ABOVE = 2.0
+"""Standard errors by which dependence is taken for longer than it was estimated."""
 LONGEST = 20_000
 """Newest rows from which dependence is estimated."""
 
@@ -83,7 +85,8 @@ def independent_rows(scores: Floats) -> float:
 
     Rows over the integrated autocorrelation time, summed up to five times itself (Sokal 1997). Hours of a day are
     like the hours before: 200 of them tell of a distribution what 20 independent ones would. A single step is taken out
-    first: it is what a change looks like, and no dependence.
+    first: it is what a change looks like, and no dependence. From few rows the time comes out too short as often as
+    too long, so that an upper bound of it counts, two standard errors (by Madras and Sokal 1988) above.
     """
     rows = len(scores)
     recent = without_step(scores[-LONGEST:])
@@ -99,8 +102,10 @@ def independent_rows(scores: Floats) -> float:
     correlation = np.fft.irfft(spectrum, width)[: count // 2] / power
     times = 2 * np.cumsum(correlation) - 1
     enough = np.flatnonzero(np.arange(len(times)) >= 5 * times)
-    time = times[enough[0]] if len(enough) else times[-1]
-    return float(max(2.0, rows / max(1.0, time)))
+    lag = int(enough[0]) if len(enough) else len(times) - 1
+    time = max(1.0, float(times[lag]))
+    time *= 1 + ERRORS_ABOVE * math.sqrt(2 * (2 * lag + 1) / count)
+    return max(2.0, rows / time)
 
 
 def without_step(scores: Floats) -> Floats:

@@ -37,7 +37,7 @@ def start_demo(tmp_path):
         "GYRE_GRPC_PORT",
         "GYRE_REPORTS_PORT",
     )
-    ports = {name: str(port) for name, port in zip(names, free_ports(4), strict=True)}
+    ports = {name: str(port) for name, port in zip(names, free_ports(len(names)), strict=True)}
 
     def start(line, moment):
         environment = os.environ | ports | {"GYRE_HOME": str(tmp_path)}

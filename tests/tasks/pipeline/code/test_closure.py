@@ -103,7 +103,7 @@ def test_what_a_stage_uses_from_afar_is_part_of_its_key(copy, file, stage):
 
 
 @pytest.mark.parametrize(
-    "file", ["tasks/serving/application.py", "tasks/lineage/trace.py", "infra/services/daemon.py"]
+    "file", ["tasks/serving/rest/application.py", "tasks/lineage/trace.py", "infra/services/daemon.py"]
 )
 def test_what_no_stage_uses_changes_no_key(copy, file):
     path = copy / file
