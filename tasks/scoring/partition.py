@@ -7,10 +7,9 @@ are.
 import hashlib
 import json
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,7 +20,6 @@ import pyarrow.compute as pc
 
 from infra.files import read_json, whole_folder, write_json
 from tasks.ingestion.lines import LINE
-from tasks.ingestion.parsing.conversions import Conversions
 from tasks.ingestion.parsing.row_ids import as_text, join_escaped
 from tasks.ingestion.partitions.join import Matches, Table, join_tables
 from tasks.ingestion.partitions.sources import SourcePartition
@@ -30,28 +28,13 @@ from tasks.ingestion.readers.stream import read_ahead
 from tasks.records import Stored
 from tasks.rows.content_hash import COLUMN as CONTENT
 from tasks.rows.parts import ROWS_A_GROUP, part_writer
-from tasks.rows.raw import TEXT
+from tasks.scoring.answers import answer_columns, answers, not_finite
 from tasks.scoring.bundle import OpenBundle, open_bundle
-from tasks.scoring.row_inputs import Refusals, RowReading, Values, absent_columns, read_inputs
+from tasks.scoring.counts import Counts, note_answers, note_inputs, note_samples
+from tasks.scoring.refused_rows import KeptRows, shown_columns, write_left_out, write_refused
+from tasks.scoring.row_inputs import Refusals, RowReading, absent_columns, read_inputs
 
 NOTE, SCORES, REFUSED = "note.json", "scores.parquet", "refused.jsonl"
-ROWS_A_CALL = 256
-"""Of the graph: bounds the memory of one call."""
-CHARACTERS_A_CALL = 4_000_000
-"""Rows of a call times their longest text, since a graph pads every text to the longest."""
-CELL = 1_000
-"""Characters of a refused row's value that the side file keeps: what broke it may be an endless text."""
-CELLS = 200
-EXAMPLES = 3
-LEFT_OUT = {
-    "ragged_lines": "a line with another number of fields than there are columns",
-    "unreadable_lines": "a line that is no JSON object",
-    "unreadable_images": "no readable image",
-    "unmatched_dropped": "no row of the joined source",
-}
-"""Reasons of rows that never became one."""
-SAMPLE = 500
-"""Values of a column that a table gives to tell whether it came in another unit."""
 HOW = ("columns", "key", "limits", "csv", "images")
 """What of a source's section changes how its rows are read."""
 
@@ -84,47 +67,6 @@ class ScoringJob:
             self.allow_missing,
         ]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
-
-
-@dataclass
-class Counts:
-    """What was counted on the way."""
-
-    rows: int = 0
-    refused: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
-    """Refused rows by reason, values left out."""
-    answers: Counter[str] = field(default_factory=Counter)
-    """Rows by class."""
-    moments: list[float] = field(default_factory=list)
-    """Of numbers as answers: count, sum, least, greatest."""
-    missing: Counter[str] = field(default_factory=Counter)
-    """Rows without a value, by input."""
-    unseen: Counter[str] = field(default_factory=Counter)
-    """Rows with a category that training rows did not have, by input."""
-    examples: dict[str, list[str]] = field(default_factory=dict)
-    """Of unseen categories."""
-    unnamed: int = 0
-    """Rows without a key, which are named by their place."""
-    absent: tuple[str, ...] = ()
-    samples: dict[str, list[float]] = field(default_factory=dict)
-    """Some values of columns whose usual ones the contract knows."""
-
-
-class KeptRows(Conversions):
-    """Counts of what reading changed, and the rows that the reader itself left out."""
-
-    keeps_rows = True
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.left_out: list[dict[str, Any]] = []
-
-    def leave_out(self, check: str, origin: str, line: int | None, reason: str, text: str) -> None:
-        """See Conversions."""
-        self.left_out.append(
-            {"origin": origin, LINE: line, "reason": reason, "row": text[:CELL], "check": check}
-        )
 
 
 def score_partition(job: ScoringJob, folder: Path) -> str:
@@ -206,7 +148,7 @@ def joined(table: pa.Table, job: ScoringJob, kept: KeptRows) -> Iterator[pa.Tabl
     found = list(join_tables([table], job.joins, job.entry.name, kept, Matches()))
     there = pa.chunked_array([chunk for each in found for chunk in each[LINE].chunks], pa.int64())
     alone = table.filter(pc.invert(pc.is_in(table[LINE], there.combine_chunks())))
-    names = [name for name in alone.column_names if name not in (LINE, CONTENT)][:CELLS]
+    names = shown_columns(alone)
     for line, row in zip(alone[LINE].to_pylist(), alone.select(names).to_pylist(), strict=True):
         kept.leave_out(
             "unmatched_dropped",
@@ -259,7 +201,7 @@ def score_table(
     counts.rows += len(places)
     counts.refused += len(refusals.reasons)
     counts.unnamed += unnamed
-    write_refused(table, ids, refusals, job, counts, side)
+    write_refused(table, ids, refusals, job.entry.partition.origin, counts, side)
     return scored if len(places) else None
 
 
@@ -289,174 +231,6 @@ def row_names(table: pa.Table, job: ScoringJob) -> tuple[pa.Array, int]:
     empty = pc.fill_null(pc.equal(found, ""), True)
     count = pc.sum(empty).as_py() or 0
     return (pc.if_else(empty, places, found) if count else found), count
-
-
-def answers(bundle: OpenBundle, inputs: Values, rows: int) -> Values:
-    """The graph's outputs by name [rows, ...], a bounded call at a time."""
-    texts = [spec.name for spec in bundle.inputs if spec.dtype == TEXT and not spec.shape]
-    names = [spec.name for spec in bundle.inputs]
-    calls = []
-    start = 0
-    longest = longest_text(inputs, texts, 0, rows)
-    while start < rows:
-        stop = min(rows, start + ROWS_A_CALL)
-        if longest * ROWS_A_CALL > CHARACTERS_A_CALL:
-            longest_here = longest_text(inputs, texts, start, stop)
-            stop = min(stop, start + max(1, CHARACTERS_A_CALL // max(1, longest_here)))
-        feeds = {name: inputs[name][start:stop] for name in names}
-        calls.append(bundle.session.run(list(bundle.outputs), feeds))
-        start = stop
-    return {
-        name: np.concatenate(parts)
-        for name, parts in zip(bundle.outputs, zip(*calls, strict=True), strict=True)
-    }
-
-
-def longest_text(inputs: Values, names: list[str], start: int, stop: int) -> int:
-    """Characters of the longest text of some rows; 0 where no input is text."""
-    return max((max(map(len, inputs[name][start:stop]), default=0) for name in names), default=0)
-
-
-def not_finite(outputs: Values, bundle: OpenBundle) -> npt.NDArray[np.bool_]:
-    """Which rows have an output that is no finite number [rows]."""
-    bad = np.zeros(len(outputs[bundle.outputs[0]]), np.bool_)
-    for values in outputs.values():
-        if values.dtype.kind == "f":
-            bad |= ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
-    return bad
-
-
-def answer_columns(outputs: Values, bundle: OpenBundle) -> dict[str, pa.Array]:
-    """Columns of the target: the answer in words, then the other outputs.
-
-    Where an output has a number a class, the answer's own is a column of the output's name, and all are in
-    <output>_by_class.
-    """
-    first, *others = bundle.outputs
-    chosen = outputs[first]
-    classes = bundle.classes
-    columns = {
-        "answer": pa.array(chosen)
-        if classes is None
-        else pa.array(classes, pa.string()).take(pa.array(chosen))
-    }
-    for name in others:
-        values = outputs[name]
-        if values.ndim == 1:
-            columns[name] = pa.array(values)
-            continue
-        flat = values.reshape(len(values), -1)
-        lists = pa.FixedSizeListArray.from_arrays(pa.array(flat.ravel()), flat.shape[1])
-        if classes is not None and flat.shape[1] == len(classes):
-            columns[name] = pa.array(flat[np.arange(len(flat)), chosen])
-            columns[f"{name}_by_class"] = lists
-        else:
-            columns[name] = lists
-    return columns
-
-
-def note_answers(outputs: Values, bundle: OpenBundle, counts: Counts) -> None:
-    """Counts classes, or sums numbers up."""
-    values = outputs[bundle.outputs[0]]
-    if not len(values):
-        return
-    if bundle.classes is not None:
-        for index, count in zip(*np.unique(values, return_counts=True), strict=True):
-            counts.answers[bundle.classes[index]] += int(count)
-    elif values.dtype.kind in "iuf":
-        count, total, least, greatest = counts.moments or [0, 0.0, float("inf"), float("-inf")]
-        counts.moments = [
-            count + len(values),
-            total + float(values.sum(dtype=np.float64)),
-            min(least, float(values.min())),
-            max(greatest, float(values.max())),
-        ]
-
-
-def note_inputs(inputs: Values, bundle: OpenBundle, counts: Counts) -> None:
-    """Counts rows without a value, and with a category that training rows did not have, by input."""
-    for spec in bundle.inputs:
-        if spec.shape:
-            continue
-        values, name = inputs[spec.name], spec.name
-        if values.dtype.kind == "f":
-            counts.missing[name] += int(np.isnan(values).sum())
-        elif spec.dtype == TEXT:
-            known = bundle.categories.get(name)
-            distinct = pc.value_counts(pa.array(values, pa.string())) if known is not None else None
-            if known is None or distinct is None:
-                counts.missing[name] += int((values == "").sum())
-                continue
-            for text, times in zip(
-                distinct.field("values").to_pylist(), distinct.field("counts").to_pylist(), strict=True
-            ):
-                if text == "":
-                    counts.missing[name] += times
-                elif text not in known:
-                    counts.unseen[name] += times
-                    examples = counts.examples.setdefault(name, [])
-                    if len(examples) < EXAMPLES and (shown := text[:40]) not in examples:
-                        examples.append(shown)
-
-
-def note_samples(inputs: Values, reading: RowReading, counts: Counts) -> None:
-    """Keeps some numbers of the columns whose usual quantiles the contract has."""
-    for name, spec in reading.contract.items():
-        if spec.usual and name in inputs and inputs[name].dtype == np.float32:
-            values = inputs[name][np.isfinite(inputs[name])]
-            step = max(1, len(values) // SAMPLE)
-            counts.samples.setdefault(name, []).extend(map(float, values[::step][:SAMPLE]))
-
-
-def write_refused(
-    table: pa.Table, ids: pa.Array, refusals: Refusals, job: ScoringJob, counts: Counts, side: IO[str]
-) -> None:
-    """The refused rows of a table in the side file: origin, line, id, reason and the row as the source has it."""
-    if not refusals.reasons:
-        return
-    places = sorted(refusals.reasons)
-    rows = table.take(pa.array(places))
-    shown = [name for name in rows.column_names if name not in (LINE, CONTENT)][:CELLS]
-    lines, names = rows[LINE].to_pylist(), ids.take(pa.array(places)).to_pylist()
-    values = rows.select(shown).to_pylist()
-    for place, line, name, row in zip(places, lines, names, values, strict=True):
-        reasons = refusals.reasons[place]
-        for reason in reasons:
-            counts.reasons[reason_kind(reason)] += 1
-        told = {
-            "origin": job.entry.partition.origin,
-            LINE: line,
-            "id": name,
-            "reason": "; ".join(reasons),
-            "row": {key: cell(value) for key, value in row.items()},
-        }
-        side.write(json.dumps(told, ensure_ascii=False, default=str) + "\n")
-
-
-def write_left_out(kept: KeptRows, counts: Counts, side: IO[str]) -> None:
-    """The rows that the reader left out, in the side file."""
-    waiting, kept.left_out = kept.left_out, []
-    for each in waiting:
-        counts.reasons[LEFT_OUT[each.pop("check")]] += 1
-        counts.refused += 1
-        side.write(json.dumps({**each, "id": None}, ensure_ascii=False) + "\n")
-
-
-def reason_kind(reason: str) -> str:
-    """A reason without the row's own value, to count by."""
-    column, _, told = reason.partition(": ")
-    _, said, wanted = told.rpartition(" is ")
-    # A value that is shown stands in quotes, or is a number.
-    return f"{column}: a value is {wanted}" if said else reason
-
-
-def cell(value: Any) -> Any:
-    """A value for the side file, cut where it is long."""
-    if isinstance(value, str):
-        return value[:CELL]
-    if isinstance(value, (list, bytes)):
-        return str(value)[:CELL]
-    return value
 
 
 def read_note(folder: Path) -> dict[str, Any]:

@@ -10,27 +10,25 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import UTC, datetime
 from importlib.metadata import version as installed
 from typing import Any, NamedTuple
 
 from infra.home import Home
 from tasks.production.releases import Releases
-from tasks.rows.raw import Rows, TensorSpec, weight
+from tasks.rows.raw import Rows, TensorSpec
 from tasks.serving import model_facts
 from tasks.serving.access import Anonymous
 from tasks.serving.fair_queue import Outputs
-from tasks.serving.journal import GroupCommit, Journal, Label
 from tasks.serving.journal import Prediction as Logged
-from tasks.serving.known import KnownRequests
 from tasks.serving.labels import labels_of
 from tasks.serving.large_bodies import LargeBodies, ReadInputs
-from tasks.serving.metrics import ServerCollector, Totals, Waiting, exposition
+from tasks.serving.metrics import ServerCollector, Totals, exposition
 from tasks.serving.mirror import Mirror
 from tasks.serving.model import FIRST, Model, Signature
 from tasks.serving.notices import notices
+from tasks.serving.production_log import ProductionLog, utc_now
 from tasks.serving.protocol import Caller, Inference, Request, check_outputs, chosen_outputs, infinite
-from tasks.serving.refusal import Refusal, refuse_for, shorten
+from tasks.serving.refusal import Refusal, shorten
 from tasks.serving.routing import Route, Table, Watch
 from tasks.serving.tensors import MAX_ROWS, rows_of
 
@@ -38,15 +36,12 @@ log = logging.getLogger("gyre.serving")
 POLL_S = 0.2
 """How soon a changed manifest is seen."""
 TIME_LIMIT_S = 20.0
-"""For the answer of a model, and for labels to reach the disk."""
+"""For the answer of a model."""
 GRAPHS_AT_ONCE = 4
 """Models that compute at the same time, at least: calls of one model come one after the other, so a slow one
 holds up itself and takes a thread from the others."""
-MEGABYTE = 2**20
-BODY_LIMIT = 16 * MEGABYTE
+BODY_LIMIT = 16 * 2**20
 """Of one request, however it travels."""
-LINE_BYTES = 200
-"""What a prediction weighs beside its row, roughly."""
 EXTENSIONS = (
     "answer",
     "binary_tensor_data",
@@ -85,8 +80,6 @@ class ModelServer:
         self._logs_anonymous = logs_anonymous
         self._anonymous = Anonymous()
         self._graphs = ThreadPoolExecutor(max(GRAPHS_AT_ONCE, os.cpu_count() or 1), "graphs")
-        self._disk = ThreadPoolExecutor(1, "disk")
-        self._lookups = ThreadPoolExecutor(1, "lookups")
         self._loader = ThreadPoolExecutor(1, "loader")
         # One at a time: an image may take half a gigabyte while it is read.
         self._uploads = ThreadPoolExecutor(1, "uploads")
@@ -95,18 +88,7 @@ class ModelServer:
         self._watching: asyncio.Task[None] | None = None
         self._refreshing = asyncio.Lock()
         self.large_bodies = LargeBodies()
-        journal = Journal(home.predictions)
-        self._known = KnownRequests(home.predictions)
-        self._predictions = GroupCommit(
-            journal.write_predictions, self._disk, wait_s=0.5, full=4 * MEGABYTE, limit=64 * MEGABYTE
-        )
-        self._durable = GroupCommit(
-            journal.write_predictions, self._disk, wait_s=0.005, full=MEGABYTE, limit=64 * MEGABYTE
-        )
-        """Predictions that their clients wait for."""
-        self._labels = GroupCommit(
-            journal.write_labels, self._disk, wait_s=0.05, full=MEGABYTE, limit=2 * BODY_LIMIT
-        )
+        self._log = ProductionLog(home.predictions, self.totals)
 
     async def start(self) -> None:
         """Loads the released versions, and follows the manifests from then on."""
@@ -118,11 +100,9 @@ class ModelServer:
         if self._watching:
             self._watching.cancel()
         await self._mirror.close()
-        await self._predictions.close()
-        await self._durable.close()
-        await self._labels.close()
+        await self._log.close()
         self.large_bodies.close()
-        for pool in (self._graphs, self._disk, self._lookups, self._loader, self._uploads):
+        for pool in (self._graphs, self._loader, self._uploads):
             pool.shutdown()
 
     async def _follow(self) -> None:
@@ -203,9 +183,9 @@ class ModelServer:
             ids = request.row_ids(len(rows))
             prediction = Logged(project, ids, utc_now(), model.served.version, role, rows, answers)
             if model.served.log == "durable":
-                await self._write(prediction)
+                await self._log.write(prediction)
             else:
-                told += self._remember(prediction)
+                told += self._log.remember(prediction)
             key, first = request.key or request.id, next(iter(outputs.values()))
             self._mirror.add(project, self.table.get(project, Route()), role, model, key, rows, first)
         elif request.log:
@@ -219,88 +199,11 @@ class ModelServer:
         chosen = chosen_outputs(request, model.signature, outputs, answers)
         return Inference(project, model.served.version, request.id, chosen, parameters)
 
-    def _remember(self, prediction: Logged) -> list[str]:
-        """Queues a prediction for the log.
-
-        Answering matters more: what a stuck disk cannot take is dropped, and that is the notice.
-        """
-        try:
-            self._predictions.add([prediction], weight(prediction.rows) + LINE_BYTES * len(prediction.ids))
-        except BufferError as error:
-            log.error("%s: prediction %s is not logged: %s", prediction.project, prediction.ids[0], error)
-            self.totals.dropped[prediction.project] += 1
-            return [f"answered but not logged, so no label can follow: {error}"]
-        self.totals.logged[prediction.project] += len(prediction.ids)
-        self._known.add(prediction.project, prediction.ids)
-        return []
-
-    async def _write(self, prediction: Logged) -> None:
-        """Waits until a prediction is on the disk. Refuses (503) where the disk does not take it."""
-        size = weight(prediction.rows) + LINE_BYTES * len(prediction.ids)
-        reason = "deployment.log is durable, and the prediction cannot be written"
-        try:
-            async with asyncio.timeout(TIME_LIMIT_S):
-                # Shielded: one client's time limit must not cancel the commit that others wait for too.
-                await asyncio.shield(self._durable.add([prediction], size))
-        except TimeoutError:
-            refuse_for(1, f"{reason} within {TIME_LIMIT_S:.0f} s")
-        except (BufferError, OSError) as error:
-            refuse_for(1, f"{reason}: {error}")
-        self.totals.logged[prediction.project] += len(prediction.ids)
-        self._known.add(prediction.project, prediction.ids)
-
     async def label(self, project: str, value: dict[str, Any], size: int) -> dict[str, Any]:
         """Late labels of a JSON object of `size` bytes, answered when they are on the disk. Raises Refusal."""
-        signature, now = self.route(project).any(project).signature, utc_now()
-        pairs = labels_of(value, signature)
-        unchecked = await self._unchecked(project, [request_id for request_id, _ in pairs])
-        labels = [Label(project, request_id, now, label) for request_id, label in pairs]
-        try:
-            async with asyncio.timeout(TIME_LIMIT_S):
-                # Shielded: one client's time limit must not cancel the commit that others wait for too.
-                await asyncio.shield(self._labels.add(labels, size))
-        except BufferError as error:
-            raise Refusal(503, f"{error}; try again in a second") from None
-        except TimeoutError:
-            raise Refusal(504, f"not on the disk within {TIME_LIMIT_S:.0f} s; try again") from None
-        self.totals.labels[project] += len(labels)
-        return {"accepted": len(labels)} | ({"unchecked": unchecked} if unchecked else {})
-
-    async def _unchecked(self, project: str, ids: list[str]) -> int:
-        """How many ids could not be looked for in time.
-
-        Refuses (404) ids of rows that were never logged: their labels would be lost.
-        """
-        remembered = self._known.among(project, ids)
-        left = [each for each in ids if each not in remembered]
-        if not left:
-            return 0
-        parts = [f"{each}#0" for each in left]
-        near = self._known.among(project, parts)
-        sought = await asyncio.get_running_loop().run_in_executor(
-            self._lookups, self._known.sought, project, [*left, *parts]
-        )
-        unknown = [each for each in left if each not in sought.found]
-        if unknown and not sought.complete:
-            log.warning(
-                "%s: %d labels are taken without having found their rows: the log is too long to look through",
-                project,
-                len(unknown),
-            )
-            return len(unknown)
-        if unknown:
-            first, number = unknown[0], ids.index(unknown[0])
-            several = f"{first}#0" in near | sought.found
-            hint = (
-                f"it had several rows, so name each, such as {first + '#0'!r}"
-                if several
-                else "want the id of an answer, sent with log: true"
-            )
-            raise Refusal(
-                404,
-                f"labels[{number}].request_id {shorten(first)} is of no logged row ({len(unknown)} of {len(ids)} are): {hint}",
-            )
-        return 0
+        pairs = labels_of(value, self.route(project).any(project).signature)
+        unchecked = await self._log.label(project, pairs, size)
+        return {"accepted": len(pairs)} | ({"unchecked": unchecked} if unchecked else {})
 
     def metadata(self) -> dict[str, Any]:
         """The server's name, version and extensions."""
@@ -356,12 +259,9 @@ class ModelServer:
 
     def metrics(self, accept: str) -> tuple[bytes, str]:
         """What Prometheus reads, in the format that it accepts, and its content type."""
-        waiting: dict[str, Waiting] = {
-            "predictions": self._predictions,
-            "durable predictions": self._durable,
-            "labels": self._labels,
-        }
-        return exposition(ServerCollector(self.table, self.totals, waiting, self._home.root), accept)
+        return exposition(
+            ServerCollector(self.table, self.totals, self._log.waiting, self._home.root), accept
+        )
 
     def repository_index(self, only_ready: bool) -> list[dict[str, str]]:
         """Every version that a manifest names, with its state and where it is not ready the reason."""
@@ -448,8 +348,3 @@ def accept_rows(request: Request, model: Model) -> Rows:
     if isinstance(request.inputs, ReadInputs):
         return request.inputs.rows(model.signature.inputs)
     return rows_of(request.inputs, model.signature.inputs)
-
-
-def utc_now() -> datetime:
-    """Now, naive UTC: as the prediction log has it."""
-    return datetime.now(UTC).replace(tzinfo=None)

@@ -35,7 +35,7 @@ from tasks.records import Stored
 from tasks.result import build_result
 from tasks.rows.parts import record_of
 from tasks.rows.raw import feed
-from tasks.scoring.partition import ROWS_A_CALL
+from tasks.scoring.answers import ROWS_A_CALL
 from tasks.scoring.run import Question, score
 from tasks.scoring.source import source_at
 from tasks.scoring.targets import target_at
