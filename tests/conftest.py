@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,13 @@ def told(processes: Iterator[psutil.Process] | list[psutil.Process]) -> list[str
         except psutil.NoSuchProcess:
             continue
     return lines
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Gives Prefect a home of this session's own: a stage's result of another session is none of this one, and the user's home stays as it is."""
+    home = tempfile.mkdtemp(prefix="gyre-tests-prefect-")
+    os.environ["PREFECT_HOME"] = home
+    config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
