@@ -79,7 +79,7 @@ class LimitedConnection(HttpToolsProtocol):
                 self.transport.abort()
                 return
             self.flow.pause_reading()
-            self.loop.call_later(PASS_OVER_S, self.flow.resume_reading)
+            self.loop.call_later(PASS_OVER_S, self._read_on)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -105,11 +105,17 @@ class LimitedConnection(HttpToolsProtocol):
 
     def _late(self, problem: str) -> None:
         """Ends a connection whose client is too slow; one that has sent nothing, or was answered, is told nothing."""
-        waiting = self._head_bytes or (self.cycle is not None and not self.cycle.response_started)
-        if waiting and not self.transport.is_closing():
+        # Behind an answer that is under way nothing else may be written.
+        free = self.cycle is None or self.cycle.response_complete
+        waits = (free and self._head_bytes > 0) if self._in_head else not self.cycle.response_started
+        if waits and not self.transport.is_closing():
             self._refuse(408, problem)
         else:
             self.transport.abort()
+
+    def _read_on(self) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
     def _refuse(self, status: int, reason: str) -> None:
         """Answers for the application, and closes."""

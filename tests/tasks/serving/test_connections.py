@@ -129,6 +129,14 @@ def test_a_body_that_trickles_behind_an_early_answer_holds_no_connection(port):
                 time.sleep(0.1)
 
 
+def test_nothing_is_written_behind_an_answer_whose_body_does_not_end(port):
+    with connected(port) as unfinished:
+        unfinished.sendall(LONG_HEAD[:20])
+        time.sleep(0.2)
+        unfinished.sendall(LONG_HEAD[20:] + b"0")
+        assert everything(unfinished).count(b"HTTP/1.1 ") == 1
+
+
 def test_requests_one_after_the_other_have_their_time_each(port):
     with connected(port) as steady:
         for _ in range(4):
