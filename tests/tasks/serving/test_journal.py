@@ -80,49 +80,42 @@ def test_labels_meet_their_predictions(serving, log):
     assert found[["request_id", "answer", "label"]].to_numpy().tolist() == [["a", "left", "right"]]
 
 
-def test_no_acknowledged_label_is_lost_when_the_server_is_killed(serving, log):
+def acknowledged_until_killed(server, ask, enough):
+    """Ids of what eight clients had acknowledged when the server was killed; `ask` is given a client and an id."""
     acknowledged = []
 
-    def tell(number):
-        with serving.client(patience_s=0) as client:
+    def go_on(number):
+        with server.client(patience_s=0) as client:
             for count in range(1000):
                 try:
-                    client.infer(ROW, f"{number}-{count}")
-                    client.label({f"{number}-{count}": "left"})
+                    ask(client, f"{number}-{count}")
                 except InferenceError:
                     return
                 acknowledged.append(f"{number}-{count}")
 
     with ThreadPoolExecutor(8) as pool:
-        telling = [pool.submit(tell, number) for number in range(8)]
-        serving.wait(lambda: len(acknowledged) >= 40)
-        serving.kill()
-        for each in telling:
+        asking = [pool.submit(go_on, number) for number in range(8)]
+        server.wait(lambda: len(acknowledged) >= enough)
+        server.kill()
+        for each in asking:
             each.result()
+    return set(acknowledged)
+
+
+def test_no_acknowledged_label_is_lost_when_the_server_is_killed(serving, log):
+    def tell(client, name):
+        client.infer(ROW, name)
+        client.label({name: "left"})
+
+    acknowledged = acknowledged_until_killed(serving, tell, enough=40)
     written = log._query("select request_id from labels", {})["request_id"]
-    assert set(acknowledged) <= set(written)
+    assert acknowledged <= set(written)
 
 
 def test_no_answer_of_a_durable_version_is_lost_when_the_server_is_killed(server, served, log_of):
     server.release(served(1, turn=0).model_copy(update={"log": "durable"}))
-    acknowledged = []
-
-    def ask(number):
-        with server.client(patience_s=0) as client:
-            for count in range(1000):
-                try:
-                    client.infer(ROW, f"{number}-{count}")
-                except InferenceError:
-                    return
-                acknowledged.append(f"{number}-{count}")
-
-    with ThreadPoolExecutor(8) as pool:
-        asking = [pool.submit(ask, number) for number in range(8)]
-        server.wait(lambda: len(acknowledged) >= 200)
-        server.kill()
-        for each in asking:
-            each.result()
-    assert set(acknowledged) <= set(log_of(server).latest(100_000)["request_id"])
+    acknowledged = acknowledged_until_killed(server, lambda client, name: client.infer(ROW, name), enough=200)
+    assert acknowledged <= set(log_of(server).latest(100_000)["request_id"])
 
 
 def test_how_answers_are_logged_changes_with_the_manifest_and_the_same_model(server, served, log_of):
