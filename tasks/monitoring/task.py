@@ -152,7 +152,7 @@ def description(report: DriftReport, monitoring: MonitoringConfig) -> str:
         seen += f" ({report.unmatched} labels are of rows that the prediction log does not have)"
     if report.verdict == "insufficient":
         needed = f"a verdict takes {monitoring.min_predictions} predictions, {report.missing} more"
-        return f"**insufficient**: {seen}; {needed}."
+        return "\n\n".join(filter(None, [f"**insufficient**: {seen}; {needed}.", by_labels(report)]))
     nearest = {"feedback": "the newest late-labelled rows", "source": "a sample of the source's rows"}.get(
         report.reference, "nothing"
     )
@@ -160,8 +160,8 @@ def description(report: DriftReport, monitoring: MonitoringConfig) -> str:
         f"**{report.verdict}**: {len(report.drifted)} of {len(report.descriptors)} descriptors surely moved"
         f" further than {monitoring.threshold:g}, in {seen}, beside {nearest} that it was trained on."
     ]
-    if report.performance:
-        lines.insert(0, f"By late labels, {report.performance.summary}.\n")
+    if report.labels:
+        lines.insert(0, f"{by_labels(report)}\n")
     if report.verdict == "ok" and report.drifted:
         lines.append(f"A verdict of `drifted` takes {monitoring.drift_share:.0%} of the descriptors.")
     if not report.drifted:
@@ -182,6 +182,18 @@ def description(report: DriftReport, monitoring: MonitoringConfig) -> str:
         for found in report.descriptors
     ]
     return "\n\n".join(["\n".join(lines), table(rows)])
+
+
+def by_labels(report: DriftReport) -> str:
+    """What late labels tell of the champion's errors, and where they tell nothing, why; empty where there are none."""
+    if not report.labels:
+        return ""
+    if report.performance is None:
+        why = "its bundle has too few held-out rows with their errors (one made by an older Gyre has none), or no label is a number"
+        return f"Late labels are compared with nothing: {why}."
+    unusable = report.labels - report.performance.labels
+    left = f"; {unusable} labels are no numbers, and count for nothing" if unusable else ""
+    return f"By late labels, {report.performance.summary}{left}."
 
 
 def told(found: DescriptorDrift) -> str:

@@ -4,7 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from configs.monitoring import MonitoringConfig
 from tasks.monitoring.performance import anytime_radius, first_crossing, measure
+from tasks.monitoring.task import description
+from tasks.records import DriftReport, Performance
 
 TESTED = np.r_[np.ones(20), np.zeros(180)]
 """A test with a tenth of errors."""
@@ -75,3 +78,39 @@ def test_a_label_that_is_no_number_is_left_out():
 
 def test_without_a_test_nothing_is_said():
     assert measure(labels(np.zeros(50, bool)), np.zeros(5), numbers=False, tolerance=0.05) is None
+
+
+def look(labels, performance):
+    return DriftReport(
+        project="p",
+        version=1,
+        verdict="insufficient",
+        rows=9,
+        labels=labels,
+        share=0.0,
+        descriptors=(),
+        newest="",
+        report=None,
+        performance=performance,
+    )
+
+
+def test_the_page_says_where_labels_are_compared_with_nothing_and_which_count_for_nothing():
+    found = Performance(
+        labels=7,
+        errors=0.1,
+        low=0.0,
+        high=0.3,
+        tested=0.1,
+        allowed=0.2,
+        near=1.0,
+        repeating=0.5,
+        constant=0.5,
+        worse=False,
+        since="",
+    )
+    section = MonitoringConfig()
+    assert "Late labels are compared with nothing: its bundle" in description(look(9, None), section)
+    assert "; 2 labels are no numbers, and count for nothing." in description(look(9, found), section)
+    assert "count for nothing" not in description(look(7, found), section)
+    assert "abels" not in description(look(0, None), section).replace("late labels since", "")
