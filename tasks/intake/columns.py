@@ -86,18 +86,17 @@ class ColumnEncoder:
             texts = self.known[name]
             table = {
                 "keys_strings": texts or [""],
-                "values_int64s": [*range(1, len(texts) + 1)] or [0],
-                "default_int64": 0,
+                "values_floats": [float(number) for number in range(1, len(texts) + 1)] or [0.0],
+                "default_float": 0.0,
             }
-            ids = add("LabelEncoder", [name], f"gyre.{name}.id", domain="ai.onnx.ml", **table)
-            columns.append(add("Cast", [ids], f"{ids}.float", to=TensorProto.FLOAT))
-        lifted = [
-            add("Unsqueeze", [name, "gyre.one"], f"gyre.column{number}")
-            for number, name in enumerate(columns)
-        ]
-        add("Concat", lifted, ENCODED, axis=1)
+            columns.append(add("LabelEncoder", [name], f"gyre.{name}.id", domain="ai.onnx.ml", **table))
+        # One column behind the other, then turned: a node for each column would cost a row more than its network.
+        add("Concat", columns, "gyre.columns", axis=0)
+        add(
+            "Transpose", [add("Reshape", ["gyre.columns", "gyre.shape"], "gyre.turned")], ENCODED, perm=[1, 0]
+        )
         constants = [
-            helper.make_tensor("gyre.one", TensorProto.INT64, [1], [1]),
+            helper.make_tensor("gyre.shape", TensorProto.INT64, [2], [len(columns), -1]),
             helper.make_tensor("gyre.day_s", TensorProto.DOUBLE, [], [DAY_S]),
         ]
         kinds = [TensorProto.FLOAT] * len(self.section.numeric) + [TensorProto.DOUBLE] * len(

@@ -28,7 +28,7 @@ def words():
 
 @pytest.fixture
 def own(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parent / "training"))
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "training"))
 
 
 def texts(words, **training):
