@@ -27,17 +27,20 @@ class Distance:
     """Its standard error, of the reference's finite sample as well."""
     squared: bool = False
     """Whether the error is that of the square."""
+    rounding: float = 0.0
+    """By how much the values' points may have changed it at most."""
 
     def bound(self, deviations: float) -> float:
         """`beyond_chance` plus so many standard errors, 0 at least."""
         if self.squared:
             return math.sqrt(max(0.0, self.beyond_chance**2 + deviations * self.error))
-        return max(0.0, self.beyond_chance + deviations * self.error)
+        rounded = math.copysign(self.rounding, deviations)
+        return max(0.0, self.beyond_chance + deviations * self.error + rounded)
 
     def deviations_above(self, tolerance: float) -> float:
         """Standard errors by which it lies above a tolerance."""
         power = 2 if self.squared else 1
-        excess = self.beyond_chance**power - tolerance**power
+        excess = self.beyond_chance**power - tolerance**power - self.rounding
         return excess / self.error if self.error > 0 else math.copysign(math.inf, excess)
 
 
@@ -69,7 +72,8 @@ def wasserstein(tally: Tally, effective: float) -> Distance:
     noise = np.sqrt(np.maximum(both * (1 - both), 0) * (1 / effective + 1 / rows) * 2 / math.pi)
     chance = float(noise @ steps)
     beyond = math.sqrt(max(0.0, value**2 - chance**2))
-    return Distance(value / unit, beyond / unit, math.sqrt(variance) / unit)
+    # A value moved by so much moves the distance by no more than that, whichever side it is of.
+    return Distance(value / unit, beyond / unit, math.sqrt(variance) / unit, rounding=tally.rounding / unit)
 
 
 def jensen_shannon(tally: Tally, effective: float) -> Distance:

@@ -23,6 +23,7 @@ from infra.files import read_json, whole_folder, write_json
 from tasks.monitoring import performance
 from tasks.monitoring.judgement import judge, smallest_found
 from tasks.monitoring.page import draw
+from tasks.monitoring.values import of_frame
 from tasks.production import drift_reference
 from tasks.production.prediction_log import PredictionLog, logged_rows
 from tasks.records import Champion, DescriptorDrift, DriftReport, Performance
@@ -213,7 +214,7 @@ def look_at(
     then, judged = {}, {}
     for origin, (inputs, answers) in references(*kept, monitoring).items():
         then[origin] = {str(name): frame[name] for frame in (inputs, answers) for name in frame}
-        judged[origin] = judge(current, then[origin], monitoring.threshold, number, times)
+        judged[origin] = judge(of_frame(current), of_frame(then[origin]), monitoring.threshold, number, times)
     nearest = min(judged, key=lambda origin: how_far(judged[origin]))
     found = judged[nearest]
     draw(found, current, then[nearest], monitoring.threshold, folder / "report.html")

@@ -7,40 +7,26 @@ but too small to matter. The larger of both p-values counts, by Holm over the de
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
 
 from tasks.monitoring.change_point import change_point
-from tasks.monitoring.distances import Distance, distance_of
-from tasks.monitoring.tally import OTHER, Floats, Tally, clip_outliers, tally_numbers, tally_texts
-from tasks.monitoring.two_sample import independent_rows, middle_ranks, p_value
+from tasks.monitoring.measuring import Measured, measure_column
+from tasks.monitoring.tally import Tally
+from tasks.monitoring.values import Values
 from tasks.records import DescriptorDrift
 
 ALPHA = 0.05
 """Chance that production which never changed is ever found drifted, over all looks at a model version."""
 FIRST_LOOKS = 100
 """Looks that share about half of it; the others share the rest, however many they are."""
-MISSING, UNKNOWN = "missing in", "new texts in"
-"""How descriptors begin that watch which values are there at all."""
 POWER = 0.9
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One descriptor before it is judged."""
-
-    name: str
-    tally: Tally
-    distance: Distance
-    p: float
-    scores: Floats
-    """Of production's rows in the order of their time: ranks, or whether they are the text that moved most."""
-    expected: float
-    """Their mean in the reference."""
+THREADS = 2
+"""Descriptors that are counted at once: NumPy and Arrow let go of Python's lock meanwhile."""
 
 
 def alpha_of_look(look: int) -> float:
@@ -53,23 +39,35 @@ def alpha_of_look(look: int) -> float:
 
 
 def judge(
-    now: pd.DataFrame,
-    then: Mapping[str, pd.Series],
+    now: Mapping[str, Values],
+    then: Mapping[str, Values],
     tolerance: float,
     look: int = 1,
     times: pd.Series | None = None,
 ) -> list[DescriptorDrift]:
     """Every descriptor with its distance, interval and p-value, the surest first.
 
-    now: production's descriptors in the order of their time; then: the reference's by name, which need not be as many
+    now: production's descriptors in the order of their time; then: the reference's by name, which need not be as many.
+        Values are read a block at a time, so that neither side's rows need fit into memory
     tolerance: distance that is no drift however sure it is
     look: number of this look among those at the same model version
     times: of production's rows, UTC without a time zone; without them nobody is told since when
     """
+    return verdicts(measure(now, then, tolerance), look, times)
+
+
+def measure(now: Mapping[str, Values], then: Mapping[str, Values], tolerance: float) -> list[Measured]:
+    """All descriptors of the reference, THREADS at a time."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        found = pool.map(lambda name: measure_column(name, now[name], then[name], tolerance), then)
+        return [each for column in found for each in column]
+
+
+def verdicts(
+    measured: Sequence[Measured], look: int, times: pd.Series | None = None
+) -> list[DescriptorDrift]:
+    """Which descriptors drifted, by Holm over all of them, the surest first."""
     alpha = alpha_of_look(look)
-    measured: list[Measured] = []
-    for name in then:
-        measured += measure_column(name, now[name], then[name], tolerance)
     found = sorted(measured, key=lambda each: (each.p, -each.distance.value))
     family = len(found)
     # The interval of each holds together with all others and at all looks.
@@ -96,80 +94,11 @@ def judge(
 def moment(measured: Measured, times: pd.Series) -> tuple[str, str, str] | None:
     """When it moved, and an interval of that."""
     found = change_point(measured.scores, measured.expected)
-    if found is None or len(measured.scores) != len(times):
+    if found is None:
         return None
-    best, first, last = (times.iloc[place].isoformat(timespec="seconds") + "+00:00" for place in found)
+    rows = (int(measured.places[place]) for place in found)
+    best, first, last = (times.iloc[row].isoformat(timespec="seconds") + "+00:00" for row in rows)
     return best, first, last
-
-
-def measure_column(name: str, now: pd.Series, then: pd.Series, tolerance: float) -> list[Measured]:
-    """A column's values; where any is missing also how many are, and where texts are new how many."""
-    number = pd.api.types.is_numeric_dtype(then.dtype)
-    if number:
-        now, then = (
-            side.astype(float).replace([math.inf, -math.inf], math.nan).reset_index(drop=True)
-            for side in (now, then)
-        )
-    found = []
-    gone_now, gone_then = now.isna(), then.isna()
-    if gone_now.any() or gone_then.any():
-        found.append(
-            measure_shares(f"{MISSING} {name}", gone_now, gone_then, ("there", "missing"), tolerance)
-        )
-    now, then = now[~gone_now], then[~gone_then]
-    if not len(now) or not len(then):
-        return found
-    if number:
-        return [measure_numbers(name, now.to_numpy(), then.to_numpy(), tolerance), *found]
-    now, then = now.astype(str), then.astype(str)
-    found.insert(0, measure_texts(name, now, then, tolerance))
-    # Half of the reference says what is known: the other half is asked as production is, so rare texts are new to both.
-    known, asked = set(then.iloc[::2]), then.iloc[1::2]
-    new_now, new_then = ~now.isin(known), ~asked.isin(known)
-    if len(asked) and (new_now.any() or new_then.any()):
-        found.append(measure_shares(f"{UNKNOWN} {name}", new_now, new_then, ("known", "new"), tolerance))
-    return found
-
-
-def measure_texts(name: str, now: pd.Series, then: pd.Series, tolerance: float) -> Measured:
-    """Texts, the frequent ones by themselves."""
-    tally = tally_texts(now, then)
-    now_shares, then_shares = tally.shares
-    place = int(np.abs(now_shares - then_shares).argmax())
-    most = tally.points[place]
-    is_most = ~now.isin(tally.points[:-1]) if most == OTHER else now == most
-    scores = np.asarray(is_most, dtype=np.float64)
-    return measure(name, tally, scores, float(then_shares[place]), tolerance)
-
-
-def measure_shares(
-    name: str, now: pd.Series, then: pd.Series, names: tuple[str, str], tolerance: float
-) -> Measured:
-    """How many rows are of the second of two kinds."""
-    counts = [np.array([len(side) - side.sum(), side.sum()], float) for side in (now, then)]
-    tally = Tally(np.array(names, dtype=object), counts[0], counts[1], texts=True)
-    return measure(name, tally, now.to_numpy(float), float(then.mean()), tolerance)
-
-
-def measure_numbers(name: str, now: Floats, then: Floats, tolerance: float) -> Measured:
-    """Numbers as they are; with outliers clipped where that shows more of how the others moved."""
-    tally = tally_numbers(now, then)
-    ranks = middle_ranks(tally)
-    scores, expected = ranks[np.searchsorted(tally.points, now)], float(ranks @ tally.shares[1])
-    whole = measure(name, tally, scores, expected, tolerance)
-    clipped = clip_outliers(tally)
-    if clipped is tally:
-        return whole
-    inner = measure(name, clipped, scores, expected, tolerance)
-    return inner if inner.p < whole.p else whole
-
-
-def measure(name: str, tally: Tally, scores: Floats, expected: float, tolerance: float) -> Measured:
-    """The distance, and the larger of the p-values of both conditions."""
-    rows = independent_rows(scores)
-    distance = distance_of(tally, rows)
-    surely_above = math.erfc(distance.deviations_above(tolerance) / math.sqrt(2)) / 2
-    return Measured(name, tally, distance, max(p_value(tally, rows), surely_above), scores, expected)
 
 
 def what_moved(tally: Tally) -> str:

@@ -80,7 +80,7 @@ def p_of_scores(scores: Floats, tally: Tally, effective: float) -> float:
     return min(1.0, 2 * math.exp(-rate))
 
 
-def independent_rows(scores: Floats) -> float:
+def independent_rows(scores: Floats, rows: int | None = None) -> float:
     """How many independent rows these are worth, in the order of their time; all of them, unless neighbours resemble each other.
 
     Rows over the integrated autocorrelation time, summed up to five times itself (Sokal 1997). Hours of a day are

@@ -15,6 +15,7 @@ import pandas as pd
 
 from configs.monitoring import MonitoringConfig
 from tasks.monitoring.judgement import judge
+from tasks.monitoring.values import of_frame
 
 ROWS, MOVES = (30, 100, 1000, 10_000), (0.1, 0.2, 0.3, 0.5, 1.0)
 REFERENCE, STREAMS, LOOKS, TRIALS = 2000, 2, 100, 20
@@ -75,8 +76,7 @@ def cell(kind: Draw, rows: int) -> dict[str, object]:
 
 def drifted(now: pd.DataFrame, then: pd.DataFrame, look: int, first: bool = False) -> bool:
     """Whether a look finds any descriptor drifted, or the first one."""
-    reference = {str(name): then[name] for name in then}
-    found = judge(now, reference, MonitoringConfig().threshold, look)
+    found = judge(of_frame(now), of_frame(then), MonitoringConfig().threshold, look)
     return any(each.drifted and (not first or each.name == then.columns[0]) for each in found)
 
 

@@ -8,6 +8,7 @@ from tasks.monitoring.change_point import change_point
 from tasks.monitoring.judgement import ALPHA, alpha_of_look, judge, smallest_found
 from tasks.monitoring.page import evidently_distances
 from tasks.monitoring.two_sample import independent_rows
+from tasks.monitoring.values import of_frame
 
 TOLERANCE = 0.05
 
@@ -38,7 +39,7 @@ def awkward(draw, rows):
 
 
 def drifted(now, then, tolerance=TOLERANCE, look=1):
-    return {found.name for found in judge(now, dict(then), tolerance, look) if found.drifted}
+    return {found.name for found in judge(of_frame(now), of_frame(then), tolerance, look) if found.drifted}
 
 
 @pytest.mark.parametrize("rows", [30, 200])
@@ -82,7 +83,7 @@ def test_distances_are_evidentlys_on_the_same_rows():
     now = awkward(draw, 400)[columns].assign(kind=draw.choice(list("abd"), 400), counts=draw.poisson(1, 400))
     # Evidently counts rows without a value as rows of the texts' shares, and drops them of numbers.
     expected = evidently_distances(now, then, dict.fromkeys(columns, 0.1))
-    found = {each.name: each.distance for each in judge(now, dict(then), TOLERANCE)}
+    found = {each.name: each.distance for each in judge(of_frame(now), of_frame(then), TOLERANCE)}
     for name in columns:
         assert found[name] == pytest.approx(expected[name], rel=1e-9)
 
@@ -91,7 +92,7 @@ def test_a_category_that_was_never_seen_is_named():
     draw = np.random.default_rng(5)
     then = awkward(draw, 700)[["postcode"]]
     now = pd.DataFrame({"postcode": draw.integers(1000, 2000, 300).astype(str)})
-    found = judge(now, dict(then), TOLERANCE)
+    found = judge(of_frame(now), of_frame(then), TOLERANCE)
     (new,) = (each for each in found if each.name == "new texts in postcode")
     assert new.drifted
     assert new.moved == "known: 32.6% -> 0.0%"
