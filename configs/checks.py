@@ -84,6 +84,9 @@ class ChecksConfig(Section):
     """Rows without a label (with annotators: without any answer), which are left out."""
     constant_label: Tolerance = "refuse"
     """All rows have the same label."""
+    alike_classes: Tolerance = "warn"
+    """Classes whose names differ only in upper and lower case, blanks or punctuation: usually one class,
+    written in several ways."""
     absent_classes: Tolerance = "warn"
     """Classes of result.classes that no row has."""
     constant_inputs: Tolerance = "warn"

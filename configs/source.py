@@ -21,8 +21,13 @@ class ColumnConfig(Section):
     """Whether a missing value breaks the contract."""
     missing: tuple[str, ...] = ("",)
     """Texts that stand for no value, such as `?`; blanks around a value are cut first."""
+    prefix: str = ""
+    """Text cut from the beginning of values that have it, such as a currency's sign; a number's own sign may
+    stand before or behind it."""
     suffix: str = ""
     """Text cut from the end of values that have it, such as the dot after Adult's test labels, or a unit."""
+    replace: dict[str, str] = {}
+    """Texts in place of others, such as {"YES": "Yes"} where one class is written in several ways."""
     thousands: str = ""
     """Separator of thousands in numbers."""
     decimal: str = "."

@@ -11,6 +11,7 @@ from tasks.intake import Intake
 from tasks.records import Finding, Stored
 from tasks.result import Result
 from tasks.result.label_leakage import leaks
+from tasks.rows.lookalike import spellings_of_one
 from tasks.rows.parts import part_paths, schema_of, tables
 from tasks.rows.sql import identifier, open_database
 
@@ -60,7 +61,35 @@ def odd_labels(rows: Stored, result: Result) -> list[Finding]:
                 advice=advice,
             )
         ]
-    absent = [name for name in result.classes or () if name not in {str(value) for value in counts}]
+    names = Counter({str(value): count for value, count in counts.items()})
+    return [*alike_classes(result, names), *absent_classes(result, names)]
+
+
+def alike_classes(result: Result, counts: Counter[str]) -> list[Finding]:
+    """Classes that are probably one class, written in several ways."""
+    findings = []
+    for spellings in spellings_of_one(result.classes or ()):
+        usual = max(spellings, key=lambda name: counts[name])
+        others = [name for name in spellings if name != usual]
+        replaced = ", ".join(f"{name!r}: {usual!r}" for name in others)
+        findings.append(
+            Finding(
+                stage=STAGE,
+                check="alike_classes",
+                about=result.label,
+                count=sum(counts[name] for name in others),
+                total=counts.total(),
+                told=f"rows have a class that is written like {usual!r} but for case, blanks or punctuation",
+                examples=tuple(f"{name} ({counts[name]:,})" for name in others[:SHOWN]),
+                advice=f"if it is one class, set source.columns.{result.label}.replace to {{{replaced}}}",
+            )
+        )
+    return findings
+
+
+def absent_classes(result: Result, counts: Counter[str]) -> list[Finding]:
+    """Classes that no row has."""
+    absent = [name for name in result.classes or () if name not in counts]
     if not absent:
         return []
     finding = Finding(

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from configs.source import ColumnConfig
+from tasks.ingestion.parsing.date_formats import SINCE_1970, fitting, likely_formats
 
 LABELS = (
     "label",
@@ -28,6 +29,11 @@ MOST_CLASSES = 20
 """Different whole numbers from which on a label counts as an amount."""
 MOST_CATEGORIES = 1000
 """Different texts that a categorical input keeps apart."""
+TIME_NAME = re.compile(
+    r"(^|_|\W)(ts|time|date|day|at|on|created|updated|when)(_?(s|ms|us|ns))?($|_|\W)"
+    r"|[a-z](Time|Date|At|Ts)(Ms)?$|(?i:timestamp|datetime|epoch)"
+)
+"""Names of columns whose large numbers count time since 1970, such as ts, created_at and orderDate."""
 LONG_WORDS = 4
 """Words a value, on average, from which on a column is prose."""
 NEARLY_ALL = 0.9
@@ -112,6 +118,8 @@ def useless(values: pa.ChunkedArray) -> str:
     there = values.drop_null()
     if not len(there):
         return "it has no value"
+    if pa.types.is_nested(there.type):
+        return "it holds a list in each row; a reader of your own can make single values of it"
     if pc.count_distinct(there).as_py() == 1 and len(there) == len(values):
         return f"all its values are {str(there[0].as_py())!r}"
     return ""
@@ -124,6 +132,8 @@ def place(roles: Roles, name: str, values: pa.ChunkedArray, spec: ColumnConfig) 
     nearly_unique = distinct > NEARLY_ALL * len(there)
     match spec.type:
         case "timestamp":
+            roles.dates.append(name)
+        case "integer" | "number" if counts_time(name, there):
             roles.dates.append(name)
         case "number":
             roles.numeric.append(name)
@@ -142,6 +152,14 @@ def place(roles: Roles, name: str, values: pa.ChunkedArray, spec: ColumnConfig) 
             roles.categorical.append(name)
         case _:
             roles.left_out[name] = f"values of type {values.type} are no single ones"
+
+
+def counts_time(name: str, values: pa.ChunkedArray) -> bool:
+    """Whether numbers are moments: the column's name says so, and all lie where one unit since 1970, or digits such as 20200131, puts dates."""
+    if not (TIME_NAME.search(name) or TIME_NAME.search(name.lower())):
+        return False
+    units = [form for form in likely_formats(values) if form in SINCE_1970 or form == "%Y%m%d"]
+    return any(not fitting(values, form).null_count for form in units)
 
 
 def words(values: pa.ChunkedArray) -> float:

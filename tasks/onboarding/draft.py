@@ -1,27 +1,31 @@
 """The YAML of a project for data that nobody has described: contract, inputs, result, rules; every choice with its reason."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from configs.intake import TabularIntakeConfig
 from configs.result import ClassificationResultConfig, RegressionResultConfig
 from configs.source import ColumnConfig
 from tasks.ingestion.lines import LINE
 from tasks.ingestion.parsing.contract import conform_table
+from tasks.ingestion.parsing.values import replace_texts
 from tasks.ingestion.schema_inference.file_formats import first_rows
 from tasks.ingestion.schema_inference.images import holds_images, infer_images
 from tasks.ingestion.schema_inference.tables import ROWS, Inferred, flow, infer_files
 from tasks.ingestion.schema_inference.tables import to_yaml as source_yaml
 from tasks.intake import build_intake
-from tasks.onboarding.column_roles import Roles, assign_roles, choose_label
+from tasks.onboarding.column_roles import MOST_CATEGORIES, Roles, assign_roles, choose_label
 from tasks.onboarding.image_sections import image_sections
 from tasks.result import build_result
 from tasks.result.label_leakage import leaks
+from tasks.rows.lookalike import spellings_of_one
 from tasks.validation.proposal.propose import propose
 from tasks.validation.proposal.report import to_yaml as rules_yaml
 
@@ -60,6 +64,7 @@ def draft(location: str, label: str | None, name: str | None, table: str | None 
         raise ValueError(f"--label {label}: no such column; there are {', '.join(rows.column_names)}")
     chosen = label or choose_label(rows.column_names, key)
     inferred = without_label_in_key(inferred, chosen)
+    inferred, rows = with_classes_spelt_once(inferred, rows, chosen)
     roles = assign_roles(rows, inferred.source.columns, key, chosen)
     leave_out_leaks(roles, rows)
     if not (roles.numeric or roles.categorical or roles.dates or roles.texts):
@@ -135,11 +140,35 @@ def without_label_in_key(inferred: Inferred, label: str) -> Inferred:
     return Inferred(source, inferred.rows, inferred.remarks | {"key": remark})
 
 
+def with_classes_spelt_once(inferred: Inferred, rows: pa.Table, label: str) -> tuple[Inferred, pa.Table]:
+    """A contract that takes yes and YES for one class where a label has both, and the rows by it."""
+    spec = inferred.source.columns[label]
+    if spec.type != "text":
+        return inferred, rows
+    counts = Counter(
+        {each["values"]: each["counts"] for each in pc.value_counts(rows[label].drop_null()).to_pylist()}
+    )
+    replaced: dict[str, str] = {}
+    for spellings in spellings_of_one(counts) if len(counts) <= MOST_CATEGORIES else []:
+        usual = max(spellings, key=lambda name: counts[name])
+        replaced |= {name: usual for name in spellings if name != usual}
+    if not replaced:
+        return inferred, rows
+    columns = inferred.source.columns | {label: spec.model_copy(update={"replace": replaced})}
+    remark = (
+        "classes that are written in several ways are taken for one (replace); take it out where they are not"
+    )
+    remarks = inferred.remarks | {label: "; ".join(filter(None, [inferred.remarks.get(label), remark]))}
+    place = rows.column_names.index(label)
+    rows = rows.set_column(place, label, replace_texts(rows[label], replaced))
+    return Inferred(inferred.source.model_copy(update={"columns": columns}), inferred.rows, remarks), rows
+
+
 def with_label_as_text(inferred: Inferred, roles: Roles) -> Inferred:
     """Classes are texts, as the source writes them; rows without a label are for the checks to count."""
     columns = dict(inferred.source.columns)
     spec = columns[roles.label]
-    if roles.classes and spec.type not in ("text", "integer"):
+    if roles.classes and spec.type not in ("text", "integer", "boolean"):
         columns[roles.label] = ColumnConfig(type="text", source=spec.source, missing=spec.missing)
     return Inferred(inferred.source.model_copy(update={"columns": columns}), inferred.rows, inferred.remarks)
 

@@ -4,7 +4,7 @@ All work is Arrow's, column by column, so that millions of rows take a second; n
 value is changed in silence.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -26,11 +26,13 @@ Extra = Literal["error", "ignore", "keep"]
 
 
 def conform_table(table: pa.Table, columns: Mapping[str, ColumnConfig], extra: Extra, name: str) -> pa.Table:
-    """The contract's columns in its order and types, then, with `keep`, the source's others; without a contract the table as it came.
+    """The contract's columns in its order and types, then, with `keep`, the source's others; without a contract all as they came.
 
+    A column of records becomes one column a field, such as customer.country, unless the contract names the record itself.
     integer is int64, number float64, boolean bool, timestamp timestamp[us] in UTC without a zone, text string; `any` is left alone.
     name: how errors call the source. Raises ValueError naming column, row (from 1, in this table), value and fix.
     """
+    table = flatten_records(table, {spec.source or column for column, spec in columns.items()})
     if not columns:
         return table
     others = check_columns(table.column_names, columns, extra, name)
@@ -39,6 +41,22 @@ def conform_table(table: pa.Table, columns: Mapping[str, ColumnConfig], extra: E
         for column, spec in columns.items()
     }
     return pa.table(kept | {column: table[column] for column in others if extra == "keep"})
+
+
+def flatten_records(table: pa.Table, whole: Collection[str] = ()) -> pa.Table:
+    """A column a field, named record.field, in place of each column of records, at any depth; those in `whole` stay as they are."""
+    while nested := [
+        field.name for field in table.schema if pa.types.is_struct(field.type) and field.name not in whole
+    ]:
+        columns: list[tuple[str, pa.ChunkedArray]] = []
+        for name, values in zip(table.column_names, table.columns, strict=True):
+            if name not in nested:
+                columns.append((name, values))
+                continue
+            fields = [field.name for field in values.type]
+            columns += zip([f"{name}.{field}" for field in fields], values.flatten(), strict=True)
+        table = pa.table([values for _, values in columns], names=[name for name, _ in columns])
+    return table
 
 
 def check_columns(

@@ -76,6 +76,7 @@ RANGES = {
 }
 """Numbers that are taken for dates in a unit: 1973 to 2286, of Excel's days 1919 to 2201. No number is in two
 of them."""
+SINCE_1970 = ("seconds", "milliseconds", "microseconds", "nanoseconds")
 YEARS = (1_800, 2_200)
 ORDER = (ISO_8601, *FORMATS, "%Y", *RANGES)
 DIGITS = r"[+-]?\d+(\.\d*)?"

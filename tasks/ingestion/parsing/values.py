@@ -4,6 +4,7 @@ Callers compare the nulls before and after, so nothing is lost in silence.
 """
 
 import re
+from collections.abc import Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -37,11 +38,16 @@ def is_text(found: pa.DataType) -> bool:
 
 
 def without_missing(values: pa.ChunkedArray, spec: ColumnConfig) -> pa.ChunkedArray:
-    """Null in place of what stands for no value: texts trimmed, with their suffix cut, and numbers such as -999 by their value."""
+    """Null in place of what stands for no value: texts trimmed, without prefix and suffix, and numbers such as -999 by their value."""
     amounts = [float(text) for text in spec.missing if re.fullmatch(r"[+-]?\d+(\.\d+)?", text)]
     if is_text(values.type):
         values = null_where_missing(pc.utf8_trim(values, BLANKS), spec.missing)
-        values = null_where_missing(cut_suffix(values, spec.suffix), spec.missing) if spec.suffix else values
+        if spec.prefix:
+            values = null_where_missing(cut_prefix(values, spec.prefix), spec.missing)
+        if spec.suffix:
+            values = null_where_missing(cut_suffix(values, spec.suffix), spec.missing)
+        if spec.replace:
+            values = null_where_missing(replace_texts(values, spec.replace), spec.missing)
         if not amounts or spec.type not in ("integer", "number"):
             return values
         same = pc.fill_null(
@@ -70,6 +76,18 @@ def null_where_missing(texts: pa.ChunkedArray, missing: tuple[str, ...]) -> pa.C
         pa.scalar(None, texts.type),
         texts,
     )
+
+
+def replace_texts(texts: pa.ChunkedArray, replaced: Mapping[str, str]) -> pa.ChunkedArray:
+    """Texts, each that is replaced as the text in its place."""
+    places = pc.index_in(texts, pa.array([text.strip(BLANKS) for text in replaced]))
+    return pc.coalesce(pc.take(pa.array(list(replaced.values())), places), texts)
+
+
+def cut_prefix(texts: pa.ChunkedArray, prefix: str) -> pa.ChunkedArray:
+    """Texts without the prefix and the blanks behind it; a sign before it stays, so that -$5 is -5."""
+    sign = rf"^([+-]?)[{BLANKS}]*{re.escape(prefix.strip(BLANKS))}[{BLANKS}]*"
+    return pc.replace_substring_regex(texts, sign, r"\1")
 
 
 def cut_suffix(texts: pa.ChunkedArray, suffix: str) -> pa.ChunkedArray:
@@ -200,15 +218,23 @@ def exact(values: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
 def advice(value: str, column: str, spec: ColumnConfig) -> str:
     """The change to the YAML that would take a value, if it is right."""
     key, text = f"source.columns.{column}", value.strip(BLANKS)
-    if spec.type in ("integer", "number"):
-        if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?", text) and not spec.thousands:
-            return f"set {key}.thousands to ','"
-        if re.fullmatch(r"[+-]?\d+,\d+", text) and spec.decimal == ".":
-            return f"set {key}.decimal to ','"
-        if unit := re.fullmatch(r"[+-]?[\d.,]*\d\s*([^\d\s.,][^\d]*|\.)", text):
-            return f"set {key}.suffix to {unit[1]!r}"
-        if spec.type == "integer" and re.fullmatch(r"[+-]?\d*\.\d+", text):
-            return f"set {key}.type to number"
+    if spec.type in ("integer", "number") and (change := number_change(text, spec)):
+        return f"set {key}.{change}"
     if spec.type == "timestamp" and any(map(str.isdigit, text)):
         return f"set {key}.format to how it is written, such as %d/%m/%Y %H:%M"
     return f"if it stands for no value, add it to {key}.missing; if it is right, set {key}.type to text"
+
+
+def number_change(text: str, spec: ColumnConfig) -> str:
+    """The key of a column's contract, and its value, that would take a text for a number; empty where none would."""
+    if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?", text) and not spec.thousands:
+        return "thousands to ','"
+    if re.fullmatch(r"[+-]?\d+,\d+", text) and spec.decimal == ".":
+        return "decimal to ','"
+    if unit := re.fullmatch(r"[+-]?[\d.,]*\d\s*([^\d\s.,][^\d]*|\.)", text):
+        return f"suffix to {unit[1]!r}"
+    if currency := re.fullmatch(r"[+-]?([^\d\s.,+-]{1,4})\s*[+-]?[\d.,]*\d", text):
+        return f"prefix to {currency[1]!r}"
+    if spec.type == "integer" and re.fullmatch(r"[+-]?\d*\.\d+", text):
+        return "type to number"
+    return ""

@@ -98,7 +98,7 @@ def plain_types(source: SourceConfig) -> dict[str, pa.DataType]:
         column.source or name: PLAIN[column.type]
         for name, column in plain.items()
         if set(column.missing) <= {""}
-        and not (column.suffix or column.thousands or column.format)
+        and not (column.prefix or column.suffix or column.replace or column.thousands or column.format)
         and column.decimal == "."
     }
 

@@ -13,6 +13,11 @@ from tasks.ingestion.parsing.dates import differ, spell_date, written_in
 from tasks.ingestion.parsing.missing_markers import MISSING, SURELY_MISSING
 
 NUMBER_AND_UNIT = re.compile(r"[+-]?[\d.,]*\d\s*([^\d\s.,+-][^\d]*?)\s*")
+CURRENCY = (
+    r"[A-Z]{0,3}[$¢£¤¥₠-⃀]|Rs\.?|kr\.?|USD|EUR|GBP|JPY|CHF|CNY|INR|AUD|CAD|SEK|NOK|DKK|PLN|BRL|MXN|ZAR|KRW"
+)
+CURRENCY_AND_NUMBER = re.compile(rf"[+-]?\s*({CURRENCY})\s*[+-]?[\d.,]*\d")
+"""Such as $5, -€3.50 and USD 10. Other letters before a number make a name of it, as in A5."""
 STRAYS = 3
 """Texts that are no numbers in a column of numbers and are taken for missing ones, at most."""
 STRAY_SHARE = 0.05
@@ -68,16 +73,24 @@ def strptime_formats(present: list[str]) -> list[str]:
 
 def number_contract(present: list[str]) -> Iterator[ColumnConfig]:
     """Whole numbers, numbers, with separators, decimal commas and units."""
-    endings = Counter(found[1] for text in present if (found := NUMBER_AND_UNIT.fullmatch(text)))
-    suffix, times = endings.most_common(1)[0] if endings else ("", 0)
-    suffixes = ["", suffix] if times >= 0.9 * len(present) else [""]
-    for cut in suffixes:
+    units: list[dict[str, str]] = [{}]
+    for side, pattern in (("prefix", CURRENCY_AND_NUMBER), ("suffix", NUMBER_AND_UNIT)):
+        if unit := usual_unit(present, pattern):
+            units.append({side: unit})
+    for unit_spec in units:
         for kind in ("integer", "number"):
-            yield ColumnConfig(type=kind, suffix=cut)
-            yield ColumnConfig(type=kind, suffix=cut, thousands=",")
-        yield ColumnConfig(type="number", suffix=cut, decimal=",")
-        yield ColumnConfig(type="number", suffix=cut, thousands=".", decimal=",")
-        yield ColumnConfig(type="number", suffix=cut, thousands=" ", decimal=",")
+            yield ColumnConfig(type=kind, **unit_spec)
+            yield ColumnConfig(type=kind, thousands=",", **unit_spec)
+        yield ColumnConfig(type="number", decimal=",", **unit_spec)
+        yield ColumnConfig(type="number", thousands=".", decimal=",", **unit_spec)
+        yield ColumnConfig(type="number", thousands=" ", decimal=",", **unit_spec)
+
+
+def usual_unit(present: list[str], pattern: re.Pattern[str]) -> str:
+    """The unit that nearly all texts have, on the side where `pattern` looks for it; empty where they have none."""
+    units = Counter(found[1] for text in present if (found := pattern.fullmatch(text)))
+    unit, times = units.most_common(1)[0] if units else ("", 0)
+    return unit if times >= 0.9 * len(present) else ""
 
 
 def unit_contract(present: Mapping[str, int]) -> list[str]:
@@ -136,6 +149,8 @@ def text_contract(counts: Counter[str]) -> tuple[ColumnConfig, list[str]]:
 def remarks_on_format(spec: ColumnConfig, counts: Counter[str]) -> list[str]:
     """Remarks on how values are written."""
     noticed = []
+    if spec.prefix:
+        noticed.append(f"values begin with {spec.prefix!r}, which is cut")
     if spec.suffix:
         noticed.append(f"values end with {spec.suffix!r}, which is cut")
     if spec.thousands or spec.decimal != ".":

@@ -12,8 +12,11 @@ from itertools import islice
 
 from configs.source import CsvConfig
 from tasks.ingestion.readers.csv_lines import fields, reader
+from tasks.ingestion.schema_inference.header_line import NUMBER
 
 DELIMITERS = (",", ";", "\t", "|")
+SURELY = 0.8
+"""Share of plain fields from which on a delimiter that all lines agree with is not doubted."""
 FITS = 0.5
 """Share of the lines of which the chosen delimiter makes equally many fields, or more."""
 SINGLE = 0.05
@@ -23,6 +26,8 @@ PROSE = 2
 TITLES = 200
 """Lines among which the table's first is looked for."""
 SHOWN = 5
+DIVIDED_ROWS = 1000
+"""Rows whose fields are looked at for other delimiters."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +52,15 @@ class Division:
     lines: int
     several: int
     """Lines with more than one field."""
+    plain: float
+    """Share of the fields that are numbers or hold no other delimiter: the wrong delimiter leaves the right one inside."""
     odd: tuple[int, ...]
     """Numbers of the lines that do not agree."""
+
+    @property
+    def fit(self) -> float:
+        """How well a form divides the lines, 0 to 1."""
+        return self.plain * self.agreeing / max(1, self.lines)
 
 
 def best_division(head: Head, sniffed: CsvConfig, location: str) -> Division:
@@ -57,12 +69,12 @@ def best_division(head: Head, sniffed: CsvConfig, location: str) -> Division:
     Raises ValueError where none fits.
     """
     first = divide(head, sniffed)
-    if first.columns > 1 and not (first.odd or first.form.skip):
+    if first.columns > 1 and first.plain > SURELY and not (first.odd or first.form.skip):
         return first
     quotes = ('"', "") if any('"' in line for line in head.lines) else (sniffed.quote,)
     forms = [{"delimiter": delimiter, "quote": quote} for delimiter in DELIMITERS for quote in quotes]
     found = [first, *(divide(head, sniffed.model_copy(update=form)) for form in forms)]
-    best = max(found, key=lambda each: (each.columns > 1, each.agreeing, each.columns))
+    best = max(found, key=lambda each: (each.columns > 1, each.fit, each.columns))
     if best.columns > 1 and best.agreeing > FITS * best.lines:
         return best
     if all(each.several <= SINGLE * each.lines for each in found):
@@ -80,8 +92,11 @@ def divide(head: Head, form: CsvConfig) -> Division:
     """Lines in which rows begin, by how many fields these have, and how many up to the last that is filled."""
     read = reader(islice(head.lines, skip, None), form)
     start, rows = skip + 1, list[tuple[tuple[int, int], int]]()
+    looked: list[list[str]] = []
     try:
         for values in read:
+            if len(looked) < DIVIDED_ROWS:
+                looked.append(values)
             filled = len(values)
             while filled and not values[filled - 1].strip():
                 filled -= 1
@@ -89,7 +104,7 @@ def divide(head: Head, form: CsvConfig) -> Division:
                 rows.append(((len(values), filled), start))
             start = skip + read.line_num + 1
     except csv.Error:
-        return Division(form, 1, 0, len(head.lines), 0, ())
+        return Division(form, 1, 0, len(head.lines), 0, 0.0, ())
     if not head.whole:
         # Its end may be missing.
         rows = rows[:-1]
@@ -99,11 +114,22 @@ def divide(head: Head, form: CsvConfig) -> Division:
     for columns in {size for size, _ in starts if size > 1}:
         agreeing[columns] = sum(len(found) for sizes, found in starts.items() if fits(sizes, columns))
     if not agreeing:
-        return Division(form, 1, len(rows), len(rows), 0, ())
+        return Division(form, 1, len(rows), len(rows), 0, 1.0, ())
     columns = max(agreeing, key=lambda each: (agreeing[each], each))
     odd = tuple(place for sizes, place in rows if not fits(sizes, columns))
     several = sum(size > 1 for (size, _), _ in rows)
-    return Division(form, columns, agreeing[columns], len(rows), several, odd)
+    return Division(form, columns, agreeing[columns], len(rows), several, plain_share(looked, form), odd)
+
+
+def plain_share(rows: Sequence[Sequence[str]], form: CsvConfig) -> float:
+    """Share of the fields that are numbers or hold no delimiter but the form's own."""
+    others = [delimiter for delimiter in DELIMITERS if delimiter != form.delimiter]
+    cells = [cell for row in rows for cell in row if cell.strip()]
+    plain = sum(
+        not any(delimiter in cell for delimiter in others) or bool(NUMBER.fullmatch(cell.strip()))
+        for cell in cells
+    )
+    return plain / max(1, len(cells))
 
 
 def fits(sizes: tuple[int, int], columns: int) -> bool:

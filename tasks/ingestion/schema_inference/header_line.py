@@ -16,7 +16,7 @@ ALIKE = 0.9
 """Share of a column's values that must be of one kind for it to have one."""
 FEWEST_COUNTED = 3
 """Numbers of a first line from which their order says something."""
-NUMBER = re.compile(r"[+-]?[$€£]?\s?(\d[\d.,' ]*|\.\d+)([eE][+-]?\d+)?\s?%?")
+NUMBER = re.compile(r"[+-]?[$¢£¤¥₠-⃀]?\s?(\d[\d.,' ]*|\.\d+)([eE][+-]?\d+)?\s?%?")
 MOMENT = re.compile(r"(?=.*\d)[\d\-/.:,TZ+ ]+")
 
 UNLIKE = (("text", "number"), ("text", "moment"), ("moment", "number"))

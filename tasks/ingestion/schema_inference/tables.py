@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import yaml
 
 from configs.source import ColumnConfig, SourceConfig
-from tasks.ingestion.parsing.contract import conform_column, plain_values
+from tasks.ingestion.parsing.contract import conform_column, flatten_records, plain_values
 from tasks.ingestion.parsing.unit_changes import FEWEST, SHARES, five
 from tasks.ingestion.parsing.values import BLANKS
 from tasks.ingestion.readers.location import GLOB
@@ -49,7 +49,7 @@ def infer(source: SourceConfig) -> Inferred:
 
     Raises ValueError where it has none, OSError where it cannot be read.
     """
-    table = first_rows(source, ROWS)
+    table = flatten_records(first_rows(source, ROWS))
     if not len(table):
         name = without_password(str(source.path))
         raise ValueError(

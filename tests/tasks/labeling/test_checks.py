@@ -54,6 +54,15 @@ def draw():
     return np.random.default_rng(5)
 
 
+def test_classes_that_are_written_in_several_ways_are_named(found, draw):
+    result = ClassificationResultConfig(kind="classification", classes=("yes", "Yes", "no", "C", "C++"))
+    labels = draw.choice(["yes", "yes", "Yes", "no", "C", "C++"], ROWS)
+    alike = found(pd.DataFrame({"a": draw.normal(size=ROWS), "label": labels}), result, numeric=("a",))
+    finding = alike.pop(("alike_classes", "label"))
+    assert finding.count == (labels == "Yes").sum()
+    assert finding.advice.endswith("set source.columns.label.replace to {'Yes': 'yes'}")
+
+
 def classes(draw):
     return pd.Series(draw.choice(["yes", "no"], ROWS))
 

@@ -1,5 +1,6 @@
 """A project drafted from data alone loads, and passes a look ahead."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -166,3 +167,32 @@ def test_a_project_is_named_after_its_file(place, name):
 def test_real_data_becomes_a_project(drafted, place, label):
     config, _ = drafted(place=DATA / place, label=label)
     assert config.result.label == label
+
+
+def test_nested_json_with_prices_and_times_gets_inputs_of_every_kind(drafted, tmp_path):
+    draw = np.random.default_rng(4)
+    orders = [
+        {
+            "id": f"o{number}",
+            "ts": 1_740_000_000_000 + number * 61_000,
+            "customer": {"country": ["DE", "FR", "US"][number % 3], "age": int(draw.integers(18, 80))},
+            "items": [{"sku": "a"}],
+            "amount": f"${draw.uniform(5, 5000):,.2f}",
+            "returned": bool(draw.random() < 0.4),
+        }
+        for number in range(ROWS)
+    ]
+    (tmp_path / "orders.jsonl").write_text("\n".join(map(json.dumps, orders)))
+    config, text = drafted(place=tmp_path / "orders.jsonl")
+    assert config.intake.numeric == ("customer.age", "amount")
+    assert (config.intake.categorical, config.intake.dates) == (("customer.country",), ("ts",))
+    assert config.source.columns["amount"].prefix == "$"
+    assert config.result.classes == ("False", "True")
+    assert "'items' is no input: it holds a list in each row" in text
+
+
+def test_a_class_that_is_written_in_several_ways_is_one(drafted, people):
+    config, text = drafted(people.assign(left=np.resize(["yes", "Yes", "no", "YES", "yes"], ROWS)))
+    assert config.result.classes == ("no", "yes")
+    assert config.source.columns["left"].replace == {"Yes": "yes", "YES": "yes"}
+    assert "taken for one (replace)" in text

@@ -34,6 +34,33 @@ def test_a_suffix_is_cut_and_what_is_left_may_be_missing():
     assert one(["12 oz", "12.5oz", "? oz"], type="number", suffix="oz", missing=("?",)) == [12, 12.5, None]
 
 
+def test_a_currency_is_cut_and_a_numbers_own_sign_stays():
+    amounts = ["$1,200.50", "-$3", "$ -7", "$", "8"]
+    assert one(amounts, type="number", prefix="$", thousands=",") == [1200.5, -3, -7, None, 8]
+    assert "set source.columns.x.prefix to '€'" in refusal(["€3.50"], type="number")
+
+
+def test_texts_are_replaced_after_blanks_are_cut():
+    assert one([" YES", "yes", "No", "?"], type="text", replace={"YES": "yes", "?": ""}) == [
+        "yes",
+        "yes",
+        "No",
+        None,
+    ]
+
+
+def test_records_become_a_column_a_field_unless_the_contract_names_them():
+    people = [{"name": "Ada", "home": {"town": "Oslo"}}, None]
+    table = pa.table({"n": [1, 2], "who": people})
+    flat = {"n": [1, 2], "who.name": ["Ada", None], "who.home.town": ["Oslo", None]}
+    assert conform_table(table, {}, "error", "shop").to_pydict() == flat
+    town = {"town": ColumnConfig(type="text", source="who.home.town")}
+    assert conform_table(table, town, "ignore", "shop").to_pydict() == {"town": ["Oslo", None]}
+    assert (
+        conform_table(table, {"who": ColumnConfig(type="any")}, "ignore", "shop")["who"].to_pylist() == people
+    )
+
+
 def test_separators_of_numbers_count_only_in_their_places():
     assert one(["1,234", "12,345,678.5", "3"], type="number", thousands=",") == [1234, 12345678.5, 3]
     assert one(["1.234,5", "7"], type="number", thousands=".", decimal=",") == [1234.5, 7]

@@ -66,6 +66,14 @@ def test_where_no_delimiter_fits_nothing_is_drafted(tmp_path):
         draft(str(tmp_path / "rows.csv"), None, None)
 
 
+def test_a_sign_inside_every_value_is_not_taken_for_the_delimiter(inferred):
+    rows = [f"{number}|Name, {number % 9}|{number / 3:.1f}|{'AB'[number % 2]}\n" for number in range(60)]
+    rows[20] = "20|Name, 2|more|6.7|A\n"
+    found, told = inferred("# made by a tool\nid|name|score|grade\n" + "".join(rows))
+    assert (found.source.csv.delimiter, list(found.source.columns)) == ("|", ["id", "name", "score", "grade"])
+    assert "60 of the 61 lines have 4 fields by it" in told
+
+
 @pytest.mark.parametrize(
     ("text", "delimiter", "columns"),
     [
