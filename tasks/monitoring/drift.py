@@ -94,19 +94,32 @@ def observe(
         forget_old(report_folder)
     look = read_json(folder / "descriptors.json")
     descriptors = tuple(DescriptorDrift(**found) for found in look["descriptors"])
+    report = conclude(report, descriptors, look["answers"], monitoring)
+    told = {
+        "reference": look["reference"],
+        "smallest": look["smallest"],
+        "report": str(folder / "report.html"),
+    }
+    return report.model_copy(update=told)
+
+
+def conclude(
+    report: DriftReport,
+    descriptors: tuple[DescriptorDrift, ...],
+    answers: list[str],
+    monitoring: MonitoringConfig,
+) -> DriftReport:
+    """The verdict of a report on enough predictions, whose `performance` is there already; `answers`: their descriptors' names."""
     drifted = sum(found.drifted for found in descriptors)
     share = drifted / len(descriptors)
-    cause = cause_of(descriptors, look["answers"]) if drifted and share >= monitoring.drift_share else ""
-    if performed and performed.worse:
+    cause = cause_of(descriptors, answers) if drifted and share >= monitoring.drift_share else ""
+    if report.performance and report.performance.worse:
         cause = "performance"
     told = {
         "verdict": "drifted" if cause else "ok",
         "cause": cause,
         "share": share,
         "descriptors": descriptors,
-        "reference": look["reference"],
-        "smallest": look["smallest"],
-        "report": str(folder / "report.html"),
     }
     return report.model_copy(update=told)
 
@@ -211,18 +224,29 @@ def look_at(
     """Judges against the rows of each origin, and keeps the judgement by the nearest in descriptors.json and report.html."""
     current, kept = compared
     times = recent["time"].loc[current.index]
+    found, nearest, then = judge_nearest(current, kept, monitoring, number, times)
+    draw(found, current, then, monitoring.threshold, folder / "report.html")
+    fewest = min(len(column) for column in then.values())
+    smallest = smallest_found(len(current), fewest, len(found), monitoring.threshold, number)
+    looked = {"champion": champion.digest, "look": number, "reference": nearest, "smallest": smallest}
+    looked["answers"] = [str(name) for name in kept[1].columns if not str(name).startswith("gyre.")]
+    write_json(folder / "descriptors.json", looked | {"descriptors": [each.model_dump() for each in found]})
+
+
+def judge_nearest(
+    current: pd.DataFrame,
+    kept: tuple[pd.DataFrame, pd.DataFrame],
+    monitoring: MonitoringConfig,
+    number: int,
+    times: pd.Series | None = None,
+) -> tuple[list[DescriptorDrift], str, dict[str, pd.Series]]:
+    """Every descriptor by the origin that production lies nearest to, that origin, and its descriptors by name."""
     then, judged = {}, {}
     for origin, (inputs, answers) in references(*kept, monitoring).items():
         then[origin] = {str(name): frame[name] for frame in (inputs, answers) for name in frame}
         judged[origin] = judge(of_frame(current), of_frame(then[origin]), monitoring.threshold, number, times)
     nearest = min(judged, key=lambda origin: how_far(judged[origin]))
-    found = judged[nearest]
-    draw(found, current, then[nearest], monitoring.threshold, folder / "report.html")
-    fewest = min(len(column) for column in then[nearest].values())
-    smallest = smallest_found(len(current), fewest, len(found), monitoring.threshold, number)
-    looked = {"champion": champion.digest, "look": number, "reference": nearest, "smallest": smallest}
-    looked["answers"] = [str(name) for name in kept[1].columns if not str(name).startswith("gyre.")]
-    write_json(folder / "descriptors.json", looked | {"descriptors": [each.model_dump() for each in found]})
+    return judged[nearest], nearest, then[nearest]
 
 
 def references(
