@@ -1,5 +1,6 @@
 """Where raw rows come from: the source section of a project's YAML."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -93,7 +94,29 @@ class ImagesConfig(Section):
     """A CSV file, beside the images or inside the archive; none: the label is the name of an image's folder.
     """
     file_column: str = "file"
-    """Column of `labels` with an image's path."""
+    """Column of `labels` with an image's path, or the end of it, with or without the file's suffix."""
+    label_pattern: str | None = None
+    """Where there is neither: a regular expression for a file's name without its suffix, whose one group is the
+    label, such as `^([a-z]+)_`. A file that does not match has no label."""
+
+    @model_validator(mode="after")
+    def pattern_has_a_group(self) -> "ImagesConfig":
+        """What the pattern finds must be one text."""
+        if self.label_pattern is None:
+            return self
+        if self.labels is not None:
+            raise ValueError("give `labels` or `label_pattern`, one of them")
+        try:
+            groups = re.compile(self.label_pattern).groups
+        except re.error as error:
+            raise ValueError(
+                f"label_pattern {self.label_pattern!r} is no regular expression: {error}"
+            ) from None
+        if groups != 1:
+            raise ValueError(
+                f"label_pattern {self.label_pattern!r} has {groups} groups; put round brackets around the label alone"
+            )
+        return self
 
 
 class LimitsConfig(Section):

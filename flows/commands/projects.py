@@ -48,6 +48,8 @@ def init(
     line = schema_line(path, write_schema(settings.home.project_schema))
     with whole_file(path) as temporary:
         temporary.write_text(f"{line}\n{made.yaml}", encoding="utf-8")
+    if made.missing:
+        raise ConfigError(f"Wrote {path}, which cannot run yet. {made.missing}")
     console.print(f"Wrote {path}: read its comments. Then:", highlight=False)
     console.print(f"  gyre check {path}\n  gyre up --detach\n  gyre run {path}", highlight=False)
     say(told_ahead(load(path, folder=settings.projects), settings))

@@ -53,11 +53,7 @@ def first_images(source: SourceConfig, intake: IntakeConfig, label: str) -> Part
     system, path = filesystem(template, source.options)
     if system.isfile(path) or not system.exists(path):
         return images.partitions(source, intake, label)[0]
-    names = sorted(
-        name[len(path.rstrip("/")) + 1 :]
-        for name in system.find(path)
-        if name.lower().endswith(images.SUFFIXES)
-    )
+    names = images.names_of(system, path)
     few = names[:: max(1, len(names) // IMAGES)]
     if not few:
         return images.partitions(source, intake, label)[0]

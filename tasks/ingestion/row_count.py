@@ -1,13 +1,12 @@
 """About how many rows a source has, without reading it: for an estimate of how long a run takes."""
 
 from itertools import islice
-from pathlib import PurePosixPath
 
 import pyarrow.parquet as pq
 
 from configs.source import SourceConfig
 from tasks.ingestion.readers.archives import members
-from tasks.ingestion.readers.images import ARCHIVES, SUFFIXES
+from tasks.ingestion.readers.images import ARCHIVES, SUFFIXES, names_of
 from tasks.ingestion.readers.location import File, filesystem, location_of, matching_files
 
 HEAD_BYTES = 2**20
@@ -64,7 +63,7 @@ def images_of(source: SourceConfig) -> int:
     template = location_of(source)
     system, path = filesystem(template, source.options)
     if not template.lower().endswith(ARCHIVES):
-        return sum(PurePosixPath(name).suffix.lower() in SUFFIXES for name in system.find(path))
+        return len(names_of(system, path))
     first = list(islice(members(File(template, path, source.options), SUFFIXES, source.limits), MEMBERS))
     size = sum(len(data) for _, data in first)
     return len(first) if len(first) < MEMBERS else round(system.size(path) * len(first) / max(1, size))

@@ -45,6 +45,8 @@ class Draft:
 
     name: str
     yaml: str
+    missing: str = ""
+    """What it needs before it runs and the data do not tell."""
 
 
 def draft(location: str, label: str | None, name: str | None, table: str | None = None) -> Draft:
@@ -54,8 +56,9 @@ def draft(location: str, label: str | None, name: str | None, table: str | None 
     """
     project = name or project_name(table or location)
     if holds_images(location):
-        sections = image_sections(infer_images(location))
-        return Draft(project, "\n".join([f"name: {project}", "", *sections, "", *SCHEDULE]) + "\n")
+        inferred_images = infer_images(location)
+        text = [f"name: {project}", "", *image_sections(inferred_images), "", *SCHEDULE]
+        return Draft(project, "\n".join(text) + "\n", inferred_images.missing)
     inferred = infer_files(location, table)
     rows = conform_table(first_rows(inferred.source, ROWS), inferred.source.columns, "error", location)
     # Columns that name a row only together may tell something each.

@@ -5,6 +5,7 @@ An archive is read member by member and never unpacked: no name in it is ever a 
 
 import hashlib
 import io
+import re
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 
 from configs.intake import ImageIntakeConfig, IntakeConfig
-from configs.source import LimitsConfig, SourceConfig
+from configs.source import ImagesConfig, LimitsConfig, SourceConfig
 from tasks.ingestion.lines import count_lines
 from tasks.ingestion.parsing.conversions import Conversions
 from tasks.ingestion.readers import Partition
@@ -30,6 +31,12 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 IMAGES_A_SLICE = 5_000
 IMAGES_A_TABLE = 500
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
+
+
+def is_image(name: str) -> bool:
+    """Whether a file is an image by its name; what macOS keeps beside files (._cat.jpg, __MACOSX) is none."""
+    path = PurePosixPath(name)
+    return name.lower().endswith(SUFFIXES) and not path.name.startswith("._") and "__MACOSX" not in path.parts
 
 
 def partitions(source: SourceConfig, intake: IntakeConfig, label: str) -> list[Partition]:
@@ -50,9 +57,7 @@ def partitions(source: SourceConfig, intake: IntakeConfig, label: str) -> list[P
                 file.name, told, partial(read_archive, file, beside, source, intake, label), counting=True
             )
         ]
-    found = sorted(
-        name[len(path.rstrip("/")) + 1 :] for name in system.find(path) if name.lower().endswith(SUFFIXES)
-    )
+    found = names_of(system, path)
     if not found:
         raise ValueError(
             f"{name_of(source)}: holds no image ({', '.join(SUFFIXES)}); set source.path to a folder or archive of images"
@@ -67,6 +72,11 @@ def partitions(source: SourceConfig, intake: IntakeConfig, label: str) -> list[P
         read = partial(read_folder, files, group, beside, source, intake, label, first=number == 0)
         made.append(Partition(PurePosixPath(template).name, facts, read, counting=True))
     return made
+
+
+def names_of(system: Any, folder: str) -> list[str]:
+    """The images of a folder and those below it, by their paths in it, sorted."""
+    return sorted(name[len(folder.rstrip("/")) + 1 :] for name in system.find(folder) if is_image(name))
 
 
 def labels_beside(source: SourceConfig, sibling: str) -> File | None:
@@ -124,9 +134,8 @@ def read_archive(
                 f"{file.name}: no file {source.images.labels!r} beside or inside it (source.images.labels)"
             )
     conversions = conversions or Conversions()
-    yield from count_lines(
-        rows(members(file, SUFFIXES, source.limits), labels, source, intake, label, conversions)
-    )
+    images = (member for member in members(file, SUFFIXES, source.limits) if is_image(member[0]))
+    yield from count_lines(rows(images, labels, source, intake, label, conversions))
     note_absent(labels, source, conversions, first=True)
 
 
@@ -194,9 +203,7 @@ def rows(
             image = decode_image(name, data, built, source.limits, Path(folder), conversions)
             if image is None:
                 continue
-            found = (
-                {label: PurePosixPath(name).parent.name or None} if labels is None else dict(labels.loc[key])
-            )
+            found = {label: label_by_name(name, source.images)} if labels is None else dict(labels.loc[key])
             facts: dict[str, Any] = {str(column): value for column, value in found.items()}
             facts = {"file": name, content_hash.COLUMN: content_hash.digest_of_bytes(data)} | facts
             if source.key == "id":
@@ -221,11 +228,22 @@ def join_facts(facts: list[dict[str, Any]], images: pd.DataFrame) -> pa.Table:
 
 
 def key_of(name: str, labels: pd.DataFrame) -> str | None:
-    """A file's name as the labels have it: its whole path or the end of it; None where it has no line."""
-    parts = PurePosixPath(name).parts
-    return next(
-        (key for start in range(len(parts)) if (key := "/".join(parts[start:])) in labels.index), None
-    )
+    """A file's name as the labels have it: its path or the end of it, with or without its suffix; None where it has no line."""
+    path = PurePosixPath(name)
+    for parts in (path.parts, path.with_suffix("").parts):
+        for start in range(len(parts)):
+            if (key := "/".join(parts[start:])) in labels.index:
+                return key
+    return None
+
+
+def label_by_name(name: str, images: ImagesConfig) -> str | None:
+    """The label that an image's folder or, with label_pattern, its own name gives; None where it gives none."""
+    path = PurePosixPath(name)
+    if images.label_pattern is None:
+        return path.parent.name or None
+    found = re.search(images.label_pattern, path.stem)
+    return found[1] if found else None
 
 
 def decode_image(

@@ -12,7 +12,7 @@ import pandas as pd
 from configs.intake import ImageIntakeConfig
 from configs.source import ImagesConfig, LimitsConfig, SourceConfig
 from tasks.ingestion.readers.archives import members
-from tasks.ingestion.readers.images import ARCHIVES, SUFFIXES, key_of
+from tasks.ingestion.readers.images import ARCHIVES, SUFFIXES, is_image, key_of, label_by_name
 from tasks.ingestion.readers.location import File, filesystem
 from tasks.ingestion.schema_inference.tables import flow, without_password
 from tasks.rows.images import UnreadableImageError, picture_size, read_picture
@@ -28,6 +28,19 @@ SAMPLED = 400
 SAMPLED_PIXELS = 500_000_000
 """Of them together: photographs take a tenth of a second each."""
 MOST_CLASSES = 1000
+NAME_PATTERNS = (
+    r"^([^\W\d_]+)[-_. ]*\d+$",
+    r"^([^\W\d_]+)[-_. ]",
+    r"\d[-_. ]*([^\W\d_]+)$",
+    r"[-_. ]([^\W\d_]+)$",
+)
+"""Names of images that may hold a label: before or behind a number, or another part."""
+MOST_NAMED, FEWEST_NAMED, NAMED = 50, 5, 0.95
+"""Labels that names give at most, images of each at least, and the share of the images that must have one."""
+NO_CLASSES = (
+    "result: is missing, as nothing tells the labels: the images do not lie in folders of their classes, "
+    "no CSV file names them (source.images.labels), and their names show no label (source.images.label_pattern)"
+)
 SHOWN = 3
 LABEL_NAMES = ("label", "class", "target", "category", "classname", "species", "diagnosis", "y")
 
@@ -59,6 +72,8 @@ class InferredImages:
     """The sections `source`, `intake` and `result`."""
     source: SourceConfig
     intake: ImageIntakeConfig
+    missing: str
+    """What a project needs and the files do not tell; empty where they tell all."""
     sample: dict[str, str | None]
     """Files from which rules can be learned, of all labels alike, and their labels."""
 
@@ -69,7 +84,7 @@ def infer_images(location: str) -> InferredImages:
     seen = look(source)
     if not seen.sizes:
         raise ValueError(f"{location}: holds no image that can be read ({', '.join(SUFFIXES)})")
-    labels = labels_of(seen)
+    labels = labels_of(seen) or labels_in_names(seen)
     lines = [
         f"# inferred from {len(seen.names):,} images; read it, and change what you know better",
         "source:",
@@ -79,8 +94,10 @@ def infer_images(location: str) -> InferredImages:
         lines.append(f"  images: {flow(labels.images.model_dump(exclude_defaults=True))}  # {labels.remark}")
     lines += [f"  # {told}" for told in about_files(seen)]
     intake = intake_of(seen)
-    text = "\n".join([*lines, *intake_lines(seen, intake), *result_lines(seen, labels)]) + "\n"
-    return InferredImages(text, source, intake, sample_names(seen, labels))
+    result = list(result_lines(seen, labels))
+    missing = "" if result else NO_CLASSES
+    text = "\n".join([*lines, *intake_lines(seen, intake), *(result or [f"# {missing}"])]) + "\n"
+    return InferredImages(text, source, intake, missing, sample_names(seen, labels))
 
 
 def look(source: SourceConfig) -> FolderContents:
@@ -90,7 +107,7 @@ def look(source: SourceConfig) -> FolderContents:
         suffix = PurePosixPath(name).suffix.lower()
         if suffix == ".csv":
             seen.tables[name] = data
-        elif suffix not in SUFFIXES:
+        elif not is_image(name):
             seen.others.append(name)
         else:
             folder = str(PurePosixPath(name).parent)
@@ -140,10 +157,11 @@ def files_and_labels(source: SourceConfig) -> Iterator[tuple[str, bytes]]:
 
 @dataclass(frozen=True)
 class Labels:
-    """A CSV file of labels."""
+    """Labels that a CSV file or the images' own names have."""
 
     images: ImagesConfig
-    label: str
+    label: str | None
+    """The column's name; None where they have none."""
     by_name: dict[str, str | None]
     """Of every image, None where it has no line."""
     remark: str
@@ -157,7 +175,7 @@ class Labels:
 def labels_of(seen: FolderContents) -> Labels | None:
     """The CSV file whose lines name most images, where they are at least half; None where there is none."""
     best: Labels | None = None
-    most = len(seen.names) / 2
+    most = (0, 0)
     for name, data in seen.tables.items():
         try:
             frame = pd.read_csv(io.BytesIO(data), dtype=str)
@@ -167,14 +185,30 @@ def labels_of(seen: FolderContents) -> Labels | None:
             keyed = frame.drop_duplicates(column).set_index(column, drop=False)
             found = [key for image in seen.names if (key := key_of(image, keyed)) is not None]
             label = label_column(keyed.loc[list(dict.fromkeys(found))], str(column))
-            if len(found) >= most and found and label:
-                most = len(found) + 1
+            # A column of running numbers names 1.png too, but the one that has its whole name is meant.
+            fit = (len(found), sum(key.lower().endswith(SUFFIXES) for key in found))
+            if fit > most and 2 * len(found) >= len(seen.names) and label:
+                most = fit
                 remark = f"{len(found):,} of {len(seen.names):,} images have one of its {len(frame):,} lines"
                 images = ImagesConfig(labels=name, file_column=str(column))
                 by_key = keyed[label].dropna().to_dict()
                 by_name = {image: by_key.get(key_of(image, keyed)) for image in seen.names}
                 best = Labels(images, label, by_name, remark)
     return best
+
+
+def labels_in_names(seen: FolderContents) -> Labels | None:
+    """The labels of images that lie in one folder and are called cat_001.jpg or 001-cat.jpg; None where names say nothing."""
+    folders = {str(PurePosixPath(name).parent) for name in seen.names}
+    for pattern in NAME_PATTERNS if len(folders) == 1 else ():
+        images = ImagesConfig(label_pattern=pattern)
+        by_name = {name: label_by_name(name, images) for name in seen.names}
+        found = Labels(images, None, by_name, "taken for labels; look whether they are")
+        counts = found.classes
+        usual = 2 <= len(counts) <= MOST_NAMED and min(counts.values()) >= FEWEST_NAMED
+        if usual and counts.total() >= NAMED * len(seen.names):
+            return found
+    return None
 
 
 def sample_names(seen: FolderContents, labels: Labels | None) -> dict[str, str | None]:
@@ -260,16 +294,14 @@ def intake_lines(seen: FolderContents, intake: ImageIntakeConfig) -> Iterator[st
 
 
 def result_lines(seen: FolderContents, labels: Labels | None) -> Iterator[str]:
-    """The result's section: classes of the labels, or of the folders' names."""
+    """The result's section: classes of the labels, or of the folders' names; nothing where there are none."""
     classes = labels.classes if labels else Counter(PurePosixPath(name).parent.name for name in seen.names)
     if len(classes) < 2 or not all(classes):
-        yield "# no classes: the images do not lie in folders of their classes, and no CSV file names them;"
-        yield "# bring one as source.images.labels"
         return
     rows = ", ".join(f"{name} {count:,}" for name, count in classes.most_common(12))
     yield "result:"
     yield "  kind: classification"
-    if labels:
+    if labels and labels.label:
         yield f"  label: {flow(labels.label)}"
     yield f"  classes: {flow(sorted(map(str, classes)))}  # {rows}{', ...' if len(classes) > 12 else ''}"
     above = {str(PurePosixPath(name).parent.parent) for name in seen.names}

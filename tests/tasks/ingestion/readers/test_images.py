@@ -68,6 +68,33 @@ def test_a_zip_is_read_like_a_tar(tables, tmp_path):
     assert table.select(["id", "kind"]).to_pylist() == [{"id": "cat/1.png", "kind": "cat"}]
 
 
+def test_what_macos_keeps_beside_images_is_no_image(tables, tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("cat/1.png", png(7))
+        archive.writestr("__MACOSX/cat/._1.png", b"resources")
+    (tmp_path / "in" / "cat").mkdir(parents=True)
+    (tmp_path / "in" / "cat" / "1.png").write_bytes(png(7))
+    (tmp_path / "in" / "cat" / "._1.png").write_bytes(b"resources")
+    for place in ("a.zip", "in"):
+        (table,) = tables(SourceConfig(reader="images", path=str(tmp_path / place)), INTAKE)
+        assert table["id"].to_pylist() == ["cat/1.png"]
+
+
+def test_a_pattern_takes_labels_from_names_and_a_name_without_one_has_none(tables, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("cat_1.png", "dog_2.png", "3.png"):
+        (tmp_path / "in" / name).write_bytes(png(7))
+    source = SourceConfig(
+        reader="images", path=str(tmp_path / "in"), images=ImagesConfig(label_pattern="^([a-z]+)_")
+    )
+    (table,) = tables(source, INTAKE)
+    assert dict(zip(table["id"].to_pylist(), table["kind"].to_pylist(), strict=True)) == {
+        "3.png": None,
+        "cat_1.png": "cat",
+        "dog_2.png": "dog",
+    }
+
+
 def test_real_images_of_an_archive(data, run, tmp_path):
     source = SourceConfig(
         reader="images",

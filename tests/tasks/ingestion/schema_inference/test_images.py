@@ -63,6 +63,31 @@ def test_a_csv_beside_the_images_gives_the_labels(inferred):
     assert found["result"] == {"kind": "classification", "label": "species", "classes": ["cat", "dog"]}
 
 
+def test_a_csv_may_name_images_without_their_suffix(inferred):
+    files = {f"pics/{number:03}.png": png() for number in range(6)}
+    lines = "".join(f"{number:03},{'cat' if number % 2 else 'dog'}\n" for number in range(6))
+    found, _ = inferred(files | {"truth.csv": f"image_id,breed\n{lines}".encode()})
+    assert found["source"]["images"] == {"labels": "truth.csv", "file_column": "image_id"}
+    assert found["result"]["classes"] == ["cat", "dog"]
+
+
+@pytest.mark.parametrize(
+    "name", ["{label}_{number:03}.png", "{number:03}-{label}.png", "{label}-x{number}.png"]
+)
+def test_labels_in_names_are_taken_with_a_word(inferred, name):
+    labels = ["cat", "dog"]
+    files = {name.format(label=labels[number % 2], number=number): png() for number in range(12)}
+    found, text = inferred(files)
+    assert found["result"] == {"kind": "classification", "classes": labels}
+    assert "label_pattern" in text and "taken for labels; look whether they are" in text
+
+
+def test_images_that_nothing_labels_leave_the_result_open(inferred):
+    found, text = inferred({f"{number}.png": png() for number in range(12)})
+    assert "result" not in found
+    assert "# result: is missing, as nothing tells the labels" in text
+
+
 def test_broken_files_and_files_that_are_no_images_are_named(inferred):
     _, text = inferred({"cat/a.png": png(), "dog/b.png": png(), "dog/c.png": b"nonsense", "readme.md": b"x"})
     assert "1 files cannot be read as images: dog/c.png" in text
@@ -76,9 +101,3 @@ def test_grey_images_are_grey_and_large_ones_are_proposed_smaller(inferred):
     found, text = inferred({"cat/a.png": stream.getvalue(), "dog/b.png": stream.getvalue()})
     assert (found["intake"]["channels"], found["intake"]["height"], found["intake"]["width"]) == (1, 192, 256)
     assert "scaled down from 800 x 600" in text
-
-
-def test_images_without_classes_say_what_to_bring(inferred):
-    found, text = inferred({"a.png": png(), "b.png": png()})
-    assert "result" not in found
-    assert "# bring one as source.images.labels" in text
