@@ -23,6 +23,20 @@ LABELS = (
     "species",
     "price",
     "sentiment",
+    "rating",
+    "stars",
+    "score",
+    "grade",
+    "quality",
+    "status",
+    "intent",
+    "topic",
+    "fraud",
+    "spam",
+    "default",
+    "survived",
+    "approved",
+    "converted",
 )
 """What columns that are to be predicted are often called."""
 MOST_CLASSES = 20
@@ -60,8 +74,8 @@ class Roles:
         return len(self.texts) == 1 and len(self.numeric) + len(self.categorical) + len(self.dates) <= 1
 
 
-def choose_label(columns: Sequence[str], key: Sequence[str]) -> str:
-    """The column whose name says so, else the last one that is no part of the key.
+def choose_label(table: pa.Table, columns: dict[str, ColumnConfig], key: Sequence[str]) -> str:
+    """The column whose name says so, else the last one that a model could learn and that is no part of the key.
 
     Raises ValueError where there is none.
     """
@@ -70,8 +84,22 @@ def choose_label(columns: Sequence[str], key: Sequence[str]) -> str:
         raise ValueError(
             f"the columns are {', '.join(columns)}: a project needs an input and a label; give --label"
         )
-    named = [name for name in others if name.casefold() in LABELS]
-    return named[-1] if named else others[-1]
+    fit = [name for name in others if can_be_label(table[name], columns[name])]
+    named = [name for name in fit if name.casefold() in LABELS]
+    return (named or fit or others)[-1]
+
+
+def can_be_label(values: pa.ChunkedArray, spec: ColumnConfig) -> bool:
+    """Whether a column could be learned: neither constant, nor prose, nor different in nearly every row."""
+    if pa.types.is_nested(values.type) or pa.types.is_null(values.type):
+        return False
+    if spec.type == "text" and words(values.drop_null()) >= LONG_WORDS:
+        return False
+    try:
+        classes_of(values, spec, "")
+    except ValueError:
+        return False
+    return True
 
 
 def assign_roles(table: pa.Table, columns: dict[str, ColumnConfig], key: Sequence[str], label: str) -> Roles:
@@ -83,7 +111,7 @@ def assign_roles(table: pa.Table, columns: dict[str, ColumnConfig], key: Sequenc
     for name, spec in columns.items():
         if name == label:
             continue
-        if name in key:
+        if name in key and spec.type != "timestamp":
             roles.left_out[name] = "it names a row (source.key)"
         elif reason := useless(table[name]):
             roles.left_out[name] = reason

@@ -31,6 +31,8 @@ from tasks.validation.proposal.report import to_yaml as rules_yaml
 
 SAMPLE = 5000
 """Rows that say which inputs give the label away."""
+SEVERAL = re.compile(r"[;|]|, |\S,\S")
+"""What stands between labels that are written as one."""
 SKEWED = 10.0
 """Largest over median from which on an amount is learned by its logarithm."""
 SCHEDULE = (
@@ -65,7 +67,7 @@ def draft(location: str, label: str | None, name: str | None, table: str | None 
     key = (inferred.source.key,) if isinstance(inferred.source.key, str) else ()
     if label is not None and label not in rows.column_names:
         raise ValueError(f"--label {label}: no such column; there are {', '.join(rows.column_names)}")
-    chosen = label or choose_label(rows.column_names, key)
+    chosen = label or choose_label(rows, inferred.source.columns, key)
     inferred = without_label_in_key(inferred, chosen)
     inferred, rows = with_classes_spelt_once(inferred, rows, chosen)
     roles = assign_roles(rows, inferred.source.columns, key, chosen)
@@ -204,6 +206,8 @@ def result_lines(roles: Roles, rows: pa.Table, guessed: bool) -> Iterator[str]:
         yield "  kind: classification"
         yield f"  label: {flow(roles.label)}"
         yield f"  classes: {flow(list(roles.classes))}"
+        if lists := [name for name in roles.classes if SEVERAL.search(name)]:
+            yield f"  # {len(lists)} of these look like several labels in one, such as {lists[0]!r}: each is a class of its own"
         return
     yield "  kind: regression"
     yield f"  label: {flow(roles.label)}"

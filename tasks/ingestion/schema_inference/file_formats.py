@@ -24,6 +24,12 @@ from tasks.rows.sql import literal, open_database
 READERS = {"parquet": "parquet", "pq": "parquet", "jsonl": "jsonl", "ndjson": "jsonl"} | dict.fromkeys(
     ("csv", "tsv", "txt", "data"), "csv"
 )
+INSTEAD = {
+    "json": "write an object a line into a .jsonl file, such as by jq -c '.[]'",
+    "xlsx": "save the sheet as a .csv file",
+    "xls": "save the sheet as a .csv file",
+}
+"""What to do with files that are often brought and are not read."""
 HEAD_BYTES = 64 * 2**20
 """Of a file elsewhere, or in another encoding, that are looked at."""
 SNIFFED_BYTES = 2**20
@@ -47,7 +53,10 @@ def sniff_source(location: str, table: str | None = None) -> SourceConfig:
     suffix = re.sub(r"\.(gz|bz2|xz|zst)$", "", location.lower()).rpartition(".")[2]
     if suffix not in READERS:
         known = ", ".join(f".{name}" for name in READERS)
-        raise ValueError(f"{location}: cannot tell what .{suffix} is; known are {known} and Delta folders")
+        instead = f"; {INSTEAD[suffix]}" if suffix in INSTEAD else ""
+        raise ValueError(
+            f"{location}: cannot tell what .{suffix} is; known are {known} and Delta folders{instead}"
+        )
     if READERS[suffix] != "csv":
         return SourceConfig(reader=READERS[suffix], path=location)
     return SourceConfig(reader="csv", path=location, csv=dialect(location))

@@ -196,3 +196,31 @@ def test_a_class_that_is_written_in_several_ways_is_one(drafted, people):
     assert config.result.classes == ("no", "yes")
     assert config.source.columns["left"].replace == {"Yes": "yes", "YES": "yes"}
     assert "taken for one (replace)" in text
+
+
+def test_the_label_is_a_column_that_can_be_learned(drafted, people):
+    frame = people[["age", "city"]].assign(
+        mood=np.resize(["good", "bad", "fair"], ROWS), said="all is well and fine today", lang="en"
+    )
+    config, _ = drafted(frame)
+    assert config.result.label == "mood"
+
+
+def test_a_time_that_names_a_row_is_an_input_too(drafted, people):
+    hours = pd.date_range("2025-01-01", periods=ROWS, freq="h").strftime("%Y-%m-%dT%H:%M:%SZ")
+    frame = people[["age", "left"]].assign(at=hours)
+    config, _ = drafted(frame[["at", "age", "left"]])
+    assert (config.source.key, config.intake.dates) == ("at", ("at",))
+
+
+def test_several_labels_in_one_are_named(drafted, people):
+    _, text = drafted(people.assign(left=np.resize(["a", "a;b", "b"], ROWS)))
+    assert "1 of these look like several labels in one, such as 'a;b'" in text
+
+
+def test_an_array_of_json_is_refused_with_the_way_out(tmp_path):
+    (tmp_path / "rows.json").write_text("[]")
+    with pytest.raises(
+        ValueError, match=r"cannot tell what .json is; .*; write an object a line into a .jsonl"
+    ):
+        draft(str(tmp_path / "rows.json"), None, None)
