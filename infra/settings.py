@@ -68,6 +68,9 @@ class Settings(BaseSettings):
     server_port: int = Field(default=8080, ge=1, le=65535)
     grpc_port: int = Field(default=8082, ge=1, le=65535)
     """Where the model server speaks gRPC."""
+    server_processes: int = Field(default=1, ge=1, le=64)
+    """Processes of the model server behind its ports. One answers thousands of requests a second; more of them use
+    more cores, and the others go on answering when one ends."""
     reports_port: int = Field(default=8081, ge=1, le=65535)
 
     def model_post_init(self, _: Any) -> None:

@@ -7,9 +7,14 @@ read anew when it changes, so that a token which was made or revoked counts with
 import fcntl
 import hashlib
 import logging
+import math
+import mmap
+import os
 import re
 import secrets
+import struct
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,6 +38,10 @@ NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 LOOK_S = 0.2
 """How long a changed file may go unseen."""
 BEARER = b"Bearer "
+PLACE = struct.Struct("<Qddd")
+"""Of a bucket in memory: its token, rate, what is left and since when."""
+PLACES, NEAR = 4096, 16
+"""Buckets, and how many are looked at for a token: far more than an installation has tokens with limits."""
 
 
 class TokenError(ValueError):
@@ -89,6 +98,44 @@ class Bucket:
         return 0.0
 
 
+class SharedBuckets:
+    """The buckets of all limited tokens, in memory that processes share which are forked from this one.
+
+    A token has its rate once, not once a process.
+    """
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, PLACES * PLACE.size)
+        self._lock = os.memfd_create("token buckets")
+        weakref.finalize(self, os.close, self._lock)
+
+    def wait_s(self, token: Token) -> float:
+        """Counts a request of a token with a limit; see Bucket.wait_s."""
+        key, per_second = int(token.digest[:16], 16) or 1, token.per_second or math.inf
+        # Let go of by the kernel where the process is killed.
+        fcntl.lockf(self._lock, fcntl.LOCK_EX)
+        try:
+            at = self._place(key)
+            known, rate, left, since = PLACE.unpack_from(self._memory, at)
+            now = time.monotonic()
+            fresh = known != key or rate != per_second
+            bucket = Bucket(per_second, max(1.0, per_second), now) if fresh else Bucket(rate, left, since)
+            wait_s = bucket.wait_s(now)
+            PLACE.pack_into(self._memory, at, key, per_second, bucket.left, bucket.at)
+            return wait_s
+        finally:
+            fcntl.lockf(self._lock, fcntl.LOCK_UN)
+
+    def _place(self, key: int) -> int:
+        """Where a token's bucket lies, or may: among the next ones it is the free one, else that which was used longest ago."""
+        near = [(key + step) % PLACES * PLACE.size for step in range(NEAR)]
+        found = {at: PLACE.unpack_from(self._memory, at) for at in near}
+        for at, (known, *_) in found.items():
+            if known == key:
+                return at
+        return min(near, key=lambda at: found[at][3])
+
+
 @dataclass
 class TokenFile:
     """The tokens of an installation. One process asks it from one thread."""
@@ -97,7 +144,7 @@ class TokenFile:
     _known: dict[str, Token] = field(default_factory=dict)
     _seen: tuple[int, int] | None = None
     _looked: float = -1.0
-    _buckets: dict[str, Bucket] = field(default_factory=dict)
+    _buckets: SharedBuckets = field(default_factory=SharedBuckets)
 
     def find(self, authorization: bytes) -> Token | None:
         """The token that an `Authorization: Bearer` header names; None where it names none of ours."""
@@ -110,10 +157,7 @@ class TokenFile:
         """Counts a request of a token; the seconds to wait where it has had its share, else 0."""
         if token.per_second is None:
             return 0.0
-        now, bucket = time.monotonic(), self._buckets.get(token.digest)
-        if bucket is None or bucket.per_second != token.per_second:
-            bucket = self._buckets[token.digest] = Bucket(token.per_second, max(1.0, token.per_second), now)
-        return bucket.wait_s(now)
+        return self._buckets.wait_s(token)
 
     def read(self) -> tuple[Token, ...]:
         """Every token, in the order they were made. Raises TokenError where the file is damaged."""

@@ -4,15 +4,18 @@ python -m tasks.serving
 """
 
 import logging
+import sys
 
 import uvicorn
 
 from infra.settings import Settings
-from tasks.serving.access import access_of
+from tasks.serving.access import Access, access_of
 from tasks.serving.connections import LimitedConnection, allow_many_connections
 from tasks.serving.life import Life
 from tasks.serving.metrics import Counted
 from tasks.serving.model_server import ModelServer
+from tasks.serving.place import Place, Shared
+from tasks.serving.processes import FAILED, Processes, bind, reserve
 from tasks.serving.rest.application import Application
 from tasks.serving.rpc.listener import Listener
 
@@ -28,8 +31,25 @@ def main() -> None:
     settings = Settings()
     allow_many_connections()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    server, access = ModelServer(settings.home, settings.anonymous == "log"), access_of(settings)
-    uvicorn.run(
+    access, shared = access_of(settings), Shared(settings.server_processes)
+    if settings.server_processes == 1:
+        serve(settings, access, Place(0, shared))
+        return
+    try:
+        held = reserve(settings)
+    except OSError as error:
+        sys.exit(f"{error}; set GYRE_SERVER_PORT and GYRE_GRPC_PORT to free ports")
+    processes = Processes(shared.board, lambda number: serve(settings, access, Place(number, shared)))
+    status = processes.run()
+    for each in held:
+        each.close()
+    sys.exit(status)
+
+
+def serve(settings: Settings, access: Access, place: Place) -> None:
+    """What one process does."""
+    server = ModelServer(settings.home, settings.anonymous == "log", place)
+    config = uvicorn.Config(
         Life(
             Counted(access.guarded(Application(server)), server.totals),
             server,
@@ -49,6 +69,11 @@ def main() -> None:
         timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=GRACE_S,
     )
+    sockets = [bind(settings.host, settings.server_port, shared=True)] if place.processes > 1 else None
+    listening = uvicorn.Server(config)
+    listening.run(sockets)
+    if not listening.started:
+        sys.exit(FAILED)
 
 
 if __name__ == "__main__":

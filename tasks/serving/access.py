@@ -9,12 +9,15 @@ reach, nobody is answered without a credential or token. No web page may ask any
 Each call that changes something, and each that was refused it, is a line of JSON in `<home>/logs/audit.log`.
 """
 
+import fcntl
 import logging
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
+from pathlib import Path
 
 import orjson
 
@@ -165,13 +168,32 @@ class Audit:
             self.access.note(scope.get(CALLER, ANYBODY), address, scope["method"], scope["path"], status)
 
 
+class SharedLogFile(RotatingFileHandler):
+    """A log file of several processes, which one of them renames when it is full: the others go on in the new one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Appends a line to the file that has the name now."""
+        with Path(f"{self.baseFilename}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if self.stream and not is_file_of(self.stream.fileno(), Path(self.baseFilename)):
+                self.stream.close()
+                self.stream = self._open()
+            super().emit(record)
+
+
+def is_file_of(descriptor: int, path: Path) -> bool:
+    """Whether an open file is the one that has the name now."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
 def audit_log(settings: Settings) -> Callable[[str], None]:
     """Appends a line to the audit log, of which the newest files are kept."""
     folder = settings.home.make(settings.home.logs)
     logger = logging.Logger("gyre.audit", logging.INFO)
-    handler = RotatingFileHandler(
-        folder / "audit.log", maxBytes=AUDIT_BYTES, backupCount=AUDIT_FILES, delay=True
-    )
+    handler = SharedLogFile(folder / "audit.log", maxBytes=AUDIT_BYTES, backupCount=AUDIT_FILES, delay=True)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger.addHandler(handler)
     return logger.info

@@ -9,16 +9,17 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from infra.guard import Application, Message, Receive, Send
+from tasks.serving.statistics import Statistics, model_key
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
-    from tasks.serving.model import Model
-    from tasks.serving.routing import Table
+    from tasks.serving.counts import Counts, Standing
 
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
@@ -32,14 +33,14 @@ PROBABILITY = "probability"
 class Histogram:
     """How many values fell under each bound."""
 
-    bounds: Sequence[float]
+    bounds: tuple[float, ...]
     counts: list[int] = field(default_factory=list)
     """By bound, and above the last one."""
     total: float = 0.0
 
     def __post_init__(self) -> None:
         """Nothing has fallen anywhere yet."""
-        self.counts = [0] * (len(self.bounds) + 1)
+        self.counts = self.counts or [0] * (len(self.bounds) + 1)
 
     def add(self, value: float) -> None:
         """One more value."""
@@ -85,11 +86,23 @@ class Answered:
 
 
 @dataclass
+class ModelCounts:
+    """Of one version, since it was loaded."""
+
+    statistics: Statistics = field(default_factory=Statistics)
+    answered: Answered = field(default_factory=Answered)
+
+    def is_empty(self) -> bool:
+        """Whether nobody has asked the version yet."""
+        return not (self.statistics.success.count or self.statistics.fail.count)
+
+
+@dataclass
 class Totals:
     """What the server counts beside its models."""
 
-    responses: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """By protocol (`http`, `grpc`) and status."""
+    responses: Counter[str] = field(default_factory=Counter)
+    """By protocol (`http`, `grpc`) and status, such as `http 200`."""
     logged: Counter[str] = field(default_factory=Counter)
     """Rows on their way to the prediction log, by model."""
     dropped: Counter[str] = field(default_factory=Counter)
@@ -121,7 +134,7 @@ class Counted:
 
         async def counting(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self.totals.responses["http", str(message["status"])] += 1
+                self.totals.responses[f"http {message['status']}"] += 1
             await send(message)
 
         await self.application(scope, receive, counting)
@@ -129,52 +142,28 @@ class Counted:
 
 @dataclass(eq=False)
 class ServerCollector:
-    """What prometheus_client asks at each scrape."""
+    """What prometheus_client asks at each scrape: of all processes of the server, as of one."""
 
-    table: "Table"
-    totals: Totals
-    waiting: Mapping[str, Waiting]
-    """For the disk, by kind: predictions and labels."""
+    counts: "Counts"
+    """Of all processes."""
+    roles: Mapping[str, Mapping[str, int]]
+    """Versions by role, by model: those that are served."""
+    standings: "Mapping[int, Standing]"
+    """How each process stands, by its number."""
+    restarts: Mapping[int, int]
+    """How often each process was started again."""
     home: Path
 
     def collect(self) -> "Iterator[Metric]":
         """Every metric."""
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+        from prometheus_client.core import GaugeMetricFamily
 
+        standings = list(self.standings.values())
         yield from self._of_models()
-        refused = GaugeMetricFamily(
-            "gyre_refused_versions", "Released versions that cannot be loaded.", labels=["model"]
-        )
-        degraded = GaugeMetricFamily(
-            "gyre_degraded", "1 where a model does not serve as it was released.", labels=["model"]
-        )
-        for project, route in self.table.items():
-            refused.add_metric([project], len(route.refused))
-            degraded.add_metric([project], float(bool(route.damage)))
-        yield from (refused, degraded)
-        told = {
-            "logged_rows": ("Rows given to the prediction log.", self.totals.logged),
-            "dropped_predictions": ("Answers that the prediction log had no room for.", self.totals.dropped),
-            "unlogged_requests": ("Requests of nobody known, answered and not logged.", self.totals.unlogged),
-            "labels": ("Late labels on the disk.", self.totals.labels),
-        }
-        for name, (help_text, counts) in told.items():
-            family = CounterMetricFamily(f"gyre_{name}", help_text, labels=["model"])
-            for project, count in counts.items():
-                family.add_metric([project], count)
-            yield family
-        responses = CounterMetricFamily("gyre_responses", "Responses.", labels=["protocol", "status"])
-        for labels, count in self.totals.responses.items():
-            responses.add_metric(labels, count)
-        yield responses
-        lag = GaugeMetricFamily(
-            "gyre_log_lag_seconds", "Age of what waits longest for the disk.", labels=["kind"]
-        )
-        size = GaugeMetricFamily("gyre_log_waiting_bytes", "What waits for the disk.", labels=["kind"])
-        for kind, waiting in self.waiting.items():
-            lag.add_metric([kind], waiting.lag_s())
-            size.add_metric([kind], waiting.waiting_bytes)
-        yield from (lag, size)
+        yield from self._of_processes()
+        yield from troubles(self.roles, standings)
+        yield from of_totals(self.counts.totals)
+        yield from of_log(standings)
         free = shutil.disk_usage(self.home).free if self.home.exists() else 0
         yield GaugeMetricFamily("gyre_home_free_bytes", "Free on the disk of the installation's home.", free)
 
@@ -192,8 +181,9 @@ class ServerCollector:
         sure = HistogramMetricFamily("gyre_answer_probability", "Probability of each answer.", labels=by)
         answers = CounterMetricFamily("gyre_answers", "Answers by class.", labels=[*by, "answer"])
         waiting = GaugeMetricFamily("gyre_waiting_rows", "Rows that wait for a graph.", labels=by)
-        for labels, model in self._models():
-            statistics, answered = model.statistics, model.answered
+        for project, role, version in self._versions():
+            labels, counted = [project, str(version), role], self.counts.of(project, version)
+            statistics, answered = counted.statistics, counted.answered
             requests.add_metric([*labels, "success"], statistics.success.count)
             requests.add_metric([*labels, "fail"], statistics.fail.count)
             rows.add_metric(labels, statistics.rows)
@@ -206,23 +196,96 @@ class ServerCollector:
                 sure.add_metric(labels, answered.probabilities.buckets(), answered.probabilities.total)
             for answer, count in answered.answers.items():
                 answers.add_metric([*labels, answer], count)
-            waiting.add_metric(labels, model.queue.rows + model.queue.rows_in_pieces)
+            waiting.add_metric(labels, self._waiting_rows(project, version))
         yield from (requests, rows, calls, queue, busy, seconds, sure, answers, waiting)
 
-    def _models(self) -> "Iterator[tuple[list[str], Model]]":
-        """Each loaded version, with model, version and role."""
-        for project, route in self.table.items():
-            for role, model in route.models.items():
-                yield [project, str(model.served.version), role], model
+    def _of_processes(self) -> "Iterator[Metric]":
+        """Memory, time and files of each process: a series each, since those of one that is started again begin anew."""
+        from prometheus_client import ProcessCollector
+        from prometheus_client.core import CounterMetricFamily, Metric
+
+        found: dict[str, Metric] = {}
+        for number, standing in self.standings.items():
+            for metric in ProcessCollector(pid=partial(int, standing.pid), registry=None).collect():
+                family = found.setdefault(metric.name, Metric(metric.name, metric.documentation, metric.type))
+                for sample in metric.samples:
+                    family.add_sample(sample.name, {"process": str(number)}, sample.value)
+        yield from found.values()
+        restarts = CounterMetricFamily(
+            "gyre_process_restarts", "How often a process was started again.", labels=["process"]
+        )
+        for number, count in self.restarts.items():
+            restarts.add_metric([str(number)], count)
+        yield restarts
+
+    def _versions(self) -> Iterator[tuple[str, str, int]]:
+        """Model, role and version of each loaded version."""
+        for project, roles in self.roles.items():
+            for role, version in roles.items():
+                yield project, role, version
+
+    def _waiting_rows(self, project: str, version: int) -> int:
+        key = model_key(project, version)
+        return sum(each.waiting_rows.get(key, 0) for each in self.standings.values())
+
+
+def troubles(roles: Mapping[str, Any], standings: "Sequence[Standing]") -> "Iterator[Metric]":
+    """What is not served as it was released, in any process."""
+    from prometheus_client.core import GaugeMetricFamily
+
+    refused = GaugeMetricFamily(
+        "gyre_refused_versions", "Released versions that cannot be loaded.", labels=["model"]
+    )
+    degraded = GaugeMetricFamily(
+        "gyre_degraded", "1 where a model does not serve as it was released.", labels=["model"]
+    )
+    for project in roles:
+        refused.add_metric([project], max(each.refused.get(project, 0) for each in standings))
+        degraded.add_metric([project], max(each.degraded.get(project, False) for each in standings))
+    yield from (refused, degraded)
+
+
+def of_totals(totals: Totals) -> "Iterator[Metric]":
+    """What is counted beside the models."""
+    from prometheus_client.core import CounterMetricFamily
+
+    told = {
+        "logged_rows": ("Rows given to the prediction log.", totals.logged),
+        "dropped_predictions": ("Answers that the prediction log had no room for.", totals.dropped),
+        "unlogged_requests": ("Requests of nobody known, answered and not logged.", totals.unlogged),
+        "labels": ("Late labels on the disk.", totals.labels),
+    }
+    for name, (help_text, counts) in told.items():
+        family = CounterMetricFamily(f"gyre_{name}", help_text, labels=["model"])
+        for project, count in counts.items():
+            family.add_metric([project], count)
+        yield family
+    responses = CounterMetricFamily("gyre_responses", "Responses.", labels=["protocol", "status"])
+    for labels, count in totals.responses.items():
+        responses.add_metric(labels.split(), count)
+    yield responses
+
+
+def of_log(standings: "Sequence[Standing]") -> "Iterator[Metric]":
+    """What waits for the disk."""
+    from prometheus_client.core import GaugeMetricFamily
+
+    lag = GaugeMetricFamily(
+        "gyre_log_lag_seconds", "Age of what waits longest for the disk.", labels=["kind"]
+    )
+    size = GaugeMetricFamily("gyre_log_waiting_bytes", "What waits for the disk.", labels=["kind"])
+    for kind in standings[0].lag_s:
+        lag.add_metric([kind], max(each.lag_s.get(kind, 0.0) for each in standings))
+        size.add_metric([kind], sum(each.waiting_bytes.get(kind, 0) for each in standings))
+    yield from (lag, size)
 
 
 def exposition(collector: ServerCollector, accept: str) -> tuple[bytes, str]:
-    """All metrics, of the process too, in the format that a scraper accepts, and its content type."""
-    from prometheus_client import CollectorRegistry, ProcessCollector
+    """All metrics, in the format that a scraper accepts, and its content type."""
+    from prometheus_client import CollectorRegistry
     from prometheus_client.exposition import choose_encoder
 
     registry = CollectorRegistry()
     registry.register(collector)
-    ProcessCollector(registry=registry)
     encoder, content_type = choose_encoder(accept)
     return encoder(registry), content_type

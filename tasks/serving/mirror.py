@@ -34,9 +34,9 @@ LOWEST_PRIORITY = 19
 class Comparison:
     """What a challenger and the champion answered to the same live rows."""
 
-    champion: int
-    challenger: int
-    """Versions."""
+    champion: int = field(metadata={"merge": min})
+    challenger: int = field(metadata={"merge": min})
+    """Versions: equal ones in comparisons of several processes that become one."""
     rows: int = 0
     same: int = 0
     failed: int = 0
@@ -103,10 +103,19 @@ class Mirror:
         if self._draining is None:
             self._draining = asyncio.get_running_loop().create_task(self._drain())
 
+    @property
+    def comparisons(self) -> dict[tuple[str, int], Comparison]:
+        """What was seen, by project and challenger's version."""
+        return self._comparisons
+
     def comparison(self, project: str, version: int) -> dict[str, Any]:
         """What was seen of a challenger; empty where it was not compared."""
         found = self._comparisons.get((project, version))
         return found.told() if found else {}
+
+    def go_on(self, project: str, comparison: Comparison) -> None:
+        """Goes on counting where another process was killed."""
+        self._comparisons[project, comparison.challenger] = comparison
 
     async def close(self) -> None:
         """Ends with what is being asked; the queue is left."""

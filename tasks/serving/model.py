@@ -17,10 +17,9 @@ from tasks.production.protocol_dtypes import DATATYPES
 from tasks.production.releases import Served
 from tasks.rows.raw import Rows, TensorSpec, blank, feed
 from tasks.serving.fair_queue import FairQueue, Outputs, Waiting
-from tasks.serving.metrics import Answered
+from tasks.serving.metrics import ModelCounts
 from tasks.serving.notices import TrainingValues, training_values
 from tasks.serving.refusal import refuse_for
-from tasks.serving.statistics import Statistics
 from tasks.serving.tensors import MAX_ROWS, Values
 
 ROWS_A_BATCH = 64
@@ -96,8 +95,7 @@ class Model:
     """Its threads run all graphs; this one's calls come one after the other."""
     portable: str = ""
     """Why its portable graph answers instead of the one that was chosen; empty where that one does."""
-    statistics: Statistics = field(default_factory=Statistics)
-    answered: Answered = field(default_factory=Answered)
+    counts: ModelCounts = field(default_factory=ModelCounts)
     queue: FairQueue = field(default_factory=lambda: FairQueue(ROWS_A_BATCH))
     pace: Pace = field(default_factory=Pace)
     _draining: "asyncio.Task[None] | None" = None
@@ -122,9 +120,9 @@ class Model:
             outputs = await request.future
         except Exception:
             # A request that is cancelled is neither: its client left, or gave it too little time.
-            self.statistics.fail.add(time.perf_counter_ns() - request.since)
+            self.counts.statistics.fail.add(time.perf_counter_ns() - request.since)
             raise
-        self.statistics.success.add(time.perf_counter_ns() - request.since)
+        self.counts.statistics.success.add(time.perf_counter_ns() - request.since)
         return outputs
 
     def _admit(self, request: Waiting, limit_s: float) -> None:
@@ -151,7 +149,7 @@ class Model:
             now = time.perf_counter_ns()
             for piece in batch:
                 if piece.is_first:
-                    self.statistics.queue.add(now - piece.request.since)
+                    self.counts.statistics.queue.add(now - piece.request.since)
             try:
                 parts = await self._run([piece.rows for piece in batch])
             except Exception as error:
@@ -186,7 +184,7 @@ class Model:
                 for request, end in zip(requests, ends, strict=True)
             ]
         split = time.perf_counter_ns()
-        self.statistics.add_call(len(rows), len(requests), began, joined, computed, split)
+        self.counts.statistics.add_call(len(rows), len(requests), began, joined, computed, split)
         return parts
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from tasks.production.protocol_dtypes import DATATYPES
 from tasks.rows.raw import TensorSpec
+from tasks.serving.counts import Counts
 from tasks.serving.model import LAST, ROWS_A_BATCH, USUAL, Model, Signature
 from tasks.serving.notices import NOTHING_KNOWN
 from tasks.serving.protocol import metadata
@@ -46,9 +47,10 @@ def described_columns(signature: Signature) -> list[dict[str, Any]]:
     return found
 
 
-def statistics(project: str, model: Model) -> dict[str, Any]:
+def statistics(project: str, model: Model, counts: Counts) -> dict[str, Any]:
     """The protocol's statistics extension: what a version did since it was loaded."""
-    return {"name": project, "version": str(model.served.version), **model.statistics.told()}
+    version = model.served.version
+    return {"name": project, "version": str(version), **counts.of(project, version).statistics.told()}
 
 
 def model_config(project: str, model: Model) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from tasks.production.releases import Releases
 from tasks.rows.raw import Rows, TensorSpec
 from tasks.serving import model_facts
 from tasks.serving.access import Anonymous
+from tasks.serving.board import total
+from tasks.serving.counts import Counts, Post, Standing, merge
 from tasks.serving.fair_queue import Outputs
 from tasks.serving.journal import Prediction as Logged
 from tasks.serving.labels import labels_of
@@ -26,10 +28,12 @@ from tasks.serving.metrics import ServerCollector, Totals, exposition
 from tasks.serving.mirror import Mirror
 from tasks.serving.model import FIRST, Model, Signature
 from tasks.serving.notices import notices
+from tasks.serving.place import Place, Shared
 from tasks.serving.production_log import ProductionLog, utc_now
 from tasks.serving.protocol import Caller, Inference, Request, check_outputs, chosen_outputs, infinite
 from tasks.serving.refusal import Refusal, shorten
 from tasks.serving.routing import Route, Table, Watch
+from tasks.serving.statistics import model_key
 from tasks.serving.tensors import MAX_ROWS, rows_of
 
 log = logging.getLogger("gyre.serving")
@@ -72,14 +76,19 @@ class ModelServer:
     `home` is the installation's; it reads releases/ and bundles/ there and writes predictions/.
     """
 
-    def __init__(self, home: Home, logs_anonymous: bool = False) -> None:
-        """Requests without the installation's credential are answered, and logged only where `logs_anonymous`."""
+    def __init__(self, home: Home, logs_anonymous: bool = False, place: Place | None = None) -> None:
+        """Requests without the installation's credential are answered, and logged only where `logs_anonymous`.
+
+        place: of this process among those of the server; none: it is alone
+        """
         self.table: Table = {}
+        self._place = place or Place(0, Shared(1))
         self.totals = Totals()
         self._home = home
         self._logs_anonymous = logs_anonymous
         self._anonymous = Anonymous()
-        self._graphs = ThreadPoolExecutor(max(GRAPHS_AT_ONCE, os.cpu_count() or 1), "graphs")
+        share_of_cores = (os.cpu_count() or 1) // self._place.processes
+        self._graphs = ThreadPoolExecutor(max(GRAPHS_AT_ONCE, share_of_cores), "graphs")
         self._loader = ThreadPoolExecutor(1, "loader")
         # One at a time: an image may take half a gigabyte while it is read.
         self._uploads = ThreadPoolExecutor(1, "uploads")
@@ -88,11 +97,14 @@ class ModelServer:
         self._watching: asyncio.Task[None] | None = None
         self._refreshing = asyncio.Lock()
         self.large_bodies = LargeBodies()
-        self._log = ProductionLog(home.predictions, self.totals)
+        self._log = ProductionLog(home.predictions, self.totals, self._place.shared.newest)
 
     async def start(self) -> None:
         """Loads the released versions, and follows the manifests from then on."""
+        before = self._place.before()
         await self.refresh()
+        if before:
+            self._go_on(before.counts)
         self._watching = asyncio.create_task(self._follow())
 
     async def close(self) -> None:
@@ -106,8 +118,9 @@ class ModelServer:
             pool.shutdown()
 
     async def _follow(self) -> None:
-        """Swaps the routing table whenever the manifests change."""
+        """Swaps the routing table whenever the manifests change, and tells the other processes what is counted here."""
         while True:
+            self._place.tell(self._post)
             await asyncio.sleep(POLL_S)
             await self.refresh()
 
@@ -176,7 +189,7 @@ class ModelServer:
         began = time.perf_counter()
         outputs = await answer_in_time(model, rows, request, caller.name)
         answers = model.signature.texts(next(iter(outputs.values())))
-        model.answered.add(time.perf_counter() - began, outputs, answers, model.signature.classes)
+        model.counts.answered.add(time.perf_counter() - began, outputs, answers, model.signature.classes)
         known = caller.trusted or self._logs_anonymous
         told = [*told, *notices(rows, model.signature.inputs, model.signature.trained), *infinite(outputs)]
         if request.log and known:
@@ -229,12 +242,21 @@ class ModelServer:
         route = self.route(project)
         if version is None:
             return {"name": project, "ready": bool(route.choose(""))}
-        route.version(project, version)
+        _, model = route.version(project, version)
+        if missing := self._place.missing(project, model.served.version):
+            raise Refusal(
+                404,
+                f"version {version} of {project!r} is not loaded yet by {missing} of the server's processes",
+            )
         return {"name": project, "version": version, "ready": True}
 
     def model_metadata(self, project: str, version: str | None) -> dict[str, Any]:
-        """What a model takes and gives. Raises Refusal."""
-        return model_facts.model_metadata(project, self.route(project), self._model(project, version))
+        """What a model takes and gives; a role is told once all processes know it. Raises Refusal."""
+        told = model_facts.model_metadata(project, self.route(project), self._model(project, version))
+        for role, model in self.route(project).models.items():
+            if self._place.missing(project, model.served.version, role):
+                del told["parameters"][role]
+        return told
 
     def model_config(self, project: str, version: str | None) -> dict[str, Any]:
         """A model's configuration, by the names of Triton's. Raises Refusal."""
@@ -246,7 +268,9 @@ class ModelServer:
 
     def comparison(self, project: str, version: str) -> dict[str, Any]:
         """What a challenger answered beside the champion to the same live rows. Raises Refusal."""
-        return self._mirror.comparison(project, self._model(project, version).served.version)
+        key = model_key(project, self._model(project, version).served.version)
+        found = total(self._posts()).comparisons.get(key)
+        return found.told() if found else {}
 
     def statistics(self, project: str | None, version: str | None) -> dict[str, Any]:
         """Requests, rows and times of one version, of a model's versions, or of all models. Raises Refusal."""
@@ -255,13 +279,48 @@ class ModelServer:
         else:
             routes = self.table if project is None else {project: self.route(project)}
             found = [(name, model) for name, route in routes.items() for model in route.models.values()]
-        return {"model_stats": [model_facts.statistics(name, model) for name, model in found]}
+        counts = total(self._posts())
+        return {"model_stats": [model_facts.statistics(name, model, counts) for name, model in found]}
 
     def metrics(self, accept: str) -> tuple[bytes, str]:
         """What Prometheus reads, in the format that it accepts, and its content type."""
-        return exposition(
-            ServerCollector(self.table, self.totals, self._log.waiting, self._home.root), accept
-        )
+        posts = self._posts()
+        standings = {number: post.standing for number, post in posts.items()}
+        roles = standings[self._place.number].roles
+        restarts = self._place.restarts()
+        collector = ServerCollector(total(posts), roles, standings, restarts, self._home.root)
+        return exposition(collector, accept)
+
+    def _posts(self) -> dict[int, Post]:
+        """What each process of the server counts, by its number: of this one now, of others as they told last."""
+        return self._place.everybody(self._post)
+
+    def _post(self) -> Post:
+        """What this process counts, and how it stands."""
+        standing, counts = Standing(os.getpid()), Counts(self.totals)
+        for project, route in self.table.items():
+            standing.roles[project] = {role: model.served.version for role, model in route.models.items()}
+            standing.refused[project], standing.degraded[project] = len(route.refused), bool(route.damage)
+            for model in route.models.values():
+                key, counted = model_key(project, model.served.version), model.counts
+                if not counted.is_empty():
+                    counts.models[key] = counted
+                if waiting := model.queue.rows + model.queue.rows_in_pieces:
+                    standing.waiting_rows[key] = waiting
+        for (project, version), comparison in self._mirror.comparisons.items():
+            counts.comparisons[model_key(project, version)] = comparison
+        for kind, waits in self._log.waiting.items():
+            standing.lag_s[kind], standing.waiting_bytes[kind] = waits.lag_s(), waits.waiting_bytes
+        return Post(standing, counts)
+
+    def _go_on(self, counts: Counts) -> None:
+        """Goes on counting where the process that held this place was killed."""
+        merge(self.totals, counts.totals)
+        for project, route in self.table.items():
+            for model in route.models.values():
+                merge(model.counts, counts.of(project, model.served.version))
+                if found := counts.comparisons.get(model_key(project, model.served.version)):
+                    self._mirror.go_on(project, found)
 
     def repository_index(self, only_ready: bool) -> list[dict[str, str]]:
         """Every version that a manifest names, with its state and where it is not ready the reason."""
@@ -319,7 +378,7 @@ async def answer_in_time(model: Model, rows: Rows, request: Request, client: str
                 504, f"not answered within the {limit * 1e6:.0f} us of parameters.timeout"
             ) from None
         # Only our own limit tells of the model: a client's may be as short as it likes.
-        model.statistics.fail.add(time.perf_counter_ns() - began)
+        model.counts.statistics.fail.add(time.perf_counter_ns() - began)
         raise Refusal(504, f"not answered within {TIME_LIMIT_S:.0f} s") from None
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from tasks.rows.raw import weight
 from tasks.serving.journal import GroupCommit, Journal, Label
 from tasks.serving.journal import Prediction as Logged
-from tasks.serving.known import KnownRequests
+from tasks.serving.known import KnownRequests, NewestIds
 from tasks.serving.metrics import Totals, Waiting
 from tasks.serving.refusal import Refusal, refuse_for, shorten
 
@@ -25,13 +25,13 @@ LINE_BYTES = 200
 class ProductionLog:
     """The prediction logs of an installation, as its model server writes them."""
 
-    def __init__(self, folder: Path, totals: Totals) -> None:
+    def __init__(self, folder: Path, totals: Totals, newest: NewestIds) -> None:
         """`folder`: `<home>/predictions`; what is written and dropped is counted in `totals`."""
         self.totals = totals
         self._disk = ThreadPoolExecutor(1, "disk")
         self._lookups = ThreadPoolExecutor(1, "lookups")
         journal = Journal(folder)
-        self._known = KnownRequests(folder)
+        self._known = KnownRequests(folder, newest)
         self._predictions = GroupCommit(
             journal.write_predictions, self._disk, wait_s=0.5, full=4 * MEGABYTE, limit=64 * MEGABYTE
         )

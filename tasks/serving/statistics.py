@@ -42,7 +42,7 @@ class Statistics:
     requests: Batches = field(default_factory=Batches)
     rows: int = 0
     calls: int = 0
-    last_ms: int = 0
+    last_ms: int = field(default=0, metadata={"merge": max})
     """When the graph was last called, in milliseconds since 1970."""
     by_size: dict[int, Batches] = field(default_factory=dict)
     """By the rows of a call."""
@@ -75,6 +75,11 @@ class Statistics:
                 {"batch_size": size, **told_batches(each)} for size, each in sorted(self.by_size.items())
             ],
         }
+
+
+def model_key(project: str, version: int) -> str:
+    """A version of a project; no project's name has a slash."""
+    return f"{project}/{version}"
 
 
 def told_batches(batches: Batches) -> dict[str, Any]:

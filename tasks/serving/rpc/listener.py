@@ -23,8 +23,6 @@ OPTIONS = (
     ("grpc.max_receive_message_length", BODY_LIMIT + ENVELOPE),
     ("grpc.max_metadata_size", 64 * 1024),
     ("grpc.max_concurrent_streams", 1024),
-    # Two model servers on one port would each answer some of the calls.
-    ("grpc.so_reuseport", 0),
 )
 
 
@@ -35,12 +33,14 @@ class Listener:
         self._address = f"{settings.host}:{settings.grpc_port}"
         self._service = InferenceService(server, access)
         self._health = health.aio.HealthServicer()
+        # Of one server: two model servers on one port would each answer some of the calls.
+        self._shares_port = settings.server_processes > 1
         self._certificate = (settings.server_certificate, settings.server_key)
         self._telling: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Opens the port. Raises RuntimeError where it is taken."""
-        self._rpc = grpc.aio.server(options=OPTIONS)
+        self._rpc = grpc.aio.server(options=(*OPTIONS, ("grpc.so_reuseport", int(self._shares_port))))
         self._rpc.add_generic_rpc_handlers((self._service.handlers(),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._rpc)
         reflection.enable_server_reflection(

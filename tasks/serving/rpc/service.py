@@ -104,7 +104,7 @@ class InferenceService:
             except Exception as error:
                 log.exception("gRPC: %s %s", method, path)
                 status, reason = 500, f"{type(error).__name__}: {error}"
-            self.server.totals.responses["grpc", str(status)] += 1
+            self.server.totals.responses[f"grpc {status}"] += 1
             # Before the caller hears of it, so that nothing is done that the audit does not tell.
             self.access.note(grant.caller, address_of(context), method, path, status)
             if answered is None:

@@ -18,10 +18,15 @@ WORDS, NOTES = "words", "notes"
 def shared_settings(tmp_path_factory):
     """An installation in a folder of its own, on a free port."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GYRE_HOME", str(tmp_path_factory.mktemp("shared") / "home"))
-        for service in ("PREFECT", "MLFLOW", "SERVER", "GRPC", "REPORTS"):
-            patch.setenv(f"GYRE_{service}_PORT", str(unused_port()))
-        yield Settings()
+        yield fresh_settings(patch, tmp_path_factory.mktemp("shared"))
+
+
+def fresh_settings(patch, folder, **more):
+    """Those of an installation in a folder, on free ports."""
+    patch.setenv("GYRE_HOME", str(folder / "home"))
+    for service in ("PREFECT", "MLFLOW", "SERVER", "GRPC", "REPORTS"):
+        patch.setenv(f"GYRE_{service}_PORT", str(unused_port()))
+    return Settings(**more)
 
 
 @pytest.fixture(scope="module")

@@ -26,8 +26,8 @@ def test_a_log_that_is_too_long_to_look_through_is_said_to_be(tmp_path, monkeypa
 
 
 def test_the_newest_are_remembered(tmp_path, monkeypatch):
-    monkeypatch.setattr(known, "KEPT", 2)
+    monkeypatch.setattr(known, "BUCKETS", 1)
     requests = KnownRequests(tmp_path)
-    requests.add("spots", ["a", "b", "c"])
-    assert requests.among("spots", ["a", "b", "c"]) == {"b", "c"}
-    assert requests.among("dots", ["b"]) == set()
+    requests.add("spots", ["a", "b", "c", "d", "e", "f"])
+    assert requests.among("spots", ["a", "b", "c", "d", "e", "f"]) == {"c", "d", "e", "f"}
+    assert requests.among("dots", ["f"]) == set()

@@ -30,7 +30,7 @@ def test_a_full_queue_sends_requests_back_and_answers_those_that_wait(served, ex
     told = "8192 rows of requests of more than 64 rows wait already; try again in 1 s"
     assert {str(refusal) for refusal in given[8:]} == {told}
     assert all(isinstance(refusal, Refusal) and refusal.status == 503 for refusal in given[8:])
-    assert (model.statistics.success.count, model.statistics.fail.count) == (8, 0)
+    assert (model.counts.statistics.success.count, model.counts.statistics.fail.count) == (8, 0)
 
 
 def test_a_bundle_that_is_not_what_its_signature_says_is_not_loaded(served, executor):
