@@ -10,6 +10,7 @@ import httpx
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, TaskRun
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
@@ -58,7 +59,9 @@ def follow(flow_run_id: UUID, console: Console, title: str, timeout_s: float | N
     view: View = Lines(console, title) if live is None else LiveTable(live, title)
     began = answered = time.monotonic()
     shown: AbstractContextManager[object] = live or nullcontext()
-    with get_client(sync_client=True) as client, shown:
+    # The client's own retries would keep quiet about a server that is away for a minute.
+    asks_once = temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0})
+    with asks_once, get_client(sync_client=True) as client, shown:
         while True:
             try:
                 run = client.read_flow_run(flow_run_id)
