@@ -106,4 +106,6 @@ def compile_bundle(
         raise StoppedError(
             f"the gate refuses the model{serving}", verdict.failures, "; ".join(verdict.remedies)
         )
-    return bundle(model, verdict, taken, given, {"intake": intake, "result": result}, output)
+    return bundle(
+        model, verdict, taken, given, {"intake": intake, "result": result, "target": target}, output
+    )

@@ -63,11 +63,13 @@ def open_bundle(stored: Stored) -> OpenBundle:
     from tasks.serving.model import session_for_this_machine
 
     folder = verify(stored.uri, stored.digest)
-    session, portable = session_for_this_machine(folder)
+    session, _, portable = session_for_this_machine(folder)
     facts = read_json(folder / "signature.json")
     trained = facts.get("training_values", {})
     categories = {
         name: frozenset(each["categories"]) for name, each in trained.items() if "categories" in each
     }
     classes = tuple(facts["classes"]) if facts["classes"] else None
-    return OpenBundle(session, inputs_of(facts), tuple(facts["outputs"]), classes, categories, portable)
+    return OpenBundle(
+        session.on_cpu, inputs_of(facts), tuple(facts["outputs"]), classes, categories, portable
+    )

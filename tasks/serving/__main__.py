@@ -5,11 +5,13 @@ python -m tasks.serving
 
 import logging
 import sys
+from functools import partial
 
 import uvicorn
 
 from infra.settings import Settings
 from tasks.serving.access import Access, access_of
+from tasks.serving.certificate import Certificate
 from tasks.serving.connections import LimitedConnection, allow_many_connections
 from tasks.serving.life import Life
 from tasks.serving.metrics import Counted
@@ -48,13 +50,17 @@ def main() -> None:
 
 def serve(settings: Settings, access: Access, place: Place) -> None:
     """What one process does."""
-    server = ModelServer(settings.home, settings.anonymous == "log", place)
+    server = ModelServer(settings.home, settings.anonymous == "log", place, settings.server_memory_mb)
+    certificate = None
+    if settings.server_certificate:
+        certificate = Certificate(settings.server_certificate, settings.server_key)
+    life = Life(
+        Counted(access.guarded(Application(server)), server.totals),
+        server,
+        Listener(server, access, settings, certificate),
+    )
     config = uvicorn.Config(
-        Life(
-            Counted(access.guarded(Application(server)), server.totals),
-            server,
-            Listener(server, access, settings),
-        ),
+        life,
         host=settings.host,
         port=settings.server_port,
         loop="uvloop",
@@ -69,6 +75,9 @@ def serve(settings: Settings, access: Access, place: Place) -> None:
         timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=GRACE_S,
     )
+    config.load()
+    if certificate and config.ssl:
+        life.beside = partial(certificate.follow, config.ssl)
     sockets = [bind(settings.host, settings.server_port, shared=True)] if place.processes > 1 else None
     listening = uvicorn.Server(config)
     listening.run(sockets)

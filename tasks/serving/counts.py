@@ -35,6 +35,10 @@ class Standing:
     """Versions that cannot be loaded, by project."""
     degraded: dict[str, bool] = field(default_factory=dict)
     """Whether a project does not serve as it was released."""
+    in_memory: int = 0
+    """Graphs."""
+    fell_back: dict[str, bool] = field(default_factory=dict)
+    """Whether the CPU answers in place of a version's target, by `model_key`."""
     waiting_rows: dict[str, int] = field(default_factory=dict)
     """For a graph, by `model_key`."""
     lag_s: dict[str, float] = field(default_factory=dict)

@@ -1,7 +1,9 @@
 """The model server's whole life, as ASGI's lifespan tells it: it opens with its models, and ends with its log."""
 
+import asyncio
 import gc
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 from infra.guard import Application, Message, Receive, Send
 from tasks.serving.model_server import ModelServer
@@ -18,12 +20,17 @@ class Life:
     """An application, and what begins and ends with it."""
 
     def __init__(
-        self, application: Application, server: ModelServer, listener: "Listener | None" = None
+        self,
+        application: Application,
+        server: ModelServer,
+        listener: "Listener | None" = None,
+        beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
-        """`listener`: gRPC's; a sandbox has none."""
+        """`listener`: gRPC's; a sandbox has none. `beside`: what goes on as long as it lives."""
         self.application = application
         self.server = server
         self.listener = listener
+        self.beside = beside
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """One HTTP request, which is the application's, or the whole life."""
@@ -42,8 +49,11 @@ class Life:
         # What was imported and loaded stays: looking through it again and again took a tenth of each request.
         gc.freeze()
         gc.set_threshold(OBJECTS_A_COLLECTION)
+        beside = asyncio.create_task(self.beside()) if self.beside else None
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        if beside:
+            beside.cancel()
         if self.listener:
             await self.listener.stop()
         # Last, when every request was answered: what waits for the disk is written.

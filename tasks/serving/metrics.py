@@ -91,6 +91,8 @@ class ModelCounts:
 
     statistics: Statistics = field(default_factory=Statistics)
     answered: Answered = field(default_factory=Answered)
+    read_again: int = 0
+    """How often its graph was read again for a request, since it had left memory."""
 
     def is_empty(self) -> bool:
         """Whether nobody has asked the version yet."""
@@ -181,6 +183,10 @@ class ServerCollector:
         sure = HistogramMetricFamily("gyre_answer_probability", "Probability of each answer.", labels=by)
         answers = CounterMetricFamily("gyre_answers", "Answers by class.", labels=[*by, "answer"])
         waiting = GaugeMetricFamily("gyre_waiting_rows", "Rows that wait for a graph.", labels=by)
+        again = CounterMetricFamily("gyre_graph_reads", "Graphs read again that had left memory.", labels=by)
+        fell = GaugeMetricFamily(
+            "gyre_fell_back", "1 where the CPU answers in place of the target.", labels=by
+        )
         for project, role, version in self._versions():
             labels, counted = [project, str(version), role], self.counts.of(project, version)
             statistics, answered = counted.statistics, counted.answered
@@ -196,13 +202,16 @@ class ServerCollector:
                 sure.add_metric(labels, answered.probabilities.buckets(), answered.probabilities.total)
             for answer, count in answered.answers.items():
                 answers.add_metric([*labels, answer], count)
-            waiting.add_metric(labels, self._waiting_rows(project, version))
-        yield from (requests, rows, calls, queue, busy, seconds, sure, answers, waiting)
+            again.add_metric(labels, counted.read_again)
+            key, standings = model_key(project, version), self.standings.values()
+            waiting.add_metric(labels, sum(each.waiting_rows.get(key, 0) for each in standings))
+            fell.add_metric(labels, max(each.fell_back.get(key, False) for each in standings))
+        yield from (requests, rows, calls, queue, busy, seconds, sure, answers, waiting, again, fell)
 
     def _of_processes(self) -> "Iterator[Metric]":
         """Memory, time and files of each process: a series each, since those of one that is started again begin anew."""
         from prometheus_client import ProcessCollector
-        from prometheus_client.core import CounterMetricFamily, Metric
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
         found: dict[str, Metric] = {}
         for number, standing in self.standings.items():
@@ -216,17 +225,16 @@ class ServerCollector:
         )
         for number, count in self.restarts.items():
             restarts.add_metric([str(number)], count)
-        yield restarts
+        graphs = GaugeMetricFamily("gyre_graphs_in_memory", "Graphs in memory.", labels=["process"])
+        for number, standing in self.standings.items():
+            graphs.add_metric([str(number)], standing.in_memory)
+        yield from (restarts, graphs)
 
     def _versions(self) -> Iterator[tuple[str, str, int]]:
         """Model, role and version of each loaded version."""
         for project, roles in self.roles.items():
             for role, version in roles.items():
                 yield project, role, version
-
-    def _waiting_rows(self, project: str, version: int) -> int:
-        key = model_key(project, version)
-        return sum(each.waiting_rows.get(key, 0) for each in self.standings.values())
 
 
 def troubles(roles: Mapping[str, Any], standings: "Sequence[Standing]") -> "Iterator[Metric]":

@@ -151,7 +151,7 @@ class Mirror:
 
 def compare(asked: Asked) -> None:
     """Asks the rows, and adds what came of it to the comparison."""
-    found = asked.model.session.run(None, feed(asked.rows))[0]
+    found = asked.model.session.run(feed(asked.rows))[0]
     champion, challenger = (asked.answers, found) if asked.is_challenger else (found, asked.answers)
     same = agree(champion, challenger, asked.spread)
     comparison, differ = asked.comparison, ~same

@@ -2,10 +2,12 @@
 
 import asyncio
 import math
+import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,11 @@ from tasks.production.protocol_dtypes import DATATYPES
 from tasks.production.releases import Served
 from tasks.rows.raw import Rows, TensorSpec, blank, feed
 from tasks.serving.fair_queue import FairQueue, Outputs, Waiting
+from tasks.serving.memory import ModelMemory
 from tasks.serving.metrics import ModelCounts
 from tasks.serving.notices import TrainingValues, training_values
-from tasks.serving.refusal import refuse_for
+from tasks.serving.refusal import Refusal, refuse_for
+from tasks.serving.session import CPU, Session, open_session
 from tasks.serving.tensors import MAX_ROWS, Values
 
 ROWS_A_BATCH = 64
@@ -90,15 +94,72 @@ class Model:
 
     served: Served
     signature: Signature
-    session: Any
+    loaded: Session | None
+    """None while its graph is not in memory."""
     executor: Executor
     """Its threads run all graphs; this one's calls come one after the other."""
+    memory: ModelMemory
+    graph: str = probe.GRAPH
+    """The bundle's file that answers."""
+    target: str = CPU
+    """The provider that the bundle is meant for."""
     portable: str = ""
     """Why its portable graph answers instead of the one that was chosen; empty where that one does."""
     counts: ModelCounts = field(default_factory=ModelCounts)
     queue: FairQueue = field(default_factory=lambda: FairQueue(ROWS_A_BATCH))
     pace: Pace = field(default_factory=Pace)
+    last_used: float = 0.0
+    """time.monotonic's of the last request."""
     _draining: "asyncio.Task[None] | None" = None
+    _reading: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether its graph is in memory."""
+        return self.loaded is not None
+
+    @property
+    def session(self) -> Session:
+        """Its graph, read again where it had left memory; for a thread that may wait.
+
+        Raises Refusal (503) where its bundle is not what it was.
+        """
+        found = self.loaded
+        return self._read_again() if found is None else found
+
+    @property
+    def provider(self) -> str:
+        """What runs its graph."""
+        found = self.loaded
+        return found.provider if found else self.target
+
+    @property
+    def fell_back(self) -> str:
+        """Why the CPU answers in place of its target; empty where it does not."""
+        found = self.loaded
+        return found.fell_back if found else ""
+
+    def unload(self) -> None:
+        """Lets go of its graph; a call that is under way keeps it until it ends."""
+        self.loaded = None
+
+    def _read_again(self) -> Session:
+        with self._reading:
+            if (found := self.loaded) is None:
+                found = self.loaded = self._read()
+                self.counts.read_again += 1
+        self.memory.add(self)
+        return found
+
+    def _read(self) -> Session:
+        try:
+            folder = verify(self.served.uri, self.served.digest)
+            session = open_session(folder / self.graph, self.target, partial(differs, folder, self.graph))
+            session.run(feed(blank(self.signature.inputs, 1)))
+        except Exception as error:
+            reason = f"version {self.served.version} had left memory, and cannot be read again"
+            raise Refusal(503, f"{reason}: {error}") from error
+        return session
 
     async def answer(
         self, rows: Rows, priority: int = USUAL, client: str = "", limit_s: float = math.inf
@@ -112,6 +173,7 @@ class Model:
         """
         loop = asyncio.get_running_loop()
         request = Waiting(rows, loop.create_future(), priority, client)
+        self.last_used = time.monotonic()
         self._admit(request, limit_s)
         self.queue.add(request)
         if self._draining is None:
@@ -168,11 +230,15 @@ class Model:
 
     async def _run(self, requests: list[Rows]) -> list[Outputs]:
         """The outputs of each request, from one call of the graph."""
+        loop = asyncio.get_running_loop()
+        if not self.is_loaded:
+            # Before the clock runs: what reading takes says nothing of the graph's pace.
+            await loop.run_in_executor(self.executor, self._read_again)
         began = time.perf_counter_ns()
         rows = requests[0] if len(requests) == 1 else np.concatenate(requests)
         fed = feed(rows)
         joined = time.perf_counter_ns()
-        values = await asyncio.get_running_loop().run_in_executor(self.executor, self.session.run, None, fed)
+        values = await loop.run_in_executor(self.executor, self._compute, fed)
         computed = time.perf_counter_ns()
         self.pace.add(len(rows), (computed - joined) / 1e9)
         outputs = dict(zip((output.name for output in self.signature.outputs), values, strict=True))
@@ -186,6 +252,10 @@ class Model:
         split = time.perf_counter_ns()
         self.counts.statistics.add_call(len(rows), len(requests), began, joined, computed, split)
         return parts
+
+    def _compute(self, fed: dict[str, Values]) -> list[Values]:
+        """What a thread does; the graph may have left memory since the call was queued."""
+        return self.session.run(fed)
 
 
 def give(request: Waiting, outputs: Outputs) -> None:
@@ -208,36 +278,49 @@ def fail(request: Waiting, error: Exception) -> None:
         request.future.set_exception(error)
 
 
-def load(project: str, served: Served, executor: Executor) -> Model:
+def load(project: str, served: Served, executor: Executor, memory: ModelMemory | None = None) -> Model:
     """A version from its bundle, warmed.
 
     Raises DigestError for a changed bundle, ValueError where it is not what its signature says.
     """
     folder = verify(served.uri, served.digest)
     facts = read_json(folder / "signature.json")
-    graph = folder / "model.onnx"
-    if facts["project"] != project or facts["graph_digest"] != digest(graph):
+    if facts["project"] != project or facts["graph_digest"] != digest(folder / probe.GRAPH):
         raise ValueError(
             f"{folder}: signature.json is of another graph (project {facts['project']!r}); have the bundle made again"
         )
-    session, portable = session_for_this_machine(folder)
+    lineage = folder / "lineage.json"
+    config = read_json(lineage).get("config", {}) if lineage.is_file() else {}
+    target = config.get("target", {}).get("provider", CPU)
+    session, graph, portable = session_for_this_machine(folder, target)
+    signature = signature_of(folder / probe.GRAPH, facts, session, config.get("intake"))
+    for rows in (1, ROWS_A_BATCH):
+        fed = feed(blank(signature.inputs, rows))
+        check_answers(session.run(fed), signature, rows, folder / probe.GRAPH)
+        if session.provider != CPU:
+            # Warmed too: it answers where the provider fails.
+            session.on_cpu.run(None, fed)
+    model = Model(
+        served, signature, session, executor, memory or ModelMemory(math.inf), graph, target, portable
+    )
+    model.last_used = time.monotonic()
+    model.memory.add(model)
+    return model
+
+
+def signature_of(graph: Path, facts: Mapping[str, Any], session: Session, intake: Any) -> Signature:
+    """What a bundle takes and gives. Raises ValueError where its graph says otherwise than signature.json."""
     taken = tuple(TensorSpec(each["name"], each["dtype"], tuple(each["shape"])) for each in facts["inputs"])
-    found = tuple(tensor(value) for value in session.get_inputs())
+    found = tuple(tensor(value) for value in session.on_cpu.get_inputs())
     if found != taken:
         raise ValueError(f"{graph}: takes {found}; signature.json says {taken}")
-    given = tuple(tensor(value) for value in session.get_outputs())
+    given = tuple(tensor(value) for value in session.on_cpu.get_outputs())
+    names = [output.name for output in given]
+    if names != facts["outputs"]:
+        raise ValueError(f"{graph}: gives {names}; signature.json says {facts['outputs']}")
     classes = tuple(facts["classes"]) if facts["classes"] else None
     trained = training_values(facts.get("training_values", {}))
-    lineage = folder / "lineage.json"
-    intake = read_json(lineage).get("config", {}).get("intake") if lineage.is_file() else None
-    signature = Signature(taken, given, classes, facts.get("date_formats", {}), trained, intake)
-    if [output.name for output in signature.outputs] != facts["outputs"]:
-        raise ValueError(
-            f"{graph}: gives {[output.name for output in signature.outputs]}; signature.json says {facts['outputs']}"
-        )
-    for rows in (1, ROWS_A_BATCH):
-        check_answers(session.run(None, feed(blank(taken, rows))), signature, rows, graph)
-    return Model(served, signature, session, executor, portable)
+    return Signature(taken, given, classes, facts.get("date_formats", {}), trained, intake)
 
 
 def check_answers(values: list[Values], signature: Signature, rows: int, graph: Path) -> None:
@@ -264,8 +347,8 @@ def check_answers(values: list[Values], signature: Signature, rows: int, graph: 
         )
 
 
-def session_for_this_machine(folder: Path) -> tuple[Any, str]:
-    """A session of the bundle's graph, or of its portable one, and then why.
+def session_for_this_machine(folder: Path, target: str = CPU) -> tuple[Session, str, str]:
+    """A session of the bundle's graph, or of its portable one, its file, and for the portable one why.
 
     Raises ValueError where neither answers as it did where it was measured.
     """
@@ -273,24 +356,23 @@ def session_for_this_machine(folder: Path) -> tuple[Any, str]:
     for name in (probe.GRAPH, probe.PORTABLE):
         if not (folder / name).is_file():
             continue
-        session = open_session(folder / name)
-        moved[name] = probe.difference(folder, name, session)
+        session = open_session(folder / name, target, partial(differs, folder, name))
+        moved[name] = probe.difference(folder, name, session.on_cpu)
         if moved[name] <= probe.TOLERANCE:
             reason = f"its graph's answers differ by {moved[probe.GRAPH]:.2g} on this machine from those that it was judged by"
-            return session, "" if name == probe.GRAPH else reason
+            return session, name, "" if name == probe.GRAPH else reason
     told = ", ".join(f"{name} by {difference:.2g}" for name, difference in moved.items())
     raise ValueError(
         f"{folder}: on this machine its answers differ from those that it was judged by ({told}); compile it here"
     )
 
 
-def open_session(graph: Path) -> Any:
-    """An onnxruntime.InferenceSession on one thread: the others are the server's."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+def differs(folder: Path, name: str, session: Any) -> str:
+    """Why the answers of an onnxruntime.InferenceSession are not those that a bundle's graph was judged by; empty where they are."""
+    difference = probe.difference(folder, name, session)
+    if difference <= probe.TOLERANCE:
+        return ""
+    return f"its answers differ by {difference:.2g} from those that it was judged by"
 
 
 def tensor(value: Any) -> TensorSpec:

@@ -23,7 +23,8 @@ def model_metadata(project: str, route: Route, model: Model) -> dict[str, Any]:
         ],
         "outputs": [metadata(output) for output in model.signature.outputs],
         "parameters": {role: str(each.served.version) for role, each in route.models.items()}
-        | {"canary_share": route.share}
+        | {"canary_share": route.share, "provider": model.provider}
+        | ({"fell_back": model.fell_back} if model.fell_back else {})
         | ({"shadow_share": route.shadow_share} if route.shadow_share else {})
         | ({"degraded": route.damage} if route.damage else {})
         | ({"refused": route.refusal} if route.refusal else {}),

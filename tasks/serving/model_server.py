@@ -24,6 +24,7 @@ from tasks.serving.fair_queue import Outputs
 from tasks.serving.journal import Prediction as Logged
 from tasks.serving.labels import labels_of
 from tasks.serving.large_bodies import LargeBodies, ReadInputs
+from tasks.serving.memory import ModelMemory, memory_limit
 from tasks.serving.metrics import ServerCollector, Totals, exposition
 from tasks.serving.mirror import Mirror
 from tasks.serving.model import FIRST, Model, Signature
@@ -32,13 +33,11 @@ from tasks.serving.place import Place, Shared
 from tasks.serving.production_log import ProductionLog, utc_now
 from tasks.serving.protocol import Caller, Inference, Request, check_outputs, chosen_outputs, infinite
 from tasks.serving.refusal import Refusal, shorten
-from tasks.serving.routing import Route, Table, Watch
+from tasks.serving.routing import POLL_S, Route, Table, Watch
 from tasks.serving.statistics import model_key
 from tasks.serving.tensors import MAX_ROWS, rows_of
 
 log = logging.getLogger("gyre.serving")
-POLL_S = 0.2
-"""How soon a changed manifest is seen."""
 TIME_LIMIT_S = 20.0
 """For the answer of a model."""
 GRAPHS_AT_ONCE = 4
@@ -76,10 +75,13 @@ class ModelServer:
     `home` is the installation's; it reads releases/ and bundles/ there and writes predictions/.
     """
 
-    def __init__(self, home: Home, logs_anonymous: bool = False, place: Place | None = None) -> None:
+    def __init__(
+        self, home: Home, logs_anonymous: bool = False, place: Place | None = None, megabytes: int = 0
+    ) -> None:
         """Requests without the installation's credential are answered, and logged only where `logs_anonymous`.
 
         place: of this process among those of the server; none: it is alone
+        megabytes: of memory that all of them may take; 0: most of the machine's
         """
         self.table: Table = {}
         self._place = place or Place(0, Shared(1))
@@ -89,10 +91,11 @@ class ModelServer:
         self._anonymous = Anonymous()
         share_of_cores = (os.cpu_count() or 1) // self._place.processes
         self._graphs = ThreadPoolExecutor(max(GRAPHS_AT_ONCE, share_of_cores), "graphs")
+        self._memory = ModelMemory(memory_limit(megabytes, self._place.processes))
         self._loader = ThreadPoolExecutor(1, "loader")
         # One at a time: an image may take half a gigabyte while it is read.
         self._uploads = ThreadPoolExecutor(1, "uploads")
-        self._watch = Watch(Releases(home.releases), self._graphs)
+        self._watch = Watch(Releases(home.releases), self._graphs, self._memory)
         self._mirror = Mirror()
         self._watching: asyncio.Task[None] | None = None
         self._refreshing = asyncio.Lock()
@@ -303,10 +306,12 @@ class ModelServer:
             standing.refused[project], standing.degraded[project] = len(route.refused), bool(route.damage)
             for model in route.models.values():
                 key, counted = model_key(project, model.served.version), model.counts
+                standing.fell_back[key] = bool(model.fell_back)
                 if not counted.is_empty():
                     counts.models[key] = counted
                 if waiting := model.queue.rows + model.queue.rows_in_pieces:
                     standing.waiting_rows[key] = waiting
+        standing.in_memory = self._memory.loaded()
         for (project, version), comparison in self._mirror.comparisons.items():
             counts.comparisons[model_key(project, version)] = comparison
         for kind, waits in self._log.waiting.items():

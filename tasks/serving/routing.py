@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import math
 import time
 from collections.abc import Mapping
 from concurrent.futures import Executor
@@ -9,11 +10,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tasks.production.releases import Manifest, Releases, Served, fallbacks, refusal
+from tasks.serving.memory import ModelMemory
 from tasks.serving.model import Model, load
 from tasks.serving.refusal import Refusal
 
 log = logging.getLogger("gyre.serving")
 
+POLL_S = 0.2
+"""How soon a changed manifest is seen."""
 RETRY_S = 5.0
 """A bundle that was refused is looked at again after this time: it may have been restored."""
 
@@ -134,6 +138,7 @@ class Watch:
 
     releases: Releases
     executor: Executor
+    memory: ModelMemory = field(default_factory=lambda: ModelMemory(math.inf))
     _seen: dict[str, Stamp] = field(default_factory=dict)
     _retry_at: float = float("inf")
 
@@ -216,7 +221,7 @@ class Watch:
             model.served = wanted
             return model
         try:
-            return load(project, wanted, self.executor)
+            return load(project, wanted, self.executor, self.memory)
         except Exception as error:
             # Whatever is wrong with a bundle, the versions that serve must go on.
             refused[wanted.version] = f"{type(error).__name__}: {error}"
@@ -272,6 +277,11 @@ def damage(
         f"version {model.served.version} answers by its portable graph: {model.portable}"
         for model in (champion, fallback, canary)
         if model and model.portable
+    ]
+    told += [
+        f"version {model.served.version} answers on the CPU: {model.fell_back}"
+        for model in (champion, fallback, canary)
+        if model and model.fell_back
     ]
     return "; ".join(told)
 

@@ -1,7 +1,6 @@
 """The port on which the model server speaks gRPC, with the standard services for health and reflection."""
 
 import asyncio
-from pathlib import Path
 
 import grpc
 from google.protobuf.descriptor_pool import DescriptorPool
@@ -10,7 +9,9 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from infra.settings import Settings
 from tasks.serving.access import Access
-from tasks.serving.model_server import BODY_LIMIT, POLL_S, ModelServer
+from tasks.serving.certificate import Certificate
+from tasks.serving.model_server import BODY_LIMIT, ModelServer
+from tasks.serving.routing import POLL_S
 from tasks.serving.rpc import open_inference_pb2 as pb
 from tasks.serving.rpc.service import NAME, InferenceService
 
@@ -29,13 +30,15 @@ OPTIONS = (
 class Listener:
     """gRPC's side of a model server, on the event loop that starts it."""
 
-    def __init__(self, server: ModelServer, access: Access, settings: Settings) -> None:
+    def __init__(
+        self, server: ModelServer, access: Access, settings: Settings, certificate: Certificate | None = None
+    ) -> None:
         self._address = f"{settings.host}:{settings.grpc_port}"
         self._service = InferenceService(server, access)
         self._health = health.aio.HealthServicer()
         # Of one server: two model servers on one port would each answer some of the calls.
         self._shares_port = settings.server_processes > 1
-        self._certificate = (settings.server_certificate, settings.server_key)
+        self._certificate = certificate
         self._telling: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -46,10 +49,8 @@ class Listener:
         reflection.enable_server_reflection(
             (NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), self._rpc, pool=described()
         )
-        certificate, key = self._certificate
-        if certificate:
-            pair = (Path(key).read_bytes(), Path(certificate).read_bytes())
-            self._rpc.add_secure_port(self._address, grpc.ssl_server_credentials((pair,)))
+        if self._certificate:
+            self._rpc.add_secure_port(self._address, credentials(self._certificate))
         else:
             self._rpc.add_insecure_port(self._address)
         await self._tell()
@@ -74,6 +75,15 @@ class Listener:
         other = health_pb2.HealthCheckResponse.NOT_SERVING
         for name in ("", NAME):
             await self._health.set(name, serving if self._service.is_ready() else other)
+
+
+def credentials(certificate: Certificate) -> grpc.ServerCredentials:
+    """Of a certificate as it is at each handshake."""
+
+    def now() -> grpc.ServerCertificateConfiguration:
+        return grpc.ssl_server_certificate_configuration((tuple(certificate.pair),))
+
+    return grpc.dynamic_ssl_server_credentials(now(), now)
 
 
 def described() -> DescriptorPool:

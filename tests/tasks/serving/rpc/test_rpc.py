@@ -477,18 +477,28 @@ def test_swaps_under_load_lose_no_call_over_either_face(server, served):
     assert set(answered) == {(face, version) for face in ("grpc", "rest") for version in "12"}
 
 
-def test_grpc_speaks_tls_where_the_server_has_a_certificate(settings, served, tmp_path):
+def test_rest_and_grpc_speak_tls_with_the_certificate_that_the_files_hold_now(settings, tmp_path):
     certificate, key = make_certificate(tmp_path)
     update = {"server_certificate": str(certificate), "server_key": str(key)}
     server = Server(settings.model_copy(update=update))
-    trusted = grpc.ssl_channel_credentials(certificate.read_bytes())
-    server.start(
-        lambda: httpx.get(f"{server.url}/v2/health/ready", verify=own_server(certificate), timeout=DEADLINE_S)
-    )
-    try:
+
+    def rest_answers():
+        url = f"{server.url}/v2/health/ready"
+        return httpx.get(url, verify=own_server(certificate), timeout=DEADLINE_S).is_success
+
+    def grpc_answers():
+        trusted = grpc.ssl_channel_credentials(certificate.read_bytes())
         with grpc.secure_channel(f"localhost:{server.settings.grpc_port}", trusted) as channel:
             stub = health_pb2_grpc.HealthStub(channel)
-            assert stub.Check(health_pb2.HealthCheckRequest(), timeout=DEADLINE_S).status
+            return stub.Check(health_pb2.HealthCheckRequest(), timeout=DEADLINE_S).status
+
+    server.start(rest_answers)
+    try:
+        assert grpc_answers()
+        # Of another key, as one that was renewed may be; the files change one after the other.
+        make_certificate(tmp_path)
+        server.wait(rest_answers, httpx.TransportError)
+        assert grpc_answers()
     finally:
         server.stop()
 
