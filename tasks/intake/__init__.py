@@ -67,6 +67,9 @@ class Intake(Protocol):
     def describe(self, rows: Rows) -> pd.DataFrame:
         """The descriptors whose drift is watched, a column each of float64 or, for what has no order, text; one line a row."""
 
+    # Optional: describe_encoded(self, encoded: Encoded) -> pd.DataFrame, descriptors of what the fitted encoder made of rows,
+    # such as the share of words that it does not know.
+
     def features(self, rows: Rows) -> npt.NDArray[np.float32]:
         """Numbers [rows, width] that a linear model can learn from, for label QC; NaN where missing."""
 

@@ -16,6 +16,9 @@ from tasks.intake.encoder import Identity
 from tasks.rows.images import image_input, image_row
 from tasks.rows.raw import rows_from
 
+COLOURS = 3
+"""Channels of an image in colour: red, green and blue."""
+
 
 class Normalize(Preprocessing):
     """[batch, height, width, channels] uint8 -> [batch, channels, height, width] float32, zero mean and unit deviation a channel."""
@@ -76,23 +79,28 @@ class ImageRows:
         return image_row(value, self.section)[0]
 
     def describe(self, rows: Rows) -> pd.DataFrame:
-        """Brightness and contrast in grey levels, ink (share of bright pixels), sharpness (mean step between neighbours), centre."""
-        grey = rows["image"].astype(np.float64).mean(axis=3)
+        """Brightness, contrast, ink (share of bright pixels), sharpness, grain, centre, and of three channels colours.
+
+        Sharpness is the mean step between neighbours, grain how much larger it is across than down.
+        """
+        pixels = rows["image"].astype(np.float64)
+        grey = pixels.mean(axis=3)
         mass = grey.sum(axis=(1, 2)) + 1e-9
-        return pd.DataFrame(
-            {
-                "brightness": grey.mean(axis=(1, 2)),
-                "contrast": grey.std(axis=(1, 2)),
-                "ink": (grey > 127).mean(axis=(1, 2)),
-                "sharpness": (
-                    np.abs(np.diff(grey, axis=1)).mean(axis=(1, 2))
-                    + np.abs(np.diff(grey, axis=2)).mean(axis=(1, 2))
-                )
-                / 2,
-                "centre_x": (grey.sum(axis=1) * np.arange(self.section.width)).sum(axis=1) / mass,
-                "centre_y": (grey.sum(axis=2) * np.arange(self.section.height)).sum(axis=1) / mass,
-            }
-        )
+        down, across = (np.abs(np.diff(grey, axis=axis)).mean(axis=(1, 2)) for axis in (1, 2))
+        found = {
+            "brightness": grey.mean(axis=(1, 2)),
+            "contrast": grey.std(axis=(1, 2)),
+            "ink": (grey > 127).mean(axis=(1, 2)),
+            "sharpness": (down + across) / 2,
+            "grain": across - down,
+            "centre_x": (grey.sum(axis=1) * np.arange(self.section.width)).sum(axis=1) / mass,
+            "centre_y": (grey.sum(axis=2) * np.arange(self.section.height)).sum(axis=1) / mass,
+        }
+        if self.section.channels == COLOURS:
+            red, green, blue = (pixels[..., channel].mean(axis=(1, 2)) for channel in range(COLOURS))
+            found["colourfulness"] = (pixels.max(axis=3) - pixels.min(axis=3)).mean(axis=(1, 2))
+            found |= {"red to green": red - green, "yellow to blue": (red + green) / 2 - blue}
+        return pd.DataFrame(found)
 
     def features(self, rows: Rows) -> npt.NDArray[np.float32]:
         """The pixels."""

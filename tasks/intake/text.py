@@ -1,6 +1,7 @@
 """One text a row, read as words by a vocabulary of the project's own."""
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from configs.intake import TextIntakeConfig
 from tasks.intake import Encoded, Encoder, Preprocessing, Rows, TensorSpec
-from tasks.intake.tokens import UNKNOWN, TokenEncoder
+from tasks.intake.tokens import NOTHING, UNKNOWN, TokenEncoder
 from tasks.rows.raw import MAX_TEXT, rows_from
 
 HIDDEN = 0.1
@@ -21,6 +22,7 @@ WIDTH = 64
 SHOWN = 12
 COMPONENTS = 128
 """Of label QC's view of texts."""
+LAST_LATIN = 0x24F
 
 
 class Words(Preprocessing):
@@ -103,18 +105,30 @@ class TextRows:
         return self.rows(pd.DataFrame({self.section.column: pd.Series([value], dtype=object)}))
 
     def describe(self, rows: Rows) -> pd.DataFrame:
-        """Length in characters, number of words, and which shares of the characters are digits and capitals."""
+        """Length in characters, words and their length, and shares of the characters that are of a kind.
+
+        Vowels are counted among the letters A to Z; other scripts than the Latin one have letters of their own.
+        """
         texts = rows[self.section.column]
         length = np.array([len(text) for text in texts], dtype=np.float64)
-        shares = {"digits": str.isdigit, "capitals": str.isupper}
-        found = {
-            name: np.array([sum(map(test, text)) for text in texts]) / np.maximum(length, 1)
-            for name, test in shares.items()
+        words = np.array([len(text.split()) for text in texts], dtype=np.float64)
+        spaces = count_signs(texts, str.isspace)
+        counted = {
+            "digits": count_signs(texts, str.isdigit),
+            "capitals": count_signs(texts, str.isupper),
+            "punctuation": count_signs(texts, is_punctuation),
+            "other scripts": count_signs(texts, is_of_another_script),
         }
-        return pd.DataFrame(
-            {"length": length, "words": np.array([len(text.split()) for text in texts], dtype=np.float64)}
-            | found
-        )
+        latin, vowels = count_signs(texts, is_latin), count_signs(texts, is_vowel)
+        found = {"length": length, "words": words, "word length": (length - spaces) / np.maximum(words, 1)}
+        found |= {name: counts / np.maximum(length, 1) for name, counts in counted.items()}
+        return pd.DataFrame(found | {"vowels": vowels / np.maximum(latin, 1)})
+
+    def describe_encoded(self, encoded: Encoded) -> pd.DataFrame:
+        """The share of a text's words that the vocabulary lacks."""
+        there = (encoded != NOTHING).sum(axis=1)
+        unknown = (encoded == UNKNOWN).sum(axis=1)
+        return pd.DataFrame({"unknown words": unknown / np.maximum(there, 1)})
 
     def features(self, rows: Rows) -> npt.NDArray[np.float32]:
         """Directions in which these texts differ most: TF-IDF of words and pairs, by truncated SVD."""
@@ -170,8 +184,36 @@ class TextRows:
         return torch.where((draws < HIDDEN) & (encoded > 0), UNKNOWN, encoded)
 
 
+def count_signs(texts: npt.NDArray[Any], test: Callable[[str], bool]) -> npt.NDArray[np.float64]:
+    """How many signs of each text pass a test; a sign is asked once, however often it comes."""
+    asked: dict[str, bool] = {}
+    for sign in set().union(*texts):
+        asked[sign] = test(sign)
+    return np.array([sum(map(asked.__getitem__, text)) for text in texts], dtype=np.float64)
+
+
+def is_punctuation(sign: str) -> bool:
+    """Whether a sign is neither letter nor digit nor space."""
+    return not sign.isalnum() and not sign.isspace()
+
+
+def is_of_another_script(sign: str) -> bool:
+    """Whether a sign is a letter that no Latin alphabet has."""
+    return sign.isalpha() and ord(sign) > LAST_LATIN
+
+
+def is_latin(sign: str) -> bool:
+    """Whether a sign is one of A to Z, small or not."""
+    return sign.isascii() and sign.isalpha()
+
+
+def is_vowel(sign: str) -> bool:
+    """Whether a sign is a vowel of A to Z: how many there are tells languages, and keys that were hit at random, apart."""
+    return sign in "aeiouyAEIOUY"
+
+
 def drawable(text: str) -> str:
     """The text in one line; a sign that the font may lack is drawn as a box."""
     return "".join(
-        sign if sign.isprintable() and ord(sign) < 0x250 else "□" for sign in " ".join(text.split())
+        sign if sign.isprintable() and ord(sign) <= LAST_LATIN else "□" for sign in " ".join(text.split())
     )

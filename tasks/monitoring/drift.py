@@ -10,6 +10,8 @@ are answered without importing Evidently or torch.
 import hashlib
 import logging
 import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +23,8 @@ from configs.monitoring import MonitoringConfig
 from configs.result import CustomResultConfig, RegressionResultConfig, ResultConfig
 from infra.files import read_json, whole_folder, write_json
 from tasks.monitoring import performance
-from tasks.monitoring.judgement import judge, smallest_found
+from tasks.monitoring.classifier import measure_together, measure_unlikeness
+from tasks.monitoring.judgement import measure, smallest_found, verdicts
 from tasks.monitoring.page import draw
 from tasks.monitoring.values import of_frame
 from tasks.production import drift_reference
@@ -98,6 +101,7 @@ def observe(
     told = {
         "reference": look["reference"],
         "smallest": look["smallest"],
+        "unseen": tuple(look["unseen"]),
         "report": str(folder / "report.html"),
     }
     return report.model_copy(update=told)
@@ -156,10 +160,9 @@ def measure_performance(
     """What late labels say of the champion; None where they or its test's errors are missing."""
     if not len(labelled) or (kept := drift_reference.read(Path(champion.uri))) is None:
         return None
-    answers = kept[1]
-    if drift_reference.ERROR not in answers:
+    if drift_reference.ERROR not in kept.answers:
         return None
-    tested = answers[drift_reference.ERROR].dropna().to_numpy()
+    tested = kept.answers[drift_reference.ERROR].dropna().to_numpy()
     return performance.measure(labelled, tested, gives_numbers(result), monitoring.performance_tolerance)
 
 
@@ -182,7 +185,7 @@ def cause_of(descriptors: tuple[DescriptorDrift, ...], answers: list[str]) -> st
 def look_key(time: str, champion: Champion, *sections: IntakeConfig | ResultConfig | MonitoringConfig) -> str:
     """Names a look: the same predictions, champion and thresholds give the same verdict, so it is computed once. Sorts by time."""
     body = (
-        "judged by rank and distance"
+        "judged by rank, distance and a classifier"
         + champion.digest
         + "".join(section.model_dump_json() for section in sections)
     )
@@ -191,11 +194,10 @@ def look_key(time: str, champion: Champion, *sections: IntakeConfig | ResultConf
 
 def frames(
     recent: pd.DataFrame, champion: Champion, intake: IntakeConfig, result: ResultConfig
-) -> tuple[pd.DataFrame, tuple[pd.DataFrame, pd.DataFrame]]:
-    """Descriptors of the predictions, and the version's reference: of inputs and of answers."""
+) -> tuple[pd.DataFrame, drift_reference.Reference]:
+    """Descriptors of the predictions, with the embedding where the graph has one, and the version's reference."""
     from tasks.intake import build_intake
-    from tasks.model.onnx_session import answers as ask
-    from tasks.model.onnx_session import session
+    from tasks.model.embedding import see
     from tasks.result import build_result
 
     rows, answers, bundle = build_intake(intake), build_result(result), Path(champion.uri)
@@ -203,19 +205,20 @@ def frames(
     raw, recent = raw[fits], recent[fits]
     graph = bundle / "model.onnx" if (bundle / "model.onnx").is_file() else None
     kept = drift_reference.read(bundle) or drift_reference.frames(champion.dataset, rows, answers, graph)
-    # The log has the answers alone; the graph that gave them says how sure it was.
-    given = (
-        drift_reference.answer_descriptors(answers, ask(session(graph), raw))
-        if graph
-        else drift_reference.label_descriptors(answers, recent["answer"])
-    )
-    described = pd.concat([rows.describe(raw), given], axis=1)
-    return described.set_axis(recent.index), kept
+    if graph:
+        # The log has the answers alone; the graph that gave them says how sure it was.
+        found = see(graph, raw)
+        described = drift_reference.seen_descriptors(rows, raw, found)
+        given = drift_reference.answer_descriptors(answers, found.answers)
+    else:
+        described = rows.describe(raw)
+        given = drift_reference.label_descriptors(answers, recent["answer"])
+    return pd.concat([described, given], axis=1).set_axis(recent.index), kept
 
 
 def look_at(
     recent: pd.DataFrame,
-    compared: tuple[pd.DataFrame, tuple[pd.DataFrame, pd.DataFrame]],
+    compared: tuple[pd.DataFrame, drift_reference.Reference],
     monitoring: MonitoringConfig,
     number: int,
     champion: Champion,
@@ -229,47 +232,83 @@ def look_at(
     fewest = min(len(column) for column in then.values())
     smallest = smallest_found(len(current), fewest, len(found), monitoring.threshold, number)
     looked = {"champion": champion.digest, "look": number, "reference": nearest, "smallest": smallest}
-    looked["answers"] = [str(name) for name in kept[1].columns if not str(name).startswith("gyre.")]
+    looked["answers"] = [str(name) for name in kept.answers.columns if not str(name).startswith("gyre.")]
+    looked["unseen"] = unseen(current, then, kept)
     write_json(folder / "descriptors.json", looked | {"descriptors": [each.model_dump() for each in found]})
 
 
 def judge_nearest(
     current: pd.DataFrame,
-    kept: tuple[pd.DataFrame, pd.DataFrame],
+    kept: drift_reference.Reference | tuple[pd.DataFrame, pd.DataFrame],
     monitoring: MonitoringConfig,
     number: int,
     times: pd.Series | None = None,
 ) -> tuple[list[DescriptorDrift], str, dict[str, pd.Series]]:
     """Every descriptor by the origin that production lies nearest to, that origin, and its descriptors by name."""
-    then, judged = {}, {}
-    for origin, (inputs, answers) in references(*kept, monitoring).items():
-        then[origin] = {str(name): frame[name] for frame in (inputs, answers) for name in frame}
-        judged[origin] = judge(of_frame(current), of_frame(then[origin]), monitoring.threshold, number, times)
+    sides = references(drift_reference.Reference(*kept), monitoring, set(current.columns))
+    judged = {}
+    for origin, side in sides.items():
+        measured = measure(of_frame(current), of_frame(side.watched), monitoring.threshold)
+        measured += measure_unlikeness(current, side.together, monitoring.threshold)
+        measured += measure_together(current, side.together, monitoring.threshold)
+        judged[origin] = verdicts(measured, number, times)
     nearest = min(judged, key=lambda origin: how_far(judged[origin]))
-    return judged[nearest], nearest, then[nearest]
+    return judged[nearest], nearest, sides[nearest].watched
+
+
+def unseen(
+    current: pd.DataFrame, then: Mapping[str, pd.Series], kept: drift_reference.Reference
+) -> list[str]:
+    """What a look could watch and does not, as the version's bundle has nothing to compare it with."""
+    watchable = [str(name) for name in current if not str(name).startswith(drift_reference.EMBEDDING)]
+    lacking = [name for name in watchable if name not in then]
+    if len(watchable) < current.shape[1] and kept.seen is None:
+        lacking.append("the network's embedding")
+    return lacking
+
+
+@dataclass(frozen=True)
+class Side:
+    """What production is compared with, of one origin."""
+
+    watched: dict[str, pd.Series]
+    """Descriptors by name, each judged by itself."""
+    together: pd.DataFrame
+    """Rows that a classifier is shown beside production's."""
 
 
 def references(
-    inputs: pd.DataFrame, answers: pd.DataFrame, monitoring: MonitoringConfig
-) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
-    """By origin, at most `monitoring.reference` rows each; late-labelled ones count once there are as many as a verdict takes."""
+    kept: drift_reference.Reference, monitoring: MonitoringConfig, known: set[str]
+) -> dict[str, Side]:
+    """By origin, at most `monitoring.reference` rows each; late-labelled ones count once there are as many as a verdict takes.
+
+    known: names of production's descriptors
+    """
     found = {}
     for origin in (drift_reference.SOURCE, drift_reference.FEEDBACK):
-        mine = [
-            frame[frame[drift_reference.ORIGIN] == origin].drop(
-                columns=[drift_reference.ORIGIN, drift_reference.ERROR], errors="ignore"
-            )
-            for frame in (inputs, answers)
-        ]
+        inputs, answers, seen = (of_origin(frame, origin, monitoring, known) for frame in kept)
         least = monitoring.min_predictions if origin == drift_reference.FEEDBACK else 1
-        if min(len(mine[0]), monitoring.reference) < least or not len(mine[1]):
+        if min(len(inputs), monitoring.reference) < least or not len(answers):
             continue
-        newest = origin == drift_reference.FEEDBACK
-        first, second = (
-            each.tail(monitoring.reference) if newest else each.head(monitoring.reference) for each in mine
-        )
-        found[origin] = (first.reset_index(drop=True), second.reset_index(drop=True))
+        watched = {str(name): frame[name] for frame in (inputs, answers) for name in frame}
+        for name in seen:
+            # Held-out rows know what training rows do not show: words that the vocabulary lacks.
+            if name not in watched and not str(name).startswith(drift_reference.EMBEDDING):
+                watched[str(name)] = seen[name]
+        found[origin] = Side(watched, seen if len(seen) else inputs)
     return found
+
+
+def of_origin(
+    frame: pd.DataFrame | None, origin: str, monitoring: MonitoringConfig, known: set[str]
+) -> pd.DataFrame:
+    """A frame's rows of one origin, those that count; empty where there is no frame."""
+    if frame is None:
+        return pd.DataFrame()
+    mine = frame[frame[drift_reference.ORIGIN] == origin][[name for name in frame if name in known]]
+    newest = origin == drift_reference.FEEDBACK
+    chosen = mine.tail(monitoring.reference) if newest else mine.head(monitoring.reference)
+    return chosen.reset_index(drop=True)
 
 
 def how_far(found: list[DescriptorDrift]) -> tuple[float, float]:

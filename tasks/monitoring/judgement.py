@@ -83,7 +83,7 @@ def verdicts(
                 low=each.distance.bound(-deviations),
                 high=each.distance.bound(deviations),
                 p=adjusted,
-                moved=what_moved(each.tally),
+                moved=each.moved or what_moved(each.tally),
                 drifted=drifted,
                 since=moment(each, times) if drifted and times is not None else None,
             )

@@ -30,6 +30,8 @@ class Measured:
     """Those rows among all."""
     expected: float
     """The mean score in the reference."""
+    moved: str = ""
+    """What it was and what it is, where the tally does not say it."""
 
 
 def measure_column(name: str, now: Values, then: Values, tolerance: float) -> list[Measured]:

@@ -168,6 +168,11 @@ def description(report: DriftReport, monitoring: MonitoringConfig) -> str:
         lines.append(
             f"A number that moved by {report.smallest:.2g} standard deviations would have been found nine times in ten."
         )
+    if report.unseen:
+        lines.append(
+            f"Not watched: {', '.join(report.unseen)}. This version was made before its bundle kept what to compare"
+            " them with; the next one will have it."
+        )
     lines += [f"- **{found.name}**: {told(found)}" for found in report.drifted[:SHOWN]]
     rows = [
         {

@@ -1,6 +1,6 @@
-"""What production is compared with: what a model version was trained on, and its answers to rows that it did not learn from.
+"""What production is compared with: what a model version was trained on, and what it makes of rows that it did not learn from.
 
-Kept in the bundle as two small Parquet files of descriptors, so that a look at production reads neither the
+Kept in the bundle as small Parquet files of descriptors, so that a look at production reads neither the
 data set nor, where rows are images, a single pixel; and the same every time, because it belongs to the
 version. Rows of the source are a seeded sample, with every class in its share: rows come in any order, often
 a class after another. Late-labelled rows come in the order of their labels, so the newest of them are kept:
@@ -8,7 +8,7 @@ they stand for the world as it was last seen.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,12 +24,16 @@ from tasks.rows.parts import part_paths, read_places
 if TYPE_CHECKING:
     # They bring torch, which a look at too few predictions does without.
     from tasks.intake import Intake
+    from tasks.model.embedding import Seen
     from tasks.result import Result
+    from tasks.rows.raw import Rows
 
 Places = npt.NDArray[np.intp]
-INPUTS, ANSWERS = "reference-inputs.parquet", "reference-answers.parquet"
+INPUTS, ANSWERS, SEEN = "reference-inputs.parquet", "reference-answers.parquet", "reference-seen.parquet"
 ORIGIN = "gyre.origin"
-"""Column of both files."""
+"""Column of all files."""
+EMBEDDING = "gyre.embedding."
+"""How columns of what the graph's last layer is given begin."""
 ERROR = "gyre.error"
 """Column of the answers, where a graph gave them: how wrong each was, 0 or 1, or for numbers the distance to the truth."""
 SOURCE, FEEDBACK = "source", "feedback"
@@ -38,59 +42,82 @@ MOST = 2000
 SEED = 11
 
 
+class Reference(NamedTuple):
+    """Descriptors, each frame with its ORIGIN."""
+
+    inputs: pd.DataFrame
+    """Of training rows."""
+    answers: pd.DataFrame
+    """Of the graph's answers to held-out rows, with their ERROR; without a graph or such rows, of the labels."""
+    seen: pd.DataFrame | None = None
+    """Of the same held-out rows: inputs, what the encoder made of them, and the embedding. None where there are none, and
+    in a bundle that was made before they were kept."""
+
+
 def write(folder: Path, dataset: DatasetVersion, intake: "Intake", result: "Result", graph: Path) -> None:
-    """Both files of a version, into its bundle. Raises DigestError where the data set was changed."""
-    inputs, given = frames(dataset, intake, result, graph)
-    for name, frame in ((INPUTS, inputs), (ANSWERS, given)):
-        pq.write_table(
-            pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None),
-            folder / name,
-            compression="zstd",
-        )
+    """The files of a version, into its bundle. Raises DigestError where the data set was changed."""
+    for name, frame in zip((INPUTS, ANSWERS, SEEN), frames(dataset, intake, result, graph), strict=True):
+        if frame is not None:
+            pq.write_table(
+                pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None),
+                folder / name,
+                compression="zstd",
+            )
 
 
-def read(bundle: Path) -> tuple[pd.DataFrame, pd.DataFrame] | None:
-    """Descriptors of inputs and of answers; None for a bundle that was made before they were kept."""
+def read(bundle: Path) -> Reference | None:
+    """What a bundle keeps; None for one that was made before it was kept."""
     if not (bundle / INPUTS).is_file():
         return None
     inputs, given = (pq.read_table(bundle / name).to_pandas() for name in (INPUTS, ANSWERS))
-    return inputs, given
+    seen = pq.read_table(bundle / SEEN).to_pandas() if (bundle / SEEN).is_file() else None
+    return Reference(inputs, given, seen)
 
 
-def frames(
-    dataset: DatasetVersion, intake: "Intake", result: "Result", graph: Path | None
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Descriptors of training rows, and of the graph's answers to the other splits' rows, each with its ORIGIN.
+def frames(dataset: DatasetVersion, intake: "Intake", result: "Result", graph: Path | None) -> Reference:
+    """Descriptors of training rows, and of what the graph makes of the other splits' rows.
 
-    Answers to training rows are surer and more often right than production's can be. Without a graph, or
-    without other rows, the labels stand for them.
+    Answers to training rows are surer and more often right than production's can be, and a network knows
+    its training rows' words. Without a graph, or without other rows, the labels stand for the answers.
     """
-    from tasks.model.onnx_session import answers, session
+    from tasks.model.embedding import see
 
     folder = verify(dataset.uri, dataset.digest)
     labels, origins, splits = about_rows(folder, result)
     columns = [*intake.columns, result.label]
-    trained = {
-        origin: choose_rows((splits == "train") & (origins == origin), origin, labels)
-        for origin in (SOURCE, FEEDBACK)
-    }
-    held_out = {
-        origin: choose_rows((splits != "train") & (origins == origin), origin, labels)
-        for origin in (SOURCE, FEEDBACK)
-    }
-    inputs, given = [], []
+    inputs, given, seen = [], [], []
     for origin in (SOURCE, FEEDBACK):
-        rows = read_places(folder, columns, trained[origin])
+        mine = origins == origin
+        rows = read_places(folder, columns, choose_rows((splits == "train") & mine, origin, labels))
         if len(rows):
             inputs.append(intake.describe(intake.rows(rows)).assign(**{ORIGIN: origin}))
-        others = read_places(folder, columns, held_out[origin])
+        others = read_places(folder, columns, choose_rows((splits != "train") & mine, origin, labels))
         if graph and len(others):
-            told = answers(session(graph), intake.rows(others))
-            wrong = errors_of(result, told, others[result.label])
-            given.append(answer_descriptors(result, told).assign(**{ORIGIN: origin}).assign(**{ERROR: wrong}))
+            raw = intake.rows(others)
+            found = see(graph, raw)
+            wrong = errors_of(result, found.answers, others[result.label])
+            answered = answer_descriptors(result, found.answers)
+            given.append(answered.assign(**{ORIGIN: origin}).assign(**{ERROR: wrong}))
+            seen.append(seen_descriptors(intake, raw, found).assign(**{ORIGIN: origin}))
         elif len(rows):
             given.append(label_descriptors(result, rows[result.label]).assign(**{ORIGIN: origin}))
-    return pd.concat(inputs, ignore_index=True), pd.concat(given, ignore_index=True)
+    return Reference(
+        pd.concat(inputs, ignore_index=True),
+        pd.concat(given, ignore_index=True),
+        pd.concat(seen, ignore_index=True) if seen else None,
+    )
+
+
+def seen_descriptors(intake: "Intake", rows: "Rows", found: "Seen") -> pd.DataFrame:
+    """Descriptors of inputs, of what the encoder made of them where the intake has any, and the embedding."""
+    described = [intake.describe(rows)]
+    of_encoded = getattr(intake, "describe_encoded", None)
+    if of_encoded and found.encoded is not None:
+        described.append(of_encoded(found.encoded))
+    if found.embedding is not None:
+        names = [f"{EMBEDDING}{place}" for place in range(found.embedding.shape[1])]
+        described.append(pd.DataFrame(found.embedding, columns=names))
+    return pd.concat(described, axis=1)
 
 
 def answer_descriptors(result: "Result", given: dict[str, npt.NDArray[Any]]) -> pd.DataFrame:

@@ -137,6 +137,8 @@ class DriftReport(Record):
     """
     descriptors: tuple[DescriptorDrift, ...]
     """The surest first."""
+    unseen: tuple[str, ...] = ()
+    """Descriptors that were not watched: the version was made before its bundle kept what to compare them with."""
     oldest: str = ""
     """Time of the oldest prediction compared, as `newest`."""
     newest: str

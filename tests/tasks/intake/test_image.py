@@ -60,4 +60,12 @@ def test_pixels_that_are_not_an_image_are_refused_with_what_is_wanted(value):
 def test_descriptors_tell_a_faint_scan_from_a_strong_one():
     strong, faint = INTAKE.describe(ROWS), INTAKE.describe(rows_of((PIXELS * 0.3 + 120).astype(np.uint8)))
     assert (faint["contrast"] < strong["contrast"]).all()
-    assert list(strong.columns) == ["brightness", "contrast", "ink", "sharpness", "centre_x", "centre_y"]
+    assert list(strong.columns) == [
+        "brightness",
+        "contrast",
+        "ink",
+        "sharpness",
+        "grain",
+        "centre_x",
+        "centre_y",
+    ]
