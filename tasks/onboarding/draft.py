@@ -217,11 +217,10 @@ def result_lines(roles: Roles, rows: pa.Table, guessed: bool) -> Iterator[str]:
 
 
 def rule_lines(roles: Roles, rows: pa.Table, key: tuple[str, ...]) -> Iterator[str]:
-    """The rules that these rows keep."""
+    """The rules that these rows keep; columns of lists have none, as checks see single values alone."""
+    unjudged = [field.name for field in rows.schema if field.name in key or pa.types.is_nested(field.type)]
     try:
-        proposal = propose(
-            rows.drop_columns([name for name in key if name in rows.column_names]), label=roles.label
-        )
+        proposal = propose(rows.drop_columns(unjudged), label=roles.label)
     except ValueError as error:  # too few rows
         yield f"# no rules are proposed: {error}"
         return

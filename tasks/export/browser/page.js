@@ -21,7 +21,8 @@ export const started = start();
 async function start() {
   try {
     const load = async (name) => {
-      const answer = await fetch(name);
+      // Asked anew each time: a folder that was exported again must not meet the files that a browser kept.
+      const answer = await fetch(name, { cache: "no-cache" });
       if (!answer.ok) throw new Error(`${name}: the server says ${answer.status}; the folder is not whole, export it again`);
       return answer;
     };

@@ -1,8 +1,9 @@
 """The formats that dates are looked for in, and which of them some values fit."""
 
 import re
-from collections.abc import Iterable
-from functools import lru_cache
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from functools import cache, lru_cache
 from itertools import product
 
 import pyarrow as pa
@@ -111,7 +112,21 @@ def shape(text: str) -> str:
 def formats_of_shape(text: str) -> tuple[str, ...]:
     """The formats whose patterns match a shape."""
     iso = (ISO_8601,) if re.match(ISO, text) else ()
-    return iso + tuple(form for form in FORMATS if re.match(pattern(form), text))
+    return iso + tuple(form for form in by_signs().get(signs(text), ()) if re.match(pattern(form), text))
+
+
+@cache
+def by_signs() -> Mapping[tuple[int, ...], list[str]]:
+    """The formats by the signs between their fields: a pattern takes a while to be made, and few have the signs of a text."""
+    found = defaultdict[tuple[int, ...], list[str]](list)
+    for form in FORMATS:
+        found[signs(form)].append(form)
+    return found
+
+
+def signs(text: str) -> tuple[int, ...]:
+    """How many slashes, commas and blanks there are; no field of a format takes any of them."""
+    return tuple(text.count(sign) for sign in "/, ")
 
 
 def number_formats(texts: Iterable[str]) -> list[str]:

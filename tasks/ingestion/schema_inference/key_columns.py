@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -44,7 +45,9 @@ def choose_key(table: pa.Table, places: bool) -> KeyChoice:
             together,
             f"no single column names a row; {' and '.join(together)} together do, in all {rows:,} rows",
         )
-    repeats = rows - distinct(table, table.column_names)
+    with open_database() as connection:
+        connection.register("looked", table)
+        repeats = rows - distinct(connection, table.column_names)
     place = (
         f"; key: {LINE} keeps every row, by its file and line, as long as files are only appended to"
         if places
@@ -87,13 +90,15 @@ def unique_set(table: pa.Table) -> tuple[str, ...] | None:
     many = sorted(codes, key=lambda name: -pc.count_distinct(table[name]).as_py())[:TOGETHER]
     alike = {name: chance_alike(table[name]) for name in many}
     pairs = len(table) * (len(table) - 1) / 2
-    for size in (2, 3):
-        for names in combinations([name for name in codes if name in many], size):
-            expected = pairs
-            for name in names:
-                expected *= alike[name]
-            if expected >= LIKELY_REPEATS and distinct(table, names) == len(table):
-                return names
+    with open_database() as connection:
+        connection.register("looked", table)
+        for size in (2, 3):
+            for names in combinations([name for name in codes if name in many], size):
+                expected = pairs
+                for name in names:
+                    expected *= alike[name]
+                if expected >= LIKELY_REPEATS and distinct(connection, names) == len(table):
+                    return names
     return None
 
 
@@ -116,12 +121,10 @@ def chance_alike(values: pa.ChunkedArray) -> float:
     return float(((counts / counts.sum()) ** 2).sum())
 
 
-def distinct(table: pa.Table, names: Iterable[str]) -> int:
-    """Different rows of some columns."""
+def distinct(connection: duckdb.DuckDBPyConnection, names: Iterable[str]) -> int:
+    """Different rows of some columns of the table `looked`."""
     columns = ", ".join(identifier(name) for name in names)
-    with open_database() as connection:
-        connection.register("looked", table)
-        found: Any = connection.execute(
-            f"SELECT count(*) FROM (SELECT DISTINCT {columns} FROM looked)"
-        ).fetchone()
+    found: Any = connection.execute(
+        f"SELECT count(*) FROM (SELECT DISTINCT {columns} FROM looked)"
+    ).fetchone()
     return int(found[0])

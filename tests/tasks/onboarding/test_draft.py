@@ -189,6 +189,7 @@ def test_nested_json_with_prices_and_times_gets_inputs_of_every_kind(drafted, tm
     assert config.source.columns["amount"].prefix == "$"
     assert config.result.classes == ("False", "True")
     assert "'items' is no input: it holds a list in each row" in text
+    assert all("items" not in str(rule.kwargs) for rule in config.validation.expectations)
 
 
 def test_a_class_that_is_written_in_several_ways_is_one(drafted, people):
