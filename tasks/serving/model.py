@@ -110,6 +110,8 @@ class Model:
     pace: Pace = field(default_factory=Pace)
     last_used: float = 0.0
     """time.monotonic's of the last request."""
+    _crowded: bool = False
+    """Whether the last call of the graph answered several requests."""
     _draining: "asyncio.Task[None] | None" = None
     _reading: threading.Lock = field(default_factory=threading.Lock)
 
@@ -172,7 +174,9 @@ class Model:
         Raises Refusal (503) when too many wait, or when the answer would come after the limit.
         """
         loop = asyncio.get_running_loop()
-        request = Waiting(rows, loop.create_future(), priority, client)
+        length = longest_text(rows, self.signature.inputs)
+        until = time.perf_counter_ns() + limit_s * 1e9
+        request = Waiting(rows, loop.create_future(), priority, client, length, until)
         self.last_used = time.monotonic()
         self._admit(request, limit_s)
         self.queue.add(request)
@@ -207,7 +211,12 @@ class Model:
 
     async def _drain(self) -> None:
         """Answers batch after batch until nobody waits."""
-        while batch := self.queue.take():
+        while True:
+            if self._crowded:
+                await self._gather()
+            if not (batch := self.queue.take()):
+                break
+            self._crowded = len(batch) > 1
             now = time.perf_counter_ns()
             for piece in batch:
                 if piece.is_first:
@@ -227,6 +236,19 @@ class Model:
                 for piece, part in zip(batch, parts, strict=True):
                     give(piece.request, part)
         self._draining = None
+
+    async def _gather(self) -> None:
+        """Lets more requests join the next call, as long as each turn of the event loop brings some.
+
+        Only where the last call had several: who asks alone waits for nobody. A turn that brings none, a full call, or a request
+        whose time would pass ends it.
+        """
+        queue, before = self.queue, -1
+        while before < queue.rows < queue.most:
+            before = queue.rows
+            if time.perf_counter_ns() + self.pace.seconds(before) * 1e9 > queue.until:
+                return
+            await asyncio.sleep(0)
 
     async def _run(self, requests: list[Rows]) -> list[Outputs]:
         """The outputs of each request, from one call of the graph."""
@@ -256,6 +278,12 @@ class Model:
     def _compute(self, fed: dict[str, Values]) -> list[Values]:
         """What a thread does; the graph may have left memory since the call was queued."""
         return self.session.run(fed)
+
+
+def longest_text(rows: Rows, inputs: tuple[TensorSpec, ...]) -> int:
+    """Characters of the longest text among rows; 0 where no input is a text."""
+    names = [spec.name for spec in inputs if spec.dtype == "str"]
+    return max((len(str(value)) for name in names for value in rows[name].flat), default=0)
 
 
 def give(request: Waiting, outputs: Outputs) -> None:

@@ -12,6 +12,7 @@ from tasks.rows.raw import TensorSpec, rows_from
 from tasks.serving.fair_queue import FairQueue, Waiting
 from tasks.serving.model import FIRST, LAST, USUAL, load
 from tasks.serving.refusal import Refusal
+from tests.tasks.conftest import spot
 
 MOST = 8
 SPECS = (TensorSpec("number", "int64", ()),)
@@ -148,3 +149,47 @@ def test_who_could_not_be_answered_in_time_is_told_so_at_once_and_when_to_come_b
             "the answer would come in 40 s, after its time limit of 5 s; try again in 40 s"
         )
         assert (refused.status, dict(refused.headers)) == (503, {"retry-after": "40"})
+
+
+def texts(loop, client, length, count=1):
+    rows = rows_from(SPECS, {"number": np.arange(count)})
+    return Waiting(rows, loop.create_future(), USUAL, client, length)
+
+
+def test_texts_that_would_be_mostly_padding_have_a_call_of_their_own_and_the_next_turn(loop):
+    queue = FairQueue(MOST)
+    for client, length in (("short", 20), ("long", 100_000), ("brief", 30), ("longer", 120_000)):
+        queue.add(texts(loop, client, length))
+    found = [[client for client, _ in call] for call in calls(queue)]
+    assert found == [["short", "brief"], ["long", "longer"]]
+
+
+def test_little_padding_does_not_cost_a_call(loop):
+    queue = FairQueue(MOST)
+    for client, length in (("short", 20), ("long", 2_000)):
+        queue.add(texts(loop, client, length))
+    assert len(calls(queue)) == 1
+
+
+def calls_of_a_graph(model, crowd):
+    """How often the graph is called for requests that come a turn of the event loop apart, after a first call with a crowd."""
+    rows = rows_from(model.signature.inputs, {"image": spot(0)})
+
+    async def ask(turns):
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await model.answer(rows)
+
+    async def ask_all():
+        await asyncio.gather(*(ask(0) for _ in range(crowd)))
+        before = model.counts.statistics.calls
+        await asyncio.gather(*(ask(turns) for turns in range(1, 9)))
+        return model.counts.statistics.calls - before
+
+    return asyncio.run(ask_all())
+
+
+def test_under_load_a_call_waits_as_long_as_each_turn_brings_a_request_and_else_for_nobody(served):
+    with ThreadPoolExecutor(2) as pool:
+        assert calls_of_a_graph(load("spots", served(1), pool), crowd=4) == 1
+        assert calls_of_a_graph(load("spots", served(2), pool), crowd=1) > 1
