@@ -24,12 +24,13 @@ from configs.result import CustomResultConfig, RegressionResultConfig, ResultCon
 from infra.files import read_json, whole_folder, write_json
 from tasks.monitoring import performance
 from tasks.monitoring.classifier import measure_together, measure_unlikeness
+from tasks.monitoring.estimate import estimate
 from tasks.monitoring.judgement import measure, smallest_found, verdicts
 from tasks.monitoring.page import draw
 from tasks.monitoring.values import of_frame
 from tasks.production import drift_reference
 from tasks.production.prediction_log import PredictionLog, logged_rows
-from tasks.records import Champion, DescriptorDrift, DriftReport, Performance
+from tasks.records import Champion, DescriptorDrift, DriftReport, Estimate, Performance
 
 LOGGER = logging.getLogger("gyre.monitoring")
 FARTHEST = 10.0
@@ -102,6 +103,7 @@ def observe(
         "reference": look["reference"],
         "smallest": look["smallest"],
         "unseen": tuple(look["unseen"]),
+        "estimated": Estimate(**look["estimated"]) if look["estimated"] else None,
         "report": str(folder / "report.html"),
     }
     return report.model_copy(update=told)
@@ -234,6 +236,8 @@ def look_at(
     looked = {"champion": champion.digest, "look": number, "reference": nearest, "smallest": smallest}
     looked["answers"] = [str(name) for name in kept.answers.columns if not str(name).startswith("gyre.")]
     looked["unseen"] = unseen(current, then, kept)
+    estimated = estimate(current, kept.answers)
+    looked["estimated"] = estimated.model_dump() if estimated else None
     write_json(folder / "descriptors.json", looked | {"descriptors": [each.model_dump() for each in found]})
 
 

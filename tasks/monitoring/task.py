@@ -160,8 +160,8 @@ def description(report: DriftReport, monitoring: MonitoringConfig) -> str:
         f"**{report.verdict}**: {len(report.drifted)} of {len(report.descriptors)} descriptors surely moved"
         f" further than {monitoring.threshold:g}, in {seen}, beside {nearest} that it was trained on."
     ]
-    if report.labels:
-        lines.insert(0, f"{by_labels(report)}\n")
+    known = [by_labels(report), by_answers(report)]
+    lines[:0] = [f"{each}\n" for each in known if each]
     if report.verdict == "ok" and report.drifted:
         lines.append(f"A verdict of `drifted` takes {monitoring.drift_share:.0%} of the descriptors.")
     if not report.drifted:
@@ -199,6 +199,23 @@ def by_labels(report: DriftReport) -> str:
     unusable = report.labels - report.performance.labels
     left = f"; {unusable} labels are no numbers, and count for nothing" if unusable else ""
     return f"By late labels, {report.performance.summary}{left}."
+
+
+def by_answers(report: DriftReport) -> str:
+    """What the answers alone tell of errors, and whether late labels say the same; empty where they tell nothing."""
+    estimated, known = report.estimated, report.performance
+    if estimated is None:
+        return ""
+    told = estimated.summary[0].upper() + estimated.summary[1:]
+    if known is None:
+        return f"{told}."
+    agree = estimated.low <= known.high and known.low <= estimated.high
+    both = (
+        "which late labels agree with"
+        if agree
+        else "and late labels contradict it: what is true of such rows has changed"
+    )
+    return f"{told}, {both} ({known.errors:.1%} of {known.labels})."
 
 
 def told(found: DescriptorDrift) -> str:

@@ -32,7 +32,15 @@ from tasks.records.models import (
     Variants,
     verdict_of_interval,
 )
-from tasks.records.production import Champion, DescriptorDrift, DriftReport, Episode, Performance, Release
+from tasks.records.production import (
+    Champion,
+    DescriptorDrift,
+    DriftReport,
+    Episode,
+    Estimate,
+    Performance,
+    Release,
+)
 from tasks.records.scores import InputNotice, ScoreReport
 
 __all__ = [
@@ -48,6 +56,7 @@ __all__ = [
     "DescriptorDrift",
     "DriftReport",
     "Episode",
+    "Estimate",
     "Finding",
     "Graph",
     "InputNotice",

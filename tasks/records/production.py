@@ -113,6 +113,29 @@ class Performance(Record):
         )
 
 
+class Estimate(Record):
+    """How often the champion errs, estimated from its answers alone."""
+
+    errors: float
+    """Share of the compared predictions that are likely wrong; of numbers, farther from the truth than `near`."""
+    low: float
+    high: float
+    """Interval of 95 %, where errors go with how sure the model is as they did in its test."""
+    tested: float
+    """The share in its test."""
+    near: float | None
+    """Of numbers: the distance that nine in ten answers of the test kept; None for classes."""
+
+    @property
+    def summary(self) -> str:
+        """In a sentence."""
+        far = f" (farther than {self.near:.4g} from the truth)" if self.near is not None else ""
+        return (
+            f"estimated without labels, {self.errors:.1%} of these answers are wrong{far},"
+            f" {self.low:.1%} to {self.high:.1%}, in its test {self.tested:.1%}"
+        )
+
+
 class DriftReport(Record):
     """One look at production."""
 
@@ -145,6 +168,8 @@ class DriftReport(Record):
     """Time of the newest prediction compared, ISO 8601; empty when there is none."""
     performance: Performance | None = None
     """By late labels; None without any, or where the version was made before its test's errors were kept."""
+    estimated: Estimate | None = None
+    """What the answers alone tell of errors; None where the bundle has too few held-out rows to learn it from."""
     cause: Literal["", "inputs", "answers", "performance"] = ""
     """Why the verdict is `drifted`."""
     report: str | None

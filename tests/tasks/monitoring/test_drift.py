@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pandas as pd
 import pyarrow as pa
 import pytest
 from scipy.stats import wasserstein_distance
 from sklearn.datasets import load_digits
 
-from configs.intake import TabularIntakeConfig, TextIntakeConfig
+from configs.intake import ImageIntakeConfig, TabularIntakeConfig, TextIntakeConfig
 from configs.load import load
 from configs.monitoring import MonitoringConfig
 from configs.result import ClassificationResultConfig, RegressionResultConfig
@@ -33,6 +34,7 @@ BUNCH = load_digits()
 IMAGES = np.round(BUNCH.images * 255 / 16).astype(np.uint8)
 LABELS = BUNCH.target.astype(str)
 START = datetime(2026, 1, 1, tzinfo=UTC)
+CLASSES_OF_SPOTS = ClassificationResultConfig(kind="classification", classes=("left", "middle", "right"))
 
 
 def grey_paper(images):
@@ -377,6 +379,30 @@ def test_late_labels_that_show_more_errors_than_the_test_drift_though_no_input_m
     report = look(log, champion.model_copy(update={"uri": str(tmp_path)}))
     assert (report.verdict, report.cause, report.drifted) == ("drifted", "performance", ())
     assert report.performance.errors == pytest.approx(np.mean(LABELS[1000:1200] != "1"))
+
+
+def test_errors_are_estimated_from_answers_and_set_beside_late_labels(log, spots, tmp_path):
+    intake, result = ImageIntakeConfig(kind="image", height=2, width=2), CLASSES_OF_SPOTS
+    draw = np.random.default_rng(0)
+    images = draw.integers(0, 12, (900, 4)).astype(np.uint8)
+    frame = pd.DataFrame(
+        {"image": list(images), "label": np.array(result.classes)[images[:, :3].argmax(axis=1)]}
+    )
+    frame["label"] = np.where(draw.random(900) < 0.2, "left", frame["label"])
+    rows = frame.assign(split=np.where(np.arange(900) % 2, "train", "test"))
+    served = champion_of(rows, tmp_path / "rows")
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    onnx.save(spots, bundle / "model.onnx")
+    built = build_intake(intake)
+    drift_reference.write(bundle, served.dataset, built, build_result(result), bundle / "model.onnx")
+    served = served.model_copy(update={"uri": str(bundle)})
+    serve(log, built.rows(frame[:200]), ["left"] * 200)
+    tell_truth(log, [f"a-{number}" for number in range(150)], START + timedelta(hours=1))
+    report = look(log, served, intake=intake, result=result, monitoring=MonitoringConfig())
+    assert report.unseen == ()
+    assert report.estimated.low < report.estimated.tested < report.estimated.high
+    assert "late labels contradict it" in description(report, MonitoringConfig())
 
 
 def test_nothing_serves_yet(log):
