@@ -18,7 +18,7 @@ def by_contract(cell: Any, contract: ColumnConfig) -> Any:
         text = cell.strip()
         if text in contract.missing:
             return None
-        if contract.type == "text" and not contract.suffix:
+        if contract.type == "text" and not (contract.prefix or contract.suffix or contract.replace):
             return text
         if contract.type in ("integer", "number") and DIGITS.fullmatch(text):
             return int(text)

@@ -44,15 +44,31 @@ def read_records(
             records = csv_records(text, name, dialect, columns)
         case "json":
             value = parsed_json(text, name)
-            records = value if isinstance(value, list) else [value]
+            records = [with_fields(each, columns) for each in (value if isinstance(value, list) else [value])]
         case "jsonl":
             lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
-            records = [parsed_json(line, f"{name}, line {number}") for number, line in lines]
+            parsed = [parsed_json(line, f"{name}, line {number}") for number, line in lines]
+            records = [with_fields(each, columns) for each in parsed]
     if not records:
         raise ValueError(
             f"{name}: holds no rows (read as {form}; --format takes {', '.join(get_args(Format))})"
         )
     return records
+
+
+def with_fields(record: Any, columns: Collection[str]) -> Any:
+    """A record with those of its objects that hold some of the `columns` as one value a field, such as customer.country."""
+    if not isinstance(record, dict):
+        return record
+    made: dict[str, Any] = {}
+    pending = list(reversed(record.items()))
+    while pending:
+        name, value = pending.pop()
+        if isinstance(value, dict) and any(column.startswith(f"{name}.") for column in columns):
+            pending += [(f"{name}.{field}", inner) for field, inner in reversed(value.items())]
+        else:
+            made[name] = value
+    return made
 
 
 def format_named(name: str | None) -> Format | None:

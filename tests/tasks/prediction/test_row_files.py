@@ -68,3 +68,11 @@ def test_what_is_no_text_is_named():
         read_records(b"age\n\xff\n", "a.csv", None, CsvConfig(), COLUMNS)
     with pytest.raises(ValueError, match="--format xlsx: want one of csv, json, jsonl"):
         format_named("xlsx")
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl"])
+def test_fields_of_objects_are_columns_as_in_the_sources_rows(form):
+    text = b'{"n": 1, "customer": {"country": "DE", "home": {"town": "Oslo"}}, "raw": {"x": 1}}'
+    columns = ("n", "customer.country", "customer.home.town")
+    (record,) = read_records(text, "rows", form, CsvConfig(), columns)
+    assert record == {"n": 1, "customer.country": "DE", "customer.home.town": "Oslo", "raw": {"x": 1}}

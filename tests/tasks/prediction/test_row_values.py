@@ -115,13 +115,16 @@ def test_all_that_is_wrong_is_told_up_to_a_few():
 def test_values_are_read_as_the_sources_contract_has_them():
     contract = {
         "age": ColumnConfig(type="number", thousands=".", decimal=",", missing=("", "?")),
-        "Sex": ColumnConfig(type="text", source="sex of person", suffix="."),
+        "Sex": ColumnConfig(type="text", source="sex of person", suffix=".", replace={"M": "Male"}),
         "grade": ColumnConfig(type="integer"),
         "day": ColumnConfig(type="timestamp", format="%d/%m/%Y"),
     }
     source = {"age": "1.234,5", "sex of person": " Male. ", "grade": "3.0", "day": "01/02/2020"}
-    rows, notices = read(source, source | {"age": "?", "day": "2020-02-01"}, contract=contract)
+    rows, notices = read(
+        source, source | {"age": "?", "day": "2020-02-01", "sex of person": "M"}, contract=contract
+    )
     assert rows[0].tolist() == (1234.5, "Male", "3", float(FEBRUARY))
+    assert rows["Sex"][1] == "Male"
     assert np.isnan(rows["age"][1])
     assert rows["day"][1] == FEBRUARY
     assert [notice.partition(":")[0] for notice in notices] == [
