@@ -10,7 +10,7 @@ are answered without importing Evidently or torch.
 import hashlib
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,12 +21,14 @@ import pandas as pd
 from configs.intake import IntakeConfig
 from configs.monitoring import MonitoringConfig
 from configs.result import CustomResultConfig, RegressionResultConfig, ResultConfig
-from infra.files import read_json, whole_folder, write_json
+from infra.files import read_json, whole_file, whole_folder, write_json
 from tasks.monitoring import performance
 from tasks.monitoring.classifier import measure_together, measure_unlikeness
 from tasks.monitoring.estimate import estimate
 from tasks.monitoring.judgement import measure, smallest_found, verdicts
+from tasks.monitoring.measuring import Measured
 from tasks.monitoring.page import draw
+from tasks.monitoring.pictures import errors_of_log, picture_of_moved, picture_of_performance
 from tasks.monitoring.values import of_frame
 from tasks.production import drift_reference
 from tasks.production.prediction_log import PredictionLog, logged_rows
@@ -35,6 +37,8 @@ from tasks.records import Champion, DescriptorDrift, DriftReport, Estimate, Perf
 LOGGER = logging.getLogger("gyre.monitoring")
 FARTHEST = 10.0
 """Standard deviations beyond which one descriptor says no more about how far production lies."""
+MOVED, PERFORMANCE = "moved.png", "performance.png"
+"""Pictures in a look's folder."""
 KEPT_REPORTS = 100
 """HTML reports of a project that are kept, the newest (4 MB each)."""
 
@@ -128,6 +132,25 @@ def conclude(
         "descriptors": descriptors,
     }
     return report.model_copy(update=told)
+
+
+def draw_performance(
+    report: DriftReport, log: PredictionLog, releases: Sequence[tuple[datetime, int]]
+) -> None:
+    """Leaves PERFORMANCE in the folder of a look, of all versions that labels came for; not where they are too few.
+
+    releases: when versions began to serve
+    """
+    if report.report is None or report.performance is None:
+        return
+    labelled, wrong = errors_of_log(log.labelled(), report.performance.near)
+    marked = [
+        (pd.Timestamp(moment).tz_convert("UTC").tz_localize(None), version) for moment, version in releases
+    ]
+    drawn = picture_of_performance(labelled, wrong, marked)
+    if drawn:
+        with whole_file(Path(report.report).parent / PERFORMANCE) as temporary:
+            temporary.write_bytes(drawn)
 
 
 def moment_of(recent: pd.DataFrame, place: int) -> str:
@@ -229,7 +252,10 @@ def look_at(
     """Judges against the rows of each origin, and keeps the judgement by the nearest in descriptors.json and report.html."""
     current, kept = compared
     times = recent["time"].loc[current.index]
-    found, nearest, then = judge_nearest(current, kept, monitoring, number, times)
+    judged = judge_sides(current, kept, monitoring, number, times)
+    found, nearest, then = judged.found, judged.nearest, judged.side.watched
+    with whole_file(folder / MOVED) as temporary:
+        temporary.write_bytes(picture_of_moved(judged.measured, [each.name for each in found]))
     draw(found, current, then, monitoring.threshold, folder / "report.html")
     fewest = min(len(column) for column in then.values())
     smallest = smallest_found(len(current), fewest, len(found), monitoring.threshold, number)
@@ -249,15 +275,25 @@ def judge_nearest(
     times: pd.Series | None = None,
 ) -> tuple[list[DescriptorDrift], str, dict[str, pd.Series]]:
     """Every descriptor by the origin that production lies nearest to, that origin, and its descriptors by name."""
-    sides = references(drift_reference.Reference(*kept), monitoring, set(current.columns))
-    judged = {}
-    for origin, side in sides.items():
+    judged = judge_sides(current, drift_reference.Reference(*kept), monitoring, number, times)
+    return judged.found, judged.nearest, judged.side.watched
+
+
+def judge_sides(
+    current: pd.DataFrame,
+    kept: drift_reference.Reference,
+    monitoring: MonitoringConfig,
+    number: int,
+    times: pd.Series | None = None,
+) -> "Judged":
+    """Production against the rows of each origin; what counts is the one that it lies nearest to."""
+    judged = []
+    for origin, side in references(kept, monitoring, set(current.columns)).items():
         measured = measure(of_frame(current), of_frame(side.watched), monitoring.threshold)
         measured += measure_unlikeness(current, side.together, monitoring.threshold)
         measured += measure_together(current, side.together, monitoring.threshold)
-        judged[origin] = verdicts(measured, number, times)
-    nearest = min(judged, key=lambda origin: how_far(judged[origin]))
-    return judged[nearest], nearest, sides[nearest].watched
+        judged.append(Judged(verdicts(measured, number, times), measured, origin, side))
+    return min(judged, key=lambda each: how_far(each.found))
 
 
 def unseen(
@@ -279,6 +315,16 @@ class Side:
     """Descriptors by name, each judged by itself."""
     together: pd.DataFrame
     """Rows that a classifier is shown beside production's."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What production is beside the reference of one origin."""
+
+    found: list[DescriptorDrift]
+    measured: list[Measured]
+    nearest: str
+    side: Side
 
 
 def references(

@@ -27,6 +27,8 @@ from tasks.production.releases import Releases
 from tasks.records import Champion, DescriptorDrift, DriftReport, Episode, Release
 from tasks.records.events import DRIFT_DETECTED
 
+TOGETHER = ("all together", "unlikeness")
+"""Descriptors of whole rows."""
 SHOWN = 3
 """Moved descriptors that a look's artifact says first."""
 
@@ -58,8 +60,9 @@ def observe(
         log=log,
         report_folder=folder,
     )
+    drift.draw_performance(report, log, promotions(settings, project))
     links = {"Evidently_report": settings.report_url(Path(report.report))} if report.report else {}
-    show(project, "drift", description(report, monitoring), **links)
+    show(project, "drift", description(report, monitoring) + pictures(report, settings), **links)
     return report.model_copy(update={"seen": seen})
 
 
@@ -119,6 +122,27 @@ def released_at(settings: Settings, project: str) -> datetime | None:
     """When the champion began to serve, by the release manifest."""
     text = Releases(settings.home.releases).read(project).released_at
     return datetime.fromisoformat(text) if text else None
+
+
+def promotions(settings: Settings, project: str) -> list[tuple[datetime, int]]:
+    """When versions began to serve, by the release manifest."""
+    decisions = Releases(settings.home.releases).read(project).decisions
+    return [
+        (datetime.fromisoformat(each.at), each.version) for each in decisions if each.outcome == "promoted"
+    ]
+
+
+def pictures(report: DriftReport, settings: Settings) -> str:
+    """The pictures in a look's folder, as Markdown."""
+    if report.report is None:
+        return ""
+    folder = Path(report.report).parent
+    drawn = {"what moved most": "moved.png", "right answers over time": "performance.png"}
+    return "".join(
+        f"\n\n![{title}]({settings.report_url(folder / name)})"
+        for title, name in drawn.items()
+        if (folder / name).is_file()
+    )
 
 
 def is_over(flow_run_id: str) -> bool:
@@ -207,6 +231,8 @@ def by_answers(report: DriftReport) -> str:
     if estimated is None:
         return ""
     told = estimated.summary[0].upper() + estimated.summary[1:]
+    if any(found.name in TOGETHER for found in report.drifted):
+        told += " (at least: these rows are unlike the test's, and a network may be sure of what it does not know)"
     if known is None:
         return f"{told}."
     agree = estimated.low <= known.high and known.low <= estimated.high
