@@ -19,12 +19,11 @@ import numpy as np
 import onnx
 import psutil
 from onnx import numpy_helper
+from serve import PROJECT, free_ports, network, release, start
 
 from infra.files import digest, read_json, write_json
 from infra.settings import Settings
 from tasks.production.releases import Releases, promote, stage_canary
-from tests.benchmarks.serve import PROJECT, network, release, start
-from tests.tasks.serving.conftest import unused_port
 
 MODELS = 1000
 MEGABYTES = 2048
@@ -76,7 +75,8 @@ def main():
     """Prints progress to standard error and the figures to standard output."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else MODELS
     with tempfile.TemporaryDirectory() as folder:
-        ports = {"server_port": unused_port(), "grpc_port": unused_port()}
+        first = free_ports(2)
+        ports = {"server_port": first, "grpc_port": first + 1}
         settings = Settings(home=Path(folder), server_memory_mb=MEGABYTES, **ports)
         names = release_many(settings.home, count)
         sys.stderr.write(f"{count} models are released\n")
