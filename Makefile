@@ -7,7 +7,7 @@ VENV := .venv/bin
 # Byte code is kept: every flow run is a process of its own, and would compile its imports again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup lint test demo docs fresh chaos clean constraints grpc
+.PHONY: help setup lint test demo docs fresh chaos chaos-serving clean constraints grpc
 
 help: ## list the targets
 	@sed -nE 's/^([a-z%-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -38,7 +38,10 @@ bench-%: setup ## run tests/benchmarks/%.py, such as make bench-serve or bench-d
 	$(VENV)/python tests/benchmarks/$(subst -,_,$*).py
 
 chaos: setup ## kill ranks and workers at random, 20 times in one training
-	GYRE_KILLS=20 $(VENV)/pytest tests/chaos
+	GYRE_KILLS=20 $(VENV)/pytest tests/chaos/test_training.py
+
+chaos-serving: setup ## swap versions 100 times, and kill processes of the model server 20 times, under load over REST and gRPC
+	GYRE_SWAPS=100 GYRE_KILLS=20 $(VENV)/pytest -rP tests/chaos/test_serving.py
 
 # A descriptor pool of its own: Triton's client in the same process declares messages of the same names.
 grpc: OUT ?= tasks/serving/rpc

@@ -12,6 +12,7 @@ without_peer, why a peer is missing.
 
 import asyncio
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -188,6 +189,24 @@ def measure(process, ask, connections, run=asyncio.run):
     return found | ({"refused": refused} if refused else {})
 
 
+def start(settings):
+    """The server's process, and the seconds until it is ready."""
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tasks.serving"],
+        env=os.environ | settings.environment(),
+        stderr=subprocess.DEVNULL,
+    )
+    while True:
+        try:
+            if httpx.get(f"{settings.server_url}/v2/models/{PROJECT}/ready").is_success:
+                return process, time.perf_counter() - began
+        except httpx.TransportError:
+            if process.poll() is not None:
+                raise RuntimeError(f"the model server ended with {process.returncode}") from None
+        time.sleep(0.02)
+
+
 BARE_LOOP = """
 import sys, time
 import numpy as np, onnxruntime
@@ -236,8 +255,11 @@ def wait_for(process, port, path, body, log):
 class Peers:
     """The other servers that could be started."""
 
-    def __init__(self, model, processes, folder):
+    def __init__(self):
         self.running, self.missing = {}, {}
+
+    def start(self, model, processes, folder):
+        """Starts each with a graph's file, and its own files below a folder."""
         for name in PACKAGES:
             port = free_ports(3)
             path, body = question(name, image())
@@ -313,18 +335,20 @@ def main():
         )
         release(settings.home)
         model = settings.home / "bundles" / PROJECT / "1" / "model.onnx"
-        peers = Peers(model, processes, Path(folder))
-        process, seconds = start(settings)
-        server = psutil.Process(process.pid)
+        peers, process = Peers(), None
         try:
+            peers.start(model, processes, Path(folder))
+            process, seconds = start(settings)
+            server = psutil.Process(process.pid)
             figures = measure_all(settings, server, peers)
             loop_us = min(bare_loop(model) for _ in range(ROUNDS))
             family = [server, *server.children(recursive=True)]
             megabytes = sum(each.memory_info().rss for each in family) / 2**20
         finally:
             peers.stop()
-            process.terminate()
-            process.wait(30)
+            if process:
+                process.terminate()
+                process.wait(30)
     found = summary(figures, loop_us, peers) | {"start_s": round(seconds, 2), "rss_mb": round(megabytes)}
     sys.stdout.write(json.dumps(found | {"processes": processes}) + "\n")
 
