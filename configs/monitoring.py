@@ -1,5 +1,7 @@
 """When production counts as drifted, and what follows: the monitoring and retraining sections of a project's YAML."""
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from configs.section import Section, Share
@@ -38,9 +40,53 @@ class MonitoringConfig(Section):
         return self
 
 
+class CausesConfig(Section):
+    """What may start a retraining, each by itself."""
+
+    performance: bool = True
+    """Late labels show more errors than the test did and `monitoring.performance_tolerance` allows."""
+    inputs: Literal["always", "unless_labels_deny", "never"] = "unless_labels_deny"
+    """Inputs drifted. `unless_labels_deny`: but not where `minimum_labels` late labels show no more errors
+    than are tolerated: a season in the inputs takes no new model."""
+    answers: Literal["always", "unless_labels_deny", "never"] = "unless_labels_deny"
+    """Answers drifted, and no input did."""
+    gain: bool = True
+    """The forecast of what newer rows would have brought since the release has reached `cost`."""
+
+
+class BudgetConfig(Section):
+    """How often a project may be retrained by itself."""
+
+    share: Share = 0.2
+    """Retrainings to looks that brought predictions or labels not seen before."""
+    saved: float = Field(default=2.0, ge=1)
+    """Retrainings that it may be ahead of that share, such as the first ones."""
+    in_30_days: int = Field(default=10, ge=1)
+
+
+class WorthConfig(Section):
+    """What a score is worth beside a retraining, in any one currency."""
+
+    point_day: float = Field(gt=0)
+    """A point of score (0.01) for a day."""
+    retraining: float = Field(gt=0)
+    """A retraining, with all that it takes until it serves."""
+
+
 class RetrainingConfig(Section):
     """What a drift episode may start."""
 
+    causes: CausesConfig = CausesConfig()
+    budget: BudgetConfig = BudgetConfig()
+    worth: WorthConfig | None = None
+    """Replaces `cost`: a retraining starts by its cause `gain` once what the newer rows would have brought, by the
+    forecast, is worth one."""
+    cost: float = Field(default=0.05, ge=0)
+    """Of a retraining, in points of score over as many requests as the model learned from rows: 0.1 is one
+    point for a tenth of them."""
+    breaker: int = Field(default=3, ge=1)
+    """Releases in a row that brought nothing on later labels, after which retrainings wait for more labels, twice
+    as many each time, and a person is asked."""
     minimum_labels: int = Field(default=100, ge=1)
     """Late labels since the champion was released that a retraining needs; until then the episode waits."""
     cooldown_seconds: float = Field(default=3600, ge=0)

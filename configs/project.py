@@ -6,6 +6,7 @@ changed value runs the stage again, an unchanged one does not.
 
 from pydantic import model_validator
 
+from configs.backtest import BacktestConfig
 from configs.baselines import BaselinesConfig
 from configs.checks import ChecksConfig
 from configs.cluster import ClusterConfig
@@ -50,6 +51,7 @@ class Project(Section):
     deployment: DeploymentConfig = DeploymentConfig()
     monitoring: MonitoringConfig = MonitoringConfig()
     retraining: RetrainingConfig = RetrainingConfig()
+    backtest: BacktestConfig = BacktestConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     cluster: ClusterConfig = ClusterConfig()
 

@@ -13,6 +13,7 @@ from prefect.types.entrypoint import EntrypointType
 
 from configs.load import load, project_names
 from configs.project import Project
+from flows.backtest import backtest
 from flows.cycle import cycle
 from flows.drift import drift
 from flows.runner import serve
@@ -24,7 +25,7 @@ from infra.settings import Settings
 from tasks.records.events import DRIFT_DETECTED, labels
 
 ON_DEMAND = READY_DEPLOYMENT.partition("/")[2]
-"""The deployment that `gyre run`, `drift`, `tune` and `score` use: it takes any project, also one outside the
+"""The deployment that `gyre run`, `drift`, `tune`, `backtest` and `score` use: it takes any project, also one outside the
 projects folder."""
 RUNS_AT_ONCE = 4
 """Flow runs of one runner; more wait in Prefect's queue."""
@@ -33,7 +34,7 @@ RUNS_AT_ONCE = 4
 def deployments(settings: Settings) -> list[RunnerDeployment]:
     """What is served: the deployments of every project in the projects folder, and those that take any project."""
     projects = [load(name, folder=settings.projects) for name in project_names(settings.projects)]
-    on_demand = [deployment(flow, ON_DEMAND) for flow in (cycle, drift, tune, score)]
+    on_demand = [deployment(flow, ON_DEMAND) for flow in (cycle, drift, tune, backtest, score)]
     return [*on_demand, *(each for project in projects for each in of_project(project, settings.credential))]
 
 

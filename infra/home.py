@@ -107,6 +107,11 @@ class Home:
         return self.root / "searches"
 
     @property
+    def backtests(self) -> Path:
+        """Models that backtests trained, by project."""
+        return self.root / "backtests"
+
+    @property
     def mlflow(self) -> Path:
         """MLflow's database and artifacts."""
         return self.root / "mlflow"

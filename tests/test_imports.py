@@ -30,6 +30,7 @@ STARTED = (
     "flows.cycle",
     "flows.drift",
     "flows.tune",
+    "flows.backtest",
     "flows.score",
     "tasks.serving.__main__",
     "tasks.ingestion",

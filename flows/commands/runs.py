@@ -1,4 +1,4 @@
-"""`gyre run`, `drift` and `tune` start a flow; `runs`, `follow` and `cancel` are about those that were started."""
+"""`gyre run`, `drift`, `tune` and `backtest` start a flow; `runs`, `follow` and `cancel` are about those that were started."""
 
 from pathlib import Path
 from typing import Annotated
@@ -93,12 +93,18 @@ def tune(project: ProjectName, changes: Changes = None, json: Json = False) -> N
     flow_run("tune", project, changes, json)
 
 
+@app.command(epilog=INTERRUPT)
+def backtest(project: ProjectName, changes: Changes = None, json: Json = False) -> None:
+    """Replay the project's rows block by block: what its retraining policy brings, beside never, always and others."""
+    flow_run("backtest", project, changes, json)
+
+
 def flow_run(flow: str, project: str, changes: list[str] | None, json: bool) -> None:
     """Starts a project's flow, follows it, and ends with its exit code (flows/attend.py)."""
     settings = enter()
     values = overrides(changes)
     config: Project = load(project, values, settings.projects)
-    if flow in ("cycle", "tune"):
+    if flow in ("cycle", "tune", "backtest"):
         look_ahead(config, announce=not json)
     from flows.attend import attend
     from flows.earlier import told_earlier

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from configs.monitoring import MonitoringConfig, RetrainingConfig
+from tasks.monitoring.policy.decide import Ledger, News, decide, labels_deny, why_not_now
 from tasks.records import DriftReport, Episode, Record
 
 GRACE = timedelta(seconds=60)
@@ -32,6 +33,8 @@ class History(Record):
     announced_at: datetime | None = None
     """When the open episode was announced; None when it must not be claimed yet."""
     closed_at: datetime | None = None
+    ledger: Ledger = Ledger()
+    """What its retrainings brought, and how many there were."""
 
     @property
     def current(self) -> Episode | None:
@@ -49,6 +52,8 @@ class Observed:
     retraining: RetrainingConfig
     superseded_by: int | None = None
     """The version that serves by now, where that is not the one that was looked at."""
+    news: News | None = None
+    """What is labelled that the champion did not learn from; None where nobody counted it."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,9 @@ def _on_observed(history: History, event: Observed) -> Step:
         # What it saw has ended with that version: counted now, it would open an episode that nothing drifted for.
         superseded = f"version {event.superseded_by} took over while version {version} was looked at"
         return history, (Instruction("wait", superseded),)
-    history = _count_verdict(history, event.report)
+    before, history = history, _count_verdict(history, event.report)
+    if history.newest != before.newest or (event.news and event.news.gain):
+        history = history.model_copy(update={"ledger": history.ledger.looked(event.news, event.now)})
     closed: tuple[Instruction, ...] = ()
     if reason := _reason_to_close(history, event, version):
         history, closed = _close(history, event.now, reason)
@@ -154,24 +161,29 @@ def _reason_to_close(history: History, event: Observed, version: int) -> str | N
         return None
     if version > episode.version or (version != episode.version and episode.state != "claimed"):
         return f"version {version} serves instead of version {episode.version}"
-    if episode.state != "claimed" and -history.streak >= event.monitoring.confirmations:
+    if episode.state == "claimed" or episode.cause in ("performance", "gain"):
+        return None
+    if -history.streak >= event.monitoring.confirmations:
         return "production looks like the training rows again"
+    if episode.cause and labels_deny(event.report, event.retraining, episode.cause):
+        return "labels came, and they show no more errors than are tolerated"
     return None
 
 
 def _consider(history: History, event: Observed, version: int) -> Step:
-    """Without an episode: opens one when the drift is confirmed and the last episode is long enough ago."""
+    """Without an episode: opens one where a cause holds and the last episode is long enough ago."""
     confirmations = event.monitoring.confirmations
     if event.report.verdict == "insufficient":
         return history, (
             Instruction("wait", f"{event.report.rows} of {event.monitoring.min_predictions} predictions"),
         )
-    if event.report.verdict == "ok" or history.streak <= 0:
-        return history, (Instruction("wait", "production looks like the training rows"),)
-    if history.streak < confirmations and event.report.cause != "performance":
-        return history, (
-            Instruction("wait", f"drift seen {history.streak} of {confirmations} times in a row"),
-        )
+    decision = decide(event.report, history.ledger, event.retraining)
+    if not decision.cause:
+        return history, (Instruction("wait", decision.reason),)
+    by_drift = decision.cause in ("inputs", "answers")
+    if by_drift and history.streak < confirmations:
+        seen = f"drift seen {max(0, history.streak)} of {confirmations} times in a row"
+        return history, (Instruction("wait", seen),)
     if history.closed_at and event.now < (
         rested := history.closed_at + timedelta(seconds=event.retraining.cooldown_seconds)
     ):
@@ -188,13 +200,13 @@ def _consider(history: History, event: Observed, version: int) -> Step:
         attempts=0,
         flow_run_id=None,
         event_id=None,
-        cause=event.report.cause,
+        cause=decision.cause,
     )
     after, instructions = _pursue(
         history.model_copy(update={"episode": episode, "opened": opened, "announced_at": None}), event
     )
     return after, (
-        Instruction("open", f"version {version} drifted{f' by its {episode.cause}' * bool(episode.cause)}"),
+        Instruction("open", f"version {version}, cause {episode.cause}: {decision.reason}"),
         *instructions,
     )
 
@@ -213,6 +225,8 @@ def _pursue(history: History, event: Observed) -> Step:
         return history, (Instruction("wait", f"drift seen, waiting for labels: {labels} of {needed}"),)
     if history.announced_at and event.now < history.announced_at + GRACE:
         return history, (Instruction("wait", "announced, waiting for a retraining to claim it"),)
+    if spent := why_not_now(history.ledger, event.retraining):
+        return history, (Instruction("wait", f"a retraining is due; but {spent}"),)
     again = " again" if history.announced_at else ""
     history = _episode(history.model_copy(update={"announced_at": event.now}), state="open")
     return history, (Instruction("announce", f"announced{again}: {labels} labels are enough to retrain"),)
@@ -230,6 +244,7 @@ def _on_claim_requested(history: History, event: ClaimRequested) -> Step:
         )
     if episode.state != "open" or history.announced_at is None:
         return history, (Instruction("refuse", f"{episode.id} is {episode.state} and was not announced"),)
+    history = history.model_copy(update={"ledger": history.ledger.started()})
     history = _episode(history, state="claimed", flow_run_id=event.flow_run_id, attempts=episode.attempts + 1)
     return history, (Instruction("grant", f"attempt {episode.attempts + 1} of {episode.id}"),)
 

@@ -21,6 +21,7 @@ from tasks.monitoring.episodes import (
     Released,
     RetrainingEnded,
 )
+from tasks.monitoring.policy.decide import News
 from tasks.monitoring.skip_unchanged import remember_look, sight_digest
 from tasks.pipeline.stage import announce, show, stage, table
 from tasks.production.releases import Releases
@@ -81,7 +82,8 @@ def decide(
         _, ended = ledger.apply(report.project, RetrainingEnded(held.flow_run_id))
     serves = Releases(Settings().home.releases).champion(report.project)
     superseded_by = serves.version if serves and champion and serves.version != champion.version else None
-    observed = Observed(report, datetime.now(UTC), monitoring, retraining, superseded_by)
+    news = news_of(champion, report) if champion else None
+    observed = Observed(report, datetime.now(UTC), monitoring, retraining, superseded_by, news)
     history, instructions = ledger.apply(report.project, observed)
     if history.current and any(instruction.kind == "announce" for instruction in instructions):
         history, _ = ledger.apply(
@@ -90,6 +92,12 @@ def decide(
     remember_look(report, history, Settings().home)
     show(report.project, "drift episode", what_happens(history.current, (*ended, *instructions)))
     return history.current
+
+
+def news_of(champion: Champion, report: DriftReport) -> News:
+    """What is labelled beyond the rows that the champion learned from."""
+    learned = champion.dataset.rows
+    return News(learned=learned, known=learned + report.labels)
 
 
 @stage(cached=False)

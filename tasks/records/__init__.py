@@ -5,6 +5,7 @@ Open base.py first; data.py goes up to labelled rows, models.py up to the bundle
 release on, scores.py is about batch scoring. events.py names the Prefect events that Gyre sends.
 """
 
+from tasks.records.backtest import BacktestReport, PolicyOutcome, Recommendation
 from tasks.records.base import Finding, Record, Stored
 from tasks.records.data import (
     AnnotatorQuality,
@@ -45,6 +46,7 @@ from tasks.records.scores import InputNotice, ScoreReport
 
 __all__ = [
     "AnnotatorQuality",
+    "BacktestReport",
     "Baseline",
     "BaselineComparison",
     "Baselines",
@@ -63,7 +65,9 @@ __all__ = [
     "Judgement",
     "LabelReport",
     "Performance",
+    "PolicyOutcome",
     "RawRows",
+    "Recommendation",
     "Record",
     "Release",
     "RuleOutcome",

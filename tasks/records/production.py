@@ -217,5 +217,5 @@ class Episode(Record):
     """The retraining that holds the claim."""
     event_id: str | None
     """The drift event that announced it."""
-    cause: Literal["", "inputs", "answers", "performance"] = ""
+    cause: Literal["", "inputs", "answers", "performance", "gain"] = ""
     """What the look that opened it found; empty for one opened before causes were kept."""

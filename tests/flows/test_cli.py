@@ -22,6 +22,7 @@ SURFACE = {
     "cancel": {"run"},
     "drift": {"project", "--set", "--json"},
     "tune": {"project", "--set", "--json"},
+    "backtest": {"project", "--set", "--json"},
     "rollback": {"project", "--json"},
     "retire": {"project", "version"},
     "predict": {"project", "rows", "--format", "--allow-missing", "--json"},

@@ -18,6 +18,7 @@ LAYOUT = {
     "quarantines": "quarantine",
     "checkpoints": "checkpoints",
     "searches": "searches",
+    "backtests": "backtests",
     "mlflow": "mlflow",
     "mlflow_database": "mlflow/mlflow.db",
     "mlflow_artifacts": "mlflow/artifacts",

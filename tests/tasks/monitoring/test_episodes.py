@@ -23,7 +23,9 @@ from tasks.records import DriftReport
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MONITORING = MonitoringConfig(window=200, min_predictions=100, confirmations=2)
-RETRAINING = RetrainingConfig(minimum_labels=150, cooldown_seconds=600, max_attempts=3)
+RETRAINING = RetrainingConfig(
+    minimum_labels=150, cooldown_seconds=600, max_attempts=3, budget={"saved": 1000, "in_30_days": 1000}
+)
 
 
 def look(verdict="drifted", newest=1, labels=150, version=1, oldest=None, cause=""):
@@ -233,7 +235,7 @@ class Histories(RuleBasedStateMachine):
 
     def judge(self, instructions, labels=0):
         for instruction in instructions:
-            if instruction.kind == "open" and instruction.reason.endswith("drifted"):
+            if instruction.kind == "open" and instruction.reason.startswith("version"):
                 assert self.confirmed >= MONITORING.confirmations
                 assert self.closed_at is None or self.play.now >= self.closed_at + timedelta(
                     seconds=RETRAINING.cooldown_seconds
@@ -315,4 +317,4 @@ def test_labels_that_say_the_model_got_worse_open_an_episode_that_says_so():
     play.observe(verdict="ok", newest=200)
     instructions = play.observe(cause="performance", newest=200)
     assert play.history.current.cause == "performance"
-    assert instructions[0].reason == "version 1 drifted by its performance"
+    assert instructions[0].reason.startswith("version 1, cause performance: ")
