@@ -1,22 +1,36 @@
-"""Prefect's runner, which starts a process for each flow run that is due, but none for a look at production that could find nothing new.
+"""Prefect's runner, which starts a process for each flow run that is due, but spares looks at production that would tell nothing.
 
-Such a look would take seconds of imports, every few seconds, day and night. It ends at once as `Unchanged`,
-and says since when.
+A scheduled look would take seconds of imports, every few seconds, day and night. One that could find nothing
+new ends at once as `Unchanged`, and says since when. One beside another at the same project, or of a time that
+passed while nothing ran, ends as `Superseded`: after an hour of downtime one look is taken, not a hundred. And
+looks never take all the places that runs have, so that a person's run need not wait for them.
 """
 
 import asyncio
 import logging
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from anyio.to_thread import run_sync
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterId,
+    FlowRunFilter,
+    FlowRunFilterNextScheduledStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.deployments.runner import RunnerDeployment
-from prefect.exceptions import TerminationSignal
+from prefect.exceptions import ObjectNotFound, TerminationSignal
 from prefect.runner import Runner
 from prefect.runner._state_proposer import StateProposer
 from prefect.states import Completed
+from pydantic import BaseModel
 
 from configs.load import load
 from flows.drift import drift
@@ -25,8 +39,12 @@ from tasks.deployment.release_health import damage
 from tasks.monitoring.skip_unchanged import last_look
 
 LOGGER = logging.getLogger("gyre.runner")
-UNCHANGED = "Unchanged"
-"""Name of the completed state in which such a look ends."""
+UNCHANGED, SUPERSEDED = "Unchanged", "Superseded"
+"""Names of the completed states in which such looks end."""
+LOOKS_AT_ONCE = 2
+"""Scheduled looks of all projects that run at once; more wait."""
+LONGEST_LOOK = timedelta(hours=1)
+"""A look under way for longer may be one whose end was lost: it keeps no other from being taken."""
 
 
 def serve(deployments: Sequence[RunnerDeployment], limit: int, settings: Settings) -> None:
@@ -55,7 +73,8 @@ class SparingRunner(Runner):
         """Deployments of the drift flow."""
 
     def serve_deployment(self, deployment: RunnerDeployment) -> None:
-        """Registers a deployment with Prefect."""
+        """Registers a deployment with Prefect; what somebody paused there stays paused."""
+        keep_pauses(deployment)
         deployed: Any = self.add_deployment(deployment)
         if deployment.flow_name == drift.name:
             self.looks.add(deployed)
@@ -67,24 +86,82 @@ class SparingRunner(Runner):
         return self
 
 
+def keep_pauses(deployment: RunnerDeployment) -> None:
+    """Takes over that a deployment, or one of its schedules, is paused: registering it would start it again."""
+    with get_client(sync_client=True) as client:
+        try:
+            known = client.read_deployment_by_name(f"{deployment.flow_name}/{deployment.name}")
+        except ObjectNotFound:
+            return
+    deployment.paused = known.paused
+    paused = [rhythm(each.schedule) for each in known.schedules if not each.active]
+    for each in deployment.schedules or []:
+        each.active = rhythm(each.schedule) not in paused
+
+
+def rhythm(schedule: BaseModel | None) -> dict[str, Any]:
+    """What makes a schedule the same one: not when it was registered, from which intervals count."""
+    return schedule.model_dump(exclude={"anchor_date"}) if schedule else {}
+
+
 class Claims(StateProposer):
     """Prefect's claims on runs that are due; its `propose_pending` says whether a process is to start."""
 
     def __init__(self, runner: SparingRunner) -> None:
         super().__init__(client=runner._client)
         self.runner = runner
+        # One look is decided about after the other: two that are due at once would not see each other.
+        self.deciding = asyncio.Lock()
 
     async def propose_pending(self, flow_run: FlowRun) -> bool:
-        """Whether the run is claimed; a look that the schedule wants, and that would find nothing new, is completed instead."""
+        """Whether the run is claimed; a look that the schedule wants, and that would tell nothing, is completed instead."""
         # What a person or a trigger asked for is always done.
-        if flow_run.auto_scheduled and flow_run.deployment_id in self.runner.looks:
-            told = await run_sync(nothing_new, str(flow_run.parameters["project"]), self.runner.settings)
-            if told:
-                await self.runner._client.set_flow_run_state(
-                    flow_run.id, Completed(name=UNCHANGED, message=told)
-                )
+        if not (flow_run.auto_scheduled and flow_run.deployment_id in self.runner.looks):
+            return await super().propose_pending(flow_run)
+        async with self.deciding:
+            if spared := await self.spared(flow_run):
+                await self.runner._client.set_flow_run_state(flow_run.id, spared)
                 return False
-        return await super().propose_pending(flow_run)
+            under_way = await self.under_way(list(self.runner.looks))
+            # It stays due, and is asked about again.
+            return len(under_way) < LOOKS_AT_ONCE and await super().propose_pending(flow_run)
+
+    async def spared(self, flow_run: FlowRun) -> State[Any] | None:
+        """The state in which a look ends that need not be taken; None where it must."""
+        mine = [flow_run.deployment_id] if flow_run.deployment_id else []
+        if others := await self.under_way(mine):
+            return Completed(name=SUPERSEDED, message=f"The look {others[0].name} is under way.")
+        if any(run_time(each) > run_time(flow_run) for each in await self.due(mine)):
+            return Completed(name=SUPERSEDED, message="A later look is due as well: one is enough.")
+        told = await run_sync(nothing_new, str(flow_run.parameters["project"]), self.runner.settings)
+        return Completed(name=UNCHANGED, message=told) if told else None
+
+    async def under_way(self, deployments: list[UUID]) -> list[FlowRun]:
+        """Looks of some deployments that a process was started for."""
+        started = FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING])
+        found = await self.looks(deployments, FlowRunFilter(state=FlowRunFilterState(type=started)))
+        oldest = datetime.now(UTC) - LONGEST_LOOK
+        return [each for each in found if each.state and each.state.timestamp > oldest]
+
+    async def due(self, deployments: list[UUID]) -> list[FlowRun]:
+        """Looks of some deployments whose time has come, and which nothing has taken."""
+        waiting = FlowRunFilterStateType(any_=[StateType.SCHEDULED])
+        until_now = FlowRunFilterNextScheduledStartTime(before_=datetime.now(UTC))
+        chosen = FlowRunFilter(state=FlowRunFilterState(type=waiting), next_scheduled_start_time=until_now)
+        return await self.looks(deployments, chosen)
+
+    async def looks(self, deployments: list[UUID], chosen: FlowRunFilter) -> list[FlowRun]:
+        """The newest runs of some deployments."""
+        return await self.runner._client.read_flow_runs(
+            flow_run_filter=chosen,
+            deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=deployments)),
+            sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+        )
+
+
+def run_time(flow_run: FlowRun) -> datetime:
+    """When a run is to begin."""
+    return flow_run.next_scheduled_start_time or flow_run.expected_start_time or datetime.now(UTC)
 
 
 def nothing_new(project: str, settings: Settings) -> str | None:
