@@ -35,8 +35,8 @@ class BacktestConfig(Section):
     margin: Share = 0.02
     """How much lower than the champion's a challenger's score may be on that block. In production the gate decides."""
     rollback: bool = True
-    """Whether an older version takes over where late labels show it to be better than the one that serves. In
-    production a person rolls back."""
+    """Whether any older version takes over where late labels show it to be better than the one that serves. In
+    production only the version before does, once."""
     keep: int = Field(default=10, ge=1)
     """Newest versions that are compared so."""
     minutes: float | None = Field(default=None, gt=0)
