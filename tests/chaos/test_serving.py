@@ -26,13 +26,14 @@ IMAGES = np.array([9, 0, 0, 0, 0, 0, 9, 0], np.uint8).reshape(2, 2, 2, 1)
 EXPECTED = {"1": ["left", "right"], "2": ["middle", "left"]}
 
 
-@pytest.fixture
-def server(tmp_path):
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
     """Three processes, with two versions."""
+    folder = tmp_path_factory.mktemp("chaos")
     with pytest.MonkeyPatch.context() as patch:
-        started = Server(fresh_settings(patch, tmp_path, server_processes=PROCESSES))
+        started = Server(fresh_settings(patch, folder, server_processes=PROCESSES))
         started.start()
-        served = served_maker(bundle_maker(tmp_path))
+        served = served_maker(bundle_maker(folder))
         for version in (1, 2):
             started.release(served(version, turn=version - 1))
         yield started
