@@ -12,6 +12,8 @@ class MonitoringConfig(Section):
 
     window: int = Field(default=200, ge=1)
     """The latest predictions that are compared."""
+    window_hours: float | None = Field(default=None, gt=0)
+    """Of these, those alone that are at most so many hours older than the newest; none: all of them."""
     min_predictions: int = Field(default=100, ge=1)
     """Fewer than this and the verdict is `insufficient`, which never means `ok` and says how many are missing."""
     reference: int = Field(default=2000, ge=1)
@@ -21,6 +23,9 @@ class MonitoringConfig(Section):
     knows the old world too. Answers are compared with those to held-out rows."""
     drift_share: Share = 0.0
     """Share of the watched descriptors that must drift. 0: a single one is enough."""
+    matching_hours: bool = True
+    """Where the predictions are of other hours or weekdays than the training rows (a night's window), compare them with training
+    rows of the same ones alone: a rhythm that training rows have is no drift. It takes a column of dates among the inputs."""
     threshold: float = Field(default=0.05, gt=0)
     """Distance that is tolerated: Wasserstein in standard deviations of the reference, or Jensen-Shannon (0 to 0.83) for what has no
     order. A descriptor drifts where chance cannot explain its distance and the distance lies surely above this; one below

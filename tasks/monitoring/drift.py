@@ -29,6 +29,7 @@ from tasks.monitoring.judgement import measure, smallest_found, verdicts
 from tasks.monitoring.measuring import Measured
 from tasks.monitoring.page import draw
 from tasks.monitoring.pictures import errors_of_log, picture_of_moved, picture_of_performance
+from tasks.monitoring.rhythm import Side, match_rhythm
 from tasks.monitoring.values import of_frame
 from tasks.production import drift_reference
 from tasks.production.prediction_log import PredictionLog, logged_rows
@@ -72,7 +73,7 @@ def observe(
     )
     if champion is None:
         return report
-    recent = log.latest(monitoring.window, champion.version)
+    recent = newest_hours(log.latest(monitoring.window, champion.version), monitoring.window_hours)
     labelled = late_labels(log, champion.version, since)
     performed = measure_performance(labelled, champion, result, monitoring)
     facts = {
@@ -106,6 +107,7 @@ def observe(
     told = {
         "reference": look["reference"],
         "smallest": look["smallest"],
+        "matched": tuple(look["matched"]),
         "unseen": tuple(look["unseen"]),
         "estimated": Estimate(**look["estimated"]) if look["estimated"] else None,
         "report": str(folder / "report.html"),
@@ -132,6 +134,15 @@ def conclude(
         "descriptors": descriptors,
     }
     return report.model_copy(update=told)
+
+
+def newest_hours(recent: pd.DataFrame, hours: float | None) -> pd.DataFrame:
+    """The predictions that are at most so many hours older than the newest."""
+    if hours is None or not len(recent):
+        return recent
+    oldest = recent["time"].iloc[-1] - pd.Timedelta(hours=hours)
+    newest: pd.DataFrame = recent[recent["time"] >= oldest].reset_index(drop=True)
+    return newest
 
 
 def draw_performance(
@@ -261,6 +272,7 @@ def look_at(
     smallest = smallest_found(len(current), fewest, len(found), monitoring.threshold, number)
     looked = {"champion": champion.digest, "look": number, "reference": nearest, "smallest": smallest}
     looked["answers"] = [str(name) for name in kept.answers.columns if not str(name).startswith("gyre.")]
+    looked["matched"] = list(judged.side.matched)
     looked["unseen"] = unseen(current, then, kept)
     estimated = estimate(current, kept.answers)
     looked["estimated"] = estimated.model_dump() if estimated else None
@@ -289,11 +301,27 @@ def judge_sides(
     """Production against the rows of each origin; what counts is the one that it lies nearest to."""
     judged = []
     for origin, side in references(kept, monitoring, set(current.columns)).items():
-        measured = measure(of_frame(current), of_frame(side.watched), monitoring.threshold)
-        measured += measure_unlikeness(current, side.together, monitoring.threshold)
-        measured += measure_together(current, side.together, monitoring.threshold)
-        judged.append(Judged(verdicts(measured, number, times), measured, origin, side))
+        beside = judge_side(current, side, origin, monitoring, number, times)
+        moved = [each.name for each in beside.found if each.drifted]
+        if monitoring.matching_hours and (alike := match_rhythm(current, side, moved)):
+            beside = judge_side(current, alike, origin, monitoring, number, times)
+        judged.append(beside)
     return min(judged, key=lambda each: how_far(each.found))
+
+
+def judge_side(
+    current: pd.DataFrame,
+    side: Side,
+    origin: str,
+    monitoring: MonitoringConfig,
+    number: int,
+    times: pd.Series | None,
+) -> "Judged":
+    """Production against one reference."""
+    measured = measure(of_frame(current), of_frame(side.watched), monitoring.threshold)
+    measured += measure_unlikeness(current, side.together, monitoring.threshold)
+    measured += measure_together(current, side.together, monitoring.threshold)
+    return Judged(verdicts(measured, number, times), measured, origin, side)
 
 
 def unseen(
@@ -301,20 +329,10 @@ def unseen(
 ) -> list[str]:
     """What a look could watch and does not, as the version's bundle has nothing to compare it with."""
     watchable = [str(name) for name in current if not str(name).startswith(drift_reference.EMBEDDING)]
-    lacking = [name for name in watchable if name not in then]
+    lacking = [name for name in watchable if name not in then and name not in kept.inputs]
     if len(watchable) < current.shape[1] and kept.seen is None:
         lacking.append("the network's embedding")
     return lacking
-
-
-@dataclass(frozen=True)
-class Side:
-    """What production is compared with, of one origin."""
-
-    watched: dict[str, pd.Series]
-    """Descriptors by name, each judged by itself."""
-    together: pd.DataFrame
-    """Rows that a classifier is shown beside production's."""
 
 
 @dataclass(frozen=True)
@@ -340,12 +358,7 @@ def references(
         least = monitoring.min_predictions if origin == drift_reference.FEEDBACK else 1
         if min(len(inputs), monitoring.reference) < least or not len(answers):
             continue
-        watched = {str(name): frame[name] for frame in (inputs, answers) for name in frame}
-        for name in seen:
-            # Held-out rows know what training rows do not show: words that the vocabulary lacks.
-            if name not in watched and not str(name).startswith(drift_reference.EMBEDDING):
-                watched[str(name)] = seen[name]
-        found[origin] = Side(watched, seen if len(seen) else inputs)
+        found[origin] = Side(inputs, answers, seen)
     return found
 
 

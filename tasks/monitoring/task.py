@@ -200,6 +200,11 @@ def description(report: DriftReport, monitoring: MonitoringConfig) -> str:
         lines.append(
             f"A number that moved by {report.smallest:.2g} standard deviations would have been found nine times in ten."
         )
+    if report.matched:
+        lines.append(
+            f"These predictions are of other hours or weekdays than training rows: they are compared with rows that are alike in"
+            f" {' and '.join(report.matched)} (`monitoring.matching_hours`)."
+        )
     if report.unseen:
         lines.append(
             f"Not watched: {', '.join(report.unseen)}. This version was made before its bundle kept what to compare"

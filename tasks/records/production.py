@@ -160,6 +160,8 @@ class DriftReport(Record):
     """
     descriptors: tuple[DescriptorDrift, ...]
     """The surest first."""
+    matched: tuple[str, ...] = ()
+    """Hours or weekdays by which the rows that were compared with were chosen, since the window holds others than training rows."""
     unseen: tuple[str, ...] = ()
     """Descriptors that were not watched: the version was made before its bundle kept what to compare them with."""
     oldest: str = ""

@@ -75,9 +75,9 @@ def main() -> None:
             continue
         with tempfile.TemporaryDirectory() as folder:
             trained, asked, changes = project(Path(folder))
-        for rows in REAL_ROWS:
-            told[f"{name} {rows}"] = real_cell(trained, asked, changes, rows)
-            print(name, rows, told[f"{name} {rows}"], flush=True)
+            for rows in REAL_ROWS:
+                told[f"{name} {rows}"] = real_cell(trained, asked, changes, rows)
+                print(name, rows, told[f"{name} {rows}"], flush=True)
     told["seconds"] = round(time.perf_counter() - started)
     print(json.dumps(told))
 
