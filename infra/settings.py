@@ -69,11 +69,12 @@ class Settings(BaseSettings):
     grpc_port: int = Field(default=8082, ge=1, le=65535)
     """Where the model server speaks gRPC."""
     server_processes: int = Field(default=1, ge=1, le=64)
-    """Processes of the model server behind its ports. One answers thousands of requests a second; more of them use
-    more cores, and the others go on answering when one ends."""
+    """Processes of the model server behind its ports. One answers thousands of requests a second; more of them
+    use more cores, and the others go on answering when one ends."""
     server_memory_mb: int = Field(default=0, ge=0)
-    """Megabytes that the model server's processes may take together: where there are more models than fit, those that were asked
-    least recently leave memory, and are read again when somebody asks. 0: three quarters of the machine's or container's."""
+    """Megabytes that the model server's processes may take together: where there are more models than fit, those
+    that were asked least recently leave memory, and are read again when somebody asks. 0: three quarters of the
+    machine's or container's."""
     reports_port: int = Field(default=8081, ge=1, le=65535)
 
     def model_post_init(self, _: Any) -> None:

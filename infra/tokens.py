@@ -127,7 +127,7 @@ class SharedBuckets:
             fcntl.lockf(self._lock, fcntl.LOCK_UN)
 
     def _place(self, key: int) -> int:
-        """Where a token's bucket lies, or may: among the next ones it is the free one, else that which was used longest ago."""
+        """Where a token's bucket lies, or may: the free one among the next, else the one unused for longest."""
         near = [(key + step) % PLACES * PLACE.size for step in range(NEAR)]
         found = {at: PLACE.unpack_from(self._memory, at) for at in near}
         for at, (known, *_) in found.items():

@@ -24,7 +24,7 @@ HEAD = struct.Struct("<QQ")
 CONTENT = struct.Struct("<II")
 """Length and checksum of a half."""
 READS = 100
-"""A reader that meets a half while it is written anew reads again; the writer comes back five times a second."""
+"""A reader that meets a half while it is written anew reads again: writers come five times a second."""
 
 
 class Board:
@@ -70,7 +70,7 @@ class Board:
         return {number: post for number, post in found.items() if post}
 
     def count_restart(self, number: int) -> None:
-        """Notes that a process was started again; the one who does so is its parent, while it does not live."""
+        """Notes that a process was started again; its parent does so, while it does not live."""
         told, restarts = HEAD.unpack_from(self._places[number])
         HEAD.pack_into(self._places[number], 0, told, restarts + 1)
 

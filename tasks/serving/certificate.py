@@ -1,4 +1,4 @@
-"""The model server's certificate, read anew when its files change: one that is renewed every few weeks needs no restart."""
+"""The model server's certificate, read anew when its files change: renewing it needs no restart."""
 
 import asyncio
 import logging
@@ -28,7 +28,7 @@ class Certificate:
         self.pair = self._read()
 
     async def follow(self, context: ssl.SSLContext) -> None:
-        """Has a listening socket's context use them whenever they changed; connections that there are go on."""
+        """Has a socket's context use them whenever they changed; connections that there are go on."""
         while True:
             await asyncio.sleep(POLL_S)
             if (seen := self._stamps()) == self._seen:

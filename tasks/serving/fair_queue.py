@@ -16,7 +16,8 @@ from tasks.rows.raw import Rows
 from tasks.serving.tensors import Values
 
 PADDING_ALLOWED = 8_192
-"""Characters of padding in a call of the graph: they take about as long as another call, 0.1 ms with an embedding of 64 numbers."""
+"""Characters of padding in a call of the graph: they take about as long as another call, 0.1 ms with an
+embedding of 64 numbers."""
 Outputs = dict[str, Values]
 """A graph's outputs by name, [rows, ...], the answer first."""
 

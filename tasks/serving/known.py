@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 BUCKETS, WAYS = 2**16, 4
-"""Ids of rows in memory, over all projects: the newest WAYS that fall into each bucket. Of ids that came within the last half
-second, which may not be on the disk yet, at 5,000 rows a second less than one in a million has been displaced."""
+"""Ids of rows in memory, over all projects: the newest WAYS that fall into each bucket. Of ids that came within
+the last half second, and may not be on the disk yet, less than one in a million has been displaced at 5,000
+rows a second."""
 ID = struct.Struct("<Q")
 LOOK_S = 5.0
 """How long the files are looked through for one client's labels. A busy server writes thousands a day."""
@@ -34,17 +35,17 @@ class Sought:
 
 
 class NewestIds:
-    """A set of ids that forgets the oldest ones, in memory that processes share which are forked from this one.
+    """A set of ids that forgets the oldest ones; processes that are forked from this one share it.
 
-    It holds 64 bits of each id, by Python's hash: its seed is a secret of the process, which those that are forked
-    have too, so nobody can make up an id that is taken for another.
+    It holds 64 bits of each id, by Python's hash: its seed is a secret of the process, which those that are
+    forked have too, so nobody can make up an id that is taken for another.
     """
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, BUCKETS * WAYS * ID.size)
 
     def add(self, project: str, each: str) -> None:
-        """One more, in front of its bucket. Where two processes meet in one, an id may be lost: it is then sought on the disk."""
+        """One more, in front of its bucket. Where two processes meet in one, an id may be lost and is sought on disk."""
         found = id_of(project, each)
         begin, size = bucket_of(found), ID.size * (WAYS - 1)
         self._memory[begin + ID.size : begin + ID.size + size] = self._memory[begin : begin + size]

@@ -1,7 +1,7 @@
-"""Which models' graphs are in memory: where the process takes more than it may, those that were asked least recently leave.
+"""Which models' graphs are in memory: where there is too little, those asked least recently leave.
 
-A graph that left is read again when somebody asks for it, with the same checks. What counts is the memory of the
-process itself: how much a graph takes beside its file, for its working space above all, is known only then.
+A graph that left is read again when somebody asks for it, with the same checks. What counts is the memory of
+the process itself: how much a graph takes beside its file, for its working space above all, is known only then.
 """
 
 import ctypes
@@ -90,13 +90,13 @@ class ModelMemory:
 
 
 def give_back() -> None:
-    """Returns freed memory to the system: glibc keeps it otherwise, and the process would only seem to be full."""
+    """Returns freed memory to the system: glibc keeps it otherwise, and the process would seem to be full."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def memory_limit(megabytes: int, processes: int) -> float:
-    """Bytes that each process may take, of so many together; 0 megabytes: most of the machine's or container's."""
+    """Bytes that each of so many processes may take; 0 megabytes: most of the machine's or container's."""
     if megabytes:
         return megabytes * 2**20 / processes
     total = os.sysconf("SC_PHYS_PAGES") * PAGE

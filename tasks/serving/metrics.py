@@ -209,7 +209,7 @@ class ServerCollector:
         yield from (requests, rows, calls, queue, busy, seconds, sure, answers, waiting, again, fell)
 
     def _of_processes(self) -> "Iterator[Metric]":
-        """Memory, time and files of each process: a series each, since those of one that is started again begin anew."""
+        """Memory, time and files of each process: a series each, as those of a new process begin anew."""
         from prometheus_client import ProcessCollector
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 

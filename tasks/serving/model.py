@@ -240,8 +240,8 @@ class Model:
     async def _gather(self) -> None:
         """Lets more requests join the next call, as long as each turn of the event loop brings some.
 
-        Only where the last call had several: who asks alone waits for nobody. A turn that brings none, a full call, or a request
-        whose time would pass ends it.
+        Only where the last call had several: who asks alone waits for nobody. A turn that brings none, a full
+        call, or a request whose time would pass ends it.
         """
         queue, before = self.queue, -1
         while before < queue.rows < queue.most:
@@ -396,7 +396,7 @@ def session_for_this_machine(folder: Path, target: str = CPU) -> tuple[Session, 
 
 
 def differs(folder: Path, name: str, session: Any) -> str:
-    """Why the answers of an onnxruntime.InferenceSession are not those that a bundle's graph was judged by; empty where they are."""
+    """Why a session's answers are not those that a bundle's graph was judged by; empty where they are."""
     difference = probe.difference(folder, name, session)
     if difference <= probe.TOLERANCE:
         return ""

@@ -121,7 +121,7 @@ class ModelServer:
             pool.shutdown()
 
     async def _follow(self) -> None:
-        """Swaps the routing table whenever the manifests change, and tells the other processes what is counted here."""
+        """Swaps the routing table whenever the manifests change, and tells the other processes the counts."""
         while True:
             self._place.tell(self._post)
             await asyncio.sleep(POLL_S)
@@ -295,7 +295,7 @@ class ModelServer:
         return exposition(collector, accept)
 
     def _posts(self) -> dict[int, Post]:
-        """What each process of the server counts, by its number: of this one now, of others as they told last."""
+        """What each process counts, by its number: of this one now, of others as they told last."""
         return self._place.everybody(self._post)
 
     def _post(self) -> Post:

@@ -117,7 +117,7 @@ def reserve(settings: Settings) -> list[socket.socket]:
 
 
 def bind(host: str, port: int, shared: bool) -> socket.socket:
-    """A socket on a port, which others may bind too where it is `shared`, as far as they are of the same user."""
+    """A socket on a port, which others of the same user may bind too where it is `shared`."""
     found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(shared))

@@ -1,7 +1,7 @@
 """A graph, run where its bundle is meant to be: on the CPU, or by what a target names and this machine has.
 
-What is not installed, does not take the graph, answers otherwise or fails later has the CPU answer, whose session is
-opened and warmed beforehand; why is told in metadata, readiness detail and metrics.
+What is not installed, does not take the graph, answers otherwise or fails later has the CPU answer, whose
+session is opened and warmed beforehand; why is told in metadata, readiness detail and metrics.
 """
 
 import logging
@@ -44,7 +44,7 @@ class Session:
         try:
             found = self.opened.run(None, fed)
         except Exception as error:
-            # Rows that no provider can bear fail here too, and say nothing against the one that was asked first.
+            # Rows that no provider can bear fail here too, and say nothing against the first one.
             found = self.on_cpu.run(None, fed)
             self.leave(self.provider, f"{self.provider} failed: {type(error).__name__}: {error}")
         return found

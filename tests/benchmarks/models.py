@@ -1,10 +1,10 @@
-"""A thousand models in one model server that may take 2 GiB: how soon a cold one answers, and what is left of those that went.
+"""A thousand models in a server that may take 2 GiB: how soon a cold one answers, and what is left of others.
 
 .venv/bin/python tests/benchmarks/models.py [models]
 
-Each is a small convolutional network of its own; together they take twice the memory. All are asked in turn, twice, so that each
-is read again each time. The last line is a JSON object: start_s, cold_p50_ms, cold_max_ms (from request to answer), reads, rss_mb (the
-most), and what grew from the first round's end to the second's: grown_mb, grown_files, grown_threads.
+Each is a small convolutional network of its own; together they take twice the memory. All are asked in turn,
+twice. The last line is a JSON object: start_s, cold_p50_ms, cold_max_ms (from request to answer), reads (of
+graphs that had left), rss_mb (the most), and what grew from the first round's end to the second's: grown_mb, grown_files, grown_threads.
 """
 
 import json

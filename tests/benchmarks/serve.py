@@ -2,11 +2,12 @@
 
 .venv/bin/python tests/benchmarks/serve.py [processes]
 
-Rows of 784 bytes, one a request, over 1, 16, 64 and 256 connections, as JSON, with binary tensors and over gRPC, with credential,
-prediction log and metrics; MLServer, LitServe and BentoML (peers.py) as JSON. The load comes from the same machine, so what counts
-is CPU microseconds a request, of all of a server's processes. The last line is a JSON object: gyre and peers (by protocol or server and
-connections: rps, p99_ms, cpu_us), ratio and ratio_cpu (requests, and CPU a request, against the best peer at 64), loop_share (CPU of a
-bare loop with 32 rows a call, of that of requests with 32 rows), p99_ms and cpu_us at 64, start_s, rss_mb after the load, and
+Rows of 784 bytes, one a request, over 1, 16, 64 and 256 connections, as JSON, with binary tensors and over
+gRPC, with credential, prediction log and metrics; MLServer, LitServe and BentoML (peers.py) as JSON. The load
+comes from the same machine, so what counts is CPU microseconds a request, of all of a server's processes. The
+last line is a JSON object: gyre and peers (by protocol or server and connections: rps, p99_ms, cpu_us), ratio
+and ratio_cpu (requests, and CPU a request, against the best peer at 64), loop_share (CPU of a bare loop with 32
+rows a call, of that of requests with 32 rows), p99_ms and cpu_us at 64, start_s, rss_mb after the load, and
 without_peer, why a peer is missing.
 """
 
@@ -131,7 +132,7 @@ def binary_request(credential, rows=1):
 
 
 async def ask_on(port, until, asked):
-    """When each request began and the seconds it took, None where it was refused (503), over one connection."""
+    """When each request began and the seconds it took, None where it was refused (503), over a connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     found = []
     while (began := time.perf_counter()) < until:

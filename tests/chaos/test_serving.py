@@ -1,4 +1,4 @@
-"""Processes of a model server killed, and versions swapped, while REST and gRPC clients ask: nothing is lost or wrong.
+"""Processes are killed and versions swapped while REST and gRPC clients ask: nothing is lost or wrong.
 
 GYRE_SWAPS and GYRE_KILLS set how often; `make chaos-serving` takes 100 and 20.
 """

@@ -172,7 +172,7 @@ def test_little_padding_does_not_cost_a_call(loop):
 
 
 def calls_of_a_graph(model, crowd):
-    """How often the graph is called for requests that come a turn of the event loop apart, after a first call with a crowd."""
+    """How often it is called for requests that come a turn of the event loop apart, after a call with a crowd."""
     rows = rows_from(model.signature.inputs, {"image": spot(0)})
 
     async def ask(turns):

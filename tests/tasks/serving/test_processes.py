@@ -1,4 +1,4 @@
-"""Several processes behind one port, as clients see them; tests/chaos/test_serving.py kills them under load."""
+"""Several processes behind one port; tests/chaos/test_serving.py kills them under load."""
 
 import os
 import signal
