@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from configs.monitoring import MonitoringConfig, RetrainingConfig
+from configs.monitoring import BudgetConfig, MonitoringConfig, RetrainingConfig
 from tasks.monitoring.episodes import (
     GRACE,
     Announced,
@@ -19,7 +19,8 @@ from tasks.monitoring.episodes import (
     RetrainingEnded,
     step,
 )
-from tasks.records import DriftReport
+from tasks.monitoring.policy.decide import News
+from tasks.records import DriftReport, Performance
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MONITORING = MonitoringConfig(window=200, min_predictions=100, confirmations=2)
@@ -28,9 +29,10 @@ RETRAINING = RetrainingConfig(
 )
 
 
-def look(verdict="drifted", newest=1, labels=150, version=1, oldest=None, cause=""):
+def look(verdict="drifted", newest=1, labels=150, version=1, oldest=None, cause="", performance=None):
     return DriftReport(
         cause=cause,
+        performance=performance,
         oldest=""
         if oldest is None
         else (START + timedelta(seconds=oldest)).isoformat(timespec="microseconds"),
@@ -318,3 +320,45 @@ def test_labels_that_say_the_model_got_worse_open_an_episode_that_says_so():
     instructions = play.observe(cause="performance", newest=200)
     assert play.history.current.cause == "performance"
     assert instructions[0].reason.startswith("version 1, cause performance: ")
+
+
+def performance(errors):
+    facts = {"labels": 150, "errors": errors, "low": 0, "high": 1, "tested": 0.1, "allowed": 0.2}
+    return Performance(**facts, near=None, repeating=0.5, constant=0.5, worse=False, since="")
+
+
+def test_an_episode_of_inputs_ends_when_labels_come_and_show_no_more_errors():
+    play = Play(monitoring=MONITORING.model_copy(update={"confirmations": 1}))
+    play.observe(newest=1, cause="inputs", labels=0)
+    assert play.history.current.cause == "inputs"
+    closed, wait = play.observe(newest=2, cause="inputs", performance=performance(0.1))
+    assert closed == Instruction("close", "labels came, and they show no more errors than are tolerated")
+    assert wait.kind == "wait"
+    assert play.history.current is None
+
+
+def test_an_episode_of_inputs_goes_on_when_labels_show_errors():
+    play = Play(monitoring=MONITORING.model_copy(update={"confirmations": 1}))
+    play.observe(newest=1, cause="inputs", labels=0)
+    assert kinds(play.observe(newest=2, cause="inputs", performance=performance(0.3))) == ["announce"]
+
+
+def test_labels_that_came_open_an_episode_though_nothing_drifted_and_ok_verdicts_leave_it():
+    play = Play()
+    news = News(learned=1000, known=1000)
+    for newest in range(1, 12):
+        report = look("ok", newest=newest, labels=0)
+        play.tell(Observed(report, play.now, MONITORING, RETRAINING, news=news))
+        news = news.model_copy(update={"known": news.known + 100})
+    assert play.history.current.cause == "gain"
+    assert kinds(play.observe(verdict="ok", newest=20)) == ["announce"]
+
+
+def test_a_retraining_that_is_granted_counts_against_the_budget_however_often_it_is_asked_for():
+    spent = RETRAINING.model_copy(update={"budget": BudgetConfig(share=0, saved=1)})
+    play = Play(retraining=spent).claimed()
+    play.tell(ClaimRequested("digits-1", "run-1"))
+    assert play.history.ledger.retrainings == 1
+    play.tell(RetrainingEnded("run-1"))
+    (wait,) = play.observe(newest=9)
+    assert wait.reason.startswith("a retraining is due; but the budget is spent: 1 retrainings")
