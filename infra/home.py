@@ -154,6 +154,11 @@ class Home:
         """A project's predictions and late labels."""
         return self.predictions / project
 
+    @property
+    def jobs(self) -> Path:
+        """Async requests of the model server, and the secret that signs its webhooks."""
+        return self.root / "jobs"
+
     def last_look(self, project: str) -> Path:
         """What the last look at production saw, where nothing was pending after it."""
         return self.root / "monitoring" / f"{project}.json"

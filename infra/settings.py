@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     """Megabytes that the model server's processes may take together: where there are more models than fit, those
     that were asked least recently leave memory, and are read again when somebody asks. 0: three quarters of the
     machine's or container's."""
+    outbound_origins: str = ""
+    """What the model server may call for async requests, with commas between: origins of webhooks and of
+    files, such as https://hooks.example.com. Nothing else is called, and no redirect is followed."""
     reports_port: int = Field(default=8081, ge=1, le=65535)
 
     def model_post_init(self, _: Any) -> None:

@@ -13,6 +13,7 @@ from infra.settings import Settings
 from tasks.serving.access import Access, access_of
 from tasks.serving.certificate import Certificate
 from tasks.serving.connections import LimitedConnection, allow_many_connections
+from tasks.serving.jobs.jobs import Jobs
 from tasks.serving.life import Life
 from tasks.serving.metrics import Counted
 from tasks.serving.model_server import ModelServer
@@ -54,10 +55,12 @@ def serve(settings: Settings, access: Access, place: Place) -> None:
     certificate = None
     if settings.server_certificate:
         certificate = Certificate(settings.server_certificate, settings.server_key)
+    jobs = Jobs(server, settings.home, settings.outbound_origins)
     life = Life(
-        Counted(access.guarded(Application(server)), server.totals),
+        Counted(access.guarded(Application(server, jobs)), server.totals),
         server,
         Listener(server, access, settings, certificate),
+        jobs=jobs,
     )
     config = uvicorn.Config(
         life,

@@ -44,8 +44,9 @@ HEALTH = re.compile(r"/v2/?|/v2/health/(live|ready)|/openapi\.json")
 # Statistics of all models stand where a model would.
 DESCRIBED = re.compile(r"/v2/models/(?!stats/?$)[^/]+(/versions/[^/]+)?(/ready|/config)?/?")
 ASKED = re.compile(r"/v2/models/[^/]+(/versions/[^/]+)?/infer/?|/predict/[^/]+/?")
+JOBS = re.compile(r"/jobs/[^/]+(/[^/]+(/result|/events)?)?/?")
 LABELS = re.compile(r"/v2/models/[^/]+/labels/?")
-PROJECT = re.compile(r"/(?:v2/(?:repository/)?models|predict)/([^/]+)")
+PROJECT = re.compile(r"/(?:v2/(?:repository/)?models|predict|jobs)/([^/]+)")
 READING = ("GET", "HEAD", "OPTIONS")
 UNLOGGED = "answered but not logged, so drift monitoring does not see it: it came without the installation's credential"
 TOLD_EVERY = 1000
@@ -107,7 +108,8 @@ def with_tokens(settings: Settings) -> Authorize:
         scope = needed_scope(method, path)
         if authorization.startswith(b"Bearer "):
             return of_token(tokens, authorization, scope, project_of(path))
-        if scope is None or (scope == "predict" and anonymous):
+        # A job takes room on the disk until it is answered, and its answers are its caller's alone.
+        if scope is None or (scope == "predict" and anonymous and not JOBS.fullmatch(path)):
             return Grant(ANYBODY)
         return Grant(ANYBODY, status=UNAUTHORIZED, reason=NEEDED)
 
@@ -131,7 +133,7 @@ def needed_scope(method: str, path: str) -> Scope | None:
     """What a token must be for; None for what anybody may ask. What is not known needs the most."""
     if method in READING and HEALTH.fullmatch(path):
         return None
-    if ASKED.fullmatch(path) or (method in READING and DESCRIBED.fullmatch(path)):
+    if ASKED.fullmatch(path) or JOBS.fullmatch(path) or (method in READING and DESCRIBED.fullmatch(path)):
         return "predict"
     return "label" if LABELS.fullmatch(path) else "operate"
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from infra.guard import Application, Message, Receive, Send
+from tasks.serving.jobs.jobs import Jobs
 from tasks.serving.model_server import ModelServer
 
 if TYPE_CHECKING:
@@ -25,12 +26,14 @@ class Life:
         server: ModelServer,
         listener: "Listener | None" = None,
         beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
+        jobs: Jobs | None = None,
     ) -> None:
-        """`listener`: gRPC's; a sandbox has none. `beside`: what goes on as long as it lives."""
+        """`listener`: gRPC's, and `jobs`; a sandbox has none. `beside`: what goes on as long as it lives."""
         self.application = application
         self.server = server
         self.listener = listener
         self.beside = beside
+        self.jobs = jobs
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """One HTTP request, which is the application's, or the whole life."""
@@ -46,6 +49,8 @@ class Life:
                 reason = f"gRPC: {error}; set GYRE_GRPC_PORT"
                 await send({"type": "lifespan.startup.failed", "message": reason})
                 return
+        if self.jobs:
+            await self.jobs.start()
         # What was imported and loaded stays: looking through it again and again took a tenth of each request.
         gc.freeze()
         gc.set_threshold(OBJECTS_A_COLLECTION)
@@ -56,6 +61,8 @@ class Life:
             beside.cancel()
         if self.listener:
             await self.listener.stop()
+        if self.jobs:
+            await self.jobs.close()
         # Last, when every request was answered: what waits for the disk is written.
         await self.server.close()
         await send({"type": "lifespan.shutdown.complete"})

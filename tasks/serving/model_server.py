@@ -221,6 +221,10 @@ class ModelServer:
         unchecked = await self._log.label(project, pairs, size)
         return {"accepted": len(pairs)} | ({"unchecked": unchecked} if unchecked else {})
 
+    async def has_logged(self, project: str, request_id: str) -> bool:
+        """Whether the prediction log on the disk holds a request."""
+        return await self._log.has(project, request_id)
+
     def metadata(self) -> dict[str, Any]:
         """The server's name, version and extensions."""
         return {"name": "gyre", "version": installed("gyre"), "extensions": list(EXTENSIONS)}

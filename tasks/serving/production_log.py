@@ -106,6 +106,12 @@ class ProductionLog:
         self.totals.labels[project] += len(labels)
         return unchecked
 
+    async def has(self, project: str, request_id: str) -> bool:
+        """Whether the log's files hold a request, of one row or several; as far as it can be read soon."""
+        ids = [request_id, f"{request_id}#0"]
+        loop = asyncio.get_running_loop()
+        return bool((await loop.run_in_executor(self._lookups, self._known.sought, project, ids)).found)
+
     async def _unchecked(self, project: str, ids: list[str]) -> int:
         """How many ids could not be looked for in time.
 

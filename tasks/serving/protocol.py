@@ -53,6 +53,8 @@ class Caller(NamedTuple):
     """Whether the installation's credential or a token says who it is."""
     name: str = ""
     """By what credential, from which address: callers of one name share their turn at a model."""
+    credential: str = ""
+    """Its name alone: a token's, or the installation's."""
 
 
 @dataclass(frozen=True)

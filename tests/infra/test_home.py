@@ -26,6 +26,7 @@ LAYOUT = {
     "bundles": "bundles",
     "releases": "releases",
     "predictions": "predictions",
+    "jobs": "jobs",
     "reports": "reports",
     "prefect": "prefect",
     "prefect_database": "prefect/prefect.db",

@@ -1,82 +1,61 @@
 """The ASGI application: paths to answers.
 
-Open Inference Protocol v2 with its extensions, `POST /v2/models/<model>/labels` for late labels, and
-`POST /predict/<model>` for people.
+Open Inference Protocol v2 with its extensions, `POST /v2/models/<model>/labels` for late labels,
+`POST /predict/<model>` for people, and `/jobs/<model>` for who comes back for the answers.
 """
 
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
-from typing import Any, NamedTuple
-from urllib.parse import parse_qsl
-
-import orjson
+from collections.abc import Mapping
+from typing import Any
 
 from infra.guard import CALLER, TRUSTED
 from tasks.rows.raw import Rows
+from tasks.serving.jobs.jobs import Jobs
 from tasks.serving.labels import LABELS_LIMIT
 from tasks.serving.large_bodies import LARGE_JSON
 from tasks.serving.model import Signature
-from tasks.serving.model_server import BODY_LIMIT, ModelServer
+from tasks.serving.model_server import ModelServer
 from tasks.serving.protocol import Caller, Request, new_id
-from tasks.serving.refusal import Refusal, check_known, shorten
-from tasks.serving.rest.encodings import chosen_encoding, deflate, inflate
+from tasks.serving.refusal import Refusal, shorten
+from tasks.serving.rest.calls import (
+    LARGE,
+    Call,
+    Handler,
+    Message,
+    Receive,
+    Reply,
+    Send,
+    is_true,
+    json_reply,
+    replying,
+    telling,
+    whole_number,
+)
+from tasks.serving.rest.encodings import chosen_encoding, deflate
+from tasks.serving.rest.events import send_events
+from tasks.serving.rest.jobs import job_handlers
 from tasks.serving.rest.messages import JSON_LENGTH, json_object, parse, prediction, response
 from tasks.serving.rest.openapi import document
 from tasks.serving.rest.uploads import rows_of_upload, upload_of
 
 log = logging.getLogger("gyre.serving")
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 COMPRESSED_FROM = 1400
 """Bytes of a body from which it is compressed for who accepts that: less fits one packet as it is."""
-LARGE = 2**16
-"""Bytes from which a body is inflated or compressed in another thread, so that it holds up nobody else."""
 JSON_LENGTH_KEY = JSON_LENGTH.lower().encode()
-QUERY = {"allow-missing": False, "log": True}
+QUERY: Mapping[str, bool] = {"allow-missing": False, "log": True}
 """What /predict takes after the question mark, and what holds without it."""
 TRACE = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.{0,200})?")
 """A W3C traceparent; another one is as if there were none, as that standard wants."""
 
 
-class Call(NamedTuple):
-    """One HTTP request."""
-
-    headers: Mapping[bytes, bytes]
-    receive: Receive
-    caller: Caller
-    query: bytes = b""
-
-    async def body(self, limit: int = BODY_LIMIT) -> bytes:
-        """Its whole body, inflated. Refuses (413) one of more than `limit` bytes."""
-        body = await read_body(self.headers, self.receive, limit)
-        encoding = self.headers.get(b"content-encoding", b"identity").decode("latin-1").strip().lower()
-        if encoding in ("identity", ""):
-            return body
-        if len(body) < LARGE // 16:
-            return inflate(body, encoding, limit)
-        return await asyncio.to_thread(inflate, body, encoding, limit)
-
-
-class Reply(NamedTuple):
-    """What answers it."""
-
-    body: bytes
-    status: int = 200
-    content_type: bytes = b"application/json"
-    headers: Sequence[tuple[bytes, bytes]] = ()
-
-
-Handler = Callable[[Call], Awaitable[Reply]]
-
-
 class Application:
     """A model server over HTTP."""
 
-    def __init__(self, server: ModelServer) -> None:
-        self.server = server
+    def __init__(self, server: ModelServer, jobs: Jobs | None = None) -> None:
+        """`jobs`: a sandbox has none."""
+        self.server, self.jobs = server, jobs
         self._about_server: dict[str, Handler] = {
             "v2": telling(server.metadata),
             "v2/health/live": telling(lambda: {"live": True}),
@@ -93,6 +72,9 @@ class Application:
         query = scope.get("query_string", b"")
         call = Call(headers, receive, caller_of(scope), query)
         reply = await self._answered(scope, call)
+        if reply.events is not None:
+            await send_events(reply, reply.events, receive, send)
+            return
         body = reply.body
         told = [(b"content-type", reply.content_type), *reply.headers]
         if len(body) >= COMPRESSED_FROM and (
@@ -154,6 +136,8 @@ class Application:
                 found = self._about_model(project, None, rest)
             case ["predict", project]:
                 found["POST"] = lambda call: self._predict(call, project)
+            case ["jobs", project, *rest]:
+                found = job_handlers(self.jobs, project, rest)
             case ["v2", "repository", "index"]:
                 found["POST"] = self._index
             case ["v2", "repository", "models", project, "load"]:
@@ -197,8 +181,7 @@ class Application:
     async def _predict(self, call: Call, project: str) -> Reply:
         """What a person sent, answered in words."""
         self.server.route(project)
-        asked = dict(parse_qsl(call.query.decode("latin-1"), keep_blank_values=True))
-        check_known(asked, list(QUERY), "the query")
+        asked = call.asked(QUERY)
         body = await call.body()
         content_type = call.headers.get(b"content-type", b"").decode("latin-1")
         allow_missing, log = (is_true(asked, name, usual) for name, usual in QUERY.items())
@@ -252,39 +235,6 @@ class Application:
         return json_reply({})
 
 
-def telling(value: Callable[[], Any]) -> Handler:
-    """A handler that answers with a JSON value; a body is passed over."""
-
-    async def answer(call: Call) -> Reply:
-        return json_reply(value())
-
-    return answer
-
-
-def replying(reply: Reply) -> Handler:
-    """A handler that always replies the same."""
-
-    async def answer(call: Call) -> Reply:
-        return reply
-
-    return answer
-
-
-def json_reply(value: Any, status: int = 200, headers: list[tuple[bytes, bytes]] | None = None) -> Reply:
-    """A JSON value as a reply."""
-    return Reply(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY), status, headers=headers or ())
-
-
-def is_true(asked: Mapping[str, str], name: str, usual: bool) -> bool:
-    """A switch of a query; named alone it is on."""
-    value = asked.get(name)
-    if value is None:
-        return usual
-    if value.lower() in ("", "true", "1", "false", "0"):
-        return value.lower() in ("", "true", "1")
-    raise Refusal(400, f"the query's {name} is {shorten(value)}; want true or false")
-
-
 def refuse_parameters(value: Mapping[str, Any]) -> None:
     """Refuses a configuration or files that a load brings: only what was released is loaded."""
     given = value.get("parameters")
@@ -294,11 +244,6 @@ def refuse_parameters(value: Mapping[str, Any]) -> None:
         )
 
 
-def whole_number(header: bytes | None) -> int:
-    """A header's number; 0 where it is none."""
-    return int(header) if header and header.isdigit() else 0
-
-
 def shorten_path(path: str) -> str:
     """A path for a message."""
     return path if len(path) <= 100 and path.isprintable() else shorten(path)
@@ -306,31 +251,5 @@ def shorten_path(path: str) -> str:
 
 def caller_of(scope: Message) -> Caller:
     """Who asks; programs of one address have a turn each where they have a token each."""
-    return Caller(scope[TRUSTED], f"{scope[CALLER]} {(scope.get('client') or ('',))[0]}")
-
-
-async def read_body(headers: Mapping[bytes, bytes], receive: Receive, limit: int = BODY_LIMIT) -> bytes:
-    """A request's body as it arrives; what takes too long ends with the connection (connections.py).
-
-    Refuses (413) one over the limit as soon as that is known.
-    """
-    check_size(whole_number(headers.get(b"content-length")), limit)
-    parts: list[bytes] = []
-    size, more = 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Refusal(400, "the client left before its body was complete")
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        check_size(size, limit)
-        more = message.get("more_body", False)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def check_size(size: int, limit: int) -> None:
-    """Refuses (413) a body over the limit."""
-    if size > limit:
-        raise Refusal(
-            413, f"the body has {size} bytes or more; want at most {limit}, so send fewer rows a request"
-        )
+    name = f"{scope[CALLER]} {(scope.get('client') or ('',))[0]}"
+    return Caller(scope[TRUSTED], name, scope[CALLER])

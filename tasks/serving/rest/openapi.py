@@ -4,6 +4,8 @@ from importlib.metadata import version as installed
 from typing import Any
 
 from tasks.production.protocol_dtypes import DATATYPES
+from tasks.serving.jobs.jobs import MAX_KEEP_S, MAX_KEY
+from tasks.serving.jobs.store import FINISHED, WAITING
 from tasks.serving.model import LAST
 from tasks.serving.model_server import BODY_LIMIT
 from tasks.serving.protocol import MAX_ID, MAX_TIMEOUT_US
@@ -74,6 +76,7 @@ def paths() -> dict[str, Any]:
         },
         "/predict/{model}": {"post": predicting()},
         "/metrics": {"get": scraping()},
+        **job_paths(),
     }
     for prefix in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
         found |= {
@@ -85,10 +88,49 @@ def paths() -> dict[str, Any]:
             f"{prefix}/infer": {"post": inferring()},
         }
     for path, methods in found.items():
-        names = [name for name in ("model", "version") if "{" + name + "}" in path]
+        names = [name for name in ("model", "version", "job") if "{" + name + "}" in path]
         for method in methods.values():
             method["parameters"] = [path_parameter(name) for name in names] + method.get("parameters", [])
     return found
+
+
+def job_paths() -> dict[str, Any]:
+    """Async requests: left here, and answered later."""
+    submitting = predicting()
+    submitting["summary"] = "Leaves rows to be answered later: as /predict takes them, or a file by its URL."
+    submitting["requestBody"]["required"] = False
+    submitting["responses"] = {"202": answered("The job, which is on the disk.", "Job")} | refusals()
+    texts = {
+        "url": "A file's URL, in the place of a body; its origin is one that the installation names.",
+        "webhook": "Called, signed by standardwebhooks.com, when the job is finished; its origin likewise.",
+    }
+    for name, told in texts.items():
+        submitting["parameters"].append(
+            {"name": name, "in": "query", "description": told, "schema": {"type": "string", "format": "uri"}}
+        )
+    keep = {"name": "keep", "in": "query", "description": "Seconds for which it is kept when finished."}
+    key = {"name": "Idempotency-Key", "in": "header", "description": "Sent again, it is the same job."}
+    submitting["parameters"] += [
+        keep | {"schema": {"type": "integer", "minimum": 1, "maximum": int(MAX_KEEP_S)}},
+        key | {"schema": {"type": "string", "maxLength": MAX_KEY}},
+    ]
+    unfinished = {"409": answered("It has no answers, or none yet.", "Error")}
+    unread = {"422": answered("The file of its URL could not be read.", "Error")}
+    result = reading("A finished job's answers, as /predict gives them.", "Prediction")
+    failed = {"500": answered("It failed.", "Error")}
+    result["responses"] |= unfinished | unread | failed
+    events = reading("Its state whenever that changes, as server-sent events, until it is finished.")
+    events["responses"]["200"] = {"description": "Events.", "content": {"text/event-stream": {}}}
+    job = "/jobs/{model}/{job}"
+    return {
+        "/jobs/{model}": {"post": submitting},
+        job: {
+            "get": reading("A job's state.", "Job"),
+            "delete": reading("Cancels a job; one that is finished is forgotten.", "Job"),
+        },
+        f"{job}/result": {"get": result},
+        f"{job}/events": {"get": events},
+    }
 
 
 def path_parameter(name: str) -> Schema:
@@ -262,6 +304,17 @@ def schemas() -> dict[str, Schema]:
             "model_version",
             "id",
             "outputs",
+        ),
+        "Job": record(
+            {
+                "id": text,
+                "model": text,
+                "state": {"enum": [*WAITING, *FINISHED]},
+                "submitted": text,
+                "rows": {"type": ["integer", "null"]},
+                "rows_done": count,
+            },
+            "all",
         ),
         "Prediction": record(
             {

@@ -44,7 +44,7 @@ def test_the_document_is_served_to_anybody(shared):
 @pytest.mark.parametrize("path", paths())
 def test_each_path_of_the_document_has_the_methods_that_it_says(path, tmp_path):
     application = Application(ModelServer(Home(tmp_path)))
-    filled = path.replace("{model}", "spots").replace("{version}", "1")
+    filled = path.replace("{model}", "spots").replace("{version}", "1").replace("{job}", "1")
     methods = [method.upper() for method in paths()[path]]
     assert all(application._handler(method, filled) for method in methods)
     with pytest.raises(Refusal) as refused:
