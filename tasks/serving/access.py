@@ -43,10 +43,10 @@ log = logging.getLogger("gyre.serving")
 HEALTH = re.compile(r"/v2/?|/v2/health/(live|ready)|/openapi\.json")
 # Statistics of all models stand where a model would.
 DESCRIBED = re.compile(r"/v2/models/(?!stats/?$)[^/]+(/versions/[^/]+)?(/ready|/config)?/?")
-ASKED = re.compile(r"/v2/models/[^/]+(/versions/[^/]+)?/infer/?|/predict/[^/]+/?")
+ASKED = re.compile(r"/v2/models/[^/]+(/versions/[^/]+)?/infer/?|/(predict|explain)/[^/]+/?")
 JOBS = re.compile(r"/jobs/[^/]+(/[^/]+(/result|/events)?)?/?")
 LABELS = re.compile(r"/v2/models/[^/]+/labels/?")
-PROJECT = re.compile(r"/(?:v2/(?:repository/)?models|predict|jobs)/([^/]+)")
+PROJECT = re.compile(r"/(?:v2/(?:repository/)?models|predict|explain|jobs)/([^/]+)")
 READING = ("GET", "HEAD", "OPTIONS")
 UNLOGGED = "answered but not logged, so drift monitoring does not see it: it came without the installation's credential"
 TOLD_EVERY = 1000

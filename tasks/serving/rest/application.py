@@ -1,7 +1,8 @@
 """The ASGI application: paths to answers.
 
 Open Inference Protocol v2 with its extensions, `POST /v2/models/<model>/labels` for late labels,
-`POST /predict/<model>` for people, and `/jobs/<model>` for who comes back for the answers.
+`POST /predict/<model>` for people, `/explain/<model>` for why, and `/jobs/<model>` for who comes back for the
+answers.
 """
 
 import asyncio
@@ -12,10 +13,12 @@ from typing import Any
 
 from infra.guard import CALLER, TRUSTED
 from tasks.rows.raw import Rows
+from tasks.serving.explain.answers import explained
+from tasks.serving.explain.occlusion import Occlusion
 from tasks.serving.jobs.jobs import Jobs
 from tasks.serving.labels import LABELS_LIMIT
 from tasks.serving.large_bodies import LARGE_JSON
-from tasks.serving.model import Signature
+from tasks.serving.model import LAST, Signature
 from tasks.serving.model_server import ModelServer
 from tasks.serving.protocol import Caller, Request, new_id
 from tasks.serving.refusal import Refusal, shorten
@@ -46,6 +49,7 @@ COMPRESSED_FROM = 1400
 JSON_LENGTH_KEY = JSON_LENGTH.lower().encode()
 QUERY: Mapping[str, bool] = {"allow-missing": False, "log": True}
 """What /predict takes after the question mark, and what holds without it."""
+EXPLAIN_QUERY = {"allow-missing": False}
 TRACE = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.{0,200})?")
 """A W3C traceparent; another one is as if there were none, as that standard wants."""
 
@@ -136,6 +140,8 @@ class Application:
                 found = self._about_model(project, None, rest)
             case ["predict", project]:
                 found["POST"] = lambda call: self._predict(call, project)
+            case ["explain", project]:
+                found["POST"] = lambda call: self._explain(call, project)
             case ["jobs", project, *rest]:
                 found = job_handlers(self.jobs, project, rest)
             case ["v2", "repository", "index"]:
@@ -192,6 +198,22 @@ class Application:
         request = Request(new_id(), log, None, None)
         found = await self.server.predict(project, read, request, call.caller)
         return json_reply(prediction(found))
+
+    async def _explain(self, call: Call, project: str) -> Reply:
+        """Why what a person sent is answered so; it never counts as production traffic."""
+        self.server.route(project)
+        asked = call.asked(EXPLAIN_QUERY)
+        body, content_type = await call.body(), call.header("content-type")
+        allow_missing = is_true(asked, "allow-missing", False)
+        occlusion = Occlusion()
+
+        def read(name: str, signature: Signature) -> tuple[Rows, list[str]]:
+            rows, odd = rows_of_upload(upload_of(body, content_type), name, signature, allow_missing)
+            return occlusion.hide(rows, signature, odd), []
+
+        request = Request(new_id(), False, None, None, priority=LAST)
+        found = await self.server.predict(project, read, request, call.caller)
+        return json_reply(await asyncio.to_thread(explained, found, occlusion))
 
     async def _read(self, call: Call, project: str) -> Request:
         """An inference's request; much JSON is read in a process apart."""

@@ -75,6 +75,7 @@ def paths() -> dict[str, Any]:
             | {"responses": {"409": answered("Releases decide.", "Error")} | refusals()}
         },
         "/predict/{model}": {"post": predicting()},
+        "/explain/{model}": {"post": explaining()},
         "/metrics": {"get": scraping()},
         **job_paths(),
     }
@@ -199,6 +200,15 @@ def predicting() -> dict[str, Any]:
     return made
 
 
+def explaining() -> dict[str, Any]:
+    """Why a person's rows are answered so."""
+    made = predicting()
+    made["summary"] = "What each word, column or patch of an image weighs in the answers."
+    made["responses"]["200"] = answered(made["summary"], "Explanation")
+    made["parameters"] = [each for each in made["parameters"] if each["name"] != "log"]
+    return made
+
+
 def answered(summary: str, schema: str | None) -> dict[str, Any]:
     """An answer in JSON."""
     return {
@@ -304,6 +314,30 @@ def schemas() -> dict[str, Schema]:
             "model_version",
             "id",
             "outputs",
+        ),
+        "Explanation": record(
+            {
+                "model": text,
+                "version": text,
+                "method": text,
+                "rows": listing(
+                    record(
+                        {
+                            "row": count,
+                            "answer": text,
+                            "score": {"type": "number"},
+                            "weights": listing(record({"part": text, "weight": {"type": "number"}}, "all")),
+                            "picture": text,
+                        },
+                        "row",
+                        "answer",
+                        "score",
+                        "weights",
+                    )
+                ),
+                "notices": listing(text),
+            },
+            "all",
         ),
         "Job": record(
             {
