@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     """Megabytes that the model server's processes may take together: where there are more models than fit, those
     that were asked least recently leave memory, and are read again when somebody asks. 0: three quarters of the
     machine's or container's."""
+    access_log: bool = False
+    """Whether each HTTP request to the model server is a line of JSON in the home's logs/access.log: who asked
+    what, with which answer and how long it took, and nothing that was sent."""
     outbound_origins: str = ""
     """What the model server may call for async requests, with commas between: origins of webhooks and of
     files, such as https://hooks.example.com. Nothing else is called, and no redirect is followed."""

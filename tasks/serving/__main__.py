@@ -9,8 +9,10 @@ from functools import partial
 
 import uvicorn
 
+from infra.guard import Application as Guarded
 from infra.settings import Settings
-from tasks.serving.access import Access, access_of
+from tasks.serving.access import Access, access_of, log_file
+from tasks.serving.access_log import AccessLog
 from tasks.serving.certificate import Certificate
 from tasks.serving.connections import LimitedConnection, allow_many_connections
 from tasks.serving.jobs.jobs import Jobs
@@ -56,8 +58,11 @@ def serve(settings: Settings, access: Access, place: Place) -> None:
     if settings.server_certificate:
         certificate = Certificate(settings.server_certificate, settings.server_key)
     jobs = Jobs(server, settings.home, settings.outbound_origins)
+    answering: Guarded = Counted(access.guarded(Application(server, jobs)), server.totals)
+    if settings.access_log:
+        answering = AccessLog(answering, log_file(settings, "access.log"))
     life = Life(
-        Counted(access.guarded(Application(server, jobs)), server.totals),
+        answering,
         server,
         Listener(server, access, settings, certificate),
         jobs=jobs,

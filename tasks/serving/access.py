@@ -91,7 +91,7 @@ class Access:
 
 def access_of(settings: Settings) -> Access:
     """An installation's."""
-    return Access(settings.names, with_tokens(settings), audit_log(settings))
+    return Access(settings.names, with_tokens(settings), log_file(settings, "audit.log"))
 
 
 def with_tokens(settings: Settings) -> Authorize:
@@ -191,11 +191,11 @@ def is_file_of(descriptor: int, path: Path) -> bool:
         return False
 
 
-def audit_log(settings: Settings) -> Callable[[str], None]:
-    """Appends a line to the audit log, of which the newest files are kept."""
+def log_file(settings: Settings, name: str) -> Callable[[str], None]:
+    """Appends a line to a log such as audit.log, of which the newest files are kept."""
     folder = settings.home.make(settings.home.logs)
-    logger = logging.Logger("gyre.audit", logging.INFO)
-    handler = SharedLogFile(folder / "audit.log", maxBytes=AUDIT_BYTES, backupCount=AUDIT_FILES, delay=True)
+    logger = logging.Logger(f"gyre.{name}", logging.INFO)
+    handler = SharedLogFile(folder / name, maxBytes=AUDIT_BYTES, backupCount=AUDIT_FILES, delay=True)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger.addHandler(handler)
     return logger.info
