@@ -82,6 +82,15 @@ def rows_of_file(
     return decoded_rows(records, name, build_intake(config.intake).decode), []
 
 
+def explain_rows(client: InferenceClient, path: Path) -> dict[str, Any]:
+    """Why a file's rows are answered so. Raises ValueError where there is none, and InferenceError."""
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; want CSV, JSON or JSON lines, or an image")
+    content_types = {"csv": "text/csv", "json": "application/json", "jsonl": "application/x-ndjson"}
+    form = SUFFIXES.get(path.suffix.lower())
+    return client.explain(path.read_bytes(), content_types[form] if form else "application/octet-stream")
+
+
 def content_of(path: Path) -> bytes:
     """The bytes of a file, or of standard input."""
     return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()

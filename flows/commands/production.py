@@ -1,4 +1,4 @@
-"""`gyre rollback` and `retire` change what serves; `predict` asks it, and `models` lists it."""
+"""`gyre rollback` and `retire` change what serves; `predict` and `explain` ask it, and `models` lists it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +17,14 @@ gyre predict wine wine/ask.csv
 gyre predict digits seven.png --json
 
 echo '{"text": "You have won a prize"}' | gyre predict sms_spam -"""
+
+EXPLAIN_EXAMPLES = """Examples:
+
+gyre explain wine wine/ask.csv
+
+gyre explain digits seven.png --json"""
+HEAVIEST = 12
+"""Parts of a row that are shown; --json has all of them."""
 
 
 @app.command()
@@ -87,6 +95,30 @@ def predict(
     print_rows(shown)
     console.print(f"Answered by {told['model']} version {told['version']}.", highlight=False)
     for notice in (*([told["degraded"]] if "degraded" in told else []), *told["notices"]):
+        console.print(f"[yellow]▲[/] {escape(notice)}", highlight=False, soft_wrap=True)
+
+
+@app.command(epilog=EXPLAIN_EXAMPLES)
+def explain(
+    project: ProjectName,
+    rows: Annotated[Path, typer.Argument(help="A file of a few rows: CSV, JSON or JSON lines, or an image.")],
+    json: Json = False,
+) -> None:
+    """Ask the model server why rows are answered so: what each word, column or patch of an image weighs."""
+    from flows.predict import explain_rows
+    from tasks.production.inference_client import InferenceClient
+
+    settings = enter()
+    config = load(project, folder=settings.projects)
+    with InferenceClient(settings.server_url, config.name) as client:
+        told = explain_rows(client, rows)
+    if json:
+        emit(told)
+        return
+    for row in told["rows"]:
+        console.print(f"Row {row['row']}: {escape(row['answer'])} ({row['score']:.3f})", highlight=False)
+        print_rows(row["weights"][:HEAVIEST])
+    for notice in told["notices"]:
         console.print(f"[yellow]▲[/] {escape(notice)}", highlight=False, soft_wrap=True)
 
 

@@ -105,6 +105,13 @@ class InferenceClient:
         told = [{"request_id": request_id, "label": label} for request_id, label in labels.items()]
         self._ask("POST", f"{self._path()}/labels", {"labels": told})
 
+    def explain(self, content: bytes, content_type: str) -> dict[str, Any]:
+        """Why the rows of a file are answered so: each row's `answer`, `score` and `weights`, the heaviest first.
+
+        Raises InferenceError.
+        """
+        return self._ask("POST", f"/explain/{self.project}", content, content_type=content_type)
+
     def metadata(self, version: int | None = None) -> dict[str, Any]:
         """Name, versions, inputs and outputs of the model. Raises InferenceError."""
         return self._ask("GET", self._path(version))
@@ -168,17 +175,23 @@ class InferenceClient:
         return self._names[version]
 
     def _ask(
-        self, method: str, path: str, body: dict[str, Any] | None = None, patience_s: float | None = None
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | bytes | None = None,
+        patience_s: float | None = None,
+        content_type: str = "application/json",
     ) -> dict[str, Any]:
         """The JSON answer.
 
         An unreachable or busy server is asked again for a while; the same id twice counts once.
         """
-        content = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY) if body is not None else None
+        content = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY) if isinstance(body, dict) else body
+        headers = {"content-type": content_type} if content is not None else {}
         deadline = time.monotonic() + (self.patience_s if patience_s is None else patience_s)
         while True:
             try:
-                return value_of(self._http.request(method, path, content=content))
+                return value_of(self._http.request(method, path, content=content, headers=headers))
             except httpx.TransportError as error:
                 reason = f"{self.url}{path}: no answer ({error or type(error).__name__}); start the model server with `gyre up`"
                 failure, again = InferenceError(reason), not isinstance(error, httpx.TimeoutException)

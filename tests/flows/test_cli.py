@@ -26,6 +26,7 @@ SURFACE = {
     "rollback": {"project", "--json"},
     "retire": {"project", "version"},
     "predict": {"project", "rows", "--format", "--allow-missing", "--json"},
+    "explain": {"project", "rows", "--json"},
     "score": {
         "project",
         "source",

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from flows.predict import explain_rows
+from tasks.production.inference_client import InferenceClient
 from tasks.rows.raw import TensorSpec, rows_from
 from tasks.serving.explain.occlusion import MOST_PARTS, MOST_ROWS, Occlusion
 from tasks.serving.model import Signature
@@ -43,6 +45,16 @@ def test_columns_weigh_as_much_as_the_answer_falls_without_them(shared):
 def test_a_word_is_told_with_its_place_in_the_text(shared):
     (row,) = explain(shared, "notes", b" spam ", "text/plain")
     assert [(each["part"], each["span"]) for each in row["weights"]] == [("spam", [1, 5])]
+
+
+def test_a_file_of_rows_is_explained_for_the_command_line(shared, tmp_path):
+    file = tmp_path / "rows.csv"
+    file.write_text("text,size\nspam,1\nham,2\n")
+    with InferenceClient(shared.url, "words") as client:
+        told = explain_rows(client, file)
+    assert [row["answer"] for row in told["rows"]] == ["spam", "ham"]
+    with pytest.raises(ValueError, match="no such file; want CSV"):
+        explain_rows(client, tmp_path / "none.csv")
 
 
 def test_more_rows_than_fit_one_request_are_refused(shared):
