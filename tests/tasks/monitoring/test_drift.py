@@ -381,7 +381,7 @@ def test_late_labels_that_show_more_errors_than_the_test_drift_though_no_input_m
     assert report.performance.errors == pytest.approx(np.mean(LABELS[1000:1200] != "1"))
 
 
-def test_errors_are_estimated_from_answers_and_set_beside_late_labels(log, spots, tmp_path):
+def test_errors_are_estimated_beside_late_labels_and_an_old_bundle_says_what_it_lacks(log, spots, tmp_path):
     intake, result = ImageIntakeConfig(kind="image", height=2, width=2), CLASSES_OF_SPOTS
     draw = np.random.default_rng(0)
     images = draw.integers(0, 12, (900, 4)).astype(np.uint8)
@@ -403,6 +403,19 @@ def test_errors_are_estimated_from_answers_and_set_beside_late_labels(log, spots
     assert report.unseen == ()
     assert report.estimated.low < report.estimated.tested < report.estimated.high
     assert "late labels contradict it" in description(report, MonitoringConfig())
+    # As if it had been made before these were kept.
+    (bundle / drift_reference.SEEN).unlink()
+    inputs = pd.read_parquet(bundle / drift_reference.INPUTS)
+    inputs.drop(columns="grain").to_parquet(bundle / drift_reference.INPUTS)
+    old = look(
+        log,
+        served.model_copy(update={"digest": "old"}),
+        intake=intake,
+        result=result,
+        monitoring=MonitoringConfig(),
+    )
+    assert old.unseen == ("grain", "the network's embedding")
+    assert "Not watched: grain, the network's embedding" in description(old, MonitoringConfig())
 
 
 def test_nothing_serves_yet(log):
