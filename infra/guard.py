@@ -67,11 +67,18 @@ def by_credential(
 class Guard:
     """An ASGI application behind the three checks."""
 
-    def __init__(self, application: Application, names: Iterable[str], authorize: Authorize) -> None:
-        """`names`: what the service answers to besides the loopback's names."""
+    def __init__(
+        self,
+        application: Application,
+        names: Iterable[str],
+        authorize: Authorize,
+        origins: frozenset[bytes] = frozenset(),
+    ) -> None:
+        """`names`: what the service answers to besides the loopback's; `origins`: whose pages may ask it."""
         self.application = application
         self.names = frozenset(name.encode() for name in (*LOOPBACK, *names))
         self.authorize = authorize
+        self.origins = origins
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Passes a request on, or refuses it."""
@@ -100,6 +107,8 @@ class Guard:
         if name_of(host) not in self.names:
             return 421, f"{quote_header(host)} is no name of this server; GYRE_ALLOWED_HOSTS lists more"
         origin = headers.get(b"origin")
+        if origin in self.origins:
+            return 200, None
         if origin is not None and origin.partition(b"://")[2] != host:
             return 403, f"a page of {quote_header(origin)} may not ask this server"
         if (site := headers.get(b"sec-fetch-site", b"none")) in (b"cross-site", b"same-site"):

@@ -5,6 +5,7 @@ environment wins.
 """
 
 import os
+import re
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,6 +22,8 @@ from pydantic_settings import (
 from configs.load import BUNDLED
 from infra.credentials import Credential, read_credential
 from infra.home import Home
+
+ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 
 
 def as_home(value: Any) -> Home:
@@ -78,6 +81,9 @@ class Settings(BaseSettings):
     access_log: bool = False
     """Whether each HTTP request to the model server is a line of JSON in the home's logs/access.log: who asked
     what, with which answer and how long it took, and nothing that was sent."""
+    cors_origins: str = ""
+    """Origins, with commas between, whose pages may ask the model server from a browser, such as
+    https://shop.example.com. They send a token; the reader's own credentials never go along."""
     outbound_origins: str = ""
     """What the model server may call for async requests, with commas between: origins of webhooks and of
     files, such as https://hooks.example.com. Nothing else is called, and no redirect is followed."""
@@ -99,6 +105,16 @@ class Settings(BaseSettings):
         for given in filter(None, (self.server_certificate, self.server_key)):
             if not Path(given).is_file():
                 raise ValueError(f"{given}: no such file; server_certificate and server_key name PEM files")
+        return self
+
+    @model_validator(mode="after")
+    def pages_are_named_by_their_origin(self) -> "Settings":
+        """A browser sends an origin exactly so; another spelling would never fit, and nobody would know."""
+        for origin in self.pages:
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"cors_origins: {origin!r} is no origin; want such as https://shop.example.com"
+                )
         return self
 
     @classmethod
@@ -124,6 +140,11 @@ class Settings(BaseSettings):
         return tuple(
             filter(None, (self.host, *(name.strip().lower() for name in self.allowed_hosts.split(","))))
         )
+
+    @property
+    def pages(self) -> tuple[str, ...]:
+        """Origins whose pages may ask the model server."""
+        return tuple(filter(None, (origin.strip() for origin in self.cors_origins.split(","))))
 
     @property
     def answers_anybody(self) -> bool:

@@ -4,7 +4,8 @@ With the installation's credential: everything. With a token (infra/tokens.py): 
 either: a model may be described and asked, so that clients of the protocol work as they are, but such requests
 stay out of the prediction log, or anybody on the machine could drift the model and have it retrained; nobody
 tells labels. GYRE_ANONYMOUS makes this less (`refuse`) or more (`log`); on an address that other machines
-reach, nobody is answered without a credential or token. No web page may ask anything (infra/guard.py).
+reach, nobody is answered without a credential or token. No web page may ask anything (infra/guard.py) but those of
+the origins in GYRE_CORS_ORIGINS (cors.py).
 
 Each call that changes something, and each that was refused it, is a line of JSON in `<home>/logs/audit.log`.
 """
@@ -37,6 +38,7 @@ from infra.guard import (
 )
 from infra.settings import Settings
 from infra.tokens import Scope, TokenFile
+from tasks.serving.cors import Cors
 
 log = logging.getLogger("gyre.serving")
 
@@ -69,10 +71,13 @@ class Access:
     authorize: Authorize
     write: Callable[[str], None]
     """Appends a line to the audit log."""
+    origins: frozenset[bytes] = frozenset()
+    """Whose pages may ask it from a browser."""
 
     def guarded(self, application: Application) -> Application:
         """An application behind its guard, with an audit line for each call that changes something."""
-        return Audit(Guard(application, self.names, self.authorize), self)
+        guard = Guard(application, self.names, self.authorize, self.origins)
+        return Cors(Audit(guard, self), self.origins)
 
     def note(self, caller: str, address: str, method: str, path: str, status: int) -> None:
         """An audit line of a call that changes something, or would have; inference changes nothing."""
@@ -91,7 +96,8 @@ class Access:
 
 def access_of(settings: Settings) -> Access:
     """An installation's."""
-    return Access(settings.names, with_tokens(settings), log_file(settings, "audit.log"))
+    origins = frozenset(origin.encode() for origin in settings.pages)
+    return Access(settings.names, with_tokens(settings), log_file(settings, "audit.log"), origins)
 
 
 def with_tokens(settings: Settings) -> Authorize:
