@@ -198,7 +198,7 @@ class ModelServer:
         if request.log and known:
             ids = request.row_ids(len(rows))
             prediction = Logged(project, ids, utc_now(), model.served.version, role, rows, answers)
-            if model.served.log == "durable":
+            if request.is_durable or model.served.log == "durable":
                 await self._log.write(prediction)
             else:
                 told += self._log.remember(prediction)

@@ -92,6 +92,8 @@ class Request(NamedTuple):
     """Whether over REST outputs come as bytes where the output's own parameters do not say."""
     model_name: str | None = None
     """The model that the request itself names, beside what its path does."""
+    is_durable: bool = False
+    """Whether its rows are in the prediction log on the disk before it is answered, whatever the YAML says."""
 
     def row_ids(self, rows: int) -> list[str]:
         """The name of each row in the prediction log."""

@@ -247,7 +247,7 @@ class Jobs:
         if is_logged and job.claims > 1:
             # A worker that was killed may have logged it, and not kept the answer.
             is_logged = not await self._server.has_logged(job.project, request_id)
-        return Request(request_id, is_logged, None, None, priority=LAST, key=job.id)
+        return Request(request_id, is_logged, None, None, priority=LAST, key=job.id, is_durable=True)
 
     async def _body(self, job: Job) -> tuple[bytes, str]:
         """A job's rows as they were sent, or are fetched now. Raises Refusal."""

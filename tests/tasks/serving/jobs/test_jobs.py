@@ -191,4 +191,6 @@ def test_killed_at_work_nothing_is_lost_and_nothing_is_answered_or_logged_twice(
         assert [row["row"] for row in result(server, job).json()["rows"]] == list(range(ROWS))
     log = ds.dataset(server.settings.home.prediction_log(NOTES), format="parquet")
     ids = log.to_table(columns=["request_id"])["request_id"].to_pylist()
-    assert len(ids) == len(set(ids)) > ROWS
+    rows = {f"{job['id']}.{row // 1024}#{row % 1024}" for job in jobs for row in range(ROWS)}
+    assert len(ids) == len(set(ids))
+    assert rows <= set(ids)
