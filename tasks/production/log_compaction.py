@@ -13,6 +13,7 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,10 +25,11 @@ log = logging.getLogger("gyre.predictions")
 
 FEWEST = 64
 """Files are merged by so many at once: each line is then written about three times in a day of 86,400 files."""
-LARGE_BYTES = 8 * 2**20
-"""Of a file on the disk that is large enough to be left alone."""
-MOST_BYTES = 32 * 2**20
-"""Of files on the disk that are merged at once: it bounds the memory of a merge."""
+LARGE_VALUES = 8 * 2**20
+"""Single values of a file that is large enough to be left alone. Bytes on the disk would not do: rows that repeat
+take next to none there, and gigabytes in memory."""
+MOST_VALUES = 32 * 2**20
+"""Of files that are merged at once: it bounds the memory of a merge, to a quarter of a gigabyte a copy."""
 REPLACES = ".replaces"
 """Ending of the hidden list."""
 
@@ -54,29 +56,44 @@ def compact(day: Path, kind: str, fewest: int = FEWEST) -> int:
             return 0
         finish_interrupted(day, kind)
         replaced = 0
-        for files in groups(day, kind):
-            if len(files) >= max(2, fewest):
-                merge(files, kind)
-                replaced += len(files)
+        for group in groups(day, kind):
+            if len(group.files) >= (2 if group.is_full else max(2, fewest)):
+                merge(group.files, kind)
+                replaced += len(group.files)
     return replaced
 
 
-def groups(day: Path, kind: str) -> list[list[Path]]:
+@dataclass
+class Group:
+    """Files that may be merged at once."""
+
+    files: list[Path] = field(default_factory=list)
+    values: int = 0
+    is_full: bool = False
+    """Whether the next file had no room: then nothing is gained by waiting for more."""
+
+
+def groups(day: Path, kind: str) -> list[Group]:
     """Small files of equal schema, the oldest first, as many as may be merged at once."""
-    by_schema: dict[str, list[list[Path]]] = {}
-    sizes: dict[str, int] = {}
+    by_schema: dict[str, list[Group]] = {}
     for path in sorted(day.glob(f"{kind}-*.parquet")):
-        size = path.stat().st_size
-        if size >= LARGE_BYTES:
+        metadata = pq.read_metadata(path)
+        values = values_of(metadata)
+        if values >= LARGE_VALUES:
             continue
-        schema = str(pq.read_schema(path).remove_metadata())
-        found = by_schema.setdefault(schema, [[]])
-        if sizes.get(schema, 0) + size > MOST_BYTES:
-            found.append([])
-            sizes[schema] = 0
-        found[-1].append(path)
-        sizes[schema] = sizes.get(schema, 0) + size
-    return [files for found in by_schema.values() for files in found]
+        found = by_schema.setdefault(str(metadata.schema.to_arrow_schema().remove_metadata()), [Group()])
+        if found[-1].values + values > MOST_VALUES:
+            found[-1].is_full = True
+            found.append(Group())
+        found[-1].files.append(path)
+        found[-1].values += values
+    return [group for found in by_schema.values() for group in found]
+
+
+def values_of(metadata: pq.FileMetaData) -> int:
+    """Single values of a file, those of lists one by one."""
+    row_groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
+    return sum(each.column(place).num_values for each in row_groups for place in range(each.num_columns))
 
 
 def merge(files: Sequence[Path], kind: str) -> None:

@@ -6,6 +6,7 @@ import threading
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -132,3 +133,15 @@ def test_the_newest_rows_are_found_however_many_days_they_are_spread_over(log):
     assert len(log.latest(1)) == 1
     assert len(ids(log)) == 30
     assert len(log.latest(5, version=2)) == 0
+
+
+def test_rows_that_repeat_are_merged_within_bounds_though_they_take_no_room_on_the_disk(log):
+    values = pa.ListArray.from_arrays([0, 2**20], pa.array(np.zeros(2**20, np.uint8)))
+    for number in range(40):
+        append(log, number, image=values)
+    assert compact(log.folder / DAY, "predictions", fewest=64) == 31
+    (merged,) = [path for path in files(log) if path.stem.endswith("m")]
+    assert merged.stat().st_size < 2**20
+    # It is large by its values: no later merge takes it into memory again.
+    assert compact(log.folder / DAY, "predictions", fewest=64) == 0
+    assert len(ids(log)) == 40
