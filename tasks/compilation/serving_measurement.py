@@ -25,7 +25,7 @@ from tasks.rows.raw import Rows
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 MOST_ROWS = BATCHES[-1]
-"""Of a call: tasks/serving/model.py ROWS_A_BATCH."""
+"""Of a call: tasks/serving/models/model.py ROWS_A_BATCH."""
 CONCURRENCY = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 ROUNDS = 5
 """In each of which every batch size is timed, so that a slow moment of the machine does not choose one."""

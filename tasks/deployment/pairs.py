@@ -22,7 +22,7 @@ CLASSES = 50
 
 @dataclass(frozen=True)
 class Live:
-    """Live rows that the model server asked both versions (tasks/serving/mirror.py), since the trial began."""
+    """Live rows that the model server asked both versions (tasks/serving/models/mirror.py), since the trial began."""
 
     rows: int = 0
     same: int = 0

@@ -2,7 +2,7 @@
 
 A model that learned from the source and from late labels knows two worlds, and production may be either: it
 is compared with the one that it lies nearer to. So a model that was retrained on the new world is not found
-drifted for having seen the old one too. What counts as drifted is in tasks/monitoring/judgement.py; Evidently draws the
+drifted for having seen the old one too. What counts as drifted is in tasks/monitoring/verdict/judgement.py; Evidently draws the
 page that people open (tasks/monitoring/page.py). Too few predictions, and predictions that were looked at before,
 are answered without importing Evidently or torch.
 """
@@ -23,14 +23,14 @@ from configs.monitoring import MonitoringConfig
 from configs.result import CustomResultConfig, RegressionResultConfig, ResultConfig
 from infra.files import read_json, whole_file, whole_folder, write_json
 from tasks.monitoring import performance
-from tasks.monitoring.classifier import measure_together, measure_unlikeness
-from tasks.monitoring.estimate import estimate
-from tasks.monitoring.judgement import measure, smallest_found, verdicts
-from tasks.monitoring.measuring import Measured
 from tasks.monitoring.page import draw
 from tasks.monitoring.pictures import errors_of_log, picture_of_moved, picture_of_performance
 from tasks.monitoring.rhythm import Side, match_rhythm
-from tasks.monitoring.values import of_frame
+from tasks.monitoring.verdict.classifier import measure_together, measure_unlikeness
+from tasks.monitoring.verdict.estimate import estimate
+from tasks.monitoring.verdict.judgement import measure, smallest_found, verdicts
+from tasks.monitoring.verdict.measuring import Measured
+from tasks.monitoring.verdict.values import of_frame
 from tasks.production import drift_reference
 from tasks.production.prediction_log import PredictionLog, logged_rows
 from tasks.records import Champion, DescriptorDrift, DriftReport, Estimate, Performance

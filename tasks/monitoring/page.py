@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tasks.monitoring.tally import KEPT_TEXTS, OTHER
+from tasks.monitoring.verdict.tally import KEPT_TEXTS, OTHER
 from tasks.records import DescriptorDrift
 
 MOST_ROWS = 2000

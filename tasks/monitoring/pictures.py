@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tasks.monitoring.measuring import Measured
 from tasks.monitoring.performance import far, upper_bound
-from tasks.monitoring.tally import Floats, Tally
+from tasks.monitoring.verdict.measuring import Measured
+from tasks.monitoring.verdict.tally import Floats, Tally
 
 THEN, NOW, INK, GOOD = "#9aa5b1", "#d1495b", "#333333", "#2e7d6b"
 SHOWN = 3

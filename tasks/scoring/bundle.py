@@ -60,7 +60,7 @@ def open_bundle(stored: Stored) -> OpenBundle:
 
     Raises DigestError for one that was changed, ValueError where it does not answer here as it was judged.
     """
-    from tasks.serving.model import session_for_this_machine
+    from tasks.serving.models.model import session_for_this_machine
 
     folder = verify(stored.uri, stored.digest)
     session, _, portable = session_for_this_machine(folder)

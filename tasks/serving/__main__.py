@@ -19,8 +19,8 @@ from tasks.serving.jobs.jobs import Jobs
 from tasks.serving.life import Life
 from tasks.serving.metrics import Counted
 from tasks.serving.model_server import ModelServer
-from tasks.serving.place import Place, Shared
-from tasks.serving.processes import FAILED, Processes, bind, reserve
+from tasks.serving.processes.place import Place, Shared
+from tasks.serving.processes.supervisor import FAILED, Processes, bind, reserve
 from tasks.serving.rest.application import Application
 from tasks.serving.rpc.listener import Listener
 

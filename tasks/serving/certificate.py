@@ -6,7 +6,7 @@ import ssl
 from pathlib import Path
 from typing import NamedTuple
 
-from tasks.serving.routing import POLL_S, Stamp, file_stamp
+from tasks.serving.models.routing import POLL_S, Stamp, file_stamp
 
 log = logging.getLogger("gyre.serving")
 

@@ -10,9 +10,9 @@ from multiprocessing import get_context
 from infra.confinement import limit_address_space
 from infra.shutdown import killed_with_parent
 from tasks.rows.raw import Rows, TensorSpec
-from tasks.serving.protocol import Request
-from tasks.serving.refusal import Refusal, refuse_for
-from tasks.serving.tensors import rows_of
+from tasks.serving.protocol.inference import Request
+from tasks.serving.protocol.refusal import Refusal, refuse_for
+from tasks.serving.protocol.tensors import rows_of
 
 LARGE_JSON = 2**18
 """Bytes of JSON from which a body is read apart; one of this size takes 6 ms."""

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from infra.guard import Application, Message, Receive, Send
-from tasks.serving.statistics import Statistics, model_key
+from tasks.serving.models.statistics import Statistics, model_key
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
-    from tasks.serving.counts import Counts, Standing
+    from tasks.serving.processes.counts import Counts, Standing
 
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)

@@ -16,26 +16,33 @@ from typing import Any, NamedTuple
 from infra.home import Home
 from tasks.production.releases import Releases
 from tasks.rows.raw import Rows, TensorSpec
-from tasks.serving import model_facts
 from tasks.serving.access import Anonymous
-from tasks.serving.board import total
-from tasks.serving.counts import Counts, Post, Standing, merge
-from tasks.serving.fair_queue import Outputs
-from tasks.serving.journal import Prediction as Logged
-from tasks.serving.labels import labels_of
 from tasks.serving.large_bodies import LargeBodies, ReadInputs
-from tasks.serving.memory import ModelMemory, memory_limit
+from tasks.serving.log.journal import Prediction as Logged
+from tasks.serving.log.production_log import ProductionLog, utc_now
 from tasks.serving.metrics import ServerCollector, Totals, exposition
-from tasks.serving.mirror import Mirror
-from tasks.serving.model import FIRST, Model, Signature
-from tasks.serving.notices import notices
-from tasks.serving.place import Place, Shared
-from tasks.serving.production_log import ProductionLog, utc_now
-from tasks.serving.protocol import Caller, Inference, Request, check_outputs, chosen_outputs, infinite
-from tasks.serving.refusal import Refusal, shorten
-from tasks.serving.routing import POLL_S, Route, Table, Watch
-from tasks.serving.statistics import model_key
-from tasks.serving.tensors import MAX_ROWS, rows_of
+from tasks.serving.models.fair_queue import Outputs
+from tasks.serving.models.memory import ModelMemory, memory_limit
+from tasks.serving.models.mirror import Mirror
+from tasks.serving.models.model import FIRST, Model, Signature
+from tasks.serving.models.routing import POLL_S, Route, Table, Watch
+from tasks.serving.models.statistics import model_key
+from tasks.serving.processes.board import total
+from tasks.serving.processes.counts import Counts, Post, Standing, merge
+from tasks.serving.processes.place import Place, Shared
+from tasks.serving.protocol import model_facts
+from tasks.serving.protocol.inference import (
+    Caller,
+    Inference,
+    Request,
+    check_outputs,
+    chosen_outputs,
+    infinite,
+)
+from tasks.serving.protocol.labels import labels_of
+from tasks.serving.protocol.notices import notices
+from tasks.serving.protocol.refusal import Refusal, shorten
+from tasks.serving.protocol.tensors import MAX_ROWS, rows_of
 
 log = logging.getLogger("gyre.serving")
 TIME_LIMIT_S = 20.0

@@ -63,8 +63,8 @@ def generate(folder: Path, rows: int) -> None:
 
 def ours(folder: Path) -> dict[str, object]:
     """Seconds of a look at files, its distances and this process's peak memory."""
-    from tasks.monitoring.judgement import judge
-    from tasks.monitoring.values import of_parquet
+    from tasks.monitoring.verdict.judgement import judge
+    from tasks.monitoring.verdict.values import of_parquet
 
     started = time.perf_counter()
     now, then = (of_parquet(sorted((folder / side).iterdir())) for side in ("now", "then"))
@@ -75,9 +75,9 @@ def ours(folder: Path) -> dict[str, object]:
 
 def our_distances(folder: Path) -> dict[str, object]:
     """Distances of all values, outliers too, as Evidently has them."""
-    from tasks.monitoring.counting import count_numbers, count_texts
-    from tasks.monitoring.distances import distance_of
-    from tasks.monitoring.values import of_parquet
+    from tasks.monitoring.verdict.counting import count_numbers, count_texts
+    from tasks.monitoring.verdict.distances import distance_of
+    from tasks.monitoring.verdict.values import of_parquet
 
     now, then = (of_parquet(sorted((folder / side).iterdir())) for side in ("now", "then"))
     found = {}

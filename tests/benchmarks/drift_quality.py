@@ -24,8 +24,8 @@ import pandas as pd
 
 from configs.intake import ImageIntakeConfig, TextIntakeConfig
 from configs.monitoring import MonitoringConfig
-from tasks.monitoring.judgement import judge
-from tasks.monitoring.values import of_frame
+from tasks.monitoring.verdict.judgement import judge
+from tasks.monitoring.verdict.values import of_frame
 from tests.tasks.monitoring.trained import Trained
 
 ROWS, MOVES = (30, 100, 1000, 10_000, 100_000), (0.1, 0.2, 0.3, 0.5, 1.0)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tasks.monitoring.two_sample import independent_rows
+from tasks.monitoring.verdict.two_sample import independent_rows
 
 Scores = npt.NDArray[np.float64]
 KEEP = 0.7

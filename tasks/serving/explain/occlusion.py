@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from tasks.rows.raw import TEXT, Rows, TensorSpec, are_columns
-from tasks.serving.model import Signature
-from tasks.serving.notices import notices
-from tasks.serving.refusal import Refusal
-from tasks.serving.tensors import MAX_ROWS
+from tasks.serving.models.model import Signature
+from tasks.serving.protocol.notices import notices
+from tasks.serving.protocol.refusal import Refusal
+from tasks.serving.protocol.tensors import MAX_ROWS
 
 WORD = re.compile(r"\S+")
 MOST_PARTS = 200

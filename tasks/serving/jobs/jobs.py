@@ -19,13 +19,13 @@ from tasks.rows.raw import Rows
 from tasks.serving.jobs import outbound
 from tasks.serving.jobs.store import MOST_CLAIMS, Job, JobStore, QueueFullError
 from tasks.serving.jobs.webhooks import RETRY_S, Signer, message
-from tasks.serving.model import LAST, Signature
 from tasks.serving.model_server import BODY_LIMIT, ModelServer, Prediction
-from tasks.serving.protocol import Caller, Request, new_id
-from tasks.serving.refusal import Refusal, refuse_for
+from tasks.serving.models.model import LAST, Signature
+from tasks.serving.protocol.inference import Caller, Request, new_id
+from tasks.serving.protocol.refusal import Refusal, refuse_for
+from tasks.serving.protocol.tensors import MAX_ROWS
 from tasks.serving.rest.messages import prediction
 from tasks.serving.rest.uploads import rows_of_upload, upload_of
-from tasks.serving.tensors import MAX_ROWS
 
 log = logging.getLogger("gyre.serving")
 Found = TypeVar("Found")

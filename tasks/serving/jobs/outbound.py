@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from tasks.serving.refusal import Refusal, shorten
+from tasks.serving.protocol.refusal import Refusal, shorten
 
 if TYPE_CHECKING:
     import httpx

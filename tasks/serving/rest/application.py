@@ -16,12 +16,12 @@ from tasks.rows.raw import Rows
 from tasks.serving.explain.answers import explained
 from tasks.serving.explain.occlusion import Occlusion
 from tasks.serving.jobs.jobs import Jobs
-from tasks.serving.labels import LABELS_LIMIT
 from tasks.serving.large_bodies import LARGE_JSON
-from tasks.serving.model import LAST, Signature
 from tasks.serving.model_server import ModelServer
-from tasks.serving.protocol import Caller, Request, new_id
-from tasks.serving.refusal import Refusal, shorten
+from tasks.serving.models.model import LAST, Signature
+from tasks.serving.protocol.inference import Caller, Request, new_id
+from tasks.serving.protocol.labels import LABELS_LIMIT
+from tasks.serving.protocol.refusal import Refusal, shorten
 from tasks.serving.rest.calls import (
     LARGE,
     Call,

@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl
 import orjson
 
 from tasks.serving.model_server import BODY_LIMIT
-from tasks.serving.protocol import Caller
-from tasks.serving.refusal import Refusal, check_known, shorten
+from tasks.serving.protocol.inference import Caller
+from tasks.serving.protocol.refusal import Refusal, check_known, shorten
 from tasks.serving.rest.encodings import inflate
 
 Message = MutableMapping[str, Any]

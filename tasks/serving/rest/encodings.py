@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Callable
 
-from tasks.serving.refusal import Refusal, shorten
+from tasks.serving.protocol.refusal import Refusal, shorten
 
 ENCODINGS = ("gzip", "deflate", "zstd")
 """Those that are understood; of those that a client likes equally the first is taken."""

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 from infra.guard import INSTALLATION
 from tasks.serving.jobs.jobs import KEEP_S, MAX_KEEP_S, MAX_KEY, Jobs, Submission, status
-from tasks.serving.refusal import Refusal, shorten
+from tasks.serving.protocol.refusal import Refusal, shorten
 from tasks.serving.rest.calls import Call, Handler, Reply, is_true, json_reply
 from tasks.serving.rest.events import event
 

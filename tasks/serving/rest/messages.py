@@ -7,9 +7,9 @@ import orjson
 
 from tasks.prediction.answered_rows import answered_rows
 from tasks.serving.model_server import Prediction
-from tasks.serving.protocol import Inference, Output, Request, request_of
-from tasks.serving.raw_tensors import bytes_of_values
-from tasks.serving.refusal import Refusal, shorten
+from tasks.serving.protocol.inference import Inference, Output, Request, request_of
+from tasks.serving.protocol.raw_tensors import bytes_of_values
+from tasks.serving.protocol.refusal import Refusal, shorten
 
 JSON_LENGTH = "Inference-Header-Content-Length"
 """The header that says how many bytes of a body are JSON; binary tensors follow."""

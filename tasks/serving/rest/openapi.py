@@ -6,10 +6,10 @@ from typing import Any
 from tasks.production.protocol_dtypes import DATATYPES
 from tasks.serving.jobs.jobs import MAX_KEEP_S, MAX_KEY
 from tasks.serving.jobs.store import FINISHED, WAITING
-from tasks.serving.model import LAST
 from tasks.serving.model_server import BODY_LIMIT
-from tasks.serving.protocol import MAX_ID, MAX_TIMEOUT_US
-from tasks.serving.tensors import CONTENT_TYPES, MAX_ROWS
+from tasks.serving.models.model import LAST
+from tasks.serving.protocol.inference import MAX_ID, MAX_TIMEOUT_US
+from tasks.serving.protocol.tensors import CONTENT_TYPES, MAX_ROWS
 
 JSON = "application/json"
 BINARY = "application/octet-stream"

@@ -12,9 +12,9 @@ from configs.source import CsvConfig
 from tasks.prediction.row_files import SUFFIXES, Format, read_records
 from tasks.prediction.row_values import input_columns, raw_rows
 from tasks.rows.raw import TEXT, Rows, are_columns
-from tasks.serving.model import Signature
-from tasks.serving.model_facts import described_columns
-from tasks.serving.refusal import Refusal, shorten
+from tasks.serving.models.model import Signature
+from tasks.serving.protocol.model_facts import described_columns
+from tasks.serving.protocol.refusal import Refusal, shorten
 
 FORMATS: dict[str, Format] = {
     "text/csv": "csv",

@@ -11,7 +11,7 @@ from infra.settings import Settings
 from tasks.serving.access import Access
 from tasks.serving.certificate import Certificate
 from tasks.serving.model_server import BODY_LIMIT, ModelServer
-from tasks.serving.routing import POLL_S
+from tasks.serving.models.routing import POLL_S
 from tasks.serving.rpc import open_inference_pb2 as pb
 from tasks.serving.rpc.service import NAME, InferenceService
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from tasks.serving.protocol import Inference, Output, Request, request_of
-from tasks.serving.raw_tensors import bytes_of_values
-from tasks.serving.refusal import Refusal
+from tasks.serving.protocol.inference import Inference, Output, Request, request_of
+from tasks.serving.protocol.raw_tensors import bytes_of_values
+from tasks.serving.protocol.refusal import Refusal
+from tasks.serving.protocol.tensors import Contents
 from tasks.serving.rpc import open_inference_pb2 as pb
-from tasks.serving.tensors import Contents
 
 CONTENTS = {
     "BOOL": "bool_contents",

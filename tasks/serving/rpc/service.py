@@ -13,8 +13,8 @@ from google.protobuf.message import DecodeError, Message
 from infra.guard import Grant
 from tasks.serving.access import Access
 from tasks.serving.model_server import ModelServer
-from tasks.serving.protocol import Caller
-from tasks.serving.refusal import Refusal, shorten
+from tasks.serving.protocol.inference import Caller
+from tasks.serving.protocol.refusal import Refusal, shorten
 from tasks.serving.rpc import open_inference_pb2 as pb
 from tasks.serving.rpc.messages import message_of_answer, request_of_message
 

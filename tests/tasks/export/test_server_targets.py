@@ -28,8 +28,8 @@ from tasks.export.trial_rows import probe_rows
 from tasks.production import probe
 from tasks.production.protocol_dtypes import DATATYPES
 from tasks.rows.raw import TensorSpec
-from tasks.serving.refusal import Refusal
-from tasks.serving.tensors import values_of
+from tasks.serving.protocol.refusal import Refusal
+from tasks.serving.protocol.tensors import values_of
 from tests.tasks.conftest import PROJECT, spot
 
 KINDS = ("texts", "images", "photos", "table")

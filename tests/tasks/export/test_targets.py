@@ -18,9 +18,9 @@ from tasks.export.trial import TrialError, compare, graph_answers
 from tasks.export.trial_rows import known_words, probe_rows, raw_rows, trial_rows
 from tasks.production import probe
 from tasks.rows.raw import MAX_TEXT, TensorSpec
-from tasks.serving.notices import notices, training_values
-from tasks.serving.refusal import Refusal
-from tasks.serving.tensors import values_of
+from tasks.serving.protocol.notices import notices, training_values
+from tasks.serving.protocol.refusal import Refusal
+from tasks.serving.protocol.tensors import values_of
 
 KINDS = ("texts", "images", "table")
 CLOSE = 1e-5

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tasks.monitoring.judgement import measure
 from tasks.monitoring.pictures import errors_of_log, picture_of_moved, picture_of_performance
-from tasks.monitoring.values import of_frame
+from tasks.monitoring.verdict.judgement import measure
+from tasks.monitoring.verdict.values import of_frame
 
 
 def sizes(png):

@@ -15,7 +15,7 @@ from tasks.model.embedding import see
 from tasks.model.model import Model
 from tasks.model.onnx_export import graph_bytes
 from tasks.monitoring import drift
-from tasks.monitoring.estimate import estimate
+from tasks.monitoring.verdict.estimate import estimate
 from tasks.production import drift_reference
 from tasks.records import DatasetVersion
 from tasks.result import build_result

@@ -13,7 +13,7 @@ import pytest
 
 from tasks.production.log_compaction import compact, visible_files
 from tasks.production.prediction_log import PredictionLog
-from tasks.serving.known import KnownRequests
+from tasks.serving.log.known import KnownRequests
 
 NOON = datetime(2026, 1, 1, 12)
 DAY = "2026-01-01"

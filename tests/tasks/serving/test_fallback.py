@@ -14,7 +14,7 @@ from tasks.production import probe
 from tasks.production.prediction_log import PredictionLog
 from tasks.production.releases import Releases, rollback
 from tasks.rows.raw import TensorSpec, rows_from
-from tasks.serving.model import load
+from tasks.serving.models.model import load
 
 MODEL = "/v2/models/spots"
 ROW = np.array([200, 10, 10, 0], dtype=np.uint8).reshape(1, 2, 2, 1)

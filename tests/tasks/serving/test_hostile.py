@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.rows.raw import TensorSpec
-from tasks.serving.refusal import Refusal
+from tasks.serving.protocol.refusal import Refusal
+from tasks.serving.protocol.tensors import rows_of
 from tasks.serving.rest.messages import json_object, parse
-from tasks.serving.tensors import rows_of
 
 SPECS = (
     TensorSpec("size", "float32", ()),

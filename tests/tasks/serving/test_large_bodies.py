@@ -8,8 +8,8 @@ import numpy as np
 import psutil
 import pytest
 
-from tasks.serving.labels import MOST_LABELS
 from tasks.serving.large_bodies import LARGE_JSON
+from tasks.serving.protocol.labels import MOST_LABELS
 from tests.tasks.conftest import DEADLINE_S
 
 SIDE = 24

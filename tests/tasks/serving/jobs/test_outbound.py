@@ -8,7 +8,7 @@ import pytest
 
 from tasks.serving.jobs.outbound import check_url, origins_of
 from tasks.serving.jobs.webhooks import Signer
-from tasks.serving.refusal import Refusal
+from tasks.serving.protocol.refusal import Refusal
 
 NAMED = origins_of("https://hooks.example.com, http://10.0.0.7:9000")
 

@@ -8,7 +8,7 @@ import zlib
 import pyarrow as pa
 import pytest
 
-from tasks.serving.refusal import Refusal
+from tasks.serving.protocol.refusal import Refusal
 from tasks.serving.rest.encodings import ENCODINGS, chosen_encoding, deflate, inflate
 
 BODY = b'{"inputs": []}' * 1000

@@ -12,7 +12,7 @@ from flows.predict import explain_rows
 from tasks.production.inference_client import InferenceClient
 from tasks.rows.raw import TensorSpec, rows_from
 from tasks.serving.explain.occlusion import MOST_PARTS, MOST_ROWS, Occlusion
-from tasks.serving.model import Signature
+from tasks.serving.models.model import Signature
 from tests.tasks.conftest import DEADLINE_S
 from tests.tasks.serving.rest.test_predict import picture
 

@@ -5,7 +5,7 @@ import re
 import orjson
 import pytest
 
-from tasks.serving.refusal import Refusal
+from tasks.serving.protocol.refusal import Refusal
 from tasks.serving.rest.messages import parse
 
 

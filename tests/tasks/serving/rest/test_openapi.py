@@ -16,7 +16,7 @@ from schemathesis.specs.openapi.checks import (
 
 from infra.home import Home
 from tasks.serving.model_server import ModelServer
-from tasks.serving.refusal import Refusal
+from tasks.serving.protocol.refusal import Refusal
 from tasks.serving.rest.application import Application
 from tasks.serving.rest.openapi import document, paths
 from tests.tasks.conftest import DEADLINE_S
