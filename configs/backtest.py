@@ -28,12 +28,20 @@ class BacktestConfig(Section):
     first: float = Field(default=0.1, gt=0, lt=1)
     """Share of the rows that the first model learns from."""
     looks: int = Field(default=45, ge=2)
-    """Blocks that the other rows are cut into; each is one look at production, its labels come one look late."""
+    """Blocks that the other rows are cut into.
+
+    Each is one look at production, its labels come one look late.
+    """
     rows: tuple[RowsConfig, ...] = (RowsConfig(), RowsConfig(use="weighted"), RowsConfig(use="recent"))
     """Choices of rows: a challenger is trained by each, and they are compared on the newest labelled block, which none
-    of them saw. The first is taken unless another is better by a standard error. Production learns from all rows."""
+    of them saw. The first is taken unless another is better by a standard error. Production learns from all
+    rows.
+    """
     margin: Share = 0.02
-    """How much lower than the champion's a challenger's score may be on that block. In production the gate decides."""
+    """How much lower than the champion's a challenger's score may be on that block.
+
+    In production the gate decides.
+    """
     rollback: bool = True
     """Whether any older version takes over where late labels show it to be better than the one that serves. In
     production only the version before does, once."""

@@ -8,7 +8,10 @@ from configs.section import Section
 
 
 class BaselinesConfig(Section):
-    """Models without a deep network, learned from the same rows: kept on the model card, and what the gate compares with."""
+    """Models without a deep network, learned from the same rows.
+
+    Kept on the model card, and what the gate compares with.
+    """
 
     simple: tuple[Literal["linear", "trees"], ...] = ("linear", "trees")
     """Beside the constant answer: a linear model of what the network is shown, and gradient-boosted trees,

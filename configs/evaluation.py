@@ -10,7 +10,10 @@ from configs.section import Section
 
 
 class SliceConfig(Section):
-    """Rows of the test split that have something in common; a column's name alone stands for {column: <name>}."""
+    """Rows of the test split that have something in common.
+
+    A column's name alone stands for {column: <name>}.
+    """
 
     column: str | None = None
     """A column of the data set, or a descriptor such as an image's brightness: each of its most frequent

@@ -26,9 +26,15 @@ class ImageIntakeConfig(Section):
     background: int = Field(default=255, ge=0, le=255)
     """Grey level behind transparent pixels and around padded images."""
     shift: int | None = Field(default=None, ge=0, le=64)
-    """Augmentation: training images move by up to this many pixels in each direction; none: an eighth of the shorter side; 0: none."""
+    """Augmentation: training images move by up to this many pixels in each direction.
+
+    None: an eighth of the shorter side; 0: none.
+    """
     flip: bool = False
-    """Augmentation: half of the training images are mirrored, left to right; not for writing, or whatever else has a hand."""
+    """Augmentation: half of the training images are mirrored, left to right.
+
+    Not for writing, or whatever else has a hand.
+    """
 
 
 class TabularIntakeConfig(Section):

@@ -1,4 +1,7 @@
-"""Reads a project's YAML into its typed form, or says what is wrong with it: the file, the key, the value, what is allowed."""
+"""Reads a project's YAML into its typed form, or says what is wrong with it.
+
+The file, the key, the value, what is allowed.
+"""
 
 import re
 import sys
@@ -40,8 +43,8 @@ class ConfigError(ValueError):
 def load(project: str | Path, overrides: Mapping[str, str] | None = None, folder: Path = BUNDLED) -> Project:
     """The project named `project` in `folder`, or the YAML file at that path.
 
-    `overrides` are dotted keys with YAML values, such as {"training.epochs": "3"}. The YAML's own folder is put on the import path,
-    so a network or reader beside it is found by its import path. Raises ConfigError.
+    `overrides` are dotted keys with YAML values, such as {"training.epochs": "3"}. The YAML's own folder is
+    put on the import path, so a network or reader beside it is found by its import path. Raises ConfigError.
     """
     path = find(project, folder)
     tree, written = read(path)
@@ -114,7 +117,10 @@ def validate_tree(tree: dict[str, Any], written: Written, path: Path) -> Project
 
 
 def take_field_name(problem: Any, tree: dict[str, Any], written: Written) -> bool:
-    """Takes a key of a section as it was written where that is a name the section has: YAML reads `on:` as true; whether it was so."""
+    """Takes a key of a section as it was written where that is a name the section has.
+
+    YAML reads `on:` as true; whether it was so.
+    """
     if problem["type"] != "invalid_key":
         return False
     sections, location = walk(problem["loc"])
@@ -123,7 +129,10 @@ def take_field_name(problem: Any, tree: dict[str, Any], written: Written) -> boo
 
 
 def set_key(tree: dict[str, Any], key: str, value: Any) -> tuple[dict[str, Any], str]:
-    """Sets a dotted key in a tree, making the sections on the way; returns the section and the key's last part."""
+    """Sets a dotted key in a tree, making the sections on the way.
+
+    Returns the section and the key's last part.
+    """
     *sections, last = key.split(".")
     for section in sections:
         tree = tree.setdefault(section, {})
@@ -203,7 +212,10 @@ def resolve_paths(project: Project, folder: Path) -> Project:
 
 
 def resolve_source_paths(source: SourceConfig, folder: Path) -> SourceConfig:
-    """A source and those that are joined and appended to it; URLs and paths that begin with a variable stay as they are."""
+    """A source and those that are joined and appended to it.
+
+    URLs and paths that begin with a variable stay as they are.
+    """
     path = source.path
     if path is not None and "://" not in path and not path.startswith("$") and not Path(path).is_absolute():
         path = str(folder / path)

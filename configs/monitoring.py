@@ -1,4 +1,7 @@
-"""When production counts as drifted, and what follows: the monitoring and retraining sections of a project's YAML."""
+"""When production counts as drifted, and what follows.
+
+The monitoring and retraining sections of a project's YAML.
+"""
 
 from typing import Literal
 
@@ -18,19 +21,23 @@ class MonitoringConfig(Section):
     """Fewer than this and the verdict is `insufficient`, which never means `ok` and says how many are missing."""
     reference: int = Field(default=2000, ge=1)
     """Training rows that the predictions are compared with, 2,000 at most: a seeded sample of the source's,
-    each class in its share; and, where a model learned from at least `min_predictions` late-labelled rows, the newest
-    of these by themselves. The nearer of the two counts: a retrained model is not found drifted because it
-    knows the old world too. Answers are compared with those to held-out rows."""
+    each class in its share; and, where a model learned from at least `min_predictions` late-labelled rows,
+    the newest of these by themselves. The nearer of the two counts: a retrained model is not found drifted
+    because it knows the old world too. Answers are compared with those to held-out rows.
+    """
     drift_share: Share = 0.0
     """Share of the watched descriptors that must drift. 0: a single one is enough."""
     matching_hours: bool = True
     """Where the predictions are of other hours or weekdays than the training rows (a night's window), compare them with training
-    rows of the same ones alone: a rhythm that training rows have is no drift. It takes a column of dates among the inputs."""
+    rows of the same ones alone: a rhythm that training rows have is no drift. It takes a column of dates
+    among the inputs.
+    """
     threshold: float = Field(default=0.05, gt=0)
     """Distance that is tolerated: Wasserstein in standard deviations of the reference, or Jensen-Shannon (0 to 0.83) for what has no
-    order. A descriptor drifts where chance cannot explain its distance and the distance lies surely above this; one below
-    it never does, however many predictions show it. Of production that never changes, at most one in twenty is ever
-    found drifted, whatever the window and the number of descriptors and looks."""
+    order. A descriptor drifts where chance cannot explain its distance and the distance lies surely above
+    this; one below it never does, however many predictions show it. Of production that never changes, at most
+    one in twenty is ever found drifted, whatever the window and the number of descriptors and looks.
+    """
     performance_tolerance: Share = 0.05
     """Rise of the error share over the test's that late labels may show. One surely above is `drifted` by performance, whatever the
     inputs do. 1: labels never start a retraining."""

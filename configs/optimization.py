@@ -48,8 +48,9 @@ class OptimizationConfig(Section):
     """Smaller networks to train beside the main one, by a name of one's own, such as {half: {width: 0.5}}."""
     minutes: float | None = Field(default=None, gt=0)
     """Budget of training time for a search of smaller networks: half the width alone and taught by the main
-    network, then a quarter where half loses no more than gate.max_loss, else three quarters. Declared students come
-    first and count. none: no search."""
+    network, then a quarter where half loses no more than gate.max_loss, else three quarters. Declared
+    students come first and count. none: no search.
+    """
     distillation_weight: float = Field(default=0.5, ge=0, le=1)
     """How much of a taught student's loss is its distance from the main network's answers; the rest is the
     labels'."""

@@ -1,4 +1,6 @@
-"""The JSON schema of a project's YAML, derived from the typed one: editors complete keys and check values while they are typed.
+"""The JSON schema of a project's YAML, derived from the typed one.
+
+Editors complete keys and check values while they are typed.
 
 It knows keys, types, choices, ranges and patterns. What needs two keys at once, such as a batch that ranks
 can share, is for `configs/load.py` to say, and so for `gyre check`.
@@ -32,7 +34,10 @@ def schema_text() -> str:
 
 
 def schema_line(yaml_file: Path, schema_file: Path) -> str:
-    """The comment by which editors find a YAML's schema: relative where the file lies below the YAML's folder, so both can move."""
+    """The comment by which editors find a YAML's schema.
+
+    Relative where the file lies below the YAML's folder, so both can move.
+    """
     folder, place = yaml_file.resolve().parent, schema_file.resolve()
     shown = place.relative_to(folder) if place.is_relative_to(folder) else place
     return f"# yaml-language-server: $schema={shown.as_posix()}"
@@ -61,7 +66,10 @@ class EditorSchema(GenerateJsonSchema):
         return made
 
     def tagged_union_schema(self, schema: core_schema.TaggedUnionSchema) -> JsonSchemaValue:
-        """Sections told apart by their `kind`: an error then speaks of the one that was meant, as the loader's does."""
+        """Sections told apart by their `kind`.
+
+        An error then speaks of the one that was meant, as the loader's does.
+        """
         choices: Mapping[Any, core_schema.CoreSchema] = schema["choices"]
         built_in = [str(tag) for tag in choices if tag != OTHERWISE]
         rules = []
@@ -73,7 +81,10 @@ class EditorSchema(GenerateJsonSchema):
         return {"type": "object", "properties": {"kind": offered}, "required": ["kind"], "allOf": rules}
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        """A section's default is the defaults of its keys: written out again, an editor would show nothing else."""
+        """A section's default is the defaults of its keys.
+
+        Written out again, an editor would show nothing else.
+        """
         made = super().default_schema(schema)
         if isinstance(made.get("default"), dict) and made["default"]:
             del made["default"]

@@ -38,7 +38,10 @@ class Matches:
 
 
 def matches(pattern: str, *allowed: str) -> Matches:
-    """Text that is one of the `allowed` names or matches the pattern; the last of `allowed` describes the pattern in the error."""
+    """Text that is one of the `allowed` names or matches the pattern.
+
+    The last of `allowed` describes the pattern in the error.
+    """
     *names, described = allowed
     return Matches(pattern, tuple(names), described)
 
@@ -65,7 +68,10 @@ class Section(BaseModel):
 
 
 def by_kind(*built_in: str) -> Discriminator:
-    """Chooses a section's class by its `kind`, so that an error speaks of the one that was meant; any other kind is an import path."""
+    """Chooses a section's class by its `kind`, so that an error speaks of the one that was meant.
+
+    Any other kind is an import path.
+    """
 
     def tag(value: Any) -> str:
         kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)

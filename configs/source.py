@@ -156,8 +156,10 @@ class SourceConfig(Section):
     """A path below $GYRE_DATA that is read in place of `path` where that variable is set."""
     key: str | tuple[str, ...] = "id"
     """Column or columns whose values name a row for ever; `*`: all of them. Rows that repeat it are kept once (the last wins).
-    `origin_line`: a row's place, such as rows.csv:12, which keeps every row, also equal ones. It lasts while files are only appended to:
-    a line put in or taken out above renames the rows below it, for people's decisions and late labels too."""
+    `origin_line`: a row's place, such as rows.csv:12, which keeps every row, also equal ones. It lasts while
+    files are only appended to: a line put in or taken out above renames the rows below it, for people's
+    decisions and late labels too.
+    """
     columns: dict[str, ColumnConfig] = {}
     """The contract; `gyre data infer` writes it. None: columns are taken as they come, those of CSV files as
     text."""

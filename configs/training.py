@@ -44,7 +44,10 @@ class TrainingConfig(Section):
     min_ranks: int | None = Field(default=None, ge=1)
     """Elastic: a training that loses ranks, workers or hosts goes on from its last commit with no fewer than these; none: it ends."""
     max_ranks: int | None = Field(default=None, ge=1)
-    """Elastic: workers that come later are used from the next commit on, up to so many ranks; none: as many as `ranks`."""
+    """Elastic: workers that come later are used from the next commit on, up to so many ranks.
+
+    None: as many as `ranks`.
+    """
     wait_seconds: float = Field(default=300, gt=0)
     """How long an elastic training waits for workers before it fails, with a commit that another can resume.
     """

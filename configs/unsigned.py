@@ -21,7 +21,10 @@ UNSIGNED = "a run that was not started by the gyre command"
 
 
 def check_unsigned(project: str, overrides: Mapping[str, str], folder: Path, instead: str) -> None:
-    """Raises ConfigError naming the parameter that only a signed run may have; `instead` says how to start one."""
+    """Raises ConfigError naming the parameter that only a signed run may have.
+
+    `instead` says how to start one.
+    """
     if project not in (known := project_names(folder)):
         listed = ", ".join(known) or "none"
         allowed = f"takes a project of {folder} by name ({listed})"

@@ -15,8 +15,10 @@ class SplitConfig(Section):
     """What neither takes is the test split."""
     by: Literal["content", "group", "time"] = "content"
     """`content`: a hash of what the source holds about a row before anything is made of it (an image file's bytes, a text, the values of
-    `columns`), so a row never changes sides and no split holds a copy of another's; `group`: a hash of `column`, so rows of one person or
-    device stay together; `time`: the oldest rows of `column` train, the newest test."""
+    `columns`), so a row never changes sides and no split holds a copy of another's; `group`: a hash of
+    `column`, so rows of one person or device stay together; `time`: the oldest rows of `column` train, the
+    newest test.
+    """
     column: str | None = None
     columns: tuple[str, ...] = ()
     """For `content`: the source's columns that are a row's content. None: those that the intake of the first

@@ -1,4 +1,6 @@
-"""Reads YAML and keeps how scalars were written: YAML turns an unquoted no into false, 007 into 7 and 2026-01-31 into a date.
+"""Reads YAML and keeps how scalars were written.
+
+YAML turns an unquoted no into false, 007 into 7 and 2026-01-31 into a date.
 
 Where a text is wanted and such a number or date stands, the text is taken as it was written. What nobody can
 tell apart is an error that says what to quote.
@@ -41,14 +43,20 @@ class Written:
         return self.values.get((id(container), key))
 
     def at(self, tree: Any, location: Sequence[str]) -> str | None:
-        """Likewise of what stands at a location of the tree; one that ends with `[key]` is about the key itself."""
+        """Likewise of what stands at a location of the tree.
+
+        One that ends with `[key]` is about the key itself.
+        """
         if location and location[-1] == "[key]":
             container, key = descend(tree, location[:-1])
             return self.keys.get((id(container), key))
         return self.of(*descend(tree, location))
 
     def take_text(self, tree: Any, location: Sequence[str]) -> bool:
-        """Puts the text that was written in place of the number or date at a location of the tree; whether there was one."""
+        """Puts the text that was written in place of the number or date at a location of the tree.
+
+        Whether there was one.
+        """
         if location and location[-1] == "[key]":
             return self.take_key(tree, location[:-1])
         container, key = descend(tree, location)
@@ -164,7 +172,10 @@ def hint(value: Any, text: str | None) -> str:
 
 
 def descend(tree: Any, location: Sequence[str]) -> tuple[Any, Any]:
-    """The container of the value at a location and its key there; the last parts of a location may name no key, but a type."""
+    """The container of the value at a location and its key there.
+
+    The last parts of a location may name no key, but a type.
+    """
     container: Any = None
     key: Any = None
     value = tree

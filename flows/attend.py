@@ -22,7 +22,9 @@ SHOWN = 6
 
 
 def attend(flow_run_id: UUID, title: str, settings: Settings, json: bool) -> str:
-    """Follows a run, prints what came out, and raises typer.Exit where it did not complete; returns the run's message.
+    """Follows a run, prints what came out, and raises typer.Exit where it did not complete.
+
+    Returns the run's message.
 
     Ctrl-C asks what is meant by it.
     """

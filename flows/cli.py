@@ -54,7 +54,10 @@ OTHER_CREDENTIAL = (
 
 @contextmanager
 def report_user_errors() -> Iterator[None]:
-    """Ends with the reason and exit code 1 where a user's input, a port or a service is the cause; a bug keeps its traceback."""
+    """Ends with the reason and exit code 1 where a user's input, a port or a service is the cause.
+
+    A bug keeps its traceback.
+    """
     from infra.credentials import CredentialError
     from infra.services import ServicesError
 

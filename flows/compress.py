@@ -1,4 +1,7 @@
-"""From a trained model to the graphs that may serve in its place: its own, those of smaller networks, and all of them in smaller formats."""
+"""From a trained model to the graphs that may serve in its place.
+
+Its own, those of smaller networks, and all of them in smaller formats.
+"""
 
 from configs.project import Project
 from tasks.compilation.task import export
@@ -10,7 +13,10 @@ from tasks.training.task import train
 
 
 def variants_of(model: TrainedModel, config: Project) -> Variants:
-    """The network's own graph, `fp32`, first; students are trained as the network was, one after the other."""
+    """The network's own graph, `fp32`, first.
+
+    Students are trained as the network was, one after the other.
+    """
     own = export(model, config.intake, config.result, config.training)
     made = [in_formats(own, model, config)]
     search = student_search(model, own, config)
@@ -44,7 +50,10 @@ def in_formats(graph: Graph, model: TrainedModel, config: Project) -> Variants:
 
 
 def student_search(model: TrainedModel, graph: Graph, config: Project) -> StudentSearch:
-    """The search for students; without a budget there are no others than the declared ones, and nothing to estimate."""
+    """The search for students.
+
+    Without a budget there are no others than the declared ones, and nothing to estimate.
+    """
     sketches = []
     if config.optimization.minutes is not None:
         sketches = sketch(model, graph, config.intake, config.result, config.training)

@@ -14,7 +14,9 @@ from tasks.records import DriftReport
 def drift(
     project: str, overrides: dict[str, str] | None = None, signature: str | None = None
 ) -> State[DriftReport]:
-    """A verdict on the newest predictions; a confirmed drift with enough late labels emits the event that starts a retraining.
+    """A verdict on the newest predictions.
+
+    A confirmed drift with enough late labels emits the event that starts a retraining.
 
     project: name of a project, or path of its YAML
     overrides: dotted keys of the YAML with the values to use instead

@@ -39,7 +39,10 @@ def told_earlier(project: str) -> str:
 
 
 def other_stages(client: SyncPrefectClient, flow_run_id: UUID) -> float:
-    """Seconds of a run's stages beside the training; 0 where some were reused, which says nothing of how long they take."""
+    """Seconds of a run's stages beside the training.
+
+    0 where some were reused, which says nothing of how long they take.
+    """
     stages = task_runs(client, flow_run_id)
     if any(was_reused(stage) for stage in stages):
         return 0.0

@@ -1,4 +1,7 @@
-"""What flow runs are called, and how they end where a rule of the project's YAML stops them: as refused, with reasons, not as failed."""
+"""What flow runs are called, and how they end where a rule of the project's YAML stops them.
+
+As refused, with reasons, not as failed.
+"""
 
 from collections.abc import Callable
 from functools import wraps
@@ -19,7 +22,10 @@ def project_name() -> str:
 
 
 def refusable(function: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
-    """The function of a flow, which ends in the state Refused where one of its stages stops the run; stands below `@flow`."""
+    """The function of a flow, which ends in the state Refused where one of its stages stops the run.
+
+    Stands below `@flow`.
+    """
 
     @wraps(function)
     def ended(*args: P.args, **kwargs: P.kwargs) -> State[Any]:

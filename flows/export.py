@@ -1,4 +1,7 @@
-"""What `gyre export` does: a released model, or a bundle that is given, as a folder that answers elsewhere."""
+"""What `gyre export` does.
+
+A released model, or a bundle that is given, as a folder that answers elsewhere.
+"""
 
 from enum import StrEnum
 from pathlib import Path

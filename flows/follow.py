@@ -1,4 +1,7 @@
-"""Shows a flow run in the terminal until it ends: a live table, or a line as each stage begins and ends where nobody watches."""
+"""Shows a flow run in the terminal until it ends.
+
+A live table, or a line as each stage begins and ends where nobody watches.
+"""
 
 import time
 from contextlib import AbstractContextManager, nullcontext
@@ -105,7 +108,10 @@ class LiveTable:
 
 
 class Lines:
-    """A line as each stage begins and ends, and now and then how far the training is: for a file or a pipe."""
+    """A line as each stage begins and ends, and now and then how far the training is.
+
+    For a file or a pipe.
+    """
 
     def __init__(self, console: Console, title: str) -> None:
         self.console = console

@@ -1,4 +1,7 @@
-"""What a flow run is asked to do, and who asks: what the gyre command did not sign names neither code nor files."""
+"""What a flow run is asked to do, and who asks.
+
+What the gyre command did not sign names neither code nor files.
+"""
 
 from typing import Any
 

@@ -1,4 +1,6 @@
-"""What `gyre predict` does: a person's rows to the model server, and its answers with all that belongs to them.
+"""What `gyre predict` does.
+
+A person's rows to the model server, and its answers with all that belongs to them.
 
 No torch and no pandas, but where an intake is a user's own: they take longer to import than everything else
 here takes.

@@ -1,9 +1,9 @@
 """Prefect's runner, which starts a process for each flow run that is due, but spares looks at production that would tell nothing.
 
 A scheduled look would take seconds of imports, every few seconds, day and night. One that could find nothing
-new ends at once as `Unchanged`, and says since when. One beside another at the same project, or of a time that
-passed while nothing ran, ends as `Superseded`: after an hour of downtime one look is taken, not a hundred. And
-looks never take all the places that runs have, so that a person's run need not wait for them.
+new ends at once as `Unchanged`, and says since when. One beside another at the same project, or of a time
+that passed while nothing ran, ends as `Superseded`: after an hour of downtime one look is taken, not a
+hundred. And looks never take all the places that runs have, so that a person's run need not wait for them.
 """
 
 import asyncio
@@ -87,7 +87,10 @@ class SparingRunner(Runner):
 
 
 def keep_pauses(deployment: RunnerDeployment) -> None:
-    """Takes over that a deployment, or one of its schedules, is paused: registering it would start it again."""
+    """Takes over that a deployment, or one of its schedules, is paused.
+
+    Registering it would start it again.
+    """
     with get_client(sync_client=True) as client:
         try:
             known = client.read_deployment_by_name(f"{deployment.flow_name}/{deployment.name}")
@@ -114,7 +117,10 @@ class Claims(StateProposer):
         self.deciding = asyncio.Lock()
 
     async def propose_pending(self, flow_run: FlowRun) -> bool:
-        """Whether the run is claimed; a look that the schedule wants, and that would tell nothing, is completed instead."""
+        """Whether the run is claimed.
+
+        A look that the schedule wants, and that would tell nothing, is completed instead.
+        """
         # What a person or a trigger asked for is always done.
         if not (flow_run.auto_scheduled and flow_run.deployment_id in self.runner.looks):
             return await super().propose_pending(flow_run)
@@ -165,7 +171,10 @@ def run_time(flow_run: FlowRun) -> datetime:
 
 
 def nothing_new(project: str, settings: Settings) -> str | None:
-    """Why a look at production would end as the last one did, in a sentence; None where it must be taken, or that cannot be told."""
+    """Why a look at production would end as the last one did, in a sentence.
+
+    None where it must be taken, or that cannot be told.
+    """
     try:
         config = load(project, folder=settings.projects)
         told = last_look(config.name, config.intake, config.result, config.monitoring, settings.home)

@@ -57,7 +57,10 @@ def say(line: str) -> None:
 
 
 def print_rows(rows: list[dict[str, Any]]) -> None:
-    """Rows as a table with the first row's keys as its head; the first column, by which a row is named, is never cut."""
+    """Rows as a table with the first row's keys as its head.
+
+    The first column, by which a row is named, is never cut.
+    """
     if not rows:
         console.print("[dim]none[/]")
         return

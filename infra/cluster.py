@@ -37,7 +37,9 @@ LOCAL = {
 
 @contextmanager
 def open_cluster(section: ClusterConfig) -> Iterator[Any]:
-    """A distributed.Client whose cluster has at least `section.workers` workers; what was started here is closed again.
+    """A distributed.Client whose cluster has at least `section.workers` workers.
+
+    What was started here is closed again.
 
     A local cluster's workers are processes of one thread each and die with this process. What it says travels
     under certificates that are made for it and never written: whoever else reached it could run code as this
@@ -81,7 +83,9 @@ def open_cluster(section: ClusterConfig) -> Iterator[Any]:
 def run_bounded(
     client: Any, function: Callable[[T], R], jobs: Sequence[T], tick: Callable[[], None] | None = None
 ) -> Iterator[R]:
-    """What a function answers to each job on some worker, in the order in which they end; a bounded number is submitted at a time.
+    """What a function answers to each job on some worker, in the order in which they end.
+
+    A bounded number is submitted at a time.
 
     The first that fails stops the others, and its error is raised.
 

@@ -8,7 +8,10 @@ SHOWN = 300
 
 
 def limit_address_space(size: int) -> None:
-    """Gives this process at most so many bytes of address space: asking for more fails inside it, and nowhere else."""
+    """Gives this process at most so many bytes of address space.
+
+    Asking for more fails inside it, and nowhere else.
+    """
     resource.setrlimit(resource.RLIMIT_AS, (size, size))
 
 

@@ -1,4 +1,6 @@
-"""The installation's one credential: whoever has it may start runs, read reports and tell labels, and nobody else.
+"""The installation's one credential.
+
+Whoever has it may start runs, read reports and tell labels, and nobody else.
 
 `<home>/credentials`, readable by its owner alone, is a netrc file, so that curl takes it too:
 `curl --netrc-file .gyre/credentials URL`.
@@ -52,7 +54,10 @@ class Credential:
         return hmac.compare_digest(authorization, self.authorization)
 
     def signature(self, purpose: str, value: Any) -> str:
-        """64 hexadecimal digits that only this installation can give a JSON value; `purpose` keeps uses apart."""
+        """64 hexadecimal digits that only this installation can give a JSON value.
+
+        `purpose` keeps uses apart.
+        """
         text = json.dumps([purpose, value], sort_keys=True, separators=(",", ":"))
         return hmac.new(self.password.encode(), text.encode(), hashlib.sha256).hexdigest()
 

@@ -45,7 +45,10 @@ def verify(path: str | Path, expected: str) -> Path:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary path that takes the place of `path` when the block ends well; after an error `path` is as it was."""
+    """A temporary path that takes the place of `path` when the block ends well.
+
+    After an error `path` is as it was.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(descriptor)
@@ -61,7 +64,10 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder that takes the place of `path` when the block ends well; after an error `path` is as it was."""
+    """A temporary folder that takes the place of `path` when the block ends well.
+
+    After an error `path` is as it was.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
@@ -77,7 +83,10 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def sync_to_disk(path: Path) -> None:
-    """Waits until the content of a file or folder is on the disk; a rename without it may survive a power cut that the content does not."""
+    """Waits until the content of a file or folder is on the disk.
+
+    A rename without it may survive a power cut that the content does not.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -86,7 +95,9 @@ def sync_to_disk(path: Path) -> None:
 
 
 def close_to_others(folder: Path) -> int:
-    """Takes every right to a folder, and to all that is in it, from group and others; how many paths they had a right to.
+    """Takes every right to a folder, and to all that is in it, from group and others.
+
+    How many paths they had a right to.
 
     The folder comes last: as long as it is open an interrupted call is made again, and once it is shut
     nothing below it can be reached.

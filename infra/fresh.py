@@ -1,4 +1,6 @@
-"""The README's first lines on a bare machine: a new Debian root, its own apt line, its own commands, by a user with an empty home.
+"""The README's first lines on a bare machine.
+
+A new Debian root, its own apt line, its own commands, by a user with an empty home.
 
 Both are read out of README.md, so what is tried is what a stranger would type. The root is made by
 debootstrap from the mirror that this machine's apt uses. Everything runs in a mount and a process namespace
@@ -295,7 +297,10 @@ def clone(root: Path) -> None:
 
 
 def stranger_environment(settings: dict[str, str]) -> dict[str, str]:
-    """What the user of the root is told: the package indexes and proxies of this machine, and nothing of its folders."""
+    """What the user of the root is told.
+
+    The package indexes and proxies of this machine, and nothing of its folders.
+    """
     told = {f"PIP_{option.upper().replace('-', '_')}": value for option, value in settings.items()}
     here = {name: value for name, value in os.environ.items() if name in PASSED_ON or name.startswith("UV_")}
     return {name: value for name, value in {**told, **here}.items() if name not in OWN_FOLDERS} | {

@@ -1,7 +1,8 @@
 """What stands before each service of an installation: its names, which web pages may ask it, and who may.
 
-A web page of anywhere can have its reader's browser send requests to this machine. Three checks stand against that,
-none of which trusts the browser's user: the Host must be a name of ours (a foreign name that was made to point here is
+A web page of anywhere can have its reader's browser send requests to this machine. Three checks stand against
+that, none of which trusts the browser's user: the Host must be a name of ours (a foreign name that was made
+to point here is
 refused: DNS rebinding), the page that asks must be one of the same service, and the request must carry the
 installation's credential, or for the model server a token of its own (infra/tokens.py).
 """

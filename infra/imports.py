@@ -21,7 +21,9 @@ def resolve(path: str) -> Any:
 
 
 def lazy(*paths: str) -> Callable[[str], Any]:
-    """A package's `__getattr__`: it offers what the import paths name, and imports one when somebody asks for it.
+    """A package's `__getattr__`.
+
+    It offers what the import paths name, and imports one when somebody asks for it.
 
     So a package can offer a core that needs torch, and cost nothing to whoever imports another module of it.
     """
@@ -37,7 +39,9 @@ def lazy(*paths: str) -> Callable[[str], Any]:
 
 @contextmanager
 def without_collections() -> Iterator[None]:
-    """Imports in the block take a quarter less time: nearly all that they make stays, and collections would look through it in vain.
+    """Imports in the block take a quarter less time.
+
+    Nearly all that they make stays, and collections would look through it in vain.
 
     Later ones leave it out too, so this is for the start of a process that goes on to serve.
     """

@@ -1,4 +1,6 @@
-"""How set-up runs pip and uv: what the user told pip holds for both, and where one fails its cause is named with what to do.
+"""How set-up runs pip and uv.
+
+What the user told pip holds for both, and where one fails its cause is named with what to do.
 
 Standard library only, and nothing newer than Python 3.8: it runs before anything is installed.
 """
@@ -106,7 +108,10 @@ def mask_credentials(text: str) -> str:
 
 
 def advice(output: str, environment: dict[str, str] | None = None) -> str:
-    """What to do about a failure, told by the last lines that a command wrote; empty where they name no known cause."""
+    """What to do about a failure, told by the last lines that a command wrote.
+
+    Empty where they name no known cause.
+    """
     said = output.lower()
     asked = asked_indexes(environment if environment is not None else uv_environment({}))
     if any(sign in said for sign in DISK_FULL):

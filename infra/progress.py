@@ -1,4 +1,7 @@
-"""Waits that go by progress, not by the clock: a busy machine makes everything late, and only what stands still will never come."""
+"""Waits that go by progress, not by the clock.
+
+A busy machine makes everything late, and only what stands still will never come.
+"""
 
 import time
 from collections.abc import Callable, Iterable

@@ -1,4 +1,6 @@
-"""What supervisord remembers of services that ended by themselves: an extension that it loads, which costs no process of its own.
+"""What supervisord remembers of services that ended by themselves.
+
+An extension that it loads, which costs no process of its own.
 
 supervisord neither counts restarts nor keeps the reason of a quick end, and its pauses grow without limit. It
 imports this module to stay small: nothing but supervisor is imported here, and no package around it that
@@ -39,7 +41,10 @@ class Restarts:
         events.subscribe(events.ProcessStateExitedEvent, self._count)
 
     def ends(self) -> list[dict[str, Any]]:
-        """A record a service that ended: name, count, first and last (seconds since 1970), reason, words (the end of its log then)."""
+        """A record a service that ended.
+
+        Name, count, first and last (seconds since 1970), reason, words (the end of its log then).
+        """
         return list(self._ends.values())
 
     def hurry(self) -> bool:

@@ -1,4 +1,6 @@
-"""Where one installation lives: its home folder, its ports, its URLs, and the environment that all its processes share.
+"""Where one installation lives.
+
+Its home folder, its ports, its URLs, and the environment that all its processes share.
 
 Read from the environment (`GYRE_HOME`, `GYRE_SERVER_PORT`, ...) and from `settings.yaml` in the home; the
 environment wins.
@@ -76,8 +78,9 @@ class Settings(BaseSettings):
     use more cores, and the others go on answering when one ends."""
     server_memory_mb: int = Field(default=0, ge=0)
     """Megabytes that the model server's processes may take together: where there are more models than fit, those
-    that were asked least recently leave memory, and are read again when somebody asks. 0: three quarters of the
-    machine's or container's."""
+    that were asked least recently leave memory, and are read again when somebody asks. 0: three quarters of
+    the machine's or container's.
+    """
     access_log: bool = False
     """Whether each HTTP request to the model server is a line of JSON in the home's logs/access.log: who asked
     what, with which answer and how long it took, and nothing that was sent."""
@@ -191,7 +194,9 @@ class Settings(BaseSettings):
         return f"{self.reports_url}/{path.relative_to(self.home.reports).as_posix()}"
 
     def environment(self) -> dict[str, str]:
-        """What every process of this installation has in its environment: one home and credential, no telemetry, no call to the outside.
+        """What every process of this installation has in its environment.
+
+        One home and credential, no telemetry, no call to the outside.
 
         Only this user and root can read it, unlike a command line.
         """

@@ -22,7 +22,9 @@ one began."""
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """SIGTERM, SIGHUP and SIGINT act as Ctrl-C does, so that what follows in `finally` runs; all but the first do nothing.
+    """SIGTERM, SIGHUP and SIGINT act as Ctrl-C does, so that what follows in `finally` runs.
+
+    All but the first do nothing.
 
     SIGINT does so even where it was ignored on entry, as it is in a shell's background jobs. SIGHUP stays
     ignored where it was: nohup asks for that.

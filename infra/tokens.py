@@ -1,4 +1,6 @@
-"""Tokens of programs that ask the model server: what each may do, of which projects, how often and until when.
+"""Tokens of programs that ask the model server.
+
+What each may do, of which projects, how often and until when.
 
 `<home>/tokens.json` holds their digests, never the tokens: whoever reads the file cannot ask with them. It is
 read anew when it changes, so that a token which was made or revoked counts without a restart.
@@ -66,7 +68,10 @@ class Token(BaseModel):
     expires: AwareDatetime | None = None
 
     def objection(self, scope: Scope | None, project: str | None, now: datetime) -> str | None:
-        """Why it does not allow what needs a scope, and is about a project; `scope` None: what any token may."""
+        """Why it does not allow what needs a scope, and is about a project.
+
+        `scope` None: what any token may.
+        """
         if self.expires is not None and now >= self.expires:
             return f"token {self.name} expired {self.expires:%Y-%m-%d %H:%M} UTC; have a new one made"
         if scope is not None and scope not in self.scopes:
@@ -127,7 +132,10 @@ class SharedBuckets:
             fcntl.lockf(self._lock, fcntl.LOCK_UN)
 
     def _place(self, key: int) -> int:
-        """Where a token's bucket lies, or may: the free one among the next, else the one unused for longest."""
+        """Where a token's bucket lies, or may.
+
+        The free one among the next, else the one unused for longest.
+        """
         near = [(key + step) % PLACES * PLACE.size for step in range(NEAR)]
         found = {at: PLACE.unpack_from(self._memory, at) for at in near}
         for at, (known, *_) in found.items():
@@ -204,7 +212,10 @@ class TokenFile:
         return secret
 
     def revoke(self, name: str) -> Token:
-        """Takes a token away: its bearer is refused within a second. Raises TokenError where there is none."""
+        """Takes a token away: its bearer is refused within a second.
+
+        Raises TokenError where there is none.
+        """
         with self._changing():
             known = self.read()
             found = next((each for each in known if each.name == name), None)
@@ -218,7 +229,10 @@ class TokenFile:
         write_json(self.path, TOKENS.dump_python(tokens, mode="json"))
 
     def _refresh(self) -> None:
-        """Reads the file where it changed; a damaged one leaves nobody but the installation itself a way in."""
+        """Reads the file where it changed.
+
+        A damaged one leaves nobody but the installation itself a way in.
+        """
         now = time.monotonic()
         if now - self._looked < LOOK_S:
             return

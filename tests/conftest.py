@@ -1,4 +1,7 @@
-"""What every test may use: free ports, a home of its own, and a look for processes that a module left behind."""
+"""What every test may use.
+
+Free ports, a home of its own, and a look for processes that a module left behind.
+"""
 
 import atexit
 import os
@@ -54,7 +57,10 @@ def free_port() -> Callable[[], int]:
 
 @pytest.fixture(autouse=True)
 def same_environment() -> Iterator[None]:
-    """What a test calls may put an installation's environment in force, as the `gyre` command does: the next test is not in it."""
+    """What a test calls may put an installation's environment in force, as the `gyre` command does.
+
+    The next test is not in it.
+    """
     with patch.dict(os.environ):
         yield
 
@@ -99,7 +105,10 @@ def no_child_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_service_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Fails the session where services of a test's home live on in the background; a guardian ends them, also where pytest is killed."""
+    """Fails the session where services of a test's home live on in the background.
+
+    A guardian ends them, also where pytest is killed.
+    """
     base = str(tmp_path_factory.getbasetemp())
     command = [sys.executable, "-m", "tests.guardian", base]
     # A session of its own, so that Ctrl-C ends pytest and not the guardian.
@@ -136,7 +145,10 @@ def told(processes: Iterator[psutil.Process] | list[psutil.Process]) -> list[str
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Gives Prefect a home of this session's own: a stage's result of another session is none of this one, and the user's home stays as it is."""
+    """Gives Prefect a home of this session's own.
+
+    A stage's result of another session is none of this one, and the user's home stays as it is.
+    """
     home = tempfile.mkdtemp(prefix="gyre-tests-prefect-")
     os.environ["PREFECT_HOME"] = home
     config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))

@@ -1,4 +1,6 @@
-"""Ends the services of a test session's homes once the session is gone, however it went: a killed pytest cleans nothing up.
+"""Ends the services of a test session's homes once the session is gone, however it went.
+
+A killed pytest cleans nothing up.
 
     python -m tests.guardian FOLDER
 

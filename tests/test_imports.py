@@ -1,4 +1,7 @@
-"""What starts often or stays idle imports no heavy library: flow runs by their seconds, services by their memory."""
+"""What starts often or stays idle imports no heavy library.
+
+Flow runs by their seconds, services by their memory.
+"""
 
 import importlib
 import inspect

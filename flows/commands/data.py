@@ -26,7 +26,9 @@ def infer(
     ],
     table: Annotated[str | None, typer.Option(help="Of a database: the table to look at.")] = None,
 ) -> None:
-    """Print the `source` section for a file, URL or database: types, missing values, units, a key; with what was noticed.
+    """Print the `source` section for a file, URL or database: types, missing values, units, a key.
+
+    With what was noticed.
 
     Of a folder or archive of images it prints `intake` and `result` too.
     """

@@ -59,19 +59,26 @@ def export(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Write a folder in which a model answers without Gyre: a web page, a program, or what another server loads.
+    """Write a folder in which a model answers without Gyre.
 
-    It is tried with real rows and made-up ones, empty and extreme; where it answers otherwise than ONNX Runtime no folder is written.
+    A web page, a program, or what another server loads.
 
-    browser: draw, upload, type or fill in a form; answered on the device. Any static file server will do; file:// will not.
+    It is tried with real rows and made-up ones, empty and extreme; where it answers otherwise than ONNX
+    Runtime no folder is written.
 
-    node FOLDER/answer.mjs answers a JSON row a line. The runtime, 14 MB, is fetched with npm once and kept in the home.
+    browser: draw, upload, type or fill in a form; answered on the device. Any static file server will do;
+    file:// will not.
+
+    node FOLDER/answer.mjs answers a JSON row a line. The runtime, 14 MB, is fetched with npm once and kept in
+    the home.
 
     c: answer.c, a Makefile, and the shared library of this machine's Python package onnxruntime.
 
-    docker: a Dockerfile and a server of a hundred lines, which needs onnxruntime, numpy and uvicorn. mlflow: for `mlflow models serve`.
+    docker: a Dockerfile and a server of a hundred lines, which needs onnxruntime, numpy and uvicorn. mlflow:
+    for `mlflow models serve`.
 
-    triton: a model repository. kserve: an InferenceService over one. onnx: the graph, and facts about it as JSON.
+    triton: a model repository. kserve: an InferenceService over one. onnx: the graph, and facts about it as
+    JSON.
     """
     told = export_model(enter(), project, to, version, output, storage)
     if json:

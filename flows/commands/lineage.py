@@ -19,7 +19,10 @@ def lineage(
     ],
     json: Json = False,
 ) -> None:
-    """Tell what a thing came from and what followed from it: sources, rows set aside, version, run, bundle, model, release, drift."""
+    """Tell what a thing came from and what followed from it.
+
+    Sources, rows set aside, version, run, bundle, model, release, drift.
+    """
     from tasks.lineage import lineage as traced
 
     found = traced(anything, enter())

@@ -76,7 +76,10 @@ def predict(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Ask the model server about rows: answers, their probability, the ids that late labels name, and what is odd about the rows."""
+    """Ask the model server about rows.
+
+    Answers, their probability, the ids that late labels name, and what is odd about the rows.
+    """
     from flows.predict import predict_rows
     from tasks.prediction.row_files import format_named
     from tasks.production.inference_client import InferenceClient

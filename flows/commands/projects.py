@@ -33,7 +33,10 @@ def init(
     name: Annotated[str | None, typer.Option(help="The project's name; by default the file's.")] = None,
     table: Annotated[str | None, typer.Option(help="Of a database: the table to read.")] = None,
 ) -> None:
-    """Look at data and write <name>.yaml here, a project that runs: contract, inputs, result and rules, each with its reason."""
+    """Look at data and write <name>.yaml here, a project that runs.
+
+    Contract, inputs, result and rules, each with its reason.
+    """
     from infra.files import whole_file
     from tasks.onboarding.draft import draft
     from tasks.onboarding.preflight import told_ahead
@@ -74,7 +77,10 @@ def schema(
 
 @app.command()
 def check(project: ProjectName, changes: Changes = None, json: Json = False) -> None:
-    """Look at the YAML and the first rows of the source, as every `gyre run` does first: what would stop a run, what is odd."""
+    """Look at the YAML and the first rows of the source, as every `gyre run` does first.
+
+    What would stop a run, what is odd.
+    """
     settings = enter()
     config = load(project, overrides(changes), settings.projects)
     found = [judged.row() for judged in look_ahead(config, announce=not json)]

@@ -30,7 +30,10 @@ def list_rows(
     rows: Annotated[int, typer.Option(min=0, help="Rows that are listed at most.")] = 20,
     json: Json = False,
 ) -> None:
-    """List the rows of the newest validation's quarantine: how many a rule, where they come from, and the first ones."""
+    """List the rows of the newest validation's quarantine.
+
+    How many a rule, where they come from, and the first ones.
+    """
     from tasks.validation.review.review import overview
 
     found = overview(open_quarantine(project), reason, rows)

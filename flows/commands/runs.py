@@ -1,4 +1,7 @@
-"""`gyre run`, `drift`, `tune` and `backtest` start a flow; `runs`, `follow` and `cancel` are about those that were started."""
+"""`gyre run`, `drift`, `tune` and `backtest` start a flow.
+
+`runs`, `follow` and `cancel` are about those that were started.
+"""
 
 from pathlib import Path
 from typing import Annotated
@@ -56,7 +59,10 @@ def runs(
 
 @app.command(epilog=INTERRUPT)
 def follow(run: RunName, json: Json = False) -> None:
-    """Watch a run that was left, or that a schedule or drift started, until it ends; one that is over tells what came out."""
+    """Watch a run that was left, or that a schedule or drift started, until it ends.
+
+    One that is over tells what came out.
+    """
     settings = enter()
     from flows.attend import attend
     from flows.runs import find, project_of
@@ -95,7 +101,10 @@ def tune(project: ProjectName, changes: Changes = None, json: Json = False) -> N
 
 @app.command(epilog=INTERRUPT)
 def backtest(project: ProjectName, changes: Changes = None, json: Json = False) -> None:
-    """Replay the project's rows block by block: what its retraining policy brings, beside never, always and others."""
+    """Replay the project's rows block by block.
+
+    What its retraining policy brings, beside never, always and others.
+    """
     flow_run("backtest", project, changes, json)
 
 

@@ -52,10 +52,13 @@ def score(
     changes: Changes = None,
     json: Json = False,
 ) -> None:
-    """Answer all rows of a source in the background and follow it: id, answer, probability, version, a row each.
+    """Answer all rows of a source in the background and follow it.
 
-    What was killed goes on where it stood when it is asked again; no row comes twice. Rows that cannot be read are not answered: each is
-    kept beside the target with its reason, and counted in the last line. Answers are those of the model server, but are not in its log.
+    Id, answer, probability, version, a row each.
+
+    What was killed goes on where it stood when it is asked again; no row comes twice. Rows that cannot be
+    read are not answered: each is kept beside the target with its reason, and counted in the last line.
+    Answers are those of the model server, but are not in its log.
     """
     from tasks.scoring.source import local_path
     from tasks.scoring.targets import check_no_password, target_at

@@ -36,7 +36,9 @@ def up(
 
 @app.command()
 def status(json: Json = False) -> None:
-    """Show the services: state, URL and log, models that do not serve as released, and versions that were refused.
+    """Show the services.
+
+    State, URL and log, models that do not serve as released, and versions that were refused.
 
     Exits with 1 when a service is not healthy.
     """
@@ -81,7 +83,10 @@ def release_troubles(settings: Settings) -> tuple[dict[str, str], dict[str, str]
 
 
 def tell_credential(settings: Settings, first: bool) -> None:
-    """What browsers ask for: the file that holds it, and the first time, in a terminal, the words themselves."""
+    """What browsers ask for.
+
+    The file that holds it, and the first time, in a terminal, the words themselves.
+    """
     say(
         f"Browsers ask for a user and a password, the Prefect UI for user:password; they are in {settings.home.credentials}."
     )

@@ -21,7 +21,10 @@ class Scans:
         return len(self.ids)
 
     def replaced_scanner(self) -> "Scans":
-        """The same sheets under the new scanner: paper that was black comes out grey, ink fainter (120 + 0.35 x, so 120 to 209)."""
+        """The same sheets under the new scanner.
+
+        Paper that was black comes out grey, ink fainter (120 + 0.35 x, so 120 to 209).
+        """
         return Scans(self.ids, (120 + 0.35 * self.images.astype(np.float32)).astype(np.uint8), self.labels)
 
 

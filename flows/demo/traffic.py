@@ -21,7 +21,10 @@ class Traffic:
         self._counting = threading.Lock()
 
     def accuracy(self, scans: Scans, prefix: str) -> float:
-        """Sends every scan once, as request `<prefix>-<id>`; the share of right answers (a failed request is a wrong one)."""
+        """Sends every scan once, as request `<prefix>-<id>`.
+
+        The share of right answers (a failed request is a wrong one).
+        """
         with InferenceClient(self.url, self.project) as client:
             right = [
                 self._ask(client, scans, number, prefix) == scans.labels[number]

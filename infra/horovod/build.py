@@ -10,7 +10,8 @@ host. The wheel is bound to torch, Python, platform, operations and those two fi
 them outside the checkout, and the next clone installs it in seconds. Standard library only: it runs before
 anything is installed.
 
-    .venv/bin/python infra/horovod/build.py [--operations cpu|cuda]      prints the wheel's path on its last line
+    .venv/bin/python infra/horovod/build.py [--operations cpu|cuda]      prints the wheel's path on its last
+    line
 """
 
 import argparse
@@ -183,7 +184,10 @@ def build_environment(operations: str) -> dict[str, str]:
 
 
 def nccl_home() -> dict[str, str]:
-    """Torch's own NCCL wheel, so that Horovod and torch load the same library; empty where the user named another."""
+    """Torch's own NCCL wheel, so that Horovod and torch load the same library.
+
+    Empty where the user named another.
+    """
     if "HOROVOD_NCCL_HOME" in os.environ:
         return {}
     homes = [

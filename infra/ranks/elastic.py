@@ -119,7 +119,10 @@ class Elastic:
                 return Look()
 
     def grow(self, seen: WorkersSeen) -> Instruction:
-        """Whether a generation ends for a larger one: only right after a commit, so each has moved on before it ends."""
+        """Whether a generation ends for a larger one.
+
+        Only right after a commit, so each has moved on before it ends.
+        """
         return Stop() if min(self.policy.max_ranks, len(seen.free)) > self.running else Continue()
 
     def begin(self, seen: WorkersSeen) -> Instruction:

@@ -1,4 +1,6 @@
-"""The function that every rank calls: the driver refers to it, a rank imports it by name, its annotations say what travels.
+"""The function that every rank calls.
+
+The driver refers to it, a rank imports it by name, its annotations say what travels.
 
 So it lives in a module that imports no torch, and imports what it needs when it is called: the driver
 imports that module too.

@@ -1,4 +1,6 @@
-"""A process beside a Dask worker that has imported what ranks import, and forks them: only the first rank there waits for torch.
+"""A process beside a Dask worker that has imported what ranks import, and forks them.
+
+Only the first rank there waits for torch.
 
 The worker's end is ForkServer. The process itself, `python -m infra.ranks.forkserver`, has the other end of a
 socket as its stdin: each message brings the file handles of a rank, which takes the first three as stdin,
@@ -96,7 +98,10 @@ class ForkServer:
         return self.code
 
     def leave(self) -> int:
-        """Ends the rank, if it has not ended, and whatever it started; its exit code. The server is idle then."""
+        """Ends the rank, if it has not ended, and whatever it started; its exit code.
+
+        The server is idle then.
+        """
         self.poll(0)
         if self.pid is None:
             self.process.kill()

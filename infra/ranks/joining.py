@@ -1,8 +1,12 @@
-"""How a rank's process joins the others, by its strategy's process group (configs/training.py); runs in the rank.
+"""How a rank's process joins the others, by its strategy's process group (configs/training.py).
+
+Runs in the rank.
 
 - `horovod`: hvd.init(); the addresses come from the driver's rendezvous server.
-- `torch`: the default process group of torch.distributed, NCCL for tensors on a GPU and gloo for the rest. Its store is on rank 0, on a
-  socket that the worker bound for it to the cluster's own address; torch by itself would listen on every interface.
+- `torch`: the default process group of torch.distributed, NCCL for tensors on a GPU and gloo for the rest.
+Its store is on rank 0, on a
+  socket that the worker bound for it to the cluster's own address; torch by itself would listen on every
+  interface.
 - `none`: one rank, which joins nobody.
 """
 

@@ -1,6 +1,7 @@
 """What travels between a run's driver and its ranks, as JSON: the job, what happens to a rank, and what an entry says of itself.
 
-`kind` tells the records of a union apart. A number that is not finite, such as a loss of NaN, arrives as it is.
+`kind` tells the records of a union apart. A number that is not finite, such as a loss of NaN, arrives as it
+is.
 """
 
 import json

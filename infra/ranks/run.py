@@ -11,10 +11,11 @@ the next is what rank 0 wrote to storage. From a rank's death to the first line 
 it took 0.1 to 0.2 s on two busy cores, and 1.0 to 1.6 s when each process imported torch by itself
 (forkserver.py); a worker that is new must still do so once.
 
-Security: Horovod's rendezvous server has no authentication, so it listens only on the address that the cluster's own traffic takes
-(loopback for a local cluster), on a random port, while a generation lasts; torch's store likewise. Both keep and return bytes and unpickle
-nothing. Ranks exchange tensors alone (no `broadcast_object`), and report to the driver in JSON. Dask itself pickles the submissions:
-protect a cluster that others can reach with Dask's TLS.
+Security: Horovod's rendezvous server has no authentication, so it listens only on the address that the
+cluster's own traffic takes (loopback for a local cluster), on a random port, while a generation lasts;
+torch's store likewise. Both keep and return bytes and unpickle nothing. Ranks exchange tensors alone (no
+`broadcast_object`), and report to the driver in JSON. Dask itself pickles the submissions: protect a cluster
+that others can reach with Dask's TLS.
 """
 
 import json
@@ -81,9 +82,10 @@ def run_on_ranks(
 ) -> list[ResultT]:
     """What `function` returned on each rank, in the order of the ranks.
 
-    It is called on every rank as function(arguments, send), once the strategy has joined the ranks (joining.py); arguments, messages and
-    result travel as JSON, by its annotations (entry.py). own_slot() tells it its place. Each send(message) arrives as on_message(message),
-    in the calling thread, in the rank's order; lines that a rank prints or logs go to the logger `gyre.ranks`. Modules are found as the
+    It is called on every rank as function(arguments, send), once the strategy has joined the ranks
+    (joining.py); arguments, messages and result travel as JSON, by its annotations (entry.py). own_slot()
+    tells it its place. Each send(message) arrives as on_message(message), in the calling thread, in the
+    rank's order; lines that a rank prints or logs go to the logger `gyre.ranks`. Modules are found as the
     driver finds them (its sys.path).
 
     With `min_ranks` or `max_ranks` the run is elastic: from so many to so many ranks, both `ranks` where not

@@ -34,7 +34,10 @@ def address_towards(client: Any) -> str:
 
 @contextmanager
 def rendezvous(address: str, slots: Sequence[Slot]) -> Iterator[Address]:
-    """Address and port of a rendezvous server that listens on `address` alone; Horovod's own class takes every interface."""
+    """Address and port of a rendezvous server that listens on `address` alone.
+
+    Horovod's own class takes every interface.
+    """
     from horovod.runner.http.http_server import RendezvousHandler, RendezvousHTTPServer
 
     server = RendezvousHTTPServer((address, 0), RendezvousHandler, False)
@@ -99,7 +102,10 @@ def horovod_environment(stall_s: float, slot: Slot, interface: str, server: Addr
 
 
 def torch_environment(slot: Slot, interface: str, store: Address | None) -> dict[str, str]:
-    """What torch.distributed and code written for torchrun read; rank 0's worker adds the store's address itself."""
+    """What torch.distributed and code written for torchrun read.
+
+    Rank 0's worker adds the store's address itself.
+    """
     where = {"MASTER_ADDR": store[0], "MASTER_PORT": str(store[1])} if store else {}
     return where | {
         "RANK": str(slot.rank),

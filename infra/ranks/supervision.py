@@ -1,4 +1,6 @@
-"""The worker's part of a rank: has the child process forked, forwards what it says, ends it when nobody waits for it any more.
+"""The worker's part of a rank.
+
+Has the child process forked, forwards what it says, ends it when nobody waits for it any more.
 
 It runs in a thread of a Dask worker. What it reports goes to the driver as Dask events of JSON text, in
 order: each a Report (messages.py), the last of them that of Exited.
@@ -119,7 +121,10 @@ def supervise(asked: Supervised, topic: str) -> None:
 
 @contextmanager
 def with_store(asked: Supervised, host: str, tell: Tell) -> Iterator[Supervised]:
-    """Rank 0, with a listening socket for torch's store that only the cluster's network reaches; reports its address."""
+    """Rank 0, with a listening socket for torch's store that only the cluster's network reaches.
+
+    Reports its address.
+    """
     with socket.create_server(
         (host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET
     ) as listener:

@@ -1,4 +1,6 @@
-"""Which run holds which Dask worker, kept on the scheduler: two runs on one cluster never wait for each other's ranks.
+"""Which run holds which Dask worker, kept on the scheduler.
+
+Two runs on one cluster never wait for each other's ranks.
 
 Without it, two runs that start at the same time can each get half of the workers and wait for the other half
 for ever. A claim ends with its run, and at the latest with the driver's connection to the scheduler.

@@ -1,4 +1,7 @@
-"""The services of one installation: started together, kept alive by supervisord, stopped without a process left behind."""
+"""The services of one installation.
+
+Started together, kept alive by supervisord, stopped without a process left behind.
+"""
 
 from infra.services.errors import ServicesError
 from infra.services.lifecycle import ServiceStatus, down, follow, status, up

@@ -75,7 +75,10 @@ class State(NamedTuple):
 
 
 class Ends(NamedTuple):
-    """How often, when and why a service ended unasked since supervisord started; each time it was started again."""
+    """How often, when and why a service ended unasked since supervisord started.
+
+    Each time it was started again.
+    """
 
     times: int
     first: datetime
@@ -147,7 +150,10 @@ class Daemon:
         self.call("gyre.hurry")
 
     def shut_down(self) -> None:
-        """Stops the services, the last of the table first, then supervisord, and waits for it; does nothing where none answers."""
+        """Stops the services, the last of the table first, then supervisord, and waits for it.
+
+        Does nothing where none answers.
+        """
         deadline = time.monotonic() + sum(service.stop_s for service in self.table) + 5
         with suppress(Fault):  # raised when it is on its way down already
             self.call("supervisor.shutdown")
@@ -173,7 +179,10 @@ class Daemon:
 
     @property
     def socket(self) -> Path:
-        """Where supervisord listens: in the home, or for a home too deep for a socket's name in a private temporary folder."""
+        """Where supervisord listens.
+
+        In the home, or for a home too deep for a socket's name in a private temporary folder.
+        """
         socket = self.folder / "supervisor.sock"
         if len(os.fsencode(socket)) <= LONGEST_SOCKET:
             return socket
@@ -205,7 +214,10 @@ class Daemon:
         return text
 
     def environment(self) -> dict[str, str]:
-        """What every service inherits: this process's environment, the installation's, and the user's own code on the import path."""
+        """What every service inherits.
+
+        This process's environment, the installation's, and the user's own code on the import path.
+        """
         imports = [str(PROJECT), str(Path.cwd()), os.environ.get("PYTHONPATH", "")]
         programs = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
         own = {

@@ -23,7 +23,10 @@ NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 def answers(url: str, _: datetime | None = None, certificate: str = "") -> bool:
-    """Whether a GET of a loopback URL is answered with 200; `certificate`: the PEM file of one that speaks TLS."""
+    """Whether a GET of a loopback URL is answered with 200.
+
+    `certificate`: the PEM file of one that speaks TLS.
+    """
     return ask(url, certificate=certificate) is not None
 
 
@@ -40,7 +43,9 @@ def polls(settings: Settings, deployment: str, since: datetime) -> bool:
 
 
 def may_change(settings: Settings, within_s: float) -> dict[str, str]:
-    """The headers of requests that change something in Prefect: our credential, and a token against forged requests.
+    """The headers of requests that change something in Prefect.
+
+    Our credential, and a token against forged requests.
 
     Raises ServicesError as `insist` does.
     """
@@ -52,7 +57,9 @@ def may_change(settings: Settings, within_s: float) -> dict[str, str]:
 
 
 def insist(url: str, body: Any = None, *, within_s: float, headers: Mapping[str, str] = NO_HEADERS) -> bytes:
-    """What `ask` gives, asked again while a busy server answers late or refuses: Prefect's SQLite can be locked for seconds.
+    """What `ask` gives, asked again while a busy server answers late or refuses.
+
+    Prefect's SQLite can be locked for seconds.
 
     Raises ServicesError naming the URL when `within_s` seconds have brought no answer.
     """

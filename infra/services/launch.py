@@ -2,8 +2,10 @@
 
     python -m infra.services.launch [--nice 10] [--after URL|FILE]... package.module:function [argument]...
 
-The module is imported before it waits, so that a runner need not load Prefect after the server is ready. At a lower priority it is imported
-afterwards: nobody waits for such a service, and on two cores its imports would hold up those that `gyre up` waits for.
+The module is imported before it waits, so that a runner need not load Prefect after the server is ready. At a
+lower priority it is imported
+afterwards: nobody waits for such a service, and on two cores its imports would hold up those that `gyre up`
+waits for.
 """
 
 import argparse

@@ -38,7 +38,10 @@ class ServiceStatus(BaseModel):
 
     name: str
     state: Literal["ready", "starting", "restarting", "stopped", "orphaned"]
-    """`orphaned`: supervisord was killed and left processes behind; `gyre up` or `gyre down` clears them away."""
+    """`orphaned`: supervisord was killed and left processes behind.
+
+    `gyre up` or `gyre down` clears them away.
+    """
     healthy: bool
     """Whether it does its work right now."""
     pid: int | None
@@ -60,7 +63,9 @@ class ServiceStatus(BaseModel):
 
 
 def up(settings: Settings, say: Say = lambda _: None, table: Sequence[Service] | None = None) -> None:
-    """Starts the services in the background and returns when all that are awaited are ready; repeating it is cheap.
+    """Starts the services in the background and returns when all that are awaited are ready.
+
+    Repeating it is cheap.
 
     Raises ServicesError naming a taken port and its holder, or the service that failed with the end of its
     log; then what was started here is stopped again, as it is when a signal ends the wait.
@@ -110,7 +115,10 @@ def status(settings: Settings, table: Sequence[Service] | None = None) -> list[S
 
 
 def follow(settings: Settings, say: Say = lambda _: None, table: Sequence[Service] | None = None) -> None:
-    """Tells every change of a service's state until somebody stops the services; Ctrl-C, SIGTERM or a closed terminal stops them all."""
+    """Tells every change of a service's state until somebody stops the services.
+
+    Ctrl-C, SIGTERM or a closed terminal stops them all.
+    """
     daemon = Daemon(settings, services(settings) if table is None else table)
     say("Ctrl-C stops all services.")
     try:
@@ -122,7 +130,10 @@ def follow(settings: Settings, say: Say = lambda _: None, table: Sequence[Servic
 
 
 def down(settings: Settings, table: Sequence[Service] | None = None) -> None:
-    """Stops every service and everything they started, and waits for it: no process is left, even one that ignores SIGTERM."""
+    """Stops every service and everything they started, and waits for it.
+
+    No process is left, even one that ignores SIGTERM.
+    """
     daemon = Daemon(settings, services(settings) if table is None else table)
     with lock_services(daemon):
         daemon.shut_down()

@@ -1,4 +1,6 @@
-"""MLflow's store is made before anything uses it: processes that each find it missing and create its schema at once all fail.
+"""MLflow's store is made before anything uses it.
+
+Processes that each find it missing and create its schema at once all fail.
 
 python -m infra.services.mlflow_store sqlite:////home/mlflow.db /home/artifacts
 """

@@ -1,4 +1,7 @@
-"""Processes and ports: who holds a port, and which processes belong to an installation, whoever their parent is by now."""
+"""Processes and ports.
+
+Who holds a port, and which processes belong to an installation, whoever their parent is by now.
+"""
 
 import errno
 import os
@@ -39,7 +42,10 @@ def check_ports(host: str, table: Iterable[Service]) -> None:
 
 
 def is_taken(host: str, port: int) -> bool:
-    """Whether another process listens there, and goes on to for a second: one that was just killed closes its sockets a moment later."""
+    """Whether another process listens there, and goes on to for a second.
+
+    One that was just killed closes its sockets a moment later.
+    """
     deadline = time.monotonic() + 1
     while not (free := can_bind(host, port)) and time.monotonic() < deadline:
         time.sleep(POLL_S)

@@ -1,4 +1,7 @@
-"""Flow runs that ended with the services, or with the machine: nobody was left to tell Prefect, where they would run for ever."""
+"""Flow runs that ended with the services, or with the machine.
+
+Nobody was left to tell Prefect, where they would run for ever.
+"""
 
 import json
 from datetime import datetime

@@ -1,4 +1,7 @@
-"""Policies side by side over one history: never, at every look, by a schedule, the YAML's, and who knows the future."""
+"""Policies side by side over one history.
+
+Never, at every look, by a schedule, the YAML's, and who knows the future.
+"""
 
 import itertools
 import time
@@ -57,7 +60,10 @@ class Comparison:
         return Production(self.history, self.fit, first, self.monitoring, self.sections.result)
 
     def train_all(self, run: Run) -> int:
-        """Trains what any policy may ask for, the oldest first, until the budget of time is spent; blocks that can be replayed."""
+        """Trains what any policy may ask for, the oldest first, until the budget of time is spent.
+
+        Blocks that can be replayed.
+        """
         self.history.keep(self.store)
         recipes = list(self.recipes.values())
         ends = None if self.backtest.minutes is None else time.monotonic() + 60 * self.backtest.minutes
@@ -77,7 +83,10 @@ class Comparison:
         return min(self.history.blocks, len(list(whole)) + 1)
 
     def matrix(self, recipe: str) -> Scores:
-        """Score [models, blocks] of the model that knows so many blocks; NaN where it learned from the block."""
+        """Score [models, blocks] of the model that knows so many blocks.
+
+        NaN where it learned from the block.
+        """
         blocks = self.history.blocks
         found = np.full((blocks - 1, blocks), np.nan)
         for known in range(blocks - 1):
@@ -168,7 +177,10 @@ def metric_of(sections: Sections) -> str:
 
 
 def best_baseline(history: History, sections: Sections) -> tuple[str, float]:
-    """The better one of repeating the truth of the row before, and of one answer for all, by the first rows; mean over blocks."""
+    """The better one of repeating the truth of the row before, and of one answer for all, by the first rows.
+
+    Mean over blocks.
+    """
     from tasks.result import build_result
 
     result = build_result(sections.result)

@@ -1,8 +1,10 @@
-"""The models of a backtest: each is trained once, by the training that ranks run, and kept by the digest of what it was made of.
+"""The models of a backtest.
 
-Left out, since no verdict depends on it: data versions in git, MLflow, more than one rank, compression and ONNX. The
-answers are the trained network's own; the exported graph gives the same ones (its parity is checked at every
-release).
+Each is trained once, by the training that ranks run, and kept by the digest of what it was made of.
+
+Left out, since no verdict depends on it: data versions in git, MLflow, more than one rank, compression and
+ONNX. The answers are the trained network's own; the exported graph gives the same ones (its parity is checked
+at every release).
 """
 
 import hashlib
@@ -53,7 +55,10 @@ class Sections:
 
 @dataclass(frozen=True)
 class Job:
-    """A fit that a worker is asked for; the history lies in the store, since it is larger than a message should be."""
+    """A fit that a worker is asked for.
+
+    The history lies in the store, since it is larger than a message should be.
+    """
 
     store: Path
     known: int
@@ -69,17 +74,26 @@ class Fitted:
     """Blocks whose labels it knew, besides the first rows."""
     recipe: str
     answers: pd.DataFrame
-    """Descriptors of its answers to the rows from block `known` on: `answer`, and `confidence` for classes."""
+    """Descriptors of its answers to the rows from block `known` on.
+
+    `answer`, and `confidence` for classes.
+    """
     scores: npt.NDArray[np.float64]
     """The result's score of each of these rows; the mean over a block is the metric."""
     inputs: pd.DataFrame
-    """Descriptors of the rows that it learned from: what production is compared with, as a bundle keeps it."""
+    """Descriptors of the rows that it learned from.
+
+    What production is compared with, as a bundle keeps it.
+    """
     tested: pd.DataFrame
     """Descriptors of its answers to held-out rows, and their errors."""
 
 
 def fit(history: History, known: int, recipe: RowsConfig, sections: Sections, store: Path) -> Fitted:
-    """The model that learned from what was labelled once `known` blocks were; from the store where it is there."""
+    """The model that learned from what was labelled once `known` blocks were.
+
+    From the store where it is there.
+    """
     folder = store / key(history, known, recipe, sections)
     if not folder.is_dir():
         with whole_folder(folder) as partial:

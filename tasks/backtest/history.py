@@ -21,7 +21,10 @@ DAY_S = 86_400.0
 
 @dataclass(frozen=True)
 class History:
-    """The rows before `starts[0]` are what the first model learns; each block after it is one look at production."""
+    """The rows before `starts[0]` are what the first model learns.
+
+    Each block after it is one look at production.
+    """
 
     frame: pd.DataFrame
     """The intake's columns and the label, by time."""
@@ -44,7 +47,10 @@ class History:
         return self.frame.iloc[self.starts[number] : self.starts[number + 1]]
 
     def keep(self, store: Path) -> None:
-        """Writes it, for workers and for the next time; `frame`, `described` and `cut` are files of the store."""
+        """Writes it, for workers and for the next time.
+
+        `frame`, `described` and `cut` are files of the store.
+        """
         for name, frame in (("frame", self.frame), ("described", self.described)):
             with whole_file(store / f"{name}.parquet") as temporary:
                 frame.to_parquet(temporary)

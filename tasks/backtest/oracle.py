@@ -1,4 +1,7 @@
-"""The retrainings of one who knows the future: dynamic programming over what each model scores on each block."""
+"""The retrainings of one who knows the future.
+
+Dynamic programming over what each model scores on each block.
+"""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +12,8 @@ Scores = npt.NDArray[np.float64]
 def best_schedule(scores: Scores, cost: float, delay: int = 1) -> tuple[float, tuple[int, ...]]:
     """Mean score a block of the best schedule, costs not taken off, and the looks at which it retrains.
 
-    scores: [models, blocks], of the model that knows the labels of so many blocks; the first serves at the beginning
+    scores: [models, blocks], of the model that knows the labels of so many blocks; the first serves at the
+    beginning
     cost: of a retraining, in score x blocks, which the schedule is chosen by
     delay: blocks after the last one it knows before a model serves
     """

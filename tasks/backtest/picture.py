@@ -8,7 +8,10 @@ DRAWN = ("never", "policy")
 
 
 def picture(report: BacktestReport) -> bytes:
-    """PNG of the scores by block: never, the YAML's policy, and the best of those that retrain at every look."""
+    """PNG of the scores by block.
+
+    Never, the YAML's policy, and the best of those that retrain at every look.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.6), layout="constrained")

@@ -1,11 +1,13 @@
 """One policy through one history: each block is a look at production, by the code that production runs.
 
-At look s the champion answers block s, and the labels of the block before arrive (they are one look late). The look
-compares, as tasks/monitoring/drift.py does, the newest predictions with what the champion learned from, and its errors
-on late labels with those of its test; the policy decides (tasks/monitoring/policy/), the state machine opens, announces
-and grants the episode (tasks/monitoring/episodes.py). A retraining learns from the labels that are there: challengers
-by several choices of rows are compared with each other on the newest labelled block, which none of them saw, and the
-best one with the champion; where it is no worse, the same is trained with that block too and serves from the next one on.
+At look s the champion answers block s, and the labels of the block before arrive (they are one look late).
+The look compares, as tasks/monitoring/drift.py does, the newest predictions with what the champion learned
+from, and its errors on late labels with those of its test; the policy decides (tasks/monitoring/policy/), the
+state machine opens, announces and grants the episode (tasks/monitoring/episodes.py). A retraining learns from
+the labels that are
+there: challengers by several choices of rows are compared with each other on the newest labelled block, which
+none of them saw, and the best one with the champion; where it is no worse, the same is trained with that
+block too and serves from the next one on.
 """
 
 import math
@@ -94,7 +96,10 @@ class Production:
         self.version, self.since = max(self.versions), block
 
     def roll_back(self, look: int, kept: int) -> str:
-        """Whether another of the newest `kept` versions serves from the next block on, and why; empty where none does."""
+        """Whether another of the newest `kept` versions serves from the next block on, and why.
+
+        Empty where none does.
+        """
         names = sorted({*sorted(self.versions)[-kept:], self.version})
         blocks = range(max(0, look - REMEMBERED), look)
         scores = {name: [self.unseen(self.versions[name], each) for each in blocks] for name in names}
@@ -203,7 +208,10 @@ def replay(
 
 
 class Play:
-    """What a policy remembers from look to look: the state machine's history, and what held-out blocks told."""
+    """What a policy remembers from look to look.
+
+    The state machine's history, and what held-out blocks told.
+    """
 
     def __init__(
         self, production: Production, retraining: RetrainingConfig, backtest: BacktestConfig

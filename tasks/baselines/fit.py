@@ -20,7 +20,10 @@ PATH = "tasks.baselines.networks:{}"
 def fit_network(
     name: str, encoder: Encoder, intake: Intake, result: Result, rows: Rows, targets: npt.NDArray[np.float64]
 ) -> Model:
-    """The model of a network of tasks/baselines/networks.py, fitted on raw rows and their targets; in evaluation mode."""
+    """The model of a network of tasks/baselines/networks.py, fitted on raw rows and their targets.
+
+    In evaluation mode.
+    """
     encoded = encoder.encode(rows)
     model = Model(encoder, intake, result, TrainingConfig(network=PATH.format(name), ranks=1, batch_size=1))
     model.preprocessing.fit(encoded)

@@ -58,7 +58,9 @@ def measure_baselines(
     serve: bool,
     output: Path,
 ) -> Baselines:
-    """Every baseline's scores in `<output>/scores.parquet`; with `serve`, graphs of the simple ones of a table beside it.
+    """Every baseline's scores in `<output>/scores.parquet`.
+
+    With `serve`, graphs of the simple ones of a table beside it.
 
     Raises DigestError where the data set was changed.
     """
@@ -90,7 +92,10 @@ def measure_baselines(
 
 
 def is_table(learned: Learned, intake: Intake) -> bool:
-    """Whether a row is single values that become numbers: what trees split, and what a simple model may serve."""
+    """Whether a row is single values that become numbers.
+
+    What trees split, and what a simple model may serve.
+    """
     return all(spec.shape == () for spec in intake.inputs) and learned.encoder.encoded.dtype == "float32"
 
 
@@ -176,7 +181,10 @@ def answers_of(targets: npt.NDArray[Any], result: Result) -> Answers:
 
 
 def unusable_scores(name: str, scores: Scores) -> Finding:
-    """Scores of a baseline that are not all finite numbers: a comparison with them would let anything pass, or nothing."""
+    """Scores of a baseline that are not all finite numbers.
+
+    A comparison with them would let anything pass, or nothing.
+    """
     count = int((~np.isfinite(scores)).sum())
     told = "validation and test rows have a score that is no finite number: nothing is compared with it, and it may not serve"
     return unusable_baseline(name, count, len(scores), told)

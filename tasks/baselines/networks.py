@@ -1,4 +1,7 @@
-"""The networks of baselines, in the form of any other network: preprocessed rows [batch, *shape] -> [batch, outputs] float32."""
+"""The networks of baselines, in the form of any other network.
+
+Preprocessed rows [batch, *shape] -> [batch, outputs] float32.
+"""
 
 import math
 
@@ -34,7 +37,10 @@ class Linear(nn.Module):
 
 
 class LinearOfTokens(nn.Module):
-    """A weight a token and output, summed over a text's tokens and divided by the root of their number; token 0 is none."""
+    """A weight a token and output, summed over a text's tokens and divided by the root of their number.
+
+    Token 0 is none.
+    """
 
     def __init__(self, shape: tuple[int, ...], outputs: int, vocabulary: int) -> None:
         super().__init__()

@@ -17,7 +17,10 @@ def measure_baselines(
     split: SplitConfig,
     serve: bool,
 ) -> Baselines:
-    """What answers without a network are worth on the same rows: what the gate compares with, and the model card shows."""
+    """What answers without a network are worth on the same rows.
+
+    What the gate compares with, and the model card shows.
+    """
     from tasks.baselines import measurement as core
     from tasks.intake import build_intake
     from tasks.result import build_result

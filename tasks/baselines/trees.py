@@ -132,7 +132,10 @@ def add_node(columns: dict[str, list[Any]], tree: int, number: int, node: Any) -
 
 
 def at_most(threshold: float) -> float:
-    """The largest float32 that is no larger: a float32 row lies under it just where it lies under the threshold itself."""
+    """The largest float32 that is no larger.
+
+    A float32 row lies under it just where it lies under the threshold itself.
+    """
     rounded = np.float32(threshold)
     return float(rounded if float(rounded) <= threshold else np.nextafter(rounded, np.float32(-np.inf)))
 

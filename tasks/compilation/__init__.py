@@ -1,4 +1,6 @@
-"""Compilation: from a checkpoint to what is deployed: the one ONNX graph, its measurements, the gate, the bundle.
+"""Compilation: from a checkpoint to what is deployed.
+
+The one ONNX graph, its measurements, the gate, the bundle.
 
 In: TrainedModel, and the Graphs that may serve. Out: Bundle, with the candidates' figures and the gate's
 decision; a model card and the path to production beside it. `export` makes a graph, `judge` decides. Open

@@ -81,7 +81,10 @@ def portable_form(verdict: GateReport) -> Graph | None:
 
 
 def lineage(model: TrainedModel, verdict: GateReport, sections: dict[str, Section]) -> dict[str, Any]:
-    """Where the graph comes from: data set version, checkpoint, sections of the YAML, versions of the code."""
+    """Where the graph comes from.
+
+    Data set version, checkpoint, sections of the YAML, versions of the code.
+    """
     dataset, graph = model.dataset, verdict.chosen.graph
     return {
         "dataset": {"tag": dataset.tag, "commit": dataset.commit, "digest": dataset.digest},

@@ -1,4 +1,6 @@
-"""The champion on the challenger's test rows: both answer the same source rows, each as its own intake reads them.
+"""The champion on the challenger's test rows.
+
+Both answer the same source rows, each as its own intake reads them.
 
 Where both read rows alike, the champion's graph takes the challenger's rows. Otherwise its rows are those of
 its own data set version, which holds the same source rows as its intake made them: no source is read again,
@@ -131,7 +133,10 @@ def champion_rows(champion: Champion, folder: Path, test: Test, intake: Intake) 
 
 
 def rows_from_challenger(test: Test, own: Intake, intake: Intake) -> Rows | None:
-    """All test rows as the champion's intake reads them from the challenger's data set; None where that has not what it takes."""
+    """All test rows as the champion's intake reads them from the challenger's data set.
+
+    None where that has not what it takes.
+    """
     mine, theirs = ({spec.name: spec for spec in each.inputs} for each in (intake, own))
     if not set(own.columns) <= set(schema_of(Path(test.dataset.uri)).names):
         return None
@@ -171,7 +176,10 @@ def rows_at(champion: Champion, own: Intake, places: npt.NDArray[np.intp]) -> Ro
 
 
 def learned_from(champion: Champion, test: Test) -> Mask:
-    """Which test rows the champion learned from, by name or by content [rows]; none where its data set is gone."""
+    """Which test rows the champion learned from, by name or by content [rows].
+
+    None where its data set is gone.
+    """
     try:
         trained = names_of(champion.dataset, "train")
     except (FileNotFoundError, DigestError):

@@ -100,7 +100,10 @@ def choose(
 def objections_to(
     candidate: Candidate, exact: float, gate: GateConfig, trivial: Collection[str]
 ) -> tuple[str, ...]:
-    """What each rule says against a candidate, the weightiest first, where `exact` is the fp32 graph's score; empty: nothing."""
+    """What each rule says against a candidate, the weightiest first, where `exact` is the fp32 graph's score.
+
+    Empty: nothing.
+    """
     trifling, behind = [], []
     for name, gain in candidate.gains.items():
         if name == candidate.graph.name:

@@ -132,7 +132,10 @@ def remedies(
     slices: Sequence[SliceScore],
     gate: GateConfig,
 ) -> tuple[str, ...]:
-    """What it would take to pass, each with the key of the YAML that decides; empty where nothing is refused."""
+    """What it would take to pass, each with the key of the YAML that decides.
+
+    Empty where nothing is refused.
+    """
     found = lacks(candidates, chosen, judgement, gate)
     if comparison and comparison.low < -gate.max_drop:
         narrower = (

@@ -1,4 +1,7 @@
-"""Brings the graphs before the gate: one is chosen, asked about the test rows beside the champion, and what came out is kept."""
+"""Brings the graphs before the gate.
+
+One is chosen, asked about the test rows beside the champion, and what came out is kept.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,7 @@
-"""What a graph can do on its target, by the graph itself: ONNX Runtime on one thread, no training framework."""
+"""What a graph can do on its target, by the graph itself.
+
+ONNX Runtime on one thread, no training framework.
+"""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -72,7 +75,9 @@ class HeldOut:
 
 
 def measure(graphs: Sequence[Graph], held: HeldOut, result: Result) -> list[Candidate]:
-    """Score, latency, throughput and size of each graph; they are timed in turns, so that a noisy machine is noisy for all.
+    """Score, latency, throughput and size of each graph.
+
+    They are timed in turns, so that a noisy machine is noisy for all.
 
     Raises DigestError where one was changed.
     """

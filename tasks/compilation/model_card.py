@@ -53,7 +53,10 @@ def facts_of(
     gate: GateConfig,
     findings: Sequence[Finding] = (),
 ) -> dict[str, Any]:
-    """What the card's templates show: sections of name and value, tables of rows, the findings of every stage."""
+    """What the card's templates show.
+
+    Sections of name and value, tables of rows, the findings of every stage.
+    """
     dataset, best, judgement = model.dataset, verdict.chosen, verdict.judgement
     return {
         "project": dataset.project,

@@ -22,7 +22,10 @@ def pictures(verdict: GateReport, metric: str, gate: GateConfig) -> dict[str, by
 
 
 def candidates(verdict: GateReport, metric: str, gate: GateConfig) -> bytes:
-    """A PNG of score against latency: a numbered dot a candidate (hollow where a rule is broken), and the chosen one's score on the test rows."""
+    """A PNG of score against latency.
+
+    A numbered dot a candidate (hollow where a rule is broken), and the chosen one's score on the test rows.
+    """
     from matplotlib.figure import Figure
 
     tall = max(3.8, 1.2 + 0.2 * len(verdict.candidates))
@@ -96,7 +99,10 @@ def candidates(verdict: GateReport, metric: str, gate: GateConfig) -> bytes:
 
 
 def slices(verdict: GateReport, metric: str) -> bytes:
-    """A PNG: a bar a slice from the whole's score to its own, with its interval, the greatest loss on top; and the champion's scores."""
+    """A PNG: a bar a slice from the whole's score to its own, with its interval, the greatest loss on top.
+
+    And the champion's scores.
+    """
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 

@@ -1,4 +1,6 @@
-"""The path to production: what an engineer asks before a model serves, each question answered by what was measured.
+"""The path to production.
+
+What an engineer asks before a model serves, each question answered by what was measured.
 
 It recommends nothing that was not measured, and says what was not tried.
 """

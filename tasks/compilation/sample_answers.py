@@ -49,7 +49,10 @@ class Examples:
 
 
 def places_of(targets: npt.NDArray[Any], result: Result) -> npt.NDArray[np.intp]:
-    """Which rows are shown: of every class as many as there is room for, or evenly from the least number to the greatest."""
+    """Which rows are shown.
+
+    Of every class as many as there is room for, or evenly from the least number to the greatest.
+    """
     if result.classes is None:
         return evenly(np.argsort(targets, kind="stable"), MOST)
     present = np.unique(targets)
@@ -81,7 +84,10 @@ def title(truth: str, answer: str) -> str:
 def answer_lines(
     rows: Rows, truths: list[str], answers: list[str], intake: Intake
 ) -> tuple[dict[str, str], ...]:
-    """Rows of columns, a line each, spread over all classes; nothing for an image or a text, which the intake draws."""
+    """Rows of columns, a line each, spread over all classes.
+
+    Nothing for an image or a text, which the intake draws.
+    """
     if not are_columns(intake.inputs):
         return ()
     places = evenly(np.arange(len(rows)), LINES)

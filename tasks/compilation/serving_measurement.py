@@ -1,7 +1,9 @@
-"""What one serving instance gets out of a graph, in a process of its own: start, memory, time by batch, and where the time goes.
+"""What one serving instance gets out of a graph, in a process of its own.
 
-As the model server runs it: one thread, and whoever waits is answered together, at most MOST_ROWS rows a call.
-HTTP and JSON cost on top of it what `make bench-serve` measures.
+Start, memory, time by batch, and where the time goes.
+
+As the model server runs it: one thread, and whoever waits is answered together, at most MOST_ROWS rows a
+call. HTTP and JSON cost on top of it what `make bench-serve` measures.
 """
 
 import json
@@ -90,7 +92,10 @@ class ServingMeasurement:
 
 
 def measure_serving(graph: Graph, rows: Rows) -> ServingMeasurement:
-    """Measured with raw rows. Raises DigestError where the graph was changed, RuntimeError where its process fails."""
+    """Measured with raw rows.
+
+    Raises DigestError where the graph was changed, RuntimeError where its process fails.
+    """
     path = verify(graph.uri, graph.digest)
     with tempfile.TemporaryDirectory(prefix="gyre-serving-") as folder:
         write_rows(np.resize(rows, MOST_ROWS), Path(folder))
@@ -189,7 +194,10 @@ def profile(path: Path, folder: Path, inputs: dict[str, Any]) -> dict[str, float
 
 
 def prefix_share(path: Path, inputs: dict[str, Any], whole_ms: float) -> float:
-    """How much of a call the part of the graph takes that encodes raw rows, asked alone; 0 where there is none."""
+    """How much of a call the part of the graph takes that encodes raw rows, asked alone.
+
+    0 where there is none.
+    """
     import onnx
 
     from tasks.model.onnx_parts import split

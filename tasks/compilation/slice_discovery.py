@@ -1,4 +1,7 @@
-"""Finds the slices that a model is worst on: single columns and pairs of them, without what chance alone would show."""
+"""Finds the slices that a model is worst on.
+
+Single columns and pairs of them, without what chance alone would show.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -77,7 +80,10 @@ def discover_slices(singles: Sequence[Slice], scores: Numbers, most: int, minimu
 def worst_pair(
     inside: Moments, whole: Moments, candidates: npt.NDArray[np.bool_], error: float
 ) -> tuple[int, int] | None:
-    """The pair (or the single slice, twice) with the greatest loss; None where nothing is significant at `error`."""
+    """The pair (or the single slice, twice) with the greatest loss.
+
+    None where nothing is significant at `error`.
+    """
     own = Moments(*(np.diag(each)[:, None] for each in (inside.rows, inside.total, inside.squares)))
     rest = own - inside
     significant = candidates & (p_value_of_lower_mean(inside, whole - inside, whole) < error)
@@ -116,7 +122,9 @@ def pairs(members: npt.NDArray[np.bool_], scores: Numbers) -> Moments:
 
 
 def p_value_of_lower_mean(one: Moments, other: Moments, whole: Moments) -> Numbers:
-    """The p-value of a mean that lies under another: Welch's test; no set of rows counts as less scattered than the whole.
+    """The p-value of a mean that lies under another: Welch's test.
+
+    No set of rows counts as less scattered than the whole.
 
     A few rows that are all wrong alike would otherwise be certain of it. 1 where either has fewer than two
     rows.

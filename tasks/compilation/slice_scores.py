@@ -19,9 +19,10 @@ def score_slices(
 ) -> tuple[SliceScore, ...]:
     """Declared slices, then found ones that are none of them.
 
-    theirs: the champion's scores of the same rows [rows], NaN where a row was not compared; None where nothing was
-    Differences have intervals on declared slices of at least `minimum` rows, all true at once in 95 % of cases. A found slice has none:
-    it was chosen for the challenger's errors, so the champion looks better on it than it is.
+    theirs: the champion's scores of the same rows [rows], NaN where a row was not compared; None where
+    nothing was Differences have intervals on declared slices of at least `minimum` rows, all true at once in
+    95 % of cases. A found slice has none: it was chosen for the challenger's errors, so the champion looks
+    better on it than it is.
     """
     both = np.ones(len(mine), np.bool_) if theirs is None else ~np.isnan(theirs)
     large = [each.name for each in declared if (each.members & both).sum() >= minimum]

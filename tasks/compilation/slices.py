@@ -43,7 +43,9 @@ class Slice:
 
 
 def attributes(dataset: DatasetVersion, intake: Intake, rows: Rows) -> pd.DataFrame:
-    """What the test rows, given raw too, can be told apart by: the data set's plain columns and the intake's descriptors.
+    """What the test rows, given raw too, can be told apart by.
+
+    The data set's plain columns and the intake's descriptors.
 
     Raises DigestError where the data set was changed.
     """

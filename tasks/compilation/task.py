@@ -58,7 +58,8 @@ def compile_bundle(
 ) -> Bundle:
     """The best graph that passes the gate, ready to be deployed.
 
-    `untried`: what the search for smaller networks left out, for the report. Raises StoppedError where none passes or the champion is better.
+    `untried`: what the search for smaller networks left out, for the report. Raises StoppedError where none
+    passes or the champion is better.
     """
     from tasks.compilation import model_card, production_path
     from tasks.compilation.bundle import bundle

@@ -1,7 +1,10 @@
-"""A challenger on trial: real rows replayed to it and to the champion in turns, while it answers its share of live requests.
+"""A challenger on trial.
 
-Step by step its share rises. At every look all evidence so far is judged (sequential.py): where the challenger
-is surely worse the trial ends at once, where it surely is not the step ends early, else after its requests.
+Real rows replayed to it and to the champion in turns, while it answers its share of live requests.
+
+Step by step its share rises. At every look all evidence so far is judged (sequential.py): where the
+challenger is surely worse the trial ends at once, where it surely is not the step ends early, else after its
+requests.
 """
 
 import logging
@@ -63,7 +66,10 @@ class Look:
     errors: float
     """Share of all requests so far."""
     against: float
-    """Natural logarithm of the strongest evidence against the challenger, over what is enough: 0 ends the trial."""
+    """Natural logarithm of the strongest evidence against the challenger, over what is enough.
+
+    0 ends the trial.
+    """
 
 
 @dataclass
@@ -285,7 +291,10 @@ class Canary:
         return found
 
     def count_live(self, last: bool) -> None:
-        """What clients asked meanwhile, by the server's own counts; a server that was restarted counts anew."""
+        """What clients asked meanwhile, by the server's own counts.
+
+        A server that was restarted counts anew.
+        """
         trial, now = self.trial, time.monotonic()
         self._counted = now
         try:

@@ -1,4 +1,6 @@
-"""A version that serves, and the one before it, on the rows whose truth has come since: where the older one is surely better it serves again.
+"""A version that serves, and the one before it, on the rows whose truth has come since.
+
+Where the older one is surely better it serves again.
 
 The older version's graph is asked the logged rows of the newer one, so both are judged by the same rows.
 """
@@ -39,7 +41,9 @@ class Demotion:
 
 
 def demote(production: Production, deployment: DeploymentConfig, log_folder: Path) -> Demotion | None:
-    """Lets the version before serve again where late labels surely turned against the champion; None where they did not.
+    """Lets the version before serve again where late labels surely turned against the champion.
+
+    None where they did not.
 
     Looks at nothing while a challenger is on trial: its deployment decides.
 

@@ -1,4 +1,7 @@
-"""The same rows asked of champion and challenger, in turns: who takes longer, how often they agree, and which answers become more frequent."""
+"""The same rows asked of champion and challenger, in turns.
+
+Who takes longer, how often they agree, and which answers become more frequent.
+"""
 
 from bisect import insort
 from collections import Counter

@@ -1,4 +1,6 @@
-"""The release manifest and the registry of one project, changed together: first what decides, then what tells people about it.
+"""The release manifest and the registry of one project, changed together.
+
+First what decides, then what tells people about it.
 
 A kill between the two is mended by the next change of the same kind: each can be made twice.
 """
@@ -137,7 +139,8 @@ class Production:
     def demote(self, champion: Served, reason: str, evidence: dict[str, Any]) -> Release:
         """The previous version serves again in the place of a champion that is not as good as it was held for.
 
-        Raises ReleaseError where the champion serves no more, there is no previous one, or its files are damaged.
+        Raises ReleaseError where the champion serves no more, there is no previous one, or its files are
+        damaged.
         """
         demoted = decision(champion, "rolled-back", reason, evidence)
 

@@ -102,7 +102,10 @@ class Registry:
         self._tell(project, version, "on trial", "")
 
     def serves(self, project: str, version: int, reason: str | None = None) -> None:
-        """`version` has the alias `champion`, and nobody is challenger; without a `reason` the one of its promotion stays."""
+        """`version` has the alias `champion`, and nobody is challenger.
+
+        Without a `reason` the one of its promotion stays.
+        """
         self.client.set_registered_model_alias(project, CHAMPION, str(version))
         self.client.delete_registered_model_alias(project, CHALLENGER)
         self._tell(project, version, "promoted", reason)
@@ -148,7 +151,10 @@ def named_checkpoint(model: str, settings: Settings) -> Stored | None:
 
 
 def registered_versions() -> list[dict[str, Any]]:
-    """Every registered version of this installation: what it was trained on, its score, and whether it serves."""
+    """Every registered version of this installation.
+
+    What it was trained on, its score, and whether it serves.
+    """
     settings = Settings()
     settings.home.make(settings.home.mlflow)
     registry, releases = Registry(settings.tracking_uri), Releases(settings.home.releases)

@@ -1,4 +1,7 @@
-"""Whether what was released really serves: the model server answers with an older version while a champion's files are damaged."""
+"""Whether what was released really serves.
+
+The model server answers with an older version while a champion's files are damaged.
+"""
 
 from pathlib import Path
 
@@ -42,7 +45,10 @@ def damage_of(bundle: Stored) -> str:
 
 
 def damage(project: str, settings: Settings) -> str:
-    """What does not serve as it was released, in a sentence; empty where all does, or the server is away (`gyre status` tells that)."""
+    """What does not serve as it was released, in a sentence.
+
+    Empty where all does, or the server is away (`gyre status` tells that).
+    """
     with InferenceClient(settings.server_url, project) as client:
         try:
             return client.degraded().get(project, "")
@@ -72,7 +78,10 @@ def rollback_to_whole(manifest: Manifest) -> Manifest:
 
 
 def damaged_file(served: Served) -> str:
-    """Which file of a damaged version is not as it was released; the graph's digest is known by itself, that of the others is not."""
+    """Which file of a damaged version is not as it was released.
+
+    The graph's digest is known by itself, that of the others is not.
+    """
     folder = Path(served.uri)
     graph = folder / GRAPH
     if not graph.is_file():

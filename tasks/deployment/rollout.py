@@ -38,7 +38,10 @@ SWAP_S = 10.0
 
 @dataclass(frozen=True)
 class Rollout:
-    """How a deployment ended, and what sandbox and trial found; neither where nothing changed, no trial where the sandbox refused."""
+    """How a deployment ended, and what sandbox and trial found.
+
+    Neither where nothing changed, no trial where the sandbox refused.
+    """
 
     release: Release
     sandbox: SandboxReport | None = None
@@ -56,8 +59,8 @@ def roll_out(
 
     rows: gives at most so many raw test rows, which are replayed to the challenger
     server_s: how long the model server may be away
-    Raises InferenceError where it is away for longer (then nothing was changed), DigestError for a changed bundle,
-    SandboxError where no sandbox can be started.
+    Raises InferenceError where it is away for longer (then nothing was changed), DigestError for a changed
+    bundle, SandboxError where no sandbox can be started.
     """
     production = Production.of(bundle.project, settings)
     released = production.manifest().champion
@@ -143,7 +146,10 @@ def registered_bundle(
 
 
 def major_of(folder: Path, manifest: Manifest) -> int:
-    """The major version of a bundle: that of the champion, or of a later one that was rolled back, whose inputs it takes; or a new one."""
+    """The major version of a bundle.
+
+    That of the champion, or of a later one that was rolled back, whose inputs it takes; or a new one.
+    """
     champion = manifest.champion
     known = [each for each in (champion, manifest.previous, *manifest.earlier, *manifest.majors) if each]
     if champion is None:
@@ -156,7 +162,10 @@ def major_of(folder: Path, manifest: Manifest) -> int:
 
 
 def inputs_of(folder: Path) -> list[dict[str, Any]] | None:
-    """Names, dtypes and shapes of a bundle's inputs, in the order of their names; None where the bundle is gone or damaged."""
+    """Names, dtypes and shapes of a bundle's inputs, in the order of their names.
+
+    None where the bundle is gone or damaged.
+    """
     try:
         inputs = read_json(folder / "signature.json")["inputs"]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
@@ -175,7 +184,10 @@ def on_trial(
     mode: Literal["canary", "shadow"],
     spread: float,
 ) -> Iterator[None]:
-    """Live requests go to the challenger inside the block; an error or a cancelled run must not leave them there."""
+    """Live requests go to the challenger inside the block.
+
+    An error or a cancelled run must not leave them there.
+    """
     production.stage(challenger, share, mode, spread)
     try:
         yield
@@ -263,7 +275,10 @@ def keep_bundle(bundle: Bundle, folder: Path) -> Path:
 
 
 def same_answers(folder: Path, champion: Path) -> bool:
-    """Whether two bundles have the same signature, which names the graph's digest: a trial would compare a model with itself."""
+    """Whether two bundles have the same signature, which names the graph's digest.
+
+    A trial would compare a model with itself.
+    """
     try:
         return (folder / "signature.json").read_bytes() == (champion / "signature.json").read_bytes()
     except FileNotFoundError:

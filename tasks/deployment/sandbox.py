@@ -1,4 +1,6 @@
-"""A new bundle before it may see traffic: loaded and asked by a model server of its own, which it may crash, hang or fill.
+"""A new bundle before it may see traffic.
+
+Loaded and asked by a model server of its own, which it may crash, hang or fill.
 
 The server is the real one, so whatever would fail there fails here: a signature that is not the graph's,
 operators that this runtime lacks, outputs that cannot be sent. It is asked the rows that the bundle brings
@@ -199,7 +201,8 @@ def confined_server(
 def ask(client: InferenceClient, challenger: Served, rows: Rows, report: SandboxReport) -> None:
     """Asks a version everything, and writes what it did into the report.
 
-    Raises Objection where that is not as it should be, InferenceError where the server refuses the version or dies.
+    Raises Objection where that is not as it should be, InferenceError where the server refuses the version or
+    dies.
     """
     client.ready(challenger.version)
     folder = Path(challenger.uri)
@@ -241,7 +244,10 @@ def answers_to(client: InferenceClient, rows: Rows, which: str) -> Outputs:
 
 
 def check_survives(client: InferenceClient, rows: Rows, which: str) -> None:
-    """Raises Objection where the server fails on rows that no client should send: to refuse them with a reason is a good answer."""
+    """Raises Objection where the server fails on rows that no client should send.
+
+    To refuse them with a reason is a good answer.
+    """
     try:
         infer(client, rows)
     except InferenceError as error:
@@ -269,7 +275,10 @@ def check_unmoved(found: Outputs, expected: Outputs, told: str) -> None:
 
 
 def check_classes(answers: Outputs, name: str, classes: list[str] | None) -> None:
-    """Raises Objection where the answer is no class that the signature names: Python takes -1 for the last one."""
+    """Raises Objection where the answer is no class that the signature names.
+
+    Python takes -1 for the last one.
+    """
     if classes is None:
         return
     outside = [number for number in answers[name] if not 0 <= number < len(classes)]

@@ -1,4 +1,6 @@
-"""Evidence that may be looked at after every request: a trial ends as soon as it is strong, and looking often makes no false alarm.
+"""Evidence that may be looked at after every request.
+
+A trial ends as soon as it is strong, and looking often makes no false alarm.
 
 What is observed is the difference between challenger and champion on one row: -1 (the challenger is better),
 0 or 1 (it is worse). Somebody who bets that the differences are above a limit on average, and may never go
@@ -91,7 +93,10 @@ class Measure:
 
     @property
     def against(self) -> float:
-        """Logarithm of the evidence that the challenger is worse than the limit allows: the mean over the capitals of all."""
+        """Logarithm of the evidence that the challenger is worse than the limit allows.
+
+        The mean over the capitals of all.
+        """
         capitals = [evidence_above(each, self.limit, self.least) for each in self.seen]
         return float(np.logaddexp.reduce(capitals) - math.log(len(capitals)))
 
@@ -122,7 +127,10 @@ class Verdict:
 
 
 MEASURES = 6
-"""That there may be at most: each gets its part of the false alarms, also those that have seen nothing yet."""
+"""That there may be at most.
+
+Each gets its part of the false alarms, also those that have seen nothing yet.
+"""
 
 
 def enough(false_alarm: float) -> float:

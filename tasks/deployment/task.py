@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @stage(cached=False)
 def serving_champion(project: str) -> Champion | None:
-    """The version that was released last, and what stands in for it where its files are damaged; None before the first release."""
+    """The version that was released last, and what stands in for it where its files are damaged.
+
+    None before the first release.
+    """
     from tasks.deployment.release_health import champion_of
 
     return champion_of(project, Releases(Settings().home.releases))
@@ -46,7 +49,10 @@ def report_damage(project: str) -> str:
 
 @stage(cached=False)
 def demote(project: str, deployment: DeploymentConfig) -> Release | None:
-    """The release that ends where late labels turned against what serves, shown and announced; None where they did not."""
+    """The release that ends where late labels turned against what serves, shown and announced.
+
+    None where they did not.
+    """
     from tasks.deployment.demotion import demote as demote_champion
     from tasks.deployment.promotion import Production
 
@@ -64,7 +70,10 @@ def demote(project: str, deployment: DeploymentConfig) -> Release | None:
 
 @stage(cached=False)
 def registered_checkpoint(training: TrainingConfig) -> Stored | None:
-    """The checkpoint of the registered model that `training.warm_start` names; None where it names none, or a champion that is not there yet."""
+    """The checkpoint of the registered model that `training.warm_start` names.
+
+    None where it names none, or a champion that is not there yet.
+    """
     if training.warm_start is None:
         return None
     from tasks.deployment.registry import named_checkpoint

@@ -49,7 +49,10 @@ def tables(rollout: Rollout, deployment: DeploymentConfig) -> list[tuple[str, li
 
 
 def line(step: Step) -> dict[str, Any]:
-    """A step as a line of a table; of a challenger without a champion beside it the columns of pairs are empty."""
+    """A step as a line of a table.
+
+    Of a challenger without a champion beside it the columns of pairs are empty.
+    """
     counts = {"replayed": step.replayed, "live": step.live, "errors": step.errors, "seconds": step.seconds}
     pairs = {name: step.pairs.get(name, "") for name in PAIR_COLUMNS}
     return {"live share": f"{step.share:.3g}"} | counts | pairs | {"ended by": step.ended}

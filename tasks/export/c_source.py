@@ -80,7 +80,10 @@ def texts(values: list[str | None]) -> str:
 
 
 def literal(text: str | None) -> str:
-    """A text as a C string literal: what is not plain ASCII by its bytes in octal, which a digit behind cannot change."""
+    """A text as a C string literal.
+
+    What is not plain ASCII by its bytes in octal, which a digit behind cannot change.
+    """
     if text is None:
         return "NULL"
     plain = [
@@ -91,7 +94,10 @@ def literal(text: str | None) -> str:
 
 
 def c_lines(rows: list[Row], facts: Facts) -> list[str]:
-    """Rows as the program reads them: inputs between tabs, numbers of one input between blanks, missing ones empty."""
+    """Rows as the program reads them.
+
+    Inputs between tabs, numbers of one input between blanks, missing ones empty.
+    """
     return ["\t".join(field(row[each["name"]]) for each in facts["inputs"]) for row in rows]
 
 

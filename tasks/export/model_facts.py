@@ -1,4 +1,7 @@
-"""What a program around the graph has to know: the bundle's signature, and what else in the bundle tells how rows are read."""
+"""What a program around the graph has to know.
+
+The bundle's signature, and what else in the bundle tells how rows are read.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -22,11 +25,11 @@ Facts = dict[str, Any]
 def model_facts(bundle: Path, title: str, version: int | None = None) -> Facts:
     """The facts of a bundle's graph, as JSON.
 
-    title; project; version in the registry (0 for a bundle that was never released); graph_digest, the bundle's;
-    inputs, each with name, dtype, shape of one row, kind (number, category, text, date, image or json: how a
-    person gives it), categories and usual (or None), and lowered, whether the program lowers its A to Z (see
-    portable_graph.py); outputs; classes (or None); image (resize, background and whether ink is dark, or
-    None); longest_text.
+    title; project; version in the registry (0 for a bundle that was never released); graph_digest, the
+    bundle's; inputs, each with name, dtype, shape of one row, kind (number, category, text, date, image or
+    json: how a person gives it), categories and usual (or None), and lowered, whether the program lowers its
+    A to Z (see portable_graph.py); outputs; classes (or None); image (resize, background and whether ink is
+    dark, or None); longest_text.
 
     Raises ValueError naming the bundle and what is wrong with it.
     """
@@ -93,7 +96,10 @@ def kind_of(taken: Facts, categories: list[str] | None, dates: tuple[str, ...]) 
 
 
 def image_facts(bundle: Path, section: Facts) -> Facts:
-    """How a person's picture becomes one of the model's: the intake's rules, and what a drawing looks like."""
+    """How a person's picture becomes one of the model's.
+
+    The intake's rules, and what a drawing looks like.
+    """
     dark_ink = False
     if (bundle / INPUTS).is_file():
         described = pq.read_table(bundle / INPUTS)

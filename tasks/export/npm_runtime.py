@@ -66,7 +66,10 @@ def fetch(folder: Path) -> None:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Writes the files of a package's archive, each whole or not at all. Raises RuntimeFetchError for another content."""
+    """Writes the files of a package's archive, each whole or not at all.
+
+    Raises RuntimeFetchError for another content.
+    """
     with tarfile.open(archive) as package:
         for name, expected in FILES.items():
             member = package.extractfile(f"package/dist/{name}")

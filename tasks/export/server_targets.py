@@ -1,4 +1,7 @@
-"""Folders for other model servers and for MLflow, with the graph as it is: all of them run ONNX Runtime's own C library."""
+"""Folders for other model servers and for MLflow, with the graph as it is.
+
+All of them run ONNX Runtime's own C library.
+"""
 
 import shutil
 import socket
@@ -29,7 +32,10 @@ NO_TRITON = "Triton is not run here; its configuration names what the graph take
 
 
 def export_onnx(bundle: Path, title: str, number: int | None, output: Path) -> Exported:
-    """The graph and its facts, with the rows and answers that it was judged by. `number`: the released version's."""
+    """The graph and its facts, with the rows and answers that it was judged by.
+
+    `number`: the released version's.
+    """
 
     def fill(partial: Path, facts: Facts) -> Trial | str:
         copy_graph(bundle, partial)
@@ -52,7 +58,10 @@ def export_docker(bundle: Path, title: str, number: int | None, output: Path) ->
 
 
 def export_mlflow(bundle: Path, title: str, number: int | None, output: Path) -> Exported:
-    """An MLflow model that `mlflow models serve` answers with; it is loaded here and asked. Raises TrialError."""
+    """An MLflow model that `mlflow models serve` answers with; it is loaded here and asked.
+
+    Raises TrialError.
+    """
 
     def fill(partial: Path, facts: Facts) -> Trial | str:
         save_mlflow_model(bundle, facts, partial)
@@ -76,7 +85,8 @@ def export_kserve(
 ) -> Exported:
     """An InferenceService of KServe, and the repository that its Triton runtime reads.
 
-    storage: where the cluster will find the folder `repository`; None: a claim that is named after the project
+    storage: where the cluster will find the folder `repository`; None: a claim that is named after the
+    project
     """
 
     def fill(partial: Path, facts: Facts) -> Trial | str:
@@ -164,7 +174,10 @@ def try_server(folder: Path, facts: Facts, rows: list[Row], graph: Path) -> Tria
 
 
 def ask_server(process: "subprocess.Popen[bytes]", url: str, facts: Facts, rows: list[Row]) -> list[Facts]:
-    """The outputs of each row by name. Raises TransportError where the server does not answer, TrialError where it refuses a row."""
+    """The outputs of each row by name.
+
+    Raises TransportError where the server does not answer, TrialError where it refuses a row.
+    """
     with httpx.Client(base_url=url, timeout=READY_S, trust_env=False) as client:
         deadline = time.monotonic() + READY_S
         while True:
@@ -227,7 +240,10 @@ def save_mlflow_model(bundle: Path, facts: Facts, folder: Path) -> None:
 
 
 def mlflow_signature(facts: Facts) -> Any:
-    """Columns where all inputs are single values, else arrays by name. MLflow refuses float32 for what JSON gives: columns are double."""
+    """Columns where all inputs are single values, else arrays by name.
+
+    MLflow refuses float32 for what JSON gives: columns are double.
+    """
     import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema, TensorSpec
@@ -300,7 +316,10 @@ def write_repository(bundle: Path, facts: Facts, folder: Path) -> None:
 
 
 def outputs_of(graph: Path) -> list[tuple[str, str, list[int]]]:
-    """A graph's outputs: name, numpy dtype (`str` for text), shape of one row with -1 where it is not fixed."""
+    """A graph's outputs.
+
+    Name, numpy dtype (`str` for text), shape of one row with -1 where it is not fixed.
+    """
     import onnx
 
     found = []

@@ -109,8 +109,8 @@ def export(
 def export_folder(facts: Facts, output: Path, fill: Callable[[Path, Facts], Trial | str]) -> Exported:
     """A folder, whole or not at all, with what `fill` puts there, and the facts as MARKER.
 
-    fill: answers what came of a trial, or why there was none. Raises ValueError where something lies at `output`
-    that is no export.
+    fill: answers what came of a trial, or why there was none. Raises ValueError where something lies at
+    `output` that is no export.
     """
     check_output(output)
     with whole_folder(output) as partial:
@@ -131,13 +131,19 @@ def copy_templates(target: str, folder: Path) -> None:
 
 
 def check_output(output: Path) -> None:
-    """Raises ValueError where something lies there that is no export: nothing of a person's may be replaced."""
+    """Raises ValueError where something lies there that is no export.
+
+    Nothing of a person's may be replaced.
+    """
     if output.is_file() or (output.is_dir() and any(output.iterdir()) and not (output / MARKER).is_file()):
         raise ValueError(f"{output}: is there already and is no export; give another folder, or remove it")
 
 
 def shared_library() -> Path:
-    """ONNX Runtime's, of the Python package. Raises FileNotFoundError where the package has none, as outside Linux."""
+    """ONNX Runtime's, of the Python package.
+
+    Raises FileNotFoundError where the package has none, as outside Linux.
+    """
     spec = importlib.util.find_spec("onnxruntime")
     folder = Path(str(spec.origin)).parent / "capi" if spec else Path()
     found = sorted(folder.glob("libonnxruntime.so.*"))

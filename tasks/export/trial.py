@@ -1,4 +1,7 @@
-"""The exported program against ONNX Runtime in this process, on the same rows: how far their answers lie apart."""
+"""The exported program against ONNX Runtime in this process, on the same rows.
+
+How far their answers lie apart.
+"""
 
 import json
 import subprocess
@@ -15,7 +18,10 @@ from tasks.export.trial_rows import Row, raw_rows
 from tasks.rows.raw import feed
 
 MOST = 1e-3
-"""Largest difference that is taken for rounding; of numbers above 1 as a share of them. Here all were under 1e-5."""
+"""Largest difference that is taken for rounding; of numbers above 1 as a share of them.
+
+Here all were under 1e-5.
+"""
 TIMEOUT_S = 600
 
 

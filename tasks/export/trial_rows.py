@@ -1,4 +1,7 @@
-"""Rows that an exported program is tried with: the bundle's own, and made-up ones, as hostile as a person's may be."""
+"""Rows that an exported program is tried with.
+
+The bundle's own, and made-up ones, as hostile as a person's may be.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -31,7 +34,10 @@ Row = dict[str, Any]
 
 
 def known_words(graph: Any) -> list[str]:
-    """Words that an onnx.ModelProto tells apart: the first of its tables, and the first that are no plain English."""
+    """Words that an onnx.ModelProto tells apart.
+
+    The first of its tables, and the first that are no plain English.
+    """
     tables = [each for node in graph.graph.node for each in node.attribute if each.name == "keys_strings"]
     words = [word.decode() for table in tables for word in table.strings]
     return [*words[:WORDS], *[word for word in words if not word.isascii()][:WORDS]]

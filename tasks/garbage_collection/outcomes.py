@@ -1,4 +1,6 @@
-"""What runs left under the home and nothing asks for any more: outcomes of stages, and rows that were set aside.
+"""What runs left under the home and nothing asks for any more.
+
+Outcomes of stages, and rows that were set aside.
 
 An outcome goes with its record, so a run that wants it makes it again. Registered models have copies of their
 own elsewhere.
@@ -21,7 +23,9 @@ stays."""
 
 
 def unused_outcomes(home: Home, records: Path, days: float, gone: Collection[str] = ()) -> list[Path]:
-    """Outcomes that no run asked for within the last days, and quarantines as old; none that something lasting or an outcome in use names.
+    """Outcomes that no run asked for within the last days, and quarantines as old.
+
+    None that something lasting or an outcome in use names.
 
     records: folder of Prefect's results, a file an outcome; gone: tags of versions that are about to go
     """

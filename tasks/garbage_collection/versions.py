@@ -1,4 +1,6 @@
-"""Versions that nothing needs, and how they leave: their tags first, then the files that no other version has.
+"""Versions that nothing needs, and how they leave.
+
+Their tags first, then the files that no other version has.
 
 Files of the remote are removed one by one and by name. A remote may be shared with other installations, whose
 versions this one does not know: sweeping it of whatever no tag here needs would destroy theirs.
@@ -13,7 +15,10 @@ from tasks.versioning.repository import Repository
 
 
 def surplus_versions(repository: Repository, project: str, keep: int, needed: set[int]) -> list[int]:
-    """Versions that nothing needs: not among the last `keep`, without a name, not in `needed` (registered models learned from those)."""
+    """Versions that nothing needs.
+
+    Not among the last `keep`, without a name, not in `needed` (registered models learned from those).
+    """
     kept = needed | set(repository.names(project).values())
     return [version for version in repository.numbers(project)[:-keep] if version not in kept]
 
@@ -40,7 +45,9 @@ def size_in_cache(repository: Repository, names: set[str]) -> int:
 def remove_versions(
     repository: Repository, project: str, versions: list[int], datasets: Path | None = None
 ) -> None:
-    """Forgets versions, and the data that no other version has: in the cache, in the remote, and laid out in `datasets`.
+    """Forgets versions, and the data that no other version has.
+
+    In the cache, in the remote, and laid out in `datasets`.
 
     What is to go is written down first: after a kill the next call finishes it.
     """

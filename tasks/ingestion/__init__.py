@@ -1,7 +1,7 @@
 """Raw rows: from the source that a project's YAML names, and from production once its truth is known.
 
-In: the YAML's source, intake and result. Out: RawRows, a folder of Parquet parts and what was found on the way.
-`take_snapshot` says what the source holds now, `ingest` reads it, on a cluster or in this process. Open
+In: the YAML's source, intake and result. Out: RawRows, a folder of Parquet parts and what was found on the
+way. `take_snapshot` says what the source holds now, `ingest` reads it, on a cluster or in this process. Open
 raw_rows.py first, then readers/ (kinds of sources), parsing/ (values) and partitions/ (what is read once).
 """
 

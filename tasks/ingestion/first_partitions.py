@@ -1,4 +1,7 @@
-"""A source's files from their beginnings, for a look at few rows; unlike a run's partitions they are not told by their content."""
+"""A source's files from their beginnings, for a look at few rows.
+
+Unlike a run's partitions they are not told by their content.
+"""
 
 from collections.abc import Callable, Iterator
 from functools import partial

@@ -37,8 +37,8 @@ class Joined:
 def joined_tables(joins: tuple[JoinConfig, ...], intake: IntakeConfig, label: str, folder: Path) -> Joined:
     """The first rows of joined sources as files in `folder`.
 
-    Raises ValueError naming the key of the YAML, the file and what is wrong: a file that is not there, a value against
-    the contract, `on` that is absent or not unique.
+    Raises ValueError naming the key of the YAML, the file and what is wrong: a file that is not there, a
+    value against the contract, `on` that is absent or not unique.
     """
     joined, deadline = Joined(), time.monotonic() + SECONDS
     for number, join in enumerate(joins):

@@ -1,4 +1,7 @@
-"""What production taught: served rows whose truth arrived later, frozen so that a run that starts again sees the same."""
+"""What production taught.
+
+Served rows whose truth arrived later, frozen so that a run that starts again sees the same.
+"""
 
 import hashlib
 import io
@@ -22,7 +25,9 @@ EXAMPLES = 3
 def freeze(
     log: PredictionLog, intake: Intake, result: Result, outcomes: Path
 ) -> tuple[Stored | None, int, tuple[Finding, ...]]:
-    """The usable labelled rows of a log as `<outcomes>/feedback-<digest>/feedback.parquet` and their number; None while there are none.
+    """The usable labelled rows of a log as `<outcomes>/feedback-<digest>/feedback.parquet` and their number.
+
+    None while there are none.
 
     Clients send rows and labels: a row of other inputs than the intake's, as an older major version takes
     them, or with a label that the result does not allow, is left out, which is a finding.
@@ -52,7 +57,10 @@ def freeze(
 
 
 def rows(feedback: Stored, intake: Intake, label: str) -> pd.DataFrame:
-    """Frozen feedback as rows of a source, by arrival of their labels: id, the intake's columns and the label."""
+    """Frozen feedback as rows of a source, by arrival of their labels.
+
+    Id, the intake's columns and the label.
+    """
     frame = pq.read_table(verify(feedback.uri, feedback.digest)).to_pandas()
     served = logged_rows(frame, intake.inputs)[0]
     return intake.frame(served).assign(**{"id": frame["request_id"], label: frame["label"]})

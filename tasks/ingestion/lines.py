@@ -1,4 +1,7 @@
-"""Where a row stands in what it was read from: a column that every reader adds, and that rows keep up to the data set."""
+"""Where a row stands in what it was read from.
+
+A column that every reader adds, and that rows keep up to the data set.
+"""
 
 from collections.abc import Iterator
 

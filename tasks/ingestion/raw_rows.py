@@ -1,4 +1,6 @@
-"""A source's rows and production's feedback as Parquet parts: partitions are read by Dask workers, each once, and linked into the run's folder.
+"""A source's rows and production's feedback as Parquet parts.
+
+Partitions are read by Dask workers, each once, and linked into the run's folder.
 
 The bytes depend on the snapshot alone, not on the number of workers; the last row of a repeated key stays.
 Feedback comes after the source, the newest last. Workers write under the home, so it must be on storage they
@@ -180,7 +182,10 @@ def check_alike(found: list[KeptPartition], source: SourceConfig) -> None:
 
 
 def link_parts(found: list[KeptPartition], folder: Path, source: SourceConfig) -> None:
-    """The partitions' parts in the run's folder, in order; the first `source.rows` rows alone where that is set."""
+    """The partitions' parts in the run's folder, in order.
+
+    The first `source.rows` rows alone where that is set.
+    """
     left = source.rows if source.reader != "synthetic" else None
     for number, path in enumerate(path for each in found for path in each.parts):
         if left is None:
@@ -202,7 +207,10 @@ def check_source(folder: Path, source: SourceConfig) -> pa.Schema:
 def hashes_of(
     found: list[KeptPartition], late: int, source: SourceConfig, folder: Path, spare: Path
 ) -> list[Path]:
-    """Files with the hashes of all ids: the partitions' own, and one below `spare` of what is not a partition."""
+    """Files with the hashes of all ids.
+
+    The partitions' own, and one below `spare` of what is not a partition.
+    """
     if source.rows and source.reader != "synthetic":
         return [written_hashes(part_paths(folder), spare / store.HASHES)]
     return [each.folder / store.HASHES for each in found] + (

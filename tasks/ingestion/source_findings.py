@@ -81,7 +81,10 @@ def split_anew(snapshot: SourceSnapshot, content: tuple[str, ...], rows: int) ->
 
 
 def identical_files(filled: list[KeptPartition]) -> tuple[Finding, ...]:
-    """The finding about files whose every byte is another's: a backup that a glob matches, or one file under two names."""
+    """The finding about files whose every byte is another's.
+
+    A backup that a glob matches, or one file under two names.
+    """
     first: dict[str, str] = {}
     again: dict[str, str] = {}
     for partition in filled:

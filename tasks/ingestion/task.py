@@ -26,7 +26,10 @@ def locate(
     result: ResultConfig,
     versioning: VersioningConfig,
 ) -> SourceSnapshot:
-    """What the source and production's feedback hold now; an unchanged world gives an equal snapshot, and every stage is reused."""
+    """What the source and production's feedback hold now.
+
+    An unchanged world gives an equal snapshot, and every stage is reused.
+    """
     from tasks.ingestion import raw_rows as core
     from tasks.production.prediction_log import PredictionLog
 

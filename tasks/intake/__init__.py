@@ -25,7 +25,10 @@ __all__ = ["Encoded", "Encoder", "Intake", "Preprocessing", "Rows", "TensorSpec"
 
 
 class Preprocessing(nn.Module):
-    """Encoded rows to the network's input, fitted on training rows; everything it learned is in its state dict."""
+    """Encoded rows to the network's input, fitted on training rows.
+
+    Everything it learned is in its state dict.
+    """
 
     shape: tuple[int, ...]
     """Of one preprocessed row: what a network is built for."""
@@ -37,7 +40,8 @@ class Preprocessing(nn.Module):
     def training_values(self) -> dict[str, dict[str, Any]]:
         """What training rows had in an input, as JSON by input, so that the model server can say what it was asked and never saw.
 
-        `categories`: the texts that are told apart; `usual`: the text of what stands for a missing value. Nothing by default.
+        `categories`: the texts that are told apart; `usual`: the text of what stands for a missing value.
+        Nothing by default.
         """
         return {}
 
@@ -65,7 +69,10 @@ class Intake(Protocol):
         """
 
     def describe(self, rows: Rows) -> pd.DataFrame:
-        """The descriptors whose drift is watched, a column each of float64 or, for what has no order, text; one line a row."""
+        """The descriptors whose drift is watched, a column each of float64 or, for what has no order, text.
+
+        One line a row.
+        """
 
     # Optional: describe_encoded(self, encoded: Encoded) -> pd.DataFrame, descriptors of what the fitted encoder made of rows,
     # such as the share of words that it does not know.

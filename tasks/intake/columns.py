@@ -27,7 +27,9 @@ HARMONICS = 3
 
 
 class ColumnEncoder:
-    """Rows to float32 [rows, columns]: numbers, for each date its day and the second of that day, and categories from 1 on.
+    """Rows to float32 [rows, columns].
+
+    Numbers, for each date its day and the second of that day, and categories from 1 on.
 
     0 is a category that is missing or was never seen.
     """
@@ -154,7 +156,10 @@ class Features(Preprocessing):
         self.shape = (self.numeric * (2 + PIECES) + self.dates * (2 + 7 + 4 * HARMONICS) + len(places),)
 
     def fit(self, encoded: Encoded) -> None:
-        """Median, mean, deviation and quantiles; a column without any value counts as 0, a constant one keeps deviation 1."""
+        """Median, mean, deviation and quantiles.
+
+        A column without any value counts as 0, a constant one keeps deviation 1.
+        """
         watched = [*range(self.numeric), *range(self.numeric, self.numeric + 2 * self.dates, 2)]
         values = encoded[:, watched].astype(np.float64)
         values[~np.isfinite(values)] = np.nan

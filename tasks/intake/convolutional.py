@@ -1,4 +1,6 @@
-"""The default network of images: residual and free of batch statistics, so that N ranks compute what one process would.
+"""The default network of images.
+
+Residual and free of batch statistics, so that N ranks compute what one process would.
 
 He et al., Deep Residual Learning (2015); Brock et al., Characterizing signal propagation in unnormalized
 ResNets (2021).
@@ -16,7 +18,10 @@ NARROWEST = 4
 SMALLEST = 4
 """Pixels: a side is halved as long as this much is left."""
 DEEPER = 16
-"""Pixels: from this side on a scale has a residual block as well; on larger ones it would cost more than all the rest."""
+"""Pixels: from this side on a scale has a residual block as well.
+
+On larger ones it would cost more than all the rest.
+"""
 GAIN = math.sqrt(2 / (1 - 1 / math.pi))
 """Makes the variance of a rectified standard normal 1 again."""
 
@@ -43,7 +48,10 @@ class Convolution(nn.Conv2d):
 
 
 class Block(nn.Module):
-    """[batch, channels, height, width] -> the same shape: what two convolutions add to it, little at first."""
+    """[batch, channels, height, width] -> the same shape.
+
+    What two convolutions add to it, little at first.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -70,7 +78,9 @@ class Mean(nn.Module):
 
 
 class ConvolutionalNetwork(nn.Sequential):
-    """[batch, channels, height, width] -> [batch, outputs]; each scale has half the side and twice the channels of the one before.
+    """[batch, channels, height, width] -> [batch, outputs].
+
+    Each scale has half the side and twice the channels of the one before.
 
     `width`: share of the usual channels.
     """

@@ -33,7 +33,10 @@ class Normalize(Preprocessing):
         self.register_buffer("deviation", torch.ones(section.channels))
 
     def fit(self, encoded: Encoded) -> None:
-        """Mean and deviation of each channel over all pixels of the training rows; a constant channel keeps deviation 1."""
+        """Mean and deviation of each channel over all pixels of the training rows.
+
+        A constant channel keeps deviation 1.
+        """
         self.mean.copy_(torch.from_numpy(encoded.mean(axis=(0, 1, 2), dtype=np.float64)))
         deviation = encoded.std(axis=(0, 1, 2), dtype=np.float64)
         self.deviation.copy_(torch.from_numpy(np.where(deviation > 0, deviation, 1.0)))
@@ -138,7 +141,10 @@ class ImageRows:
         return ConvolutionalNetwork(shape, outputs, width)
 
     def augment(self, encoded: Tensor, draws: Tensor) -> Tensor:
-        """Moves each image by up to `shift` pixels along both axes, and mirrors half; what comes in at an edge repeats the edge."""
+        """Moves each image by up to `shift` pixels along both axes, and mirrors half.
+
+        What comes in at an edge repeats the edge.
+        """
         if not self.draws:
             return encoded
         moves = (draws[:, :2] * (2 * self.shift + 1)).long() - self.shift

@@ -22,7 +22,9 @@ class Block(nn.Module):
 
 
 class ResidualNetwork(nn.Sequential):
-    """[batch, features] -> [batch, outputs]: Gorishniy et al., Revisiting Deep Learning Models for Tabular Data (2021).
+    """[batch, features] -> [batch, outputs].
+
+    Gorishniy et al., Revisiting Deep Learning Models for Tabular Data (2021).
 
     No batch statistics and no dropout, so that N ranks compute what one process would. `width`: share of the
     usual hidden units.

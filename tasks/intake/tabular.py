@@ -37,7 +37,10 @@ class TabularRows:
         self.draws = len(categorical)
 
     def rows(self, frame: pd.DataFrame) -> Rows:
-        """Numbers float32 and dates float64 seconds since the epoch, NaN where missing or unreadable; categories as text, "" if missing."""
+        """Numbers float32 and dates float64 seconds since the epoch, NaN where missing or unreadable.
+
+        Categories as text, "" if missing.
+        """
         columns: dict[str, npt.NDArray[Any]] = {name: numbers(frame[name]) for name in self.section.numeric}
         columns |= {
             name: seconds(frame[name], self.section.date_formats.get(name)) for name in self.section.dates
@@ -92,7 +95,10 @@ class TabularRows:
         return found
 
     def describe(self, rows: Rows) -> pd.DataFrame:
-        """The numbers and categories themselves; of a date hour and weekday, since its day is always newer than any in training."""
+        """The numbers and categories themselves.
+
+        Of a date hour and weekday, since its day is always newer than any in training.
+        """
         found = pd.DataFrame(
             {name: rows[name].astype(np.float64) for name in self.section.numeric}, index=range(len(rows))
         )
@@ -113,7 +119,10 @@ class TabularRows:
         return made
 
     def picture(self, rows: Rows, titles: list[str]) -> bytes:
-        """A histogram of each number and date and the most frequent categories, the first twelve columns; missing values are not drawn."""
+        """A histogram of each number and date and the most frequent categories, the first twelve columns.
+
+        Missing values are not drawn.
+        """
         from matplotlib.figure import Figure
 
         shown = self.columns[:SHOWN]
@@ -175,7 +184,10 @@ def numbers(column: pd.Series) -> npt.NDArray[np.float32]:
 
 
 def seconds(column: pd.Series, form: str | None) -> npt.NDArray[np.float64]:
-    """Seconds since the epoch in UTC of timestamps, numbers or texts in a format of tasks/rows/timestamps.py; NaN where one is none."""
+    """Seconds since the epoch in UTC of timestamps, numbers or texts in a format of tasks/rows/timestamps.py.
+
+    NaN where one is none.
+    """
     if pd.api.types.is_datetime64_any_dtype(column):
         elapsed = pd.to_datetime(column, utc=True) - pd.Timestamp(0, tz="UTC")
         return np.asarray((elapsed / pd.Timedelta(seconds=1)).to_numpy(dtype=np.float64, na_value=np.nan))
@@ -216,7 +228,10 @@ def timestamps(values: npt.NDArray[np.float64]) -> pd.Series:
 
 
 def categories(column: pd.Series) -> npt.NDArray[np.object_]:
-    """Texts; a whole number is the same text whether its column has gaps (and so is float) or not; missing is empty."""
+    """Texts; a whole number is the same text whether its column has gaps (and so is float) or not.
+
+    Missing is empty.
+    """
     codes, distinct = pd.factorize(column.astype(object), use_na_sentinel=True)
     texts = np.array([*map(category, distinct), ""], dtype=object)
     found: npt.NDArray[np.object_] = texts[codes]

@@ -107,7 +107,8 @@ class TextRows:
     def describe(self, rows: Rows) -> pd.DataFrame:
         """Length in characters, words and their length, and shares of the characters that are of a kind.
 
-        Vowels are counted among the letters A to Z; other scripts than the Latin one have letters of their own.
+        Vowels are counted among the letters A to Z; other scripts than the Latin one have letters of their
+        own.
         """
         texts = rows[self.section.column]
         length = np.array([len(text) for text in texts], dtype=np.float64)

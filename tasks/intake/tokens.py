@@ -1,4 +1,7 @@
-"""Texts as token ids: words, runs of digits and single signs, in Python and in ONNX Runtime's own operators, exactly alike."""
+"""Texts as token ids.
+
+Words, runs of digits and single signs, in Python and in ONNX Runtime's own operators, exactly alike.
+"""
 
 import re
 from collections import Counter
@@ -72,7 +75,10 @@ class TokenEncoder:
         self._ids = {token: number for number, token in enumerate(state["tokens"], start=UNKNOWN + 1)}
 
     def prefix(self, opsets: dict[str, int]) -> Any:
-        """The same in ONNX: StringNormalizer, ONNX Runtime's Tokenizer, LabelEncoder; shorter texts are padded behind."""
+        """The same in ONNX: StringNormalizer, ONNX Runtime's Tokenizer, LabelEncoder.
+
+        Shorter texts are padded behind.
+        """
         from onnx import TensorProto, helper
 
         name, length = self.section.column, self.section.length

@@ -1,4 +1,7 @@
-"""What is odd about labelled rows before anything learns from them: labels missing or all alike, inputs that say nothing or all."""
+"""What is odd about labelled rows before anything learns from them.
+
+Labels missing or all alike, inputs that say nothing or all.
+"""
 
 from collections import Counter
 from pathlib import Path

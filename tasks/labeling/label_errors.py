@@ -1,4 +1,7 @@
-"""Labels that a model trained on the other rows would not have given: confident learning (Northcutt et al., 2021), by cleanlab."""
+"""Labels that a model trained on the other rows would not have given.
+
+Confident learning (Northcutt et al., 2021), by cleanlab.
+"""
 
 from typing import Any
 
@@ -45,7 +48,10 @@ def suspects(frame: pd.DataFrame, intake: Intake, result: Result, most: int) -> 
 
 
 def out_of_sample(features: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Class probabilities [rows, classes] of each row by a model that never saw it; a missing feature counts as the mean."""
+    """Class probabilities [rows, classes] of each row by a model that never saw it.
+
+    A missing feature counts as the mean.
+    """
     from sklearn.decomposition import PCA
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression

@@ -43,7 +43,9 @@ class Agreed:
 def label(
     report: ValidationReport, labeling: LabelingConfig, intake: Intake, result: Result, output: Path
 ) -> LabelReport:
-    """Labelled rows under `<output>/rows`, suspects in `<output>/suspects.parquet`; rows nobody labelled are left out.
+    """Labelled rows under `<output>/rows`, suspects in `<output>/suspects.parquet`.
+
+    Rows nobody labelled are left out.
 
     A row of production keeps the truth that arrived for it. Raises ValueError for a missing annotator,
     DigestError for changed rows.
@@ -114,7 +116,10 @@ def consensus_columns(agreed: Agreed, result: Result) -> pa.Table:
 
 
 def keep_labelled(table: pa.Table, given: pa.Table | None, column: str) -> pa.Table:
-    """The rows of a row group that have a label; what is `given` by id is written into them, but late truth is not changed."""
+    """The rows of a row group that have a label.
+
+    What is `given` by id is written into them, but late truth is not changed.
+    """
     if given is not None:
         places = pc.index_in(table["id"], value_set=given["id"].combine_chunks().cast(table["id"].type))
         late = pc.equal(table["origin"], "feedback")

@@ -1,4 +1,6 @@
-"""Why is this so, and what followed from it: from any version, run, bundle, model, prediction or quarantined row, both ways.
+"""Why is this so, and what followed from it.
+
+From any version, run, bundle, model, prediction or quarantined row, both ways.
 
 Everything is read from what the stores hold anyway. This package sits on top of the stages; none of them
 imports it.

@@ -70,7 +70,10 @@ class Data:
         return nodes
 
     def quarantined(self, row: str) -> str | None:
-        """A row in the quarantine of some versions, or that people decided on; None where it is in none that is still there."""
+        """A row in the quarantine of some versions, or that people decided on.
+
+        None where it is in none that is still there.
+        """
         found = None
         for folder in sorted(self.home.datasets.glob("*")):
             taken = self.history(folder.name, row)
@@ -92,7 +95,10 @@ class Data:
     def decision(
         self, project: str, number: int, taken: list[Decision], decided: dict[str, Any], version: str
     ) -> None:
-        """What became in a version of people's decisions about a row; those that hold are among its causes."""
+        """What became in a version of people's decisions about a row.
+
+        Those that hold are among its causes.
+        """
         numbers = {each["number"] for each in decided["decisions"]}
         for decision in (each for each in taken if each.number in numbers):
             key = self.graph.add(decision_node(project, decision), after="row " + decided["row"])
@@ -123,7 +129,10 @@ class Data:
 
 
 def row_facts(project: str, reasons: list[str], taken: list[Decision]) -> dict[str, str]:
-    """What is told of a row: the rules that it breaks, or broke before people decided on it, and where it is from."""
+    """What is told of a row.
+
+    The rules that it breaks, or broke before people decided on it, and where it is from.
+    """
     seen = taken[0].rows[0] if taken else None
     place = {"source": seen.origin or "", "line": str(seen.origin_line or "")} if seen else {}
     broke = {"breaks": ", ".join(reasons)} if reasons else {"broke": ", ".join(seen.reasons)} if seen else {}

@@ -111,7 +111,10 @@ class Models:
 
 
 def bundle_node(version: Any) -> Node:
-    """What was deployed as a registered model; what the bundle itself tells of it, where it is still there."""
+    """What was deployed as a registered model.
+
+    What the bundle itself tells of it, where it is still there.
+    """
     folder = Path(urlparse(version.source or "").path)
     told = {"graph": version.tags.get("gyre.chosen", "")}
     if (folder / "lineage.json").is_file():

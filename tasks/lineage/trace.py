@@ -20,7 +20,8 @@ DIGEST = re.compile(r"[0-9a-f]{8,64}")
 def lineage(anything: str, settings: Settings | None = None) -> Graph:
     """What something came from and what followed from it.
 
-    anything: a data set version (`digits/v3`, or a name given to one), a registered model (`digits/2`), an MLflow run's id, a bundle's
+    anything: a data set version (`digits/v3`, or a name given to one), a registered model (`digits/2`), an
+    MLflow run's id, a bundle's
         digest (its first 8 digits or more), a request's id, or the id of a quarantined row
     Raises ValueError where nothing of these is known by that name.
     """

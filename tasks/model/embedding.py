@@ -1,7 +1,8 @@
 """What a graph sees in rows: the numbers that its last layer is given, and the encoded rows.
 
-Nothing is added to a bundle for it and serving pays nothing: whoever asks opens the same graph with these values as
-outputs too. A graph without a last layer of weights, such as one of boosted trees, has no embedding.
+Nothing is added to a bundle for it and serving pays nothing: whoever asks opens the same graph with these
+values as outputs too. A graph without a last layer of weights, such as one of boosted trees, has no
+embedding.
 """
 
 from dataclasses import dataclass
@@ -54,7 +55,10 @@ def see(path: Path, rows: Rows) -> Seen:
 
 
 def last_layer_input(graph: Any) -> str | None:
-    """The value that the layer of weights nearest to the outputs is given; None where there is no such layer."""
+    """The value that the layer of weights nearest to the outputs is given.
+
+    None where there is no such layer.
+    """
     makers = {name: node for node in graph.node for name in node.output}
     fixed = {"", *(each.name for each in graph.initializer)}
     for node in graph.node:  # in the order in which they run

@@ -1,4 +1,6 @@
-"""The network that a project's YAML names: the intake's default, the user's own, or one of timm or transformers, where they are installed.
+"""The network that a project's YAML names.
+
+The intake's default, the user's own, or one of timm or transformers, where they are installed.
 
 All are called with preprocessed rows [batch, *shape] and give [batch, outputs] float32. Nothing is
 downloaded: weights are drawn anew.

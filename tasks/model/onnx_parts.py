@@ -1,4 +1,7 @@
-"""The two parts of a graph: the prefix, which encodes raw rows, and the core, which torch exported and quantization changes."""
+"""The two parts of a graph.
+
+The prefix, which encodes raw rows, and the core, which torch exported and quantization changes.
+"""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""How long graphs take, measured in turns: what makes the machine slow for a while makes it slow for all of them."""
+"""How long graphs take, measured in turns.
+
+What makes the machine slow for a while makes it slow for all of them.
+"""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -15,7 +18,10 @@ SECONDS = 0.15
 
 
 def time_in_turns(opened: Mapping[str, Any], fed: Sequence[dict[str, Any]]) -> dict[str, list[list[float]]]:
-    """Seconds of each session's calls, by its name and round: ROUNDS rounds of RUNS calls or SECONDS, whichever ends first."""
+    """Seconds of each session's calls, by its name and round.
+
+    ROUNDS rounds of RUNS calls or SECONDS, whichever ends first.
+    """
     for one in opened.values():
         for number in range(WARM_UPS):
             one.run(None, fed[number % len(fed)])

@@ -1,10 +1,12 @@
-"""One look at production: the newest predictions of the champion against what it was trained on (tasks/production/drift_reference.py).
+"""One look at production.
+
+The newest predictions of the champion against what it was trained on (tasks/production/drift_reference.py).
 
 A model that learned from the source and from late labels knows two worlds, and production may be either: it
 is compared with the one that it lies nearer to. So a model that was retrained on the new world is not found
-drifted for having seen the old one too. What counts as drifted is in tasks/monitoring/verdict/judgement.py; Evidently draws the
-page that people open (tasks/monitoring/page.py). Too few predictions, and predictions that were looked at before,
-are answered without importing Evidently or torch.
+drifted for having seen the old one too. What counts as drifted is in tasks/monitoring/verdict/judgement.py;
+Evidently draws the page that people open (tasks/monitoring/page.py). Too few predictions, and predictions
+that were looked at before, are answered without importing Evidently or torch.
 """
 
 import hashlib
@@ -57,8 +59,10 @@ def observe(
 ) -> DriftReport:
     """The verdict on the newest `monitoring.window` predictions of the champion.
 
-    since: when the champion was released, with its time zone; only labels that arrived later count. None: all labels of its predictions
-    report_folder: a look that compared something leaves <newest prediction>-<digest>/report.html (Evidently) and descriptors.json there
+    since: when the champion was released, with its time zone; only labels that arrived later count. None: all
+    labels of its predictions
+    report_folder: a look that compared something leaves <newest prediction>-<digest>/report.html (Evidently)
+    and descriptors.json there
     """
     report = DriftReport(
         project=project,
@@ -121,7 +125,10 @@ def conclude(
     answers: list[str],
     monitoring: MonitoringConfig,
 ) -> DriftReport:
-    """The verdict of a report on enough predictions, whose `performance` is there already; `answers`: their descriptors' names."""
+    """The verdict of a report on enough predictions, whose `performance` is there already.
+
+    `answers`: their descriptors' names.
+    """
     drifted = sum(found.drifted for found in descriptors)
     share = drifted / len(descriptors)
     cause = cause_of(descriptors, answers) if drifted and share >= monitoring.drift_share else ""
@@ -148,7 +155,9 @@ def newest_hours(recent: pd.DataFrame, hours: float | None) -> pd.DataFrame:
 def draw_performance(
     report: DriftReport, log: PredictionLog, releases: Sequence[tuple[datetime, int]]
 ) -> None:
-    """Leaves PERFORMANCE in the folder of a look, of all versions that labels came for; not where they are too few.
+    """Leaves PERFORMANCE in the folder of a look, of all versions that labels came for.
+
+    Not where they are too few.
 
     releases: when versions began to serve
     """
@@ -165,7 +174,10 @@ def draw_performance(
 
 
 def moment_of(recent: pd.DataFrame, place: int) -> str:
-    """Time of a prediction, ISO 8601 in UTC to the microsecond, so that texts sort as times do; empty when there is none."""
+    """Time of a prediction, ISO 8601 in UTC to the microsecond, so that texts sort as times do.
+
+    Empty when there is none.
+    """
     if not len(recent):
         return ""
     found: str = recent["time"].iloc[place].tz_localize("UTC").isoformat(timespec="microseconds")
@@ -348,7 +360,9 @@ class Judged:
 def references(
     kept: drift_reference.Reference, monitoring: MonitoringConfig, known: set[str]
 ) -> dict[str, Side]:
-    """By origin, at most `monitoring.reference` rows each; late-labelled ones count once there are as many as a verdict takes.
+    """By origin, at most `monitoring.reference` rows each.
+
+    Late-labelled ones count once there are as many as a verdict takes.
 
     known: names of production's descriptors
     """

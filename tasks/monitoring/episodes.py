@@ -250,7 +250,10 @@ def _on_claim_requested(history: History, event: ClaimRequested) -> Step:
 
 
 def _on_retraining_ended(history: History, event: RetrainingEnded) -> Step:
-    """A claim whose run is over without a release is free again; the next look announces the episode or gives it up."""
+    """A claim whose run is over without a release is free again.
+
+    The next look announces the episode or gives it up.
+    """
     episode = history.current
     if episode is None or episode.state != "claimed" or episode.flow_run_id != event.flow_run_id:
         return history, ()

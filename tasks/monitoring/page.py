@@ -23,10 +23,12 @@ def draw(
     tolerance: float,
     page: Path,
 ) -> None:
-    """Saves the page of the descriptors that moved, or of the nearest to it where none did. It needs no network to be read.
+    """Saves the page of the descriptors that moved, or of the nearest to it where none did.
 
-    found: the surest first. Evidently calls a column drifted by its distance alone, chance included; it is told
-    for each a limit by which it says what the verdict says.
+    It needs no network to be read.
+
+    found: the surest first. Evidently calls a column drifted by its distance alone, chance included; it is
+    told for each a limit by which it says what the verdict says.
     """
     drawable = [each for each in found if each.name in then]
     moved = [each for each in drawable if each.drifted][:MOST_COLUMNS]

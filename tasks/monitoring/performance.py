@@ -1,4 +1,6 @@
-"""Whether the champion errs more often than in its test, by labels that come late: a test that holds at every look.
+"""Whether the champion errs more often than in its test, by labels that come late.
+
+A test that holds at every look.
 
 An error is an answer of another class than the truth; of numbers, one farther from the truth than nine in ten
 were in the test. So both are a share, and no single value can decide.
@@ -26,9 +28,12 @@ FEWEST_TESTED = 30
 def measure(
     labelled: pd.DataFrame, tested: npt.NDArray[np.float64], numbers: bool, tolerance: float
 ) -> Performance | None:
-    """The champion's errors beside its test's and beside two baselines that need no model; None where there is nothing to compare.
+    """The champion's errors beside its test's and beside two baselines that need no model.
 
-    labelled: its predictions with late labels, by arrival: columns `time` (of the label), `answer` and `label`, both texts
+    None where there is nothing to compare.
+
+    labelled: its predictions with late labels, by arrival: columns `time` (of the label), `answer` and
+    `label`, both texts
     tested: errors of held-out rows, 0 or 1, or for numbers the distance to the truth
     numbers: whether answers are numbers
     tolerance: rise of the error share that is tolerated
@@ -92,8 +97,8 @@ def first_crossing(wrong: npt.NDArray[np.bool_], allowed: float) -> int | None:
     """The label by which an error share above `allowed` is certain, whenever one looks; None where it is not.
 
     Bets on a rise to each of several shares, begun anew at each label with part 1 / (k (k + 1)) of the stake:
-    while the share stays allowed, the capital is a supermartingale from 1 (an e-process, Ville's inequality), and a rise
-    after a long good time is found as soon as an early one, but for the smaller stake.
+    while the share stays allowed, the capital is a supermartingale from 1 (an e-process, Ville's inequality),
+    and a rise after a long good time is found as soon as an early one, but for the smaller stake.
     """
     if allowed >= 1:
         return None

@@ -22,7 +22,10 @@ POINTS = 40
 
 
 def picture_of_moved(measured: Sequence[Measured], names: Sequence[str]) -> bytes:
-    """A PNG of the first three of these descriptors, a panel each: production's distribution over the reference's."""
+    """A PNG of the first three of these descriptors, a panel each.
+
+    Production's distribution over the reference's.
+    """
     from matplotlib.figure import Figure
 
     by_name = {each.name: each for each in measured}
@@ -70,9 +73,12 @@ def draw_texts(axes: Any, tally: Tally) -> None:
 def picture_of_performance(
     labelled: pd.DataFrame, wrong: Floats, releases: Sequence[tuple[pd.Timestamp, int]]
 ) -> bytes | None:
-    """A PNG of the share of right answers over time, releases marked; None with labels for fewer than two points.
+    """A PNG of the share of right answers over time, releases marked.
 
-    labelled: predictions with late labels; columns `answered` (UTC without a zone) and `version`; wrong: 1 where one errs
+    None with labels for fewer than two points.
+
+    labelled: predictions with late labels; columns `answered` (UTC without a zone) and `version`; wrong: 1
+    where one errs
     releases: when versions began to serve
     """
     from matplotlib.dates import date2num

@@ -1,8 +1,11 @@
-"""A reference of the same hours: a window of one night is compared with the nights that a model was trained on.
+"""A reference of the same hours.
 
-Days have a rhythm, and a window of a few hours shows one beat of it. Where its hours or weekdays are others than the training rows',
-and the training rows know all of them, rows of the same ones stand for the reference, in production's shares as far as
-there are enough. What is left to find is what changed besides the time.
+A window of one night is compared with the nights that a model was trained on.
+
+Days have a rhythm, and a window of a few hours shows one beat of it. Where its hours or weekdays are others
+than the training rows', and the training rows know all of them, rows of the same ones stand for the
+reference, in production's shares as far as there are enough. What is left to find is what changed besides the
+time.
 """
 
 from collections.abc import Sequence
@@ -30,7 +33,10 @@ class Side:
     answers: pd.DataFrame
     """Of held-out rows, or without any of the training rows' labels."""
     seen: pd.DataFrame
-    """Inputs and embedding of the held-out rows, a line for each of `answers`; empty where they are not kept."""
+    """Inputs and embedding of the held-out rows, a line for each of `answers`.
+
+    Empty where they are not kept.
+    """
     matched: tuple[str, ...] = ()
     """Descriptors by which these rows were chosen; they are not watched."""
 
@@ -53,7 +59,9 @@ class Side:
 
 
 def match_rhythm(now: pd.DataFrame, side: Side, moved: Sequence[str]) -> Side | None:
-    """The reference's rows of production's hours and weekdays; None where these are no others, or the reference lacks them.
+    """The reference's rows of production's hours and weekdays.
+
+    None where these are no others, or the reference lacks them.
 
     moved: names of descriptors that drifted
     """

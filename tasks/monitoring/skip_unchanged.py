@@ -1,4 +1,6 @@
-"""Whether another look at production could find anything that the last one did not: if not, no process needs to start for it.
+"""Whether another look at production could find anything that the last one did not.
+
+If not, no process needs to start for it.
 
 A look leaves `<home>/monitoring/<project>.json` where nothing is pending: no drift seen, so nothing waits for
 time to pass. It holds the digest of all that the look could see. As long as the digest stays, the next look
@@ -21,7 +23,9 @@ from tasks.records import DriftReport
 def sight_digest(
     project: str, intake: IntakeConfig, result: ResultConfig, monitoring: MonitoringConfig, home: Home
 ) -> str:
-    """Digest of what a look can see: the sections of the YAML, what serves, and the folders of the prediction log.
+    """Digest of what a look can see.
+
+    The sections of the YAML, what serves, and the folders of the prediction log.
 
     Files of the log appear by rename and never change, so a folder's time of change tells of every new
     prediction and label.
@@ -52,7 +56,10 @@ def remember_look(report: DriftReport, history: History, home: Home) -> None:
 def last_look(
     project: str, intake: IntakeConfig, result: ResultConfig, monitoring: MonitoringConfig, home: Home
 ) -> str | None:
-    """The last look's time and outcome, in a sentence, where another would end the same; None where it must be taken."""
+    """The last look's time and outcome, in a sentence, where another would end the same.
+
+    None where it must be taken.
+    """
     path = home.last_look(project)
     if not path.is_file():
         return None

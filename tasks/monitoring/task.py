@@ -102,7 +102,10 @@ def news_of(champion: Champion, report: DriftReport) -> News:
 
 @stage(cached=False)
 def claim(project: str, episode: str) -> bool:
-    """Whether the running flow run is the one that answers this episode; a repeated, forged or late event gets False."""
+    """Whether the running flow run is the one that answers this episode.
+
+    A repeated, forged or late event gets False.
+    """
     granted, reason = False, "only a flow run can claim an episode"
     ledger = EpisodeStore(Settings().database_url)
     if runtime.flow_run.id:
@@ -114,7 +117,10 @@ def claim(project: str, episode: str) -> bool:
 
 @stage(cached=False)
 def close(project: str, episode: str, release: Release) -> Episode | None:
-    """The episode after a release: closed by a newer version that serves, otherwise left for the next look to try again."""
+    """The episode after a release.
+
+    Closed by a newer version that serves, otherwise left for the next look to try again.
+    """
     ledger = EpisodeStore(Settings().database_url)
     served = release.version if release.status != "rolled-back" else release.previous
     if served is not None:
@@ -227,7 +233,10 @@ def description(report: DriftReport, monitoring: MonitoringConfig) -> str:
 
 
 def by_labels(report: DriftReport) -> str:
-    """What late labels tell of the champion's errors, and where they tell nothing, why; empty where there are none."""
+    """What late labels tell of the champion's errors, and where they tell nothing, why.
+
+    Empty where there are none.
+    """
     if not report.labels:
         return ""
     if report.performance is None:
@@ -239,7 +248,10 @@ def by_labels(report: DriftReport) -> str:
 
 
 def by_answers(report: DriftReport) -> str:
-    """What the answers alone tell of errors, and whether late labels say the same; empty where they tell nothing."""
+    """What the answers alone tell of errors, and whether late labels say the same.
+
+    Empty where they tell nothing.
+    """
     estimated, known = report.estimated, report.performance
     if estimated is None:
         return ""

@@ -1,4 +1,7 @@
-"""What each column of a table is for: the label, an input of some kind, or nothing that a model should see."""
+"""What each column of a table is for.
+
+The label, an input of some kind, or nothing that a model should see.
+"""
 
 import re
 from collections.abc import Sequence
@@ -183,7 +186,10 @@ def place(roles: Roles, name: str, values: pa.ChunkedArray, spec: ColumnConfig) 
 
 
 def counts_time(name: str, values: pa.ChunkedArray) -> bool:
-    """Whether numbers are moments: the column's name says so, and all lie where one unit since 1970, or digits such as 20200131, puts dates."""
+    """Whether numbers are moments.
+
+    The column's name says so, and all lie where one unit since 1970, or digits such as 20200131, puts dates.
+    """
     if not (TIME_NAME.search(name) or TIME_NAME.search(name.lower())):
         return False
     units = [form for form in likely_formats(values) if form in SINCE_1970 or form == "%Y%m%d"]

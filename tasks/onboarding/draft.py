@@ -1,4 +1,7 @@
-"""The YAML of a project for data that nobody has described: contract, inputs, result, rules; every choice with its reason."""
+"""The YAML of a project for data that nobody has described: contract, inputs, result, rules.
+
+Every choice with its reason.
+"""
 
 import re
 from collections import Counter
@@ -86,7 +89,10 @@ def project_name(location: str) -> str:
 
 
 def leave_out_leaks(roles: Roles, rows: pa.Table) -> None:
-    """Takes inputs that tell the label by themselves out of the draft: usually they are known only once the label is."""
+    """Takes inputs that tell the label by themselves out of the draft.
+
+    Usually they are known only once the label is.
+    """
     names = [*roles.numeric, *roles.categorical, *roles.dates]
     if not names:
         return

@@ -1,4 +1,7 @@
-"""How long a training will take, before it starts: rows, epochs, and a few real steps timed in this process."""
+"""How long a training will take, before it starts.
+
+Rows, epochs, and a few real steps timed in this process.
+"""
 
 import math
 import time
@@ -69,7 +72,10 @@ class Duration:
 def estimate_training(
     frame: pd.DataFrame, config: Project, intake: Intake, result: Result, settings: Settings
 ) -> Duration | None:
-    """How long the project's training takes on rows like these; None where nothing tells how many rows there are."""
+    """How long the project's training takes on rows like these.
+
+    None where nothing tells how many rows there are.
+    """
     training = config.training
     total = estimate_rows(config.source) or rows_of_last_version(config.name, settings)
     if not total:
@@ -102,7 +108,10 @@ def rows_of_last_version(project: str, settings: Settings) -> int:
 
 
 def time_steps(frame: pd.DataFrame, config: Project, intake: Intake, result: Result) -> list[float]:
-    """Seconds of real optimizer steps, each on a rank's share of a batch; the frame's rows come again and again."""
+    """Seconds of real optimizer steps, each on a rank's share of a batch.
+
+    The frame's rows come again and again.
+    """
     training = config.training
     rows, targets = intake.rows(frame), known_targets(frame, result)
     encoder = intake.encoder()

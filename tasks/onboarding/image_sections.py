@@ -1,4 +1,7 @@
-"""The sections of a project of images: what was inferred from the files, and rules learned from how a sample of them looks."""
+"""The sections of a project of images.
+
+What was inferred from the files, and rules learned from how a sample of them looks.
+"""
 
 import io
 from collections.abc import Iterator

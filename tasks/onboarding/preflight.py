@@ -1,4 +1,6 @@
-"""What a look at a source's first rows can tell before a run starts: columns, labels, values, images, the network.
+"""What a look at a source's first rows can tell before a run starts.
+
+Columns, labels, values, images, the network.
 
 Everything here is found by the same code that a run uses, on about a thousand rows and in this process:
 nothing is kept.

@@ -32,7 +32,10 @@ Preprocessing and softmax stay float."""
 DYNAMIC_OPERATORS = ["MatMul", "Gemm", "Gather"]
 """Without convolutions: ONNX Runtime's dynamic ones took six to seven times fp32's time."""
 WEIGHT_AXES = {"Conv": 0, "ConvTranspose": 1, "MatMul": -1, "Gather": 0}
-"""Along which axis of a weight each index has a scale of its own: outputs of a layer, rows of an embedding."""
+"""Along which axis of a weight each index has a scale of its own.
+
+Outputs of a layer, rows of an embedding.
+"""
 FEWEST_WEIGHTS = 1024
 """A smaller tensor stays float: its scales would be as large as what they save."""
 METHOD = "MinMax"
@@ -49,7 +52,10 @@ class Format(Protocol):
     def __call__(
         self, source: Path, target: Path, batches: Sequence[Batch], keep_float: Collection[str] = ()
     ) -> None:
-        """`source`: a network of constant weights and known shapes; `keep_float`: names of nodes to be left as they are."""
+        """`source`: a network of constant weights and known shapes.
+
+        `keep_float`: names of nodes to be left as they are.
+        """
 
 
 def static_int8(
@@ -79,7 +85,10 @@ def static_int8(
 def dynamic_int8(
     source: Path, target: Path, batches: Sequence[Batch], keep_float: Collection[str] = ()
 ) -> None:
-    """Weights in 8 bits; the scales of activations are taken from each batch as it comes, so nothing is calibrated."""
+    """Weights in 8 bits.
+
+    The scales of activations are taken from each batch as it comes, so nothing is calibrated.
+    """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     quantize_dynamic(
@@ -96,7 +105,10 @@ def dynamic_int8(
 def int8_weights(
     source: Path, target: Path, batches: Sequence[Batch], keep_float: Collection[str] = ()
 ) -> None:
-    """Weights kept in 8 bits and made float when a session opens the graph: a quarter of the size, fp32's arithmetic and speed."""
+    """Weights kept in 8 bits and made float when a session opens the graph.
+
+    A quarter of the size, fp32's arithmetic and speed.
+    """
     import onnx
     from onnx import helper, numpy_helper
 

@@ -1,4 +1,7 @@
-"""What a smaller network would cost, before it is trained: an untrained one is as fast and as large as a trained one."""
+"""What a smaller network would cost, before it is trained.
+
+An untrained one is as fast and as large as a trained one.
+"""
 
 import numpy as np
 

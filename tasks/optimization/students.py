@@ -91,7 +91,10 @@ class StudentSearch:
         yield Recipe(f"{name}_taught", training, taught=True)
 
     def least_loss(self) -> float | None:
-        """Of validation score to the main network, by the better student of half the width; None where none was trained or none can be told."""
+        """Of validation score to the main network, by the better student of half the width.
+
+        None where none was trained or none can be told.
+        """
         scores = [
             model.validation
             for student, model in self.trained.items()
@@ -102,7 +105,10 @@ class StudentSearch:
         return self.main.validation - max(scores)
 
     def objection(self, recipe: Recipe) -> str:
-        """Why a student is not worth its training; empty where it is. Declared students are always trained."""
+        """Why a student is not worth its training; empty where it is.
+
+        Declared students are always trained.
+        """
         if recipe.name in self.optimization.students:
             return ""
         sketch = self.sketch(recipe.name)
@@ -129,7 +135,10 @@ class StudentSearch:
 
 
 def student_training(training: TrainingConfig, student: StudentConfig) -> TrainingConfig:
-    """How a student is trained: as the main network, but from nothing, and with what the student has of its own."""
+    """How a student is trained.
+
+    As the main network, but from nothing, and with what the student has of its own.
+    """
     own = training.network_options if student.network is None else {}
     width = {} if student.width is None else {"width": student.width}
     return training.model_copy(

@@ -80,7 +80,9 @@ def variant(
     max_loss: float,
     output: Path,
 ) -> Graph:
-    """A graph in the format `kind` as `<output>/<name>.onnx`; `parity` is its distance from the graph it came from.
+    """A graph in the format `kind` as `<output>/<name>.onnx`.
+
+    `parity` is its distance from the graph it came from.
 
     Layers are left float, the most sensitive first, as long as the score falls by more than `max_loss` on
     rows that did not calibrate it. Equal inputs give equal bytes on equal machines. Raises DigestError where
@@ -114,7 +116,9 @@ def variant(
 def convert(
     core: Core, change: Format, target: Path, measured: Measured, result: Result, max_loss: float
 ) -> tuple[str, ...]:
-    """Writes the network in a format; the layers that were left float so that it loses no more than `max_loss`.
+    """Writes the network in a format.
+
+    The layers that were left float so that it loses no more than `max_loss`.
 
     Where no choice of layers keeps the loss the whole network is in the format: what it loses is measured
     again before it may be chosen.
@@ -140,7 +144,10 @@ def convert(
 
 
 def by_sensitivity(core: Core, change: Format, target: Path, measured: Measured, result: Result) -> list[str]:
-    """The layers of a network, first those whose rounding alone moves the answers most; none of a network with too many."""
+    """The layers of a network, first those whose rounding alone moves the answers most.
+
+    None of a network with too many.
+    """
     layers = core.layers()
     if len(layers) > MOST_LAYERS:
         log.info("%d layers are too many to look for sensitive ones", len(layers))

@@ -1,4 +1,6 @@
-"""What every stage's Prefect task shares: its cache key, the folder of its outcome, and how it shows what it did.
+"""What every stage's Prefect task shares.
+
+Its cache key, the folder of its outcome, and how it shows what it did.
 
 A stage's outcome is keyed by its inputs (records and sections of the YAML) and by the code that makes it.
 After a kill at any point the same run finds the outcomes that were finished and makes the rest again, into
@@ -51,7 +53,10 @@ class StoppedError(RuntimeError):
     """
 
     def __init__(self, refused: str, reasons: Sequence[str] = (), takes: str = "") -> None:
-        """`refused`: what, and by what; `reasons`: each rule with its value and limit; `takes`: what it would take to pass."""
+        """`refused`: what, and by what; `reasons`: each rule with its value and limit.
+
+        `takes`: what it would take to pass.
+        """
         head = f"{refused}:" if reasons else refused
         tail = [f"It would take: {takes}."] if takes else []
         super().__init__("\n".join([head, *(f"- {reason}" for reason in reasons), *tail]))
@@ -84,7 +89,10 @@ class Stage(Task[P, R]):
 
 
 def refusing(function: Callable[P, R]) -> Callable[P, R | State[None]]:
-    """The function of a stage; where it raises StoppedError the stage ends as refused, and runs again when it is asked again."""
+    """The function of a stage.
+
+    Where it raises StoppedError the stage ends as refused, and runs again when it is asked again.
+    """
 
     @wraps(function)
     def ended(*args: P.args, **kwargs: P.kwargs) -> R | State[None]:
@@ -178,7 +186,10 @@ def announce(event: str, project: str, payload: dict[str, Any]) -> str:
 
 
 def show(project: str, title: str, body: str, **links: str) -> None:
-    """A Markdown artifact on the flow run's page, keyed by project and title; `links` become a line of links below the body."""
+    """A Markdown artifact on the flow run's page, keyed by project and title.
+
+    `links` become a line of links below the body.
+    """
     footer = (
         "\n\n" + " · ".join(f"[{text.replace('_', ' ')}]({url})" for text, url in links.items())
         if links

@@ -13,7 +13,10 @@ DIGITS = re.compile(r"[+-]?\d{1,15}")
 
 
 def by_contract(cell: Any, contract: ColumnConfig) -> Any:
-    """A cell as the source's contract types it, None where it stands for no value; UNREADABLE where it does not fit."""
+    """A cell as the source's contract types it, None where it stands for no value.
+
+    UNREADABLE where it does not fit.
+    """
     if isinstance(cell, str):
         text = cell.strip()
         if text in contract.missing:

@@ -29,8 +29,10 @@ def read_records(
 
     Raises ValueError naming the place.
 
-    name: how errors call the file; its suffix tells the format where `form` does not, and where there is none, the content
-    dialect: the source's, as the training rows were read; another delimiter is taken where it gives more of the `columns`
+    name: how errors call the file; its suffix tells the format where `form` does not, and where there is
+    none, the content
+    dialect: the source's, as the training rows were read; another delimiter is taken where it gives more of
+    the `columns`
     """
     try:
         text = content.decode(dialect.encoding if form == "csv" else "utf-8").lstrip("\ufeff")
@@ -83,7 +85,10 @@ def format_named(name: str | None) -> Format | None:
 
 
 def guess(text: str) -> Format:
-    """The format of a text without a name: JSON begins with a bracket or quote, and lines of it are whole values each."""
+    """The format of a text without a name.
+
+    JSON begins with a bracket or quote, and lines of it are whole values each.
+    """
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines or lines[0].lstrip()[0] not in '{["':
         return "csv"
@@ -150,7 +155,10 @@ def csv_records(text: str, name: str, dialect: CsvConfig, columns: Collection[st
 
 
 def best_delimiter(text: str, dialect: CsvConfig, columns: Collection[str]) -> str:
-    """The delimiter that gives the most of the columns in the first line; the source's where they are even."""
+    """The delimiter that gives the most of the columns in the first line.
+
+    The source's where they are even.
+    """
     first = text.splitlines()[:1]
 
     def found(delimiter: str) -> int:

@@ -1,4 +1,6 @@
-"""Records of a person's file as raw rows of a model: the columns it takes, each value in the type that training rows have.
+"""Records of a person's file as raw rows of a model.
+
+The columns it takes, each value in the type that training rows have.
 
 Nothing is guessed. A value that can be read in one way alone (`3.0` where training rows have the category
 `3`) is read so and said; any other that does not fit is refused with its row and column. What an ordinary
@@ -181,7 +183,10 @@ def similar(lacking: list[str], others: list[str]) -> dict[str, str | None]:
 
 
 def typed_column(cells: list[Any], column: InputColumn, name: str, reading: Reading) -> list[Any]:
-    """A column's values: float, or text; None where one is missing or, with a problem told, cannot be read."""
+    """A column's values: float, or text.
+
+    None where one is missing or, with a problem told, cannot be read.
+    """
     if column.contract and column.typed and column.contract.type != "any":
         values = [column.typed(cell, column.contract) for cell in cells]
     else:

@@ -1,4 +1,7 @@
-"""Whether two versions answer alike, as far as it matters: for the model server, which compares live rows, and for deployment, which judges."""
+"""Whether two versions answer alike, as far as it matters.
+
+For the model server, which compares live rows, and for deployment, which judges.
+"""
 
 from typing import Any
 
@@ -12,7 +15,8 @@ SHARE_OF_SPREAD = 0.1
 def agree(one: npt.NDArray[Any], other: npt.NDArray[Any], spread: float) -> npt.NDArray[np.bool_]:
     """Row by row [rows] of two first outputs [rows, ...].
 
-    spread: standard deviation of the answers where they are numbers; 0 for classes, which agree where they are equal
+    spread: standard deviation of the answers where they are numbers; 0 for classes, which agree where they
+    are equal
     """
     if one.shape != other.shape:
         return np.zeros(len(one), bool)

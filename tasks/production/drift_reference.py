@@ -1,4 +1,6 @@
-"""What production is compared with: what a model version was trained on, and what it makes of rows that it did not learn from.
+"""What production is compared with.
+
+What a model version was trained on, and what it makes of rows that it did not learn from.
 
 Kept in the bundle as small Parquet files of descriptors, so that a look at production reads neither the
 data set nor, where rows are images, a single pixel; and the same every time, because it belongs to the
@@ -35,7 +37,10 @@ ORIGIN = "gyre.origin"
 EMBEDDING = "gyre.embedding."
 """How columns of what the graph's last layer is given begin."""
 ERROR = "gyre.error"
-"""Column of the answers, where a graph gave them: how wrong each was, 0 or 1, or for numbers the distance to the truth."""
+"""Column of the answers, where a graph gave them.
+
+How wrong each was, 0 or 1, or for numbers the distance to the truth.
+"""
 SOURCE, FEEDBACK = "source", "feedback"
 MOST = 2000
 """Rows of each origin that are kept."""
@@ -141,7 +146,10 @@ def label_descriptors(result: "Result", labels: pd.Series) -> pd.DataFrame:
 
 
 def about_rows(folder: Path, result: "Result") -> tuple[Places, npt.NDArray[Any], npt.NDArray[Any]]:
-    """Of all rows in their order: number of the class (0 where answers are numbers), SOURCE or FEEDBACK, and the split's name."""
+    """Of all rows in their order.
+
+    Number of the class (0 where answers are numbers), SOURCE or FEEDBACK, and the split's name.
+    """
     parts = [pq.read_table(path, columns=[result.label, "origin", "split"]) for path in part_paths(folder)]
     rows = pa.concat_tables(parts, promote_options="permissive")
     classes = pc.cast(rows[result.label], pa.string()).combine_chunks().dictionary_encode()
@@ -152,7 +160,10 @@ def about_rows(folder: Path, result: "Result") -> tuple[Places, npt.NDArray[Any]
 
 
 def choose_rows(mine: npt.NDArray[np.bool_], origin: str, labels: Places) -> Places:
-    """Places of at most MOST of the rows: of late-labelled ones the newest, the newest last, of the source's a stratified sample."""
+    """Places of at most MOST of the rows.
+
+    Of late-labelled ones the newest, the newest last, of the source's a stratified sample.
+    """
     places = np.flatnonzero(mine)
     return places[-MOST:] if origin == FEEDBACK else places[stratified_order(labels[places])[:MOST]]
 

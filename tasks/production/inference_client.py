@@ -106,7 +106,9 @@ class InferenceClient:
         self._ask("POST", f"{self._path()}/labels", {"labels": told})
 
     def explain(self, content: bytes, content_type: str) -> dict[str, Any]:
-        """Why the rows of a file are answered so: each row's `answer`, `score` and `weights`, the heaviest first.
+        """Why the rows of a file are answered so.
+
+        Each row's `answer`, `score` and `weights`, the heaviest first.
 
         Raises InferenceError.
         """
@@ -146,7 +148,9 @@ class InferenceClient:
         return stats["success"]["count"], stats["fail"]["count"]
 
     def comparison(self, version: int) -> dict[str, Any]:
-        """What a challenger answered beside the champion to the same live rows; empty where it was not asked any.
+        """What a challenger answered beside the champion to the same live rows.
+
+        Empty where it was not asked any.
 
         Raises InferenceError.
         """

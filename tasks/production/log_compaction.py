@@ -5,7 +5,8 @@ had read a row. Files of one day, kind and schema become one, sorted by time and
 
 Readers see each line once, at every moment and after every crash: the merged file appears by rename, and a
 hidden list beside it, written before, names the files in whose place it stands, which readers leave out until
-they are gone. A reader that listed them before, and finds one gone, lists again (tasks/production/prediction_log.py).
+they are gone. A reader that listed them before, and finds one gone, lists again
+(tasks/production/prediction_log.py).
 """
 
 import fcntl
@@ -24,7 +25,10 @@ from infra.files import whole_file
 log = logging.getLogger("gyre.predictions")
 
 FEWEST = 64
-"""Files are merged by so many at once: each line is then written about three times in a day of 86,400 files."""
+"""Files are merged by so many at once.
+
+Each line is then written about three times in a day of 86,400 files.
+"""
 LARGE_VALUES = 8 * 2**20
 """Single values of a file that is large enough to be left alone. Bytes on the disk would not do: rows that repeat
 take next to none there, and gigabytes in memory."""
@@ -35,7 +39,10 @@ REPLACES = ".replaces"
 
 
 def visible_files(folder: Path, kind: str) -> list[Path]:
-    """The files that hold a log's lines of a kind (`predictions`, `labels`), each line in one of them; by day and time."""
+    """The files that hold a log's lines of a kind (`predictions`, `labels`), each line in one of them.
+
+    By day and time.
+    """
     found = sorted(folder.glob(f"*/{kind}-*.parquet"))
     present, replaced = set(found), set[Path]()
     for listing in folder.glob(f"*/.{kind}-*{REPLACES}"):

@@ -1,15 +1,16 @@
 """What the model server answered and what turned out to be true: append-only Parquet by project and day.
 
 `<home>/predictions/<project>/<YYYY-MM-DD>/predictions-*.parquet`, a line a row served:
-    request_id text (`<id>` or `<id>#<row>` where a request held several), time timestamp[us] (UTC), version int64 (the model's),
-    role text (`champion`, `fallback` while the champion's files are damaged, `canary`, or `previous` where a client named that
-    version), a column `input.<name>` for each input of the graph (a number or text; an input of several numbers a list, flat, in its
-    dtype), answer text.
+    request_id text (`<id>` or `<id>#<row>` where a request held several), time timestamp[us] (UTC), version
+    int64 (the model's), role text (`champion`, `fallback` while the champion's files are damaged, `canary`,
+    or `previous` where a client named that version), a column `input.<name>` for each input of the graph (a
+    number or text; an input of several numbers a list, flat, in its dtype), answer text.
 `<home>/predictions/<project>/<YYYY-MM-DD>/labels-*.parquet`, a line a late label:
     request_id text, time timestamp[us] (UTC), label text.
-A label may come before or after its prediction is on the disk, or twice; the last one by time counts. The model server refuses labels of
-rows that were not logged; those that it could not look for in time may stay unmatched, which the drift flow counts.
-Files appear whole, by rename, and never change; small ones of a day are merged (tasks/production/log_compaction.py).
+A label may come before or after its prediction is on the disk, or twice; the last one by time counts. The
+model server refuses labels of rows that were not logged; those that it could not look for in time may stay
+unmatched, which the drift flow counts. Files appear whole, by rename, and never change; small ones of a day
+are merged (tasks/production/log_compaction.py).
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -124,7 +125,10 @@ class PredictionLog:
     def _query(
         self, sql: str, parameters: Mapping[str, object], days: Collection[str] | None = None
     ) -> "pd.DataFrame":
-        """Runs `sql` with the views `predictions` and `labels` (of some days); a kind of which there is no file is an empty view."""
+        """Runs `sql` with the views `predictions` and `labels` (of some days).
+
+        A kind of which there is no file is an empty view.
+        """
         import duckdb
 
         for _ in range(ATTEMPTS - 1):
@@ -168,7 +172,9 @@ def input_column(values: npt.NDArray[Any]) -> pa.Array:
 
 
 def logged_rows(frame: "pd.DataFrame", inputs: Sequence[TensorSpec]) -> tuple[Rows, npt.NDArray[np.bool_]]:
-    """Raw rows of the log's lines, and which lines fit the inputs: a line of a model with other inputs may not, and is left blank.
+    """Raw rows of the log's lines, and which lines fit the inputs.
+
+    A line of a model with other inputs may not, and is left blank.
 
     A single value that was not logged, such as a column that an older model did not take, is missing: NaN or
     an empty text.

@@ -1,7 +1,7 @@
 """A few rows in a bundle with the answers that its graphs gave where they were measured.
 
-8-bit arithmetic is not the same on every processor: sums that fit where the CPU has VNNI overflow where it has
-not, without a word. Who loads a bundle asks its graph these rows first, and falls back to the bundle's
+8-bit arithmetic is not the same on every processor: sums that fit where the CPU has VNNI overflow where it
+has not, without a word. Who loads a bundle asks its graph these rows first, and falls back to the bundle's
 portable graph where the answers are others.
 """
 
@@ -35,7 +35,10 @@ def write(bundle: Path, rows: Rows, sessions: dict[str, Any]) -> None:
 
 
 def difference(bundle: Path, name: str, session: Any) -> float:
-    """How far a graph's answers lie from those that it gave where it was measured; 0 for a bundle without a probe."""
+    """How far a graph's answers lie from those that it gave where it was measured.
+
+    0 for a bundle without a probe.
+    """
     folder = bundle / FOLDER
     if not (folder / f"{name}.npz").is_file():
         return 0.0
@@ -51,7 +54,10 @@ def difference_from(known: Path, found: Values) -> float:
 
 
 def largest_difference(found: npt.NDArray[Any], expected: npt.NDArray[Any]) -> float:
-    """Of numbers that should be equal, as a share of those above 1; infinite where only one of two is a finite number, or shapes differ."""
+    """Of numbers that should be equal, as a share of those above 1.
+
+    Infinite where only one of two is a finite number, or shapes differ.
+    """
     if found.shape != expected.shape:
         return np.inf
     finite = np.isfinite(expected)
@@ -63,7 +69,10 @@ def largest_difference(found: npt.NDArray[Any], expected: npt.NDArray[Any]) -> f
 
 
 def ask(session: Any, inputs: Values) -> Values:
-    """A session's outputs of floats by name: classes follow from probabilities, and may turn at a hair's breadth."""
+    """A session's outputs of floats by name.
+
+    Classes follow from probabilities, and may turn at a hair's breadth.
+    """
     names = [output.name for output in session.get_outputs()]
     found = dict(zip(names, session.run(None, inputs), strict=True))
     return {name: values for name, values in found.items() if np.issubdtype(values.dtype, np.floating)}

@@ -20,7 +20,10 @@ from tasks.records import Champion, DatasetVersion, Record, Stored
 
 
 class Served(Stored):
-    """A model version as the server loads it; the stored folder is its bundle, kept where nothing changes it."""
+    """A model version as the server loads it.
+
+    The stored folder is its bundle, kept where nothing changes it.
+    """
 
     version: int
     """In MLflow's registry."""
@@ -200,7 +203,10 @@ def retire(manifest: Manifest, version: int) -> Manifest:
 
 
 def fallbacks(manifest: Manifest) -> tuple[Served, ...]:
-    """What may answer while the champion cannot be loaded, the newest first; none that a person rolled back."""
+    """What may answer while the champion cannot be loaded, the newest first.
+
+    None that a person rolled back.
+    """
     before = [each for each in (manifest.previous, *manifest.earlier) if each]
     return tuple(each for each in before if withdrawal(manifest, each.graph_digest) is None)
 

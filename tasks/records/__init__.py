@@ -1,4 +1,6 @@
-"""What passes between stages: small frozen records of URIs and digests, never frames, tensors or open handles.
+"""What passes between stages.
+
+Small frozen records of URIs and digests, never frames, tensors or open handles.
 
 A `uri` is an absolute path (or an fsspec URL); its `digest` (infra/files.py) is checked by whoever reads it.
 Open base.py first; data.py goes up to labelled rows, models.py up to the bundle, production.py from the

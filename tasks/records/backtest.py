@@ -69,7 +69,10 @@ class BacktestReport(Record):
 
     @property
     def gain(self) -> float | None:
-        """Share of what retraining at every look gains that the YAML's policy has; None where that gains nothing."""
+        """Share of what retraining at every look gains that the YAML's policy has.
+
+        None where that gains nothing.
+        """
         never, best = self.outcome("never").score, self.best_constant.score
         return (self.outcome("policy").score - never) / (best - never) if best > never else None
 

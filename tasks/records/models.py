@@ -16,7 +16,10 @@ class TrainedModel(Stored):
     metrics: dict[str, float]
     """On the test split, the result's first metric first."""
     validation: float | None = None
-    """The result's first metric on the validation split, of the epoch that was kept; None without such a split."""
+    """The result's first metric on the validation split, of the epoch that was kept.
+
+    None without such a split.
+    """
     seconds: float = 0.0
     """That the training took."""
     findings: tuple[Finding, ...] = ()
@@ -152,7 +155,10 @@ class Candidate(Record):
     latency_ms: float
     """Median of single rows, one thread."""
     latency_rounds_ms: tuple[float, ...] = ()
-    """The same in each round of measuring, in which all candidates took turns: what tells noise from speed."""
+    """The same in each round of measuring, in which all candidates took turns.
+
+    What tells noise from speed.
+    """
     p99_ms: float = 0.0
     """Time that 99 of 100 single rows stay within."""
     throughput: float
@@ -167,7 +173,10 @@ class Candidate(Record):
         return f"{self.rows:,} {self.split} rows"
 
     def surely_slower(self, other: "Candidate") -> bool:
-        """Whether it took longer than another in every round that both were timed in; without rounds, in the median."""
+        """Whether it took longer than another in every round that both were timed in.
+
+        Without rounds, in the median.
+        """
         rounds = list(zip(self.latency_rounds_ms, other.latency_rounds_ms, strict=False))
         if not rounds:
             return self.latency_ms > other.latency_ms

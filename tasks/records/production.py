@@ -22,7 +22,10 @@ class Champion(Stored):
 
     @property
     def whole(self) -> "Champion | None":
-        """The version itself, or where its files are damaged its fallback: what a challenger can be compared with."""
+        """The version itself, or where its files are damaged its fallback.
+
+        What a challenger can be compared with.
+        """
         return self.fallback if self.damage else self
 
 
@@ -72,7 +75,10 @@ class DescriptorDrift(Record):
     moved: str = ""
     """What it was and what it is."""
     since: tuple[str, str, str] | None = None
-    """When it moved, and an interval of that, ISO 8601; None where it moved before the oldest prediction compared."""
+    """When it moved, and an interval of that, ISO 8601.
+
+    None where it moved before the oldest prediction compared.
+    """
 
 
 class Performance(Record):
@@ -117,7 +123,10 @@ class Estimate(Record):
     """How often the champion errs, estimated from its answers alone."""
 
     errors: float
-    """Share of the compared predictions that are likely wrong; of numbers, farther from the truth than `near`."""
+    """Share of the compared predictions that are likely wrong.
+
+    Of numbers, farther from the truth than `near`.
+    """
     low: float
     high: float
     """Interval of 95 %, where errors go with how sure the model is as they did in its test."""
@@ -163,7 +172,10 @@ class DriftReport(Record):
     matched: tuple[str, ...] = ()
     """Hours or weekdays by which the rows that were compared with were chosen, since the window holds others than training rows."""
     unseen: tuple[str, ...] = ()
-    """Descriptors that were not watched: the version was made before its bundle kept what to compare them with."""
+    """Descriptors that were not watched.
+
+    The version was made before its bundle kept what to compare them with.
+    """
     oldest: str = ""
     """Time of the oldest prediction compared, as `newest`."""
     newest: str
@@ -171,7 +183,10 @@ class DriftReport(Record):
     performance: Performance | None = None
     """By late labels; None without any, or where the version was made before its test's errors were kept."""
     estimated: Estimate | None = None
-    """What the answers alone tell of errors; None where the bundle has too few held-out rows to learn it from."""
+    """What the answers alone tell of errors.
+
+    None where the bundle has too few held-out rows to learn it from.
+    """
     cause: Literal["", "inputs", "answers", "performance"] = ""
     """Why the verdict is `drifted`."""
     report: str | None

@@ -18,7 +18,10 @@ class InputNotice(Record):
     """Whether the source does not have the column at all."""
 
     def sentences(self, rows: int) -> list[str]:
-        """What is odd about it among so many rows; nothing where fewer values are missing than might be in training."""
+        """What is odd about it among so many rows.
+
+        Nothing where fewer values are missing than might be in training.
+        """
         if self.absent:
             return [f"{self.name}: the source has no such column; it counts as missing in every row"]
         found = []
@@ -93,7 +96,10 @@ class ScoreReport(Record):
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What the project's `checks` decide about: rows without a score, and categories that count as missing."""
+        """What the project's `checks` decide about.
+
+        Rows without a score, and categories that count as missing.
+        """
         found = []
         if self.refused:
             found.append(

@@ -23,7 +23,9 @@ Answers = dict[str, npt.NDArray[Any]]
 
 
 class Postprocessing(nn.Module):
-    """Network outputs [batch, outputs] float32 to the graph's outputs; where the scale of the truth is known, and so the loss.
+    """Network outputs [batch, outputs] float32 to the graph's outputs.
+
+    Where the scale of the truth is known, and so the loss.
 
     Everything that it learned is in its state dict.
     """
@@ -32,11 +34,16 @@ class Postprocessing(nn.Module):
         """Learns from the targets [rows] of the training rows."""
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Loss of each row, [batch, outputs] float32 and [batch, ...], as the result learns them, -> [batch]; training takes their mean."""
+        """Loss of each row, [batch, outputs] float32 and [batch, ...], as the result learns them, -> [batch].
+
+        Training takes their mean.
+        """
         raise NotImplementedError
 
     def distance(self, outputs: Tensor, taught: Tensor, temperature: float) -> Tensor:
-        """How far each row's outputs lie from those of a network that teaches: both [batch, outputs] float32 -> [batch].
+        """How far each row's outputs lie from those of a network that teaches.
+
+        Both [batch, outputs] float32 -> [batch].
 
         On the scale of `loss`. By default the mean squared difference.
         """
@@ -92,7 +99,10 @@ class Result(Protocol):
         """The descriptors of answers whose drift is watched, one line a row."""
 
     def readable(self, answers: Answers) -> pd.DataFrame:
-        """Answers as a person reads them, one line a row; the first column, `answer`, can be compared with labels."""
+        """Answers as a person reads them, one line a row.
+
+        The first column, `answer`, can be compared with labels.
+        """
 
     def picture(self, answers: Answers, targets: npt.NDArray[Any]) -> bytes:
         """A PNG that shows where the answers are wrong."""

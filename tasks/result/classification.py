@@ -27,7 +27,10 @@ class Choose(Postprocessing):
         self.register_buffer("weight", torch.ones(classes) if balanced else None)
 
     def fit(self, targets: npt.NDArray[Any]) -> None:
-        """Where classes are balanced: each class weighs rows / (classes x its own rows), one without any row nothing."""
+        """Where classes are balanced.
+
+        Each class weighs rows / (classes x its own rows), one without any row nothing.
+        """
         if self.weight is not None:
             counts = np.bincount(targets, minlength=len(self.weight))
             share = np.divide(
@@ -36,7 +39,10 @@ class Choose(Postprocessing):
             self.weight.copy_(torch.from_numpy(share))
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Cross entropy, weighted where classes are balanced; targets are class indexes [batch] or probabilities [batch, classes]."""
+        """Cross entropy, weighted where classes are balanced.
+
+        Targets are class indexes [batch] or probabilities [batch, classes].
+        """
         losses = nn.functional.cross_entropy(
             outputs, targets, reduction="none", label_smoothing=self.smoothing
         )
@@ -84,7 +90,10 @@ class Classes:
         return indexes.astype(np.int64)
 
     def learned(self, frame: pd.DataFrame) -> npt.NDArray[Any]:
-        """Class indexes [rows], or probabilities [rows, classes] float32; a row without them is sure of its label."""
+        """Class indexes [rows], or probabilities [rows, classes] float32.
+
+        A row without them is sure of its label.
+        """
         targets = self.targets(frame[self.label])
         if self.soft_label is None:
             return targets

@@ -1,4 +1,6 @@
-"""Columns that give the label away: a model that is too good to be true usually has the answer among its inputs.
+"""Columns that give the label away.
+
+A model that is too good to be true usually has the answer among its inputs.
 
 Each single-valued column is asked alone: what it says of the label is learned on half of the rows and tried
 on the other half. A value that the first half does not have says nothing, so an identifier is no leak.
@@ -61,7 +63,10 @@ def leaks(frame: pd.DataFrame, intake: Intake, result: Result) -> Iterator[Leak]
 
 
 def proxies(columns: pd.DataFrame, targets: npt.NDArray[Any], classes: bool) -> list[Leak]:
-    """The plain columns of labelled rows that nearly are the label, where they are no inputs: rows are not to be told apart by them."""
+    """The plain columns of labelled rows that nearly are the label, where they are no inputs.
+
+    Rows are not to be told apart by them.
+    """
     if len(columns) < FEWEST_ROWS or len(np.unique(targets)) < 2:
         return []
     first = np.random.default_rng(0).random(len(columns)) < 0.5

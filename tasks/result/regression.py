@@ -93,7 +93,10 @@ class Number:
         }
 
     def scores(self, answers: Answers, targets: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        """1 - squared error / variance of the targets: the mean is R2, and a resampled difference that of the squared errors."""
+        """1 - squared error / variance of the targets.
+
+        The mean is R2, and a resampled difference that of the squared errors.
+        """
         given, wanted = (
             self._scaled(values) for values in (answers["prediction"].astype(np.float64), targets)
         )

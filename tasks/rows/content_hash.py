@@ -1,4 +1,6 @@
-"""What a source holds about a row, as a number: the same for ever, whatever a project's intake makes of the row.
+"""What a source holds about a row, as a number.
+
+The same for ever, whatever a project's intake makes of the row.
 
 Splits and comparisons go by it. It is taken before anything is converted, so another image size, another kind
 of a column or a new one leaves it as it is; and rows that hold the same have the same.

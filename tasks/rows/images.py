@@ -41,7 +41,8 @@ def image_row(value: Any, section: ImageIntakeConfig) -> tuple[Rows, dict[str, s
 
     Raises ValueError naming what is wanted.
 
-    value: a path, an open file, pixel values in whatever nesting, or a mapping with them in the intake's column
+    value: a path, an open file, pixel values in whatever nesting, or a mapping with them in the intake's
+    column
     """
     spec = image_input(section)
     if isinstance(value, (str, Path, io.BytesIO)):
@@ -60,7 +61,9 @@ def image_row(value: Any, section: ImageIntakeConfig) -> tuple[Rows, dict[str, s
 
 
 def read_picture(file: Path | io.BytesIO, section: ImageIntakeConfig) -> tuple[Pixels, dict[str, str]]:
-    """Pixels [height, width, channels] uint8 of an image file, and what was changed: a key of `checks` with a few words each.
+    """Pixels [height, width, channels] uint8 of an image file, and what was changed.
+
+    A key of `checks` with a few words each.
 
     Raises UnreadableImageError for what is no image, ValueError for one of another size where intake.resize
     is error.
@@ -107,7 +110,10 @@ def upright(image: Image.Image, changes: dict[str, list[str]]) -> Image.Image:
 
 
 def eight_bits(image: Image.Image, changes: dict[str, list[str]]) -> Image.Image:
-    """Grey levels of 16 bits as 8: dividing keeps the order, where cutting off would make all bright pixels white."""
+    """Grey levels of 16 bits as 8.
+
+    Dividing keeps the order, where cutting off would make all bright pixels white.
+    """
     if image.mode == "F":
         raise UnreadableImageError(
             "has floating point pixels, whose range nobody knows; write it with 8 or 16 bits"

@@ -6,7 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 LETTERS = 2
-"""Pairs of single letters in two cases, at most, that are taken for one class each; more of them are an alphabet."""
+"""Pairs of single letters in two cases, at most, that are taken for one class each.
+
+More of them are an alphabet.
+"""
 
 
 def lookalike(column: str, others: Iterable[str]) -> str | None:
@@ -19,7 +22,10 @@ def lookalike(column: str, others: Iterable[str]) -> str | None:
 
 
 def spellings_of_one(names: Iterable[str]) -> list[list[str]]:
-    """Names that differ only in case, blanks, underscores or hyphens, those of one thing together; other signs tell C from C++."""
+    """Names that differ only in case, blanks, underscores or hyphens, those of one thing together.
+
+    Other signs tell C from C++.
+    """
     alike = defaultdict(list)
     for name in names:
         alike[re.sub(r"[\s_-]+", " ", name).strip().casefold()].append(name)

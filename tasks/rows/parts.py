@@ -1,9 +1,10 @@
 """Rows of the platform: Parquet parts with one layout, whichever stage wrote them.
 
-Every part has the source's key as `id` (text), the intake's columns, its descriptors, the source's other columns, the label (empty
-until labeling where the source has annotators alone), `origin` (the file, table or reader that a row came from, or `feedback`),
-`origin_line` (its line or number there, from 1) and `origin_content` (a digest of what is there: tasks/rows/content_hash.py); from versioning on
-`split` (`train`, `validation`, `test`).
+Every part has the source's key as `id` (text), the intake's columns, its descriptors, the source's other
+columns, the label (empty until labeling where the source has annotators alone), `origin` (the file, table or
+reader that a row came from, or `feedback`), `origin_line` (its line or number there, from 1) and
+`origin_content` (a digest of what is there: tasks/rows/content_hash.py); from versioning on `split` (`train`,
+`validation`, `test`).
 
 A stage hands part for part on, row group for row group: memory is bounded by a row group whatever the number
 of rows, and a part whose rows did not change keeps its bytes, which is what versions share.
@@ -77,7 +78,10 @@ def sample(
 
 
 def read_places(folder: Path, columns: list[str], places: npt.NDArray[np.intp]) -> pd.DataFrame:
-    """The rows at some places of a folder of parts, in the order of the places; a row group at a time is in memory."""
+    """The rows at some places of a folder of parts, in the order of the places.
+
+    A row group at a time is in memory.
+    """
     wanted, start, found = np.sort(places), 0, []
     for path in part_paths(folder):
         for table in tables(path, columns):
@@ -121,7 +125,10 @@ def tables(path: Path, columns: list[str] | None = None) -> Iterator[pa.Table]:
 
 
 def write(frames: Iterable[pd.DataFrame | pa.Table], folder: Path) -> None:
-    """Frames as part-00000.parquet, part-00001.parquet, ... in a folder that exists; equal frames give equal bytes."""
+    """Frames as part-00000.parquet, part-00001.parquet, ... in a folder that exists.
+
+    Equal frames give equal bytes.
+    """
     for number, frame in enumerate(frames):
         write_part(frame, folder, number)
 
@@ -170,7 +177,10 @@ def part_writer(path: Path) -> Iterator[Callable[[pa.Table], None]]:
 
 
 def encodings(schema: pa.Schema) -> dict[str, Any]:
-    """Parquet's encoding of each column: a dictionary helps neither names that differ in every row nor what is measured, as times are."""
+    """Parquet's encoding of each column.
+
+    A dictionary helps neither names that differ in every row nor what is measured, as times are.
+    """
     measured = {
         field.name
         for field in schema
@@ -212,7 +222,9 @@ def group_size(table: pa.Table) -> int:
 
 
 def rewrite(rows: Stored, folder: Path, change: Callable[[pa.Table], pa.Table]) -> int:
-    """A stored folder's parts through `change`, a row group at a time, into a folder that exists; returns the rows.
+    """A stored folder's parts through `change`, a row group at a time, into a folder that exists.
+
+    Returns the rows.
 
     PARTS_AT_ONCE threads call `change`. A part keeps its name, also where it loses all its rows. Raises
     DigestError where the rows were changed.

@@ -1,4 +1,7 @@
-"""Which of a project's rows a training learns from, and how much each counts: all, the newest, or the newer the more."""
+"""Which of a project's rows a training learns from, and how much each counts.
+
+All, the newest, or the newer the more.
+"""
 
 import numpy as np
 import pandas as pd

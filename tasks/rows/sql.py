@@ -1,7 +1,7 @@
 """DuckDB, opened in one way: bounded memory and threads, and no file left behind.
 
-What does not fit into memory goes to a folder that is removed at the end; without one DuckDB would make `.tmp` in
-whatever folder the process happens to be in.
+What does not fit into memory goes to a folder that is removed at the end; without one DuckDB would make
+`.tmp` in whatever folder the process happens to be in.
 """
 
 from collections.abc import Iterator, Sequence

@@ -62,7 +62,8 @@ def read(values: pa.ChunkedArray, form: str | None) -> pa.ChunkedArray | None:
 
     None for a column of any other type.
 
-    form: of texts a strptime format, none being ISO 8601; of numbers and digits one of UNITS, none being seconds. Raises ValueError.
+    form: of texts a strptime format, none being ISO 8601; of numbers and digits one of UNITS, none being
+    seconds. Raises ValueError.
     """
     kind = values.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
@@ -81,7 +82,10 @@ def read(values: pa.ChunkedArray, form: str | None) -> pa.ChunkedArray | None:
 
 
 def whole_numbers(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """int64 of numbers without a fraction, such as 20200131.0 of a column with gaps; null in place of the others."""
+    """int64 of numbers without a fraction, such as 20200131.0 of a column with gaps.
+
+    Null in place of the others.
+    """
     if pa.types.is_integer(values.type):
         return values.cast(pa.int64())
     fits = pc.and_(pc.equal(values, pc.floor(values)), pc.less(pc.abs(values), 2.0**53))

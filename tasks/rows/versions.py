@@ -84,7 +84,10 @@ class Versions:
         return [Finding.model_validate(each) for each in self.facts(project, version).get("findings", [])]
 
     def content(self, project: str) -> tuple[str, ...]:
-        """The source's columns by which rows of the newest version were split; none where there is no version yet."""
+        """The source's columns by which rows of the newest version were split.
+
+        None where there is no version yet.
+        """
         numbers = self.numbers(project)
         return tuple(self.facts(project, numbers[-1]).get("content", ())) if numbers else ()
 
@@ -139,7 +142,10 @@ class Versions:
         return lines
 
     def record(self, project: str, version: int, datasets: Path) -> DatasetVersion:
-        """A version's record; its rows lie in `datasets`/<project>/v<N>. Raises ValueError where there is no such version."""
+        """A version's record.
+
+        Its rows lie in `datasets`/<project>/v<N>. Raises ValueError where there is no such version.
+        """
         tag, facts = self.tag_of(project, version), self.facts(project, version)
         return DatasetVersion(
             uri=str(datasets / project / f"v{version}"),
@@ -156,7 +162,9 @@ class Versions:
 def last_version(
     project: str, other_than: str | None = None, home: Home | None = None
 ) -> DatasetVersion | None:
-    """The newest version made from other raw rows than those with the digest `other_than`; None where there is none.
+    """The newest version made from other raw rows than those with the digest `other_than`.
+
+    None where there is none.
 
     home: the installation's; by default the one of the settings
     """

@@ -1,4 +1,6 @@
-"""Scores in a table of a database: each partition's rows in one transaction with its line in a ledger, so that none is there twice.
+"""Scores in a table of a database.
+
+Each partition's rows in one transaction with its line in a ledger, so that none is there twice.
 
 Whatever ends a run, a partition is there whole or not at all; the same command goes on with the others.
 """
@@ -115,7 +117,10 @@ class DatabaseTarget:
         return {key: found[key] for key in plan.keys if key in found}
 
     def add(self, folder: Path, note: dict[str, Any]) -> None:
-        """See Target. The ledger's line comes first: of two runs that bring one partition the second waits for it, and brings nothing."""
+        """See Target. The ledger's line comes first.
+
+        Of two runs that bring one partition the second waits for it, and brings nothing.
+        """
         assert self.plan is not None  # noqa: S101 - `check` comes first
         key, version = note["key"], self.plan.version or 0
         line = {

@@ -1,7 +1,9 @@
-"""One partition of a source, scored on a Dask worker into a folder of its own: scores, the refused rows, and what was counted.
+"""One partition of a source, scored on a Dask worker into a folder of its own.
 
-A folder with its note is finished and never made again; memory is bounded by a table of rows, however many there
-are.
+Scores, the refused rows, and what was counted.
+
+A folder with its note is finished and never made again; memory is bounded by a table of rows, however many
+there are.
 """
 
 import hashlib
@@ -45,7 +47,10 @@ class ScoringJob:
 
     entry: SourcePartition
     again: int
-    """How many partitions before it hold the very same: a file may lie there twice, and its rows count twice."""
+    """How many partitions before it hold the very same.
+
+    A file may lie there twice, and its rows count twice.
+    """
     reading: RowReading
     joins: tuple[Table, ...]
     bundle: Stored
@@ -144,7 +149,10 @@ def tables_of(job: ScoringJob, kept: KeptRows) -> Iterator[pa.Table]:
 
 
 def joined(table: pa.Table, job: ScoringJob, kept: KeptRows) -> Iterator[pa.Table]:
-    """A table with the joined columns. A row without a match is refused where training rows without one were left out."""
+    """A table with the joined columns.
+
+    A row without a match is refused where training rows without one were left out.
+    """
     found = list(join_tables([table], job.joins, job.entry.name, kept, Matches()))
     there = pa.chunked_array([chunk for each in found for chunk in each[LINE].chunks], pa.int64())
     alone = table.filter(pc.invert(pc.is_in(table[LINE], there.combine_chunks())))
@@ -211,13 +219,19 @@ def repeated(text: str, rows: int) -> pa.Array:
 
 
 def request_ids(key: str, first: int, places: npt.NDArray[np.intp]) -> pa.Array:
-    """A name of each row that no other row in any target has: the partition's key, and the row's number in it."""
+    """A name of each row that no other row in any target has.
+
+    The partition's key, and the row's number in it.
+    """
     numbers = pc.cast(pa.array(places + first), pa.string())
     return pc.binary_join_element_wise(pa.scalar(key), numbers, "#")
 
 
 def row_names(table: pa.Table, job: ScoringJob) -> tuple[pa.Array, int]:
-    """The text of each row's key as in training, or its place where the source has no key or the row none; and how many have none."""
+    """The text of each row's key as in training, or its place where the source has no key or the row none.
+
+    And how many have none.
+    """
     key = job.entry.source.key
     columns = job.reading.contract
     names = (key,) if isinstance(key, str) else key

@@ -42,7 +42,10 @@ class KeptRows(Conversions):
 def write_refused(
     table: pa.Table, ids: pa.Array, refusals: Refusals, origin: str, counts: Counts, side: IO[str]
 ) -> None:
-    """The refused rows of a table in the side file: origin, line, id, reason and the row as the source has it."""
+    """The refused rows of a table in the side file.
+
+    Origin, line, id, reason and the row as the source has it.
+    """
     if not refusals.reasons:
         return
     places = sorted(refusals.reasons)
@@ -65,7 +68,10 @@ def write_refused(
 
 
 def shown_columns(table: pa.Table) -> list[str]:
-    """The columns that the side file shows of a row: the source's own, the first ones of a very wide table."""
+    """The columns that the side file shows of a row.
+
+    The source's own, the first ones of a very wide table.
+    """
     return [name for name in table.column_names if name not in (LINE, CONTENT)][:CELLS]
 
 

@@ -80,7 +80,10 @@ def input_notices(counts: list[dict[str, Any]], bundle: Path) -> tuple[InputNoti
 
 
 def missing_in_training(bundle: Path) -> dict[str, float]:
-    """The share of training rows without a value, by descriptor, from the sample that the bundle keeps; empty where it keeps none."""
+    """The share of training rows without a value, by descriptor, from the sample that the bundle keeps.
+
+    Empty where it keeps none.
+    """
     if not (bundle / INPUTS).is_file():
         return {}
     table = pq.read_table(bundle / INPUTS)

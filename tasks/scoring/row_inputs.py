@@ -1,8 +1,10 @@
-"""Rows of a source as the graph takes them. What cannot be read is refused row by row, with the reason; nothing is guessed.
+"""Rows of a source as the graph takes them. What cannot be read is refused row by row, with the reason.
 
-Values are typed by the contract and read by the intake, as those of training rows are. Where ingestion counts a value that it cannot
-read as missing, for validation to judge, a row is refused here, as the model server refuses it: an answer about
-a value that nobody read would look like any other.
+Nothing is guessed.
+
+Values are typed by the contract and read by the intake, as those of training rows are. Where ingestion counts
+a value that it cannot read as missing, for validation to judge, a row is refused here, as the model server
+refuses it: an answer about a value that nobody read would look like any other.
 """
 
 from collections.abc import Mapping
@@ -152,7 +154,10 @@ def texts_of(column: pa.ChunkedArray) -> npt.NDArray[Any]:
 
 
 def built_inputs(typed: pa.Table, reading: RowReading, refusals: Refusals) -> Values:
-    """The inputs of rows that only the intake can read, such as images; a row that it cannot read is refused."""
+    """The inputs of rows that only the intake can read, such as images.
+
+    A row that it cannot read is refused.
+    """
     intake, frame = build_here(reading.intake), typed.to_pandas()
     try:
         return feed(fitting_rows(frame, intake))

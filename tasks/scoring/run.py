@@ -1,4 +1,7 @@
-"""All rows of a source through a released graph into a target: what is finished is not done again, whatever ended the run before."""
+"""All rows of a source through a released graph into a target.
+
+What is finished is not done again, whatever ended the run before.
+"""
 
 import fcntl
 import shutil
@@ -177,7 +180,10 @@ def jobs_of(question: Question, kept: Path) -> list[ScoringJob]:
 
 
 def check_units(notes: Sequence[dict[str, Any]], source: SourceConfig) -> None:
-    """Raises ValueError where the numbers of a column came in another unit than the training rows': every answer would be wrong."""
+    """Raises ValueError where the numbers of a column came in another unit than the training rows'.
+
+    Every answer would be wrong.
+    """
     for name, spec in source.columns.items():
         values = [value for note in notes for value in note["counts"]["samples"].get(name, ())]
         if spec.usual and len(values) >= FEWEST:
@@ -186,7 +192,9 @@ def check_units(notes: Sequence[dict[str, Any]], source: SourceConfig) -> None:
 
 
 def small_partitions(source: SourceConfig) -> list[SourcePartition]:
-    """The partitions of files that can be cut: smaller than ingestion's, which are kept for good, as a killed run loses those that it is at.
+    """The partitions of files that can be cut.
+
+    Smaller than ingestion's, which are kept for good, as a killed run loses those that it is at.
 
     Empty for other sources.
     """
@@ -225,7 +233,10 @@ def progress(
 
 
 def rows_of(staging: Path, key: str) -> int:
-    """The rows of a partition that are scored by now, also of one that is finished and not yet taken; 0 before its first table."""
+    """The rows of a partition that are scored by now, also of one that is finished and not yet taken.
+
+    0 before its first table.
+    """
     if is_scored(staging / key):
         counts = read_note(staging / key)["counts"]
         return int(counts["rows"]) + int(counts["refused"])
@@ -237,7 +248,10 @@ def rows_of(staging: Path, key: str) -> int:
 
 @contextmanager
 def alone(staging: Path) -> Iterator[None]:
-    """One run at a time scores a source into a target; a killed one lets go by dying. Raises ValueError where another does."""
+    """One run at a time scores a source into a target; a killed one lets go by dying.
+
+    Raises ValueError where another does.
+    """
     staging.mkdir(parents=True, exist_ok=True)
     with (staging.parent / f".{staging.name}.lock").open("w") as lock:
         try:

@@ -1,4 +1,7 @@
-"""A person's rows as a source that is read as the training rows were: the same contract, the same way to write a CSV file."""
+"""A person's rows as a source that is read as the training rows were.
+
+The same contract, the same way to write a CSV file.
+"""
 
 import re
 from pathlib import Path
@@ -25,11 +28,13 @@ def source_at(
     table: str | None = None,
     label: str | None = None,
 ) -> SourceConfig:
-    """The source at a path, glob or URL, or the one that a project's YAML names; `table` names one of a database.
+    """The source at a path, glob or URL, or the one that a project's YAML names.
+
+    `table` names one of a database.
 
     training: the project's own source, whose contract, key and joins hold here too
-    label: the column with the truth, which a file to be scored need not have. Raises ValueError where none can
-    be told.
+    label: the column with the truth, which a file to be scored need not have. Raises ValueError where none
+    can be told.
     """
     if location.endswith((".yaml", ".yml")):
         return as_trained(load(location).source, training)
@@ -55,7 +60,10 @@ def is_csv(location: str) -> bool:
 
 
 def forms_of_training(form: CsvConfig, label: str | None) -> list[CsvConfig]:
-    """How a CSV file may be written if it is written as the training rows' was: as it was, with a header line, or without the label."""
+    """How a CSV file may be written if it is written as the training rows' was.
+
+    As it was, with a header line, or without the label.
+    """
     named = form.model_copy(update={"names": (), "header": None})
     unlabelled = form.model_copy(update={"names": tuple(name for name in form.names if name != label)})
     return list(dict.fromkeys([form, named, *([unlabelled] if unlabelled.names else [])]))
@@ -88,7 +96,10 @@ def as_trained(found: SourceConfig, training: SourceConfig) -> SourceConfig:
 
 
 def source_names(training: SourceConfig, intake: IntakeConfig) -> set[str]:
-    """The columns that the model takes, as the training rows' source calls them; those of joined sources are not among them."""
+    """The columns that the model takes, as the training rows' source calls them.
+
+    Those of joined sources are not among them.
+    """
     contract = training.columns
     return {
         (contract[name].source or name) if name in contract else name
@@ -113,19 +124,28 @@ def column_names(file: File, form: CsvConfig, source: SourceConfig) -> tuple[str
 
 
 def local_path(location: str) -> str:
-    """A location as a flow run anywhere understands it: paths of this machine absolute, URLs and variables as they are."""
+    """A location as a flow run anywhere understands it.
+
+    Paths of this machine absolute, URLs and variables as they are.
+    """
     return location if "://" in location or location.startswith("$") else str(Path(location).resolve())
 
 
 def with_date_formats(intake: IntakeConfig, formats: dict[str, str]) -> IntakeConfig:
-    """The intake with the formats of dates that the version was trained with; a column without one there was ISO 8601."""
+    """The intake with the formats of dates that the version was trained with.
+
+    A column without one there was ISO 8601.
+    """
     if not isinstance(intake, TabularIntakeConfig):
         return intake
     return intake.model_copy(update={"date_formats": {**intake.date_formats, **formats}})
 
 
 def check_apart(source: SourceConfig, target: Path) -> None:
-    """Raises ValueError where a target is, or would be, among the files that are scored: the next run would score the scores."""
+    """Raises ValueError where a target is, or would be, among the files that are scored.
+
+    The next run would score the scores.
+    """
     if source.reader not in ("csv", "jsonl", "parquet"):
         return
     place = Path(location_of(source))

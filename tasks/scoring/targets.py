@@ -21,7 +21,10 @@ from tasks.scoring.partition import REFUSED, SCORES
 from tasks.scoring.source import BESIDE
 
 Existing = Literal["refuse", "replace", "append"]
-"""What becomes of scores that are in the target already and not of this run; `append` goes with tables alone."""
+"""What becomes of scores that are in the target already and not of this run.
+
+`append` goes with tables alone.
+"""
 FOLDER_NOTE, FOLDER_REFUSED = "_score.json", "_refused.jsonl"
 """Readers of Parquet folders skip names that begin with an underscore."""
 

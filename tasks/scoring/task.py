@@ -38,7 +38,10 @@ def score(
     label: str,
     cluster: ClusterConfig,
 ) -> ScoreReport:
-    """All rows of a source, answered by a released version, in the target; partitions that a killed run finished are not scored again."""
+    """All rows of a source, answered by a released version, in the target.
+
+    Partitions that a killed run finished are not scored again.
+    """
     from tasks.production.releases import Releases, find_version
     from tasks.scoring import run as core
     from tasks.scoring.report import report_of
@@ -70,7 +73,10 @@ def score(
 
 
 def staging_name(question: "Question", target: str, target_table: str | None) -> str:
-    """The folder of partitions on their way: the same for the same question and target as long as the code is the same."""
+    """The folder of partitions on their way.
+
+    The same for the same question and target as long as the code is the same.
+    """
     asked = [
         question.project,
         question.version,
@@ -87,7 +93,10 @@ def staging_name(question: "Question", target: str, target_table: str | None) ->
 
 
 def page(report: ScoreReport) -> str:
-    """What a person reads on the run's page: rows and rate, answers, refused rows with their reasons, and how inputs differ from training."""
+    """What a person reads on the run's page.
+
+    Rows and rate, answers, refused rows with their reasons, and how inputs differ from training.
+    """
     from tasks.scoring.report import tables
 
     parts = [report.summary]

@@ -1,11 +1,11 @@
 """Who may ask the model server what.
 
 With the installation's credential: everything. With a token (infra/tokens.py): what its scopes allow. Without
-either: a model may be described and asked, so that clients of the protocol work as they are, but such requests
-stay out of the prediction log, or anybody on the machine could drift the model and have it retrained; nobody
-tells labels. GYRE_ANONYMOUS makes this less (`refuse`) or more (`log`); on an address that other machines
-reach, nobody is answered without a credential or token. No web page may ask anything (infra/guard.py) but those of
-the origins in GYRE_CORS_ORIGINS (cors.py).
+either: a model may be described and asked, so that clients of the protocol work as they are, but such
+requests stay out of the prediction log, or anybody on the machine could drift the model and have it
+retrained; nobody tells labels. GYRE_ANONYMOUS makes this less (`refuse`) or more (`log`); on an address that
+other machines reach, nobody is answered without a credential or token. No web page may ask anything
+(infra/guard.py) but those of the origins in GYRE_CORS_ORIGINS (cors.py).
 
 Each call that changes something, and each that was refused it, is a line of JSON in `<home>/logs/audit.log`.
 """
@@ -101,7 +101,10 @@ def access_of(settings: Settings) -> Access:
 
 
 def with_tokens(settings: Settings) -> Authorize:
-    """What callers may do: by the credential everything, by a token what it is for, by neither what is open."""
+    """What callers may do.
+
+    By the credential everything, by a token what it is for, by neither what is open.
+    """
     credential, tokens, anonymous = (
         settings.credential,
         TokenFile(settings.home.tokens),
@@ -177,7 +180,10 @@ class Audit:
 
 
 class SharedLogFile(RotatingFileHandler):
-    """A log file of several processes, which one of them renames when it is full: the others go on in the new one."""
+    """A log file of several processes, which one of them renames when it is full.
+
+    The others go on in the new one.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
         """Appends a line to the file that has the name now."""

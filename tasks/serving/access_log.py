@@ -1,6 +1,7 @@
 """A line of JSON for each HTTP request, in `<home>/logs/access.log` where GYRE_ACCESS_LOG is on.
 
-Nothing that was sent or answered is in it, nor what stands behind a question mark, which may hold a URL with a
+Nothing that was sent or answered is in it, nor what stands behind a question mark, which may hold a URL with
+a
 secret: only who asked what, and how it went.
 """
 

@@ -1,7 +1,9 @@
-"""The limits of a connection, by phase: until a request's head is there, until its body is, and between requests.
+"""The limits of a connection, by phase.
 
-Uvicorn limits the last alone: a client that sends its header without end, or a byte of it a minute, would hold
-memory and a connection for as long as it likes.
+Until a request's head is there, until its body is, and between requests.
+
+Uvicorn limits the last alone: a client that sends its header without end, or a byte of it a minute, would
+hold memory and a connection for as long as it likes.
 """
 
 import resource
@@ -104,7 +106,10 @@ class LimitedConnection(HttpToolsProtocol):
             self._phase = None
 
     def _late(self, problem: str) -> None:
-        """Ends a connection whose client is too slow; one that has sent nothing, or was answered, is told nothing."""
+        """Ends a connection whose client is too slow.
+
+        One that has sent nothing, or was answered, is told nothing.
+        """
         # Behind an answer that is under way nothing else may be written.
         free = self.cycle is None or self.cycle.response_complete
         waits = (free and self._head_bytes > 0) if self._in_head else not self.cycle.response_started

@@ -1,4 +1,7 @@
-"""Large JSON bodies, read in a process apart: reading one holds Python's lock for up to half a second, and nobody else would be answered."""
+"""Large JSON bodies, read in a process apart.
+
+Reading one holds Python's lock for up to half a second, and nobody else would be answered.
+"""
 
 import asyncio
 import os
@@ -22,7 +25,10 @@ MEMORY_BYTES = 8 * 2**30
 """Of address space: JSON of 16 MB becomes a gigabyte of Python's objects at worst."""
 Inputs = tuple[TensorSpec, ...]
 Told = tuple[int, str]
-"""Status and text of a refusal: an exception with more than one argument does not travel between processes."""
+"""Status and text of a refusal.
+
+An exception with more than one argument does not travel between processes.
+"""
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,10 @@ class LargeBodies:
     _waiting: int = 0
 
     async def read(self, body: bytes, json_length: bytes | None, inputs: frozenset[Inputs]) -> Request:
-        """A request whose inputs are ReadInputs; `inputs`: of the versions that may answer. Raises Refusal."""
+        """A request whose inputs are ReadInputs; `inputs`: of the versions that may answer.
+
+        Raises Refusal.
+        """
         self.refuse_if_full()
         self._waiting += 1
         try:

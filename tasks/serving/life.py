@@ -1,4 +1,7 @@
-"""The model server's whole life, as ASGI's lifespan tells it: it opens with its models, and ends with its log."""
+"""The model server's whole life, as ASGI's lifespan tells it.
+
+It opens with its models, and ends with its log.
+"""
 
 import asyncio
 import gc

@@ -223,7 +223,10 @@ class ModelServer:
         return Inference(project, model.served.version, request.id, chosen, parameters)
 
     async def label(self, project: str, value: dict[str, Any], size: int) -> dict[str, Any]:
-        """Late labels of a JSON object of `size` bytes, answered when they are on the disk. Raises Refusal."""
+        """Late labels of a JSON object of `size` bytes, answered when they are on the disk.
+
+        Raises Refusal.
+        """
         pairs = labels_of(value, self.route(project).any(project).signature)
         unchecked = await self._log.label(project, pairs, size)
         return {"accepted": len(pairs)} | ({"unchecked": unchecked} if unchecked else {})
@@ -287,7 +290,10 @@ class ModelServer:
         return found.told() if found else {}
 
     def statistics(self, project: str | None, version: str | None) -> dict[str, Any]:
-        """Requests, rows and times of one version, of a model's versions, or of all models. Raises Refusal."""
+        """Requests, rows and times of one version, of a model's versions, or of all models.
+
+        Raises Refusal.
+        """
         if project is not None and version is not None:
             found = [(project, self._model(project, version))]
         else:
@@ -351,7 +357,10 @@ class ModelServer:
         return found
 
     async def load(self, project: str) -> None:
-        """Looks at the releases now, and tries again what was refused. Refuses (503) a model that does not serve then."""
+        """Looks at the releases now, and tries again what was refused.
+
+        Refuses (503) a model that does not serve then.
+        """
         self._watch.retry()
         await self.refresh()
         self.route(project).choose("")

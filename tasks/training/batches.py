@@ -43,7 +43,10 @@ class Batches:
         self.held_out = Loader(folder, "validation", columns, self.eval_batch, ROWS_A_BATCH, 0)
 
     def fit(self) -> tuple[Rows, npt.NDArray[Any]]:
-        """Fits the encoder, or takes that of the model to start from; the rows that it saw, and their targets [rows]."""
+        """Fits the encoder, or takes that of the model to start from.
+
+        The rows that it saw, and their targets [rows].
+        """
         frame = self.loader.sample(FITTED_ROWS).to_pandas()
         rows = self.intake.rows(frame)
         self.mean_weight = float(self.weights(frame).mean()) or 1.0

@@ -1,4 +1,6 @@
-"""Where a training stands, so that it can go on after a kill: safetensors and JSON, whole or not at all, known by their digests.
+"""Where a training stands, so that it can go on after a kill.
+
+Safetensors and JSON, whole or not at all, known by their digests.
 
 A commit is a folder `step-<steps done>-<digest>`. Its content is checked when it is read; a damaged one is
 passed over for the one before.

@@ -33,7 +33,10 @@ class Distillation:
         self.model = model.requires_grad_(requires_grad=False).to(device)
 
     def blend(self, losses: Tensor, outputs: Tensor, rows: Tensor, postprocessing: Postprocessing) -> Tensor:
-        """Losses of the labels [batch] and distances from the teacher's answers to the same rows, weighed: [batch]."""
+        """Losses of the labels [batch] and distances from the teacher's answers to the same rows, weighed.
+
+        [batch].
+        """
         with torch.no_grad():
             taught = self.model.outputs(rows).float()
         distance = postprocessing.distance(outputs, taught, self.temperature)

@@ -33,7 +33,10 @@ class DivergedError(RuntimeError):
 def train_network(
     plan: Plan, cluster: ClusterConfig, tracker: Tracker, pictures: Path, on_progress: OnProgress
 ) -> TrainedModel:
-    """The trained and evaluated model; writes curves.png and errors.png (where answers are wrong) to the folder `pictures`."""
+    """The trained and evaluated model.
+
+    Writes curves.png and errors.png (where answers are wrong) to the folder `pictures`.
+    """
     history: list[EpochEnded] = []
     started = time.monotonic()
 

@@ -1,4 +1,7 @@
-"""What a model is worth on rows that it was not trained on: a checkpoint on the test split, one in training on the validation split."""
+"""What a model is worth on rows that it was not trained on.
+
+A checkpoint on the test split, one in training on the validation split.
+"""
 
 from typing import Any
 
@@ -44,7 +47,10 @@ def record_model(
     history: list[EpochEnded],
     **facts: Any,
 ) -> TrainedModel:
-    """What is known of a trained model: `metrics` of the test split, and of all epochs the best on the validation split."""
+    """What is known of a trained model.
+
+    `metrics` of the test split, and of all epochs the best on the validation split.
+    """
     metric = next(iter(metrics))
     scores = [ended.metrics[metric] for ended in history if metric in ended.metrics]
     return TrainedModel(

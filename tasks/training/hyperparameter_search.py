@@ -1,4 +1,6 @@
-"""The search for better hyperparameters, by Optuna: trials side by side, kept as they end, so that a killed search goes on.
+"""The search for better hyperparameters, by Optuna.
+
+Trials side by side, kept as they end, so that a killed search goes on.
 
 A trial that was running when the search was killed is tried again with the same values; none that has ended
 is.
@@ -58,7 +60,9 @@ class Found:
 
 
 def search(name: str, storage: str, section: SearchConfig, evaluate: Evaluate, slots: int) -> Found:
-    """Tries until the budget is spent, `slots` trials at a time; `storage` is SQLAlchemy's URL of the kept trials.
+    """Tries until the budget is spent, `slots` trials at a time.
+
+    `storage` is SQLAlchemy's URL of the kept trials.
 
     A trial that raises counts as failed and says why in the log; the search goes on, unless all of the first
     STARTUP_TRIALS fail: then the last error is raised. Raises ValueError where the kept search of that name

@@ -1,4 +1,6 @@
-"""Training rows, streamed from Parquet: every rank its share of every global batch, in an order that no number of ranks changes.
+"""Training rows, streamed from Parquet.
+
+Every rank its share of every global batch, in an order that no number of ranks changes.
 
 An epoch's order is drawn from (seed, epoch): row groups are shuffled and read in windows, and rows are
 shuffled within a window. Up to two windows are in memory, whatever the data set's size; one that fits into a
@@ -184,13 +186,19 @@ class Loader:
         return table.filter(pc.equal(table["split"], self.split))
 
     def sample(self, most: int) -> pa.Table:
-        """All rows in their order, or about `most` of them, the first of every row group: what preprocessing is fitted on."""
+        """All rows in their order, or about `most` of them, the first of every row group.
+
+        What preprocessing is fitted on.
+        """
         share = min(1.0, most / max(1, self.rows))
         taken = [self.rows_of(group).slice(0, max(1, round(group.rows * share))) for group in self.groups]
         return pa.concat_tables(taken, promote_options="permissive")
 
     def share_of_all(self, rank: int, ranks: int) -> Iterator[Decoded]:
-        """The rank's share of all rows in the order of the data, `batch_size` at most at a time: every row on one rank."""
+        """The rank's share of all rows in the order of the data, `batch_size` at most at a time.
+
+        Every row on one rank.
+        """
         for group, start, end in self.pieces_of_all(rank, ranks):
             table = self.rows_of(group).slice(start, end - start)
             yield from (

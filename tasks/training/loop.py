@@ -156,7 +156,10 @@ class Fitting:
         self.commit(ended.metrics.get(self.result.metric, -math.inf))
 
     def keep_to_budget(self, step_s: float) -> None:
-        """Plans as many steps of this duration, in seconds, as `training.minutes` has room for; all ranks plan the same."""
+        """Plans as many steps of this duration, in seconds, as `training.minutes` has room for.
+
+        All ranks plan the same.
+        """
         mean_s = (
             float(self.strategy.sum(torch.tensor(step_s, device=self.strategy.device))) / self.strategy.size
         )
@@ -166,7 +169,10 @@ class Fitting:
         self.paced = True
 
     def batch(self, share: Share, epoch: int) -> Tensor:
-        """One optimizer step; the share's mean loss, weighed so that the mean over ranks is the mean loss of the global batch."""
+        """One optimizer step.
+
+        The share's mean loss, weighed so that the mean over ranks is the mean loss of the global batch.
+        """
         draws = (
             np.random.SeedSequence((self.training.seed, epoch, share.number)).generate_state(1, np.uint64)[0]
             >> 1
@@ -254,7 +260,10 @@ class Fitting:
 
 
 def build_untrained(batches: Batches) -> tuple[Model, frozenset[str]]:
-    """A network behind an encoder, preprocessing and postprocessing that know the training rows; the names of tensors kept from another."""
+    """A network behind an encoder, preprocessing and postprocessing that know the training rows.
+
+    The names of tensors kept from another.
+    """
     plan, training = batches.plan, batches.training
     rows, targets = batches.fit()
     torch.manual_seed(training.seed)
@@ -266,7 +275,10 @@ def build_untrained(batches: Batches) -> tuple[Model, frozenset[str]]:
 
 
 def split_share(rows: int, count: int) -> Iterator[tuple[slice, float]]:
-    """A share's rows in `count` pieces, each with what its mean loss weighs; a piece of a small share may be a row that counts nothing."""
+    """A share's rows in `count` pieces, each with what its mean loss weighs.
+
+    A piece of a small share may be a row that counts nothing.
+    """
     for number in range(count):
         start, end = (rows * each // count for each in (number, number + 1))
         yield slice(min(start, rows - 1), max(end, start + 1)), (end - start) / rows

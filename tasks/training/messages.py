@@ -1,4 +1,7 @@
-"""What the ranks of a training say while it goes on, and what each returns; `kind` tells the messages apart. Imports no torch."""
+"""What the ranks of a training say while it goes on, and what each returns; `kind` tells the messages apart.
+
+Imports no torch.
+"""
 
 from collections.abc import Callable
 from typing import Annotated, Literal

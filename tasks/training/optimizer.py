@@ -17,7 +17,10 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 class Adam(AdamW):
-    """AdamW as it is, without torch's wrappers for its compiler around these methods: their import costs a rank about a second."""
+    """AdamW as it is, without torch's wrappers for its compiler around these methods.
+
+    Their import costs a rank about a second.
+    """
 
     add_param_group = inspect.unwrap(Optimizer.add_param_group)
     zero_grad = inspect.unwrap(Optimizer.zero_grad)
@@ -45,7 +48,10 @@ def set_rate(adam: Adam, training: TrainingConfig, step: int, steps: int) -> Non
 
 
 def rate(training: TrainingConfig, step: int, steps: int) -> float:
-    """Learning rate of a step: up along half a cosine for `warmup`, then down to nothing as the schedule says."""
+    """Learning rate of a step.
+
+    Up along half a cosine for `warmup`, then down to nothing as the schedule says.
+    """
     rising = round(training.warmup * steps)
     if step < rising:
         share = FIRST_RATE + (1 - FIRST_RATE) * (1 - math.cos(math.pi * step / rising)) / 2

@@ -36,7 +36,10 @@ class Saving:
     commits: Commits
 
     def save(self, step: int, steps: int, history: list[EpochEnded], score: float = -math.inf) -> None:
-        """Rank 0 writes a commit of a training of so many steps; the others give it what it has no part of."""
+        """Rank 0 writes a commit of a training of so many steps.
+
+        The others give it what it has no part of.
+        """
         if self.strategy.rank and not self.strategy.sharded:
             return
         tensors, groups = optimizer_state(self.optimizer)
@@ -65,7 +68,10 @@ class Saving:
         return model_of(commit) if commit else None
 
     def newest(self) -> Commit | None:
-        """The newest commit, the same on all ranks: one that chose by itself might find one that was written since."""
+        """The newest commit, the same on all ranks.
+
+        One that chose by itself might find one that was written since.
+        """
         commit = self.commits.newest() if not self.strategy.rank else None
         name = torch.zeros(NAME_BYTES, dtype=torch.uint8)
         if commit:

@@ -1,4 +1,7 @@
-"""How one training loop runs on one process or on many: the only place that knows of Horovod, DDP and FSDP."""
+"""How one training loop runs on one process or on many.
+
+The only place that knows of Horovod, DDP and FSDP.
+"""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
@@ -34,7 +37,10 @@ class Strategy(Protocol):
         """The module that training calls for the model's outputs; called before the optimizer is made."""
 
     def piece(self, forward: nn.Module, last: bool) -> AbstractContextManager[object]:
-        """Surrounds forward and backward pass of a piece of a batch; gradients are averaged after the last."""
+        """Surrounds forward and backward pass of a piece of a batch.
+
+        Gradients are averaged after the last.
+        """
 
     def step(self, optimizer: Optimizer, model: nn.Module, clip: float | None) -> None:
         """A step on the averaged gradients, their norm at most `clip`."""
@@ -221,7 +227,10 @@ class Ddp(Distributed):
 
 
 class Fsdp(Distributed):
-    """Every rank has a part of each parameter, gradient and optimizer state; a layer's parameters are whole while it computes."""
+    """Every rank has a part of each parameter, gradient and optimizer state.
+
+    A layer's parameters are whole while it computes.
+    """
 
     sharded = True
 

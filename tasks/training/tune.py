@@ -19,7 +19,10 @@ from tasks.training.tracking import Tracker
 
 @dataclass
 class Trials:
-    """Trains one set of values at a time on a part of the workers; `evaluate` is called from several threads."""
+    """Trains one set of values at a time on a part of the workers.
+
+    `evaluate` is called from several threads.
+    """
 
     client: Any
     plan: Plan

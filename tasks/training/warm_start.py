@@ -1,4 +1,7 @@
-"""Training that starts from a model: what it sees and its layers are kept, the last layer only where the answers are the same."""
+"""Training that starts from a model.
+
+What it sees and its layers are kept, the last layer only where the answers are the same.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -64,7 +67,10 @@ def load_layers(model: Model, plan: Plan) -> frozenset[str]:
 
 
 def last_layer(network: nn.Module) -> frozenset[str]:
-    """Names, in the model, of the tensors of the network's last layer that has any: where classes are told apart."""
+    """Names, in the model, of the tensors of the network's last layer that has any.
+
+    Where classes are told apart.
+    """
     layers = [
         name
         for name, layer in network.named_modules()
@@ -76,7 +82,9 @@ def last_layer(network: nn.Module) -> frozenset[str]:
 
 
 def freeze(model: Model, kept: frozenset[str]) -> None:
-    """Leaves the kept layers out of a training that was just set to begin: no gradients, and no new batch statistics.
+    """Leaves the kept layers out of a training that was just set to begin.
+
+    No gradients, and no new batch statistics.
 
     Raises ValueError where no layer is left to train.
     """

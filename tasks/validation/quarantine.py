@@ -1,7 +1,9 @@
-"""The place where quarantined rows stay: every reason, source and line, whatever becomes of the run's own files.
+"""The place where quarantined rows stay.
 
-`<home>/quarantine/<project>/` holds each quarantine under its digest, what is known of each validation under the digest of its inputs,
-`latest.json`, which names the newest of these, and `decisions/`.
+Every reason, source and line, whatever becomes of the run's own files.
+
+`<home>/quarantine/<project>/` holds each quarantine under its digest, what is known of each validation under
+the digest of its inputs, `latest.json`, which names the newest of these, and `decisions/`.
 """
 
 import hashlib
@@ -47,7 +49,10 @@ class Quarantine:
 
     @property
     def latest(self) -> dict[str, Any]:
-        """About the newest validation: its raw rows, how many were set aside, in which file, and the limits of each rule."""
+        """About the newest validation.
+
+        Its raw rows, how many were set aside, in which file, and the limits of each rule.
+        """
         path = self.folder / "latest.json"
         return NOTHING | (read_json(self.folder / read_json(path)["about"]) if path.is_file() else {})
 
@@ -147,7 +152,10 @@ class Quarantine:
         return found[0]
 
     def find(self, ids: Sequence[str]) -> dict[str, pa.Table]:
-        """A row as the source has it, a table each, by id: from the newest quarantine, else the one in which it was decided on."""
+        """A row as the source has it, a table each, by id.
+
+        From the newest quarantine, else the one in which it was decided on.
+        """
         seen = {
             row.id: decision.seen for decision in self.log.all() for row in decision.rows if decision.seen
         }

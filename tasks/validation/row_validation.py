@@ -130,7 +130,9 @@ def write_decided(amendments: Amendments, reasons: pa.Table, path: Path) -> list
 
 
 def separate(source: Path, reasons: pa.Table, folder: Path, amendments: Amendments) -> int:
-    """Writes the accepted rows as parts under `folder`/rows, the others to `folder`/quarantine.parquet; returns how many those are.
+    """Writes the accepted rows as parts under `folder`/rows, the others to `folder`/quarantine.parquet.
+
+    Returns how many those are.
 
     A part none of whose rows is set aside or fixed is the same file.
     """
@@ -155,7 +157,10 @@ def separate_part(
     add: Callable[[pa.Table], None],
     amendments: Amendments,
 ) -> int:
-    """One part's accepted rows into `folder`, the others as the source has them to `add`; returns how many those are."""
+    """One part's accepted rows into `folder`, the others as the source has them to `add`.
+
+    Returns how many those are.
+    """
     aside, fixed = 0, path.name in amendments.changed
     if not fixed and not any(
         pc.any(pc.is_in(table["id"].cast(pa.string()), keys)).as_py() for table in tables(path, ["id"])

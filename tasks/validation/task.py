@@ -24,7 +24,10 @@ SHOWN = 20
 def validation_baseline(
     project: str, rows: RawRows, validation: ValidationConfig, labeling: LabelingConfig, result: ResultConfig
 ) -> ValidationBaseline:
-    """The decisions in force and the version to compare with; while they are the same, the validation is reused."""
+    """The decisions in force and the version to compare with.
+
+    While they are the same, the validation is reused.
+    """
     from tasks.rows.parts import part_paths
     from tasks.validation.checks import version_comparison
     from tasks.validation.review import decisions

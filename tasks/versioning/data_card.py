@@ -106,7 +106,10 @@ def decided_count(found: dict[str, Any]) -> str:
 
 
 def column_facts(name: str, found: dict[str, Any]) -> dict[str, Any]:
-    """A column for the page: its figures, and bars of its histogram or of its most frequent values, as shares of the tallest."""
+    """A column for the page.
+
+    Its figures, and bars of its histogram or of its most frequent values, as shares of the tallest.
+    """
     bars, histogram = [], found.get("histogram")
     if histogram:
         tallest = max(histogram["rows"]) or 1
@@ -134,7 +137,10 @@ def column_facts(name: str, found: dict[str, Any]) -> dict[str, Any]:
 
 
 def balance(labels: dict[str, dict[str, int]]) -> list[dict[str, Any]]:
-    """Of each class by split its rows, their share, and the length of its bar; the classes in order of their names."""
+    """Of each class by split its rows, their share, and the length of its bar.
+
+    The classes in order of their names.
+    """
     names = sorted({name for counts in labels.values() for name in counts})
     totals = {split: sum(counts.values()) for split, counts in labels.items()}
     shares = {
@@ -168,7 +174,10 @@ def history(project: str, everything: dict[int, dict[str, Any]]) -> list[dict[st
 
 
 def sample_rows(folder: Path, label: str) -> pd.DataFrame:
-    """Some rows of a folder of parts, of every label where they have few, spread over the folder; none where that is gone."""
+    """Some rows of a folder of parts, of every label where they have few, spread over the folder.
+
+    None where that is gone.
+    """
     parts = part_paths(folder)
     if not parts:
         return pd.DataFrame()
@@ -195,7 +204,10 @@ def spread(places: npt.NDArray[np.intp], count: int) -> npt.NDArray[np.intp]:
 
 
 def picture(samples: pd.DataFrame, intake: Intake, label: str) -> str:
-    """The samples as the intake draws them, PNG in base64; empty where there are none, or a table shows them."""
+    """The samples as the intake draws them, PNG in base64.
+
+    Empty where there are none, or a table shows them.
+    """
     if samples.empty or are_columns(intake.inputs):
         return ""
     titles = [format_value(value) for value in samples[label]] if label in samples else [""] * len(samples)

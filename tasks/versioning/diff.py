@@ -34,7 +34,10 @@ class Difference:
 
 
 def difference(before: Path, now: Path, label: str) -> Difference:
-    """Between two folders of parts; rows are the same by `id`, and changed where any column that both have differs."""
+    """Between two folders of parts.
+
+    Rows are the same by `id`, and changed where any column that both have differs.
+    """
     old, new = (set(schema_of(folder).names) for folder in (before, now))
     both = sorted((old & new) - {*COLUMNS_ADDED, "id"})
     with open_database() as connection:

@@ -90,7 +90,10 @@ class Repository(Versions):
         lock.flush()
 
     def clean(self) -> None:
-        """Removes what a killed writer left: half-written parts, lock files of git and DVC. Nobody else writes while the lock is held."""
+        """Removes what a killed writer left.
+
+        Half-written parts, lock files of git and DVC. Nobody else writes while the lock is held.
+        """
         for path in self.root.iterdir():
             if LEFT.fullmatch(path.name):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -111,7 +114,10 @@ class Repository(Versions):
             config["cache"] = {"type": "reflink,hardlink,copy"}
 
     def commit(self, project: str, message: str) -> None:
-        """Commits a project's files and DVC's own; nothing where nothing changed (a run before was killed after its commit)."""
+        """Commits a project's files and DVC's own.
+
+        Nothing where nothing changed (a run before was killed after its commit).
+        """
         files = (
             ".dvc/config",
             ".dvc/.gitignore",

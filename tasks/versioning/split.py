@@ -5,10 +5,12 @@ source's values, not from what an intake made of them, nor from its key, its lab
 neighbours. So
 
 - another image size, another kind of column or preprocessing moves no row;
-- an input more or less moves none either, because the columns that are a row's content are those of the first version
+- an input more or less moves none either, because the columns that are a row's content are those of the first
+version
   (`versioning.split.columns`): rows that are equal in more columns are equal in these;
 - copies are on one side, whatever their keys;
-- a row that comes back with a corrected label stays, and so does a late-labelled request: its content is what was served.
+- a row that comes back with a corrected label stays, and so does a late-labelled request: its content is what
+was served.
 
 A row whose content changes in the source is another row. Where a column that was content is gone, all rows
 are split anew, which is a finding of ingestion.

@@ -1,4 +1,7 @@
-"""What is found in a version's rows, asked of DuckDB on its parts: out of core, and the same whatever the number of threads."""
+"""What is found in a version's rows, asked of DuckDB on its parts.
+
+Out of core, and the same whatever the number of threads.
+"""
 
 import math
 from collections.abc import Sequence
@@ -45,7 +48,10 @@ def statistics(parts: Sequence[Path], label: str) -> dict[str, Any]:
 
 
 def column_statistics(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> dict[str, Any]:
-    """count, missing, distinct (about), min, max; of numbers mean, std, quantiles and histogram too, of others the top values."""
+    """count, missing, distinct (about), min, max.
+
+    Of numbers mean, std, quantiles and histogram too, of others the top values.
+    """
     asked = identifier(name)
     number = f"{asked}::DOUBLE" if numeric(kind) else f"epoch({asked}::TIMESTAMP)" if temporal(kind) else None
     counted = f"count({asked}), count(*) - count({asked}), approx_count_distinct({asked}), min({asked})::VARCHAR, max({asked})::VARCHAR"
@@ -131,7 +137,10 @@ def balance(
 
 
 def leaks(parts: Sequence[Path], columns: Sequence[str]) -> int:
-    """Rows of validation and test whose input is also a training row's; texts are compared without case and in single blanks."""
+    """Rows of validation and test whose input is also a training row's.
+
+    Texts are compared without case and in single blanks.
+    """
     with open_rows(parts) as connection:
         kinds = {str(name): str(kind) for name, kind, *_ in connection.execute("DESCRIBE rows").fetchall()}
         values = [

@@ -34,7 +34,9 @@ def pull(
     url: str | None = None,
     options: Mapping[str, str] = NOTHING,
 ) -> int:
-    """Every version's files from the remote, or from `url`, laid out in `datasets`; returns how many files were fetched.
+    """Every version's files from the remote, or from `url`, laid out in `datasets`.
+
+    Returns how many files were fetched.
 
     Raises ValueError naming the first version of which the remote lacks files.
     """
@@ -66,7 +68,10 @@ def remote(repository: Repository, url: str | None, options: Mapping[str, str]) 
 
 
 def lay_out(source: Path, target: Path, content: str) -> Path:
-    """A version's parts where the next version does not change them: other names of the files in DVC's cache."""
+    """A version's parts where the next version does not change them.
+
+    Other names of the files in DVC's cache.
+    """
     if not (target.is_dir() and digest(target) == content):
         with whole_folder(target) as partial:
             for part in part_paths(source):

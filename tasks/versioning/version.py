@@ -1,4 +1,7 @@
-"""Makes a version of labelled rows: split, pushed, committed, tagged; the same rows again are the same version."""
+"""Makes a version of labelled rows: split, pushed, committed, tagged.
+
+The same rows again are the same version.
+"""
 
 import logging
 from collections.abc import Mapping
@@ -35,9 +38,10 @@ def make_version(
     columns: the intake's, in which copies across splits are looked for
     label: column with the truth of a row
     origin: where the rows come from (tasks/versioning/provenance.py), kept beside what is found in them
-    Parts whose rows are those of an earlier version are the same files. The tag comes last: killed at any point, nothing half-made can
-    be fetched, and the same call finishes what is missing. Raises ValueError for an empty split, DigestError for changed rows, OSError
-    where there is no room, TimeoutError where another writer does not end.
+    Parts whose rows are those of an earlier version are the same files. The tag comes last: killed at any
+    point, nothing half-made can be fetched, and the same call finishes what is missing. Raises ValueError for
+    an empty split, DigestError for changed rows, OSError where there is no room, TimeoutError where another
+    writer does not end.
     """
     put = splitter(Path(labels.uri), versioning.split)
     with (
@@ -86,7 +90,10 @@ def make_version(
 def describe_rows(
     folder: Path, columns: tuple[str, ...], label: str, versioning: VersioningConfig, project: str
 ) -> dict[str, Any]:
-    """What is found in the rows: schema, statistics, labels a split, and copies of training rows in the other splits."""
+    """What is found in the rows.
+
+    Schema, statistics, labels a split, and copies of training rows in the other splits.
+    """
     parts, split = part_paths(folder), versioning.split
     copies = leaks(parts, columns)
     if copies:

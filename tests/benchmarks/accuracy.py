@@ -1,4 +1,6 @@
-"""The default network and settings of each intake on real data sets, on two ranks: what `make bench-accuracy` runs.
+"""The default network and settings of each intake on real data sets, on two ranks.
+
+What `make bench-accuracy` runs.
 
 python tests/benchmarks/accuracy.py [name ...]      mnist, cifar10, adult, banking77, bike_r2; by default all
 

@@ -179,7 +179,9 @@ def flags(
     truth: pd.DataFrame | None,
     severities: tuple[str, ...] = ("quarantine",),
 ) -> np.ndarray:
-    """Which cells [rows, columns] the rules about single rows name; of a rule about two columns the second one's.
+    """Which cells [rows, columns] the rules about single rows name.
+
+    Of a rule about two columns the second one's.
 
     truth: where given, what is flagged wrongly is said
     """

@@ -1,12 +1,15 @@
-"""One look at 1,000,000 x 20 mixed columns: seconds, and memory that ten times the rows do not raise; beside Evidently's preset.
+"""One look at 1,000,000 x 20 mixed columns: seconds, and memory that ten times the rows do not raise.
+
+Beside Evidently's preset.
 
 python tests/benchmarks/drift.py [rows]      what `make bench-drift` runs
 
 Both production and the reference have so many rows, in Parquet. Evidently gets 100,000 rows of each, and the
-distances of the same rows are compared with its own, but for the column of 1,000 texts, whose distance depends on which of
-them are told apart. The last line is a JSON object: `seconds` of a look, `rows`, `peak_mib`
-of its process, `peak_mib_at_ten_times`, `evidently_seconds` and `evidently_peak_mib` at 100,000 rows, `agree` whether all
-distances differ by less than a tenth of what is tolerated, and `differ` by how much they do at most.
+distances of the same rows are compared with its own, but for the column of 1,000 texts, whose distance
+depends on which of them are told apart. The last line is a JSON object: `seconds` of a look, `rows`,
+`peak_mib` of its process, `peak_mib_at_ten_times`, `evidently_seconds` and `evidently_peak_mib` at 100,000
+rows, `agree` whether all distances differ by less than a tenth of what is tolerated, and `differ` by how much
+they do at most.
 """
 
 import json

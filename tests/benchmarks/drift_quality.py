@@ -1,12 +1,15 @@
-"""How often a look finds what moved, and how often it alarms where nothing did: by rows, move and kind of descriptor.
+"""How often a look finds what moved, and how often it alarms where nothing did.
+
+By rows, move and kind of descriptor.
 
 .venv/bin/python tests/benchmarks/drift_quality.py
 
-Twenty normal columns, or eight awkward ones (heavy tails, ties, rare values, many texts), against 2,000 reference rows at
-the defaults of `monitoring:`; then real images and texts before a small network that was trained on others of them, where
-`$GYRE_DATA` (default ../shared/data) has them. The last line is a JSON object: by kind and rows, `looks` at an unchanged world,
-`alarmed` (streams that ever alarmed, or of real rows looks, each as the first one), and the share found, `power` by the move of the
-first column in standard deviations, `found` by what was changed.
+Twenty normal columns, or eight awkward ones (heavy tails, ties, rare values, many texts), against 2,000
+reference rows at the defaults of `monitoring:`; then real images and texts before a small network that was
+trained on others of them, where `$GYRE_DATA` (default ../shared/data) has them. The last line is a JSON
+object: by kind and rows, `looks` at an unchanged world, `alarmed` (streams that ever alarmed, or of real rows
+looks, each as the first one), and the share found, `power` by the move of the first column in standard
+deviations, `found` by what was changed.
 """
 
 import io
@@ -31,7 +34,10 @@ from tests.tasks.monitoring.trained import Trained
 ROWS, MOVES = (30, 100, 1000, 10_000, 100_000), (0.1, 0.2, 0.3, 0.5, 1.0)
 REFERENCE, STREAMS, LOOKS, TRIALS = 2000, 2, 100, 10
 MOST_DRAWN = 300_000
-"""Rows that one cell of the table may draw for its streams, or for one move; larger windows take fewer looks and trials."""
+"""Rows that one cell of the table may draw for its streams, or for one move.
+
+Larger windows take fewer looks and trials.
+"""
 REAL_ROWS, REAL_LOOKS = (100, 300), 20
 DATA = Path(os.environ.get("GYRE_DATA", Path(__file__).parents[3] / "shared" / "data"))
 Draw = Callable[[np.random.Generator, int, float], pd.DataFrame]

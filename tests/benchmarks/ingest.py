@@ -1,4 +1,6 @@
-"""How fast CSV becomes versioned Parquet: Gyre beside DuckDB's COPY, in turns on the same generated files of ten mixed columns.
+"""How fast CSV becomes versioned Parquet.
+
+Gyre beside DuckDB's COPY, in turns on the same generated files of ten mixed columns.
 
 .venv/bin/python tests/benchmarks/ingest.py [rows ...]
 
@@ -38,7 +40,10 @@ COLUMNS = {
 
 
 def generate(path, rows):
-    """A CSV of ten columns: texts, whole numbers, numbers, truth values, moments; one value in fifty is missing."""
+    """A CSV of ten columns: texts, whole numbers, numbers, truth values, moments.
+
+    One value in fifty is missing.
+    """
     texts = (
         "list_extract(['Bern', 'Genoa', 'Lyon', 'Porto', 'Ghent', 'Turku'], (hash(i + 7) % 6 + 1)::INTEGER)"
     )

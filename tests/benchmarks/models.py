@@ -4,7 +4,8 @@
 
 Each is a small convolutional network of its own; together they take twice the memory. All are asked in turn,
 twice. The last line is a JSON object: start_s, cold_p50_ms, cold_max_ms (from request to answer), reads (of
-graphs that had left), rss_mb (the most), and what grew from the first round's end to the second's: grown_mb, grown_files, grown_threads.
+graphs that had left), rss_mb (the most), and what grew from the first round's end to the second's: grown_mb,
+grown_files, grown_threads.
 """
 
 import json

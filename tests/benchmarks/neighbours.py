@@ -70,7 +70,10 @@ def ask(connection, asked):
 
 
 def send_without_end(port, path, seconds):
-    """What a neighbour does: the same request again and again, over a new connection where the old one is gone."""
+    """What a neighbour does.
+
+    The same request again and again, over a new connection where the old one is gone.
+    """
     asked, until = path.read_bytes(), time.monotonic() + seconds
     while time.monotonic() < until:
         try:

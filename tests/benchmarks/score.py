@@ -1,12 +1,15 @@
-"""How fast all rows of a CSV file are scored, beside a loop that does nothing but ask ONNX Runtime: what `make bench-score` runs.
+"""How fast all rows of a CSV file are scored, beside a loop that does nothing but ask ONNX Runtime.
+
+What `make bench-score` runs.
 
 python tests/benchmarks/score.py [rows]      1,000,000 by default
 
-The default network of a table with eight numbers, two categories and a date. The loop has the rows in memory as
-the graph takes them and asks on one thread, as many a call as a worker; Gyre begins with the file and ends with
-Parquet parts, on two workers of one thread each. The last line is a JSON object: gyre, bare (rows a second), ratio,
-rows, workers, peak_mib (the largest memory of a worker), and cpu_ratio: rows a second of CPU time, Gyre's workers'
-to the loop's, which a busy machine moves less. The time of workers has their imports in it.
+The default network of a table with eight numbers, two categories and a date. The loop has the rows in memory
+as the graph takes them and asks on one thread, as many a call as a worker; Gyre begins with the file and ends
+with Parquet parts, on two workers of one thread each. The last line is a JSON object: gyre, bare (rows a
+second), ratio, rows, workers, peak_mib (the largest memory of a worker), and cpu_ratio: rows a second of CPU
+time, Gyre's workers' to the loop's, which a busy machine moves less. The time of workers has their imports in
+it.
 """
 
 import json

@@ -6,9 +6,9 @@ Rows of 784 bytes, one a request, over 1, 16, 64 and 256 connections, as JSON, w
 gRPC, with credential, prediction log and metrics; MLServer, LitServe and BentoML (peers.py) as JSON. The load
 comes from the same machine, so what counts is CPU microseconds a request, of all of a server's processes. The
 last line is a JSON object: gyre and peers (by protocol or server and connections: rps, p99_ms, cpu_us), ratio
-and ratio_cpu (requests, and CPU a request, against the best peer at 64), loop_share (CPU of a bare loop with 32
-rows a call, of that of requests with 32 rows), p99_ms and cpu_us at 64, start_s, rss_mb after the load, and
-without_peer, why a peer is missing.
+and ratio_cpu (requests, and CPU a request, against the best peer at 64), loop_share (CPU of a bare loop with
+32 rows a call, of that of requests with 32 rows), p99_ms and cpu_us at 64, start_s, rss_mb after the load,
+and without_peer, why a peer is missing.
 """
 
 import asyncio

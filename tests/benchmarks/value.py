@@ -1,12 +1,15 @@
-"""What the retraining policy is worth: dated streams replayed block by block, with one set of defaults for all.
+"""What the retraining policy is worth.
+
+Dated streams replayed block by block, with one set of defaults for all.
 
 .venv/bin/python tests/benchmarks/value.py [STORE] [CSV:LABEL[:TIME] ...]
 
-Without a CSV the three streams of $GYRE_DATA/drift (default ../shared/data). The first tenth trains the first model, the
-rest is 45 looks, labels come one look late. STORE keeps what was trained (default: a temporary folder), so that a
-benchmark that was stopped goes on. The last line is a JSON object, by stream: `static`, `constant` (the best choice of
-rows, retrained at every look), `oracle`, `policy` (mean score over blocks), `gain` (the policy's share of the best constant's),
-`retrains`, `looks`, `rollbacks`, `under` (points below static), `baseline` and its name, `fits`, `seconds`.
+Without a CSV the three streams of $GYRE_DATA/drift (default ../shared/data). The first tenth trains the first
+model, the rest is 45 looks, labels come one look late. STORE keeps what was trained (default: a temporary
+folder), so that a benchmark that was stopped goes on. The last line is a JSON object, by stream: `static`,
+`constant` (the best choice of rows, retrained at every look), `oracle`, `policy` (mean score over blocks),
+`gain` (the policy's share of the best constant's), `retrains`, `looks`, `rollbacks`, `under` (points below
+static), `baseline` and its name, `fits`, `seconds`.
 """
 
 import json

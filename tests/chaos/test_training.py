@@ -82,7 +82,10 @@ def ranks():
 
 
 class Chaos:
-    """Kills a random rank, or its worker, a random moment after a commit; each has moved on before the next."""
+    """Kills a random rank, or its worker, a random moment after a commit.
+
+    Each has moved on before the next.
+    """
 
     def __init__(self, seed):
         self.draw, self.kills, self.told, self.timer = np.random.default_rng(seed), [], [], None

@@ -1,4 +1,7 @@
-"""What a run may ask for that nobody signed, read off the schema: no key of any section takes a text of somebody's choice."""
+"""What a run may ask for that nobody signed, read off the schema.
+
+No key of any section takes a text of somebody's choice.
+"""
 
 from typing import Annotated, Any, Union, get_args, get_origin
 

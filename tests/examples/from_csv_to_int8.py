@@ -1,4 +1,6 @@
-"""From a CSV to a trained, quantized model in one process, as in a notebook: no Prefect, no server, no cluster.
+"""From a CSV to a trained, quantized model in one process, as in a notebook.
+
+No Prefect, no server, no cluster.
 
 python from_csv_to_int8.py wine.csv FOLDER
 """

@@ -1,4 +1,7 @@
-"""The public surface of the `gyre` command, frozen: a verb or option that vanishes breaks somebody's scripts."""
+"""The public surface of the `gyre` command, frozen.
+
+A verb or option that vanishes breaks somebody's scripts.
+"""
 
 import subprocess
 import sys

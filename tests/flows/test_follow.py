@@ -1,4 +1,7 @@
-"""A run can be followed for as long as it takes, left, found again and cancelled: on a real Prefect server, in a real terminal."""
+"""A run can be followed for as long as it takes, left, found again and cancelled.
+
+On a real Prefect server, in a real terminal.
+"""
 
 import os
 import pty

@@ -1,4 +1,7 @@
-"""Which looks at production a runner takes: what a hundred missed ones, a slow one, or a pause do to the next."""
+"""Which looks at production a runner takes.
+
+What a hundred missed ones, a slow one, or a pause do to the next.
+"""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

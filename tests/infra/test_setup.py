@@ -1,4 +1,7 @@
-"""Set-up's decisions and messages, each in a process of its own as `make` runs it; a set-up from nothing is too long for a test."""
+"""Set-up's decisions and messages, each in a process of its own as `make` runs it.
+
+A set-up from nothing is too long for a test.
+"""
 
 import os
 import shutil

@@ -35,7 +35,10 @@ class Installation:
         return run_gyre(self.environment, *arguments, check=check)
 
     def prefect(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """What Prefect answers to a GET, or to a POST of a body; its own client asks again while the server is busy."""
+        """What Prefect answers to a GET, or to a POST of a body.
+
+        Its own client asks again while the server is busy.
+        """
         settings = Settings(home=self.home, prefect_port=int(self.environment["GYRE_PREFECT_PORT"]))
         with SyncPrefectClient(f"{settings.prefect_url}/api", auth_string=settings.credential.pair) as client:
             response = client.request("GET" if body is None else "POST", path, json=body)
@@ -67,7 +70,10 @@ def run_gyre(
 def run_while_it_moves(
     command: list[str], environment: dict[str, str], cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a command to its end; it is killed, and the test fails, once neither it nor the installation's services move any more."""
+    """Runs a command to its end.
+
+    It is killed, and the test fails, once neither it nor the installation's services move any more.
+    """
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as error:
         process = subprocess.Popen(command, env=os.environ | environment, stdout=out, stderr=error, cwd=cwd)
         with process:

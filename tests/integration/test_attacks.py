@@ -1,4 +1,6 @@
-"""What web pages of elsewhere, other users of the machine and made-up events get from a running installation: nothing.
+"""What web pages of elsewhere, other users of the machine and made-up events get from a running installation.
+
+Nothing.
 
 Nothing read, nothing started, nothing labelled; also where the browser knows the password.
 """
@@ -248,7 +250,10 @@ def test_a_name_that_was_made_to_point_here_gets_nothing(installation, settings,
 
 
 def as_nobody(home, asked):
-    """Runs in a process of its own: what another user of the machine can open below the home, and what the services answer him."""
+    """Runs in a process of its own.
+
+    What another user of the machine can open below the home, and what the services answer him.
+    """
     os.setgroups([])
     os.setgid(NOBODY)
     os.setuid(NOBODY)

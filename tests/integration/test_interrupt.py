@@ -29,7 +29,10 @@ def command_lines(home):
 
 @pytest.fixture
 def start_demo(tmp_path):
-    """Starts the demo by a line of shell, in a group of its own as a terminal gives a command; waits until a process of a kind is there."""
+    """Starts the demo by a line of shell, in a group of its own as a terminal gives a command.
+
+    Waits until a process of a kind is there.
+    """
     names = (
         "GYRE_PREFECT_PORT",
         "GYRE_MLFLOW_PORT",

@@ -1,4 +1,7 @@
-"""kill -9 of the flow's process in the middle of a stage, then the same run again: nothing is lost, nothing is doubled."""
+"""kill -9 of the flow's process in the middle of a stage, then the same run again.
+
+Nothing is lost, nothing is doubled.
+"""
 
 import json
 import os

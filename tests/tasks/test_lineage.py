@@ -113,7 +113,10 @@ def trained(settings, dataset):
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """An installation with two versions, two models and a few predictions; no test changes what another one asks for."""
+    """An installation with two versions, two models and a few predictions.
+
+    No test changes what another one asks for.
+    """
     settings = Settings(home=tmp_path_factory.mktemp("home"))
     settings.home.make(settings.home.mlflow)
     first = version_of(settings, 40)

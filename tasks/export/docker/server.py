@@ -1,9 +1,11 @@
-"""Answers the Open Inference Protocol v2 over HTTP, as JSON: one process, one graph. Needs onnxruntime, numpy and uvicorn alone.
+"""Answers the Open Inference Protocol v2 over HTTP, as JSON: one process, one graph.
+
+Needs onnxruntime, numpy and uvicorn alone.
 
 python server.py [port]
 
-GET /v2/health/live, /v2/health/ready and /v2/models/NAME; POST /v2/models/NAME/infer. No tokens and no TLS: put it
-behind whatever has them.
+GET /v2/health/live, /v2/health/ready and /v2/models/NAME; POST /v2/models/NAME/infer. No tokens and no TLS:
+put it behind whatever has them.
 """
 
 import asyncio

@@ -12,7 +12,10 @@ from mlflow.pyfunc.model import PythonModel
 
 
 class ExportedGraph(PythonModel):
-    """Columns (or, where an input has a shape, arrays by name) in; a line a row out: answer, and the graph's outputs."""
+    """Columns (or, where an input has a shape, arrays by name) in; a line a row out.
+
+    Answer, and the graph's outputs.
+    """
 
     graph: Any
 

@@ -1,6 +1,9 @@
-"""An exported graph and how it is asked: values by input in, outputs by name out. Needs onnxruntime and numpy alone.
+"""An exported graph and how it is asked: values by input in, outputs by name out.
 
-Values are taken as they are given or refused with their input and row. A number or text that is missing is null (NaN, "").
+Needs onnxruntime and numpy alone.
+
+Values are taken as they are given or refused with their input and row. A number or text that is missing is
+null (NaN, "").
 """
 
 import json
@@ -13,7 +16,10 @@ import onnxruntime
 
 Values = npt.NDArray[Any]
 TOLERANCE = 0.01
-"""How far answers may lie from those that the graph gave where it was judged: 8-bit sums differ between processors."""
+"""How far answers may lie from those that the graph gave where it was judged.
+
+8-bit sums differ between processors.
+"""
 
 
 class Graph:
@@ -31,7 +37,10 @@ class Graph:
         raise RuntimeError(f"{folder}: on this machine its answers are not those that it was judged by")
 
     def moved(self, probe: Path, name: str) -> float:
-        """How far the answers to the probe's rows lie from those that are kept with them; 0 without a probe."""
+        """How far the answers to the probe's rows lie from those that are kept with them.
+
+        0 without a probe.
+        """
         if not (probe / f"{name}.npz").is_file():
             return 0.0
         with np.load(probe / "rows.npz", allow_pickle=False) as numbers:
@@ -48,7 +57,10 @@ class Graph:
         return largest
 
     def answer(self, columns: dict[str, Values]) -> dict[str, Values]:
-        """The outputs by name, and what the first one means in words as `answer`; columns as `column` gives them."""
+        """The outputs by name, and what the first one means in words as `answer`.
+
+        Columns as `column` gives them.
+        """
         names = self.facts["outputs"]
         found = dict(zip(names, self.session.run(names, columns), strict=True))
         classes, first = self.facts["classes"], found[names[0]]
@@ -56,7 +68,10 @@ class Graph:
         return found | {"answer": np.array(words, dtype=object)}
 
     def column(self, taken: dict[str, Any], values: list[Any]) -> Values:
-        """Flat values of one input as [rows, *shape]. Raises ValueError for one that would have to be changed or guessed."""
+        """Flat values of one input as [rows, *shape].
+
+        Raises ValueError for one that would have to be changed or guessed.
+        """
         dtype, size = taken["dtype"], int(np.prod(taken["shape"]))
         wrong = next((place for place, value in enumerate(values) if not self.fits(value, dtype)), None)
         if wrong is not None or not size or len(values) % size:

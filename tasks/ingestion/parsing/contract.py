@@ -1,4 +1,6 @@
-"""A table as a source gives it, in the columns and types that the project's contract promises; whatever breaks it is named.
+"""A table as a source gives it, in the columns and types that the project's contract promises.
+
+Whatever breaks it is named.
 
 All work is Arrow's, column by column, so that millions of rows take a second; nothing is guessed, and no
 value is changed in silence.
@@ -26,11 +28,15 @@ Extra = Literal["error", "ignore", "keep"]
 
 
 def conform_table(table: pa.Table, columns: Mapping[str, ColumnConfig], extra: Extra, name: str) -> pa.Table:
-    """The contract's columns in its order and types, then, with `keep`, the source's others; without a contract all as they came.
+    """The contract's columns in its order and types, then, with `keep`, the source's others.
 
-    A column of records becomes one column a field, such as customer.country, unless the contract names the record itself.
-    integer is int64, number float64, boolean bool, timestamp timestamp[us] in UTC without a zone, text string; `any` is left alone.
-    name: how errors call the source. Raises ValueError naming column, row (from 1, in this table), value and fix.
+    Without a contract all as they came.
+
+    A column of records becomes one column a field, such as customer.country, unless the contract names the
+    record itself. integer is int64, number float64, boolean bool, timestamp timestamp[us] in UTC without a
+    zone, text string; `any` is left alone.
+    name: how errors call the source. Raises ValueError naming column, row (from 1, in this table), value and
+    fix.
     """
     table = flatten_records(table, {spec.source or column for column, spec in columns.items()})
     if not columns:
@@ -44,7 +50,10 @@ def conform_table(table: pa.Table, columns: Mapping[str, ColumnConfig], extra: E
 
 
 def flatten_records(table: pa.Table, whole: Collection[str] = ()) -> pa.Table:
-    """A column a field, named record.field, in place of each column of records, at any depth; those in `whole` stay as they are."""
+    """A column a field, named record.field, in place of each column of records, at any depth.
+
+    Those in `whole` stay as they are.
+    """
     while nested := [
         field.name for field in table.schema if pa.types.is_struct(field.type) and field.name not in whole
     ]:

@@ -1,7 +1,9 @@
-"""What changed or was lost when a source's values became what the intake takes: counted partition by partition, told once a source.
+"""What changed or was lost when a source's values became what the intake takes.
 
-Counts of a partition are kept beside its parts, so a partition that was read in an earlier run still says what it
-lost.
+Counted partition by partition, told once a source.
+
+Counts of a partition are kept beside its parts, so a partition that was read in an earlier run still says
+what it lost.
 """
 
 from collections.abc import Iterable, Mapping
@@ -51,7 +53,10 @@ class Conversions:
     """Counts of one partition, or of several together."""
 
     keeps_rows = False
-    """Whether `leave_out` keeps the rows that it is told of; then readers leave out single rows that else stop them."""
+    """Whether `leave_out` keeps the rows that it is told of.
+
+    Then readers leave out single rows that else stop them.
+    """
 
     def __init__(self, counts: Iterable[dict[str, Any]] = ()) -> None:
         """counts: as `as_json` gave them; those of the same check and column are added up."""

@@ -117,7 +117,10 @@ def formats_of_shape(text: str) -> tuple[str, ...]:
 
 @cache
 def by_signs() -> Mapping[tuple[int, ...], list[str]]:
-    """The formats by the signs between their fields: a pattern takes a while to be made, and few have the signs of a text."""
+    """The formats by the signs between their fields.
+
+    A pattern takes a while to be made, and few have the signs of a text.
+    """
     found = defaultdict[tuple[int, ...], list[str]](list)
     for form in FORMATS:
         found[signs(form)].append(form)
@@ -143,7 +146,10 @@ def number_formats(texts: Iterable[str]) -> list[str]:
 
 
 def fitting(values: pa.ChunkedArray, form: str) -> pa.ChunkedArray:
-    """The timestamps of the values that fit a format; numbers fit a unit in its range alone, so that a column of amounts fits none."""
+    """The timestamps of the values that fit a format.
+
+    Numbers fit a unit in its range alone, so that a column of amounts fits none.
+    """
     found = read(values, form or None)
     assert found is not None  # noqa: S101 - texts and numbers are all that is looked at
     if form not in UNITS:

@@ -1,8 +1,10 @@
-"""How a source's dates are written: one format a column, declared or found over all rows, never guessed value by value.
+"""How a source's dates are written.
+
+One format a column, declared or found over all rows, never guessed value by value.
 
 02/01 is a day in January or in February; only a value such as 13/01 tells, and it may be in the last row. So
-the columns that need it are read once before anything else, partition by partition, and what was seen of a partition is
-kept.
+the columns that need it are read once before anything else, partition by partition, and what was seen of a
+partition is kept.
 """
 
 import hashlib
@@ -102,7 +104,8 @@ def with_formats(
 ) -> tuple[IntakeConfig, tuple[Finding, ...]]:
     """The intake with a format for every date column that needs one, and what was found.
 
-    kept: folder where what was seen of a partition is noted. Raises ValueError where a column's format cannot be told.
+    kept: folder where what was seen of a partition is noted. Raises ValueError where a column's format cannot
+    be told.
     """
     if not isinstance(intake, TabularIntakeConfig) or not open_columns(intake):
         return intake, ()
@@ -117,7 +120,10 @@ def with_formats(
 
 
 def with_first_formats(entry: SourcePartition, intake: IntakeConfig) -> IntakeConfig:
-    """As `with_formats`, by the first rows of one partition alone: where two formats fit, either may be taken, so nothing is told by it."""
+    """As `with_formats`, by the first rows of one partition alone.
+
+    Where two formats fit, either may be taken, so nothing is told by it.
+    """
     if not isinstance(intake, TabularIntakeConfig) or not open_columns(intake):
         return intake
     best = {
@@ -133,7 +139,10 @@ def with_more_formats(intake: TabularIntakeConfig, formats: dict[str, str]) -> T
 
 
 def known_formats(intake: IntakeConfig, source: SourceConfig) -> dict[str, str]:
-    """The formats of date columns, declared in the contract or the intake or found, by column; none where all is ISO 8601."""
+    """The formats of date columns, declared in the contract or the intake or found, by column.
+
+    None where all is ISO 8601.
+    """
     if not isinstance(intake, TabularIntakeConfig):
         return {}
     declared = {
@@ -221,7 +230,9 @@ def secrets_hidden(source: SourceConfig) -> Iterator[None]:
 
 
 def choose(column: str, seen: Iterable[Dates], name: str) -> Chosen | None:
-    """The one format of a column; None where it has no value, or no format reads any: then they all count as unreadable.
+    """The one format of a column; None where it has no value, or no format reads any.
+
+    Then they all count as unreadable.
 
     Raises ValueError where files differ, or two formats read the values alike and mean other days.
     """
@@ -279,7 +290,10 @@ def differ(text: str, one: str, other: str) -> bool:
 
 
 def written_in(form: str) -> str:
-    """A timestamp whose day and month differ, in a format: the values that were seen may be first days of months alone."""
+    """A timestamp whose day and month differ, in a format.
+
+    The values that were seen may be first days of months alone.
+    """
     return PROBE.isoformat() if form in (ISO_8601, *UNITS) else PROBE.strftime(form)
 
 

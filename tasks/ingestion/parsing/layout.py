@@ -39,8 +39,9 @@ def to_layout(
     """A source's rows as `id`, the intake's columns, its descriptors, the source's other columns, `origin` and what follows it.
 
     named: the columns that are a row's content; none: the intake's
-    A value that is no number becomes missing where the intake wants numbers, for validation to judge; a row that cannot be read at all
-    (such as an image of another size), a missing column and a missing key raise ValueError naming source, row and column.
+    A value that is no number becomes missing where the intake wants numbers, for validation to judge; a row
+    that cannot be read at all (such as an image of another size), a missing column and a missing key raise
+    ValueError naming source, row and column.
     """
     needed = intake_columns(section)
     # A reader's own digests, as of image files' bytes, are no column of the source.
@@ -69,7 +70,10 @@ def to_layout(
 
 
 def content_columns(there: Sequence[str], named: tuple[str, ...], needed: tuple[str, ...]) -> tuple[str, ...]:
-    """The columns that are a row's content: those that are named, as long as the source has them all; else what the intake takes."""
+    """The columns that are a row's content: those that are named, as long as the source has them all.
+
+    Else what the intake takes.
+    """
     return named if named and set(named) <= set(there) else needed
 
 
@@ -112,7 +116,10 @@ def table_of_frame(frame: pd.DataFrame) -> pa.Table:
 
 
 def arrow_columns(table: pa.Table, section: IntakeConfig) -> pa.Table | None:
-    """The intake's columns as its `frame` would have them, without pandas; None where only the intake can read them."""
+    """The intake's columns as its `frame` would have them, without pandas.
+
+    None where only the intake can read them.
+    """
     if isinstance(section, TextIntakeConfig):
         column = table[section.column]
         return (
@@ -136,7 +143,10 @@ def is_string(kind: pa.DataType) -> bool:
 
 
 def float_column(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """float32, missing where a text is no number; None where Arrow and the intake might read it differently."""
+    """float32, missing where a text is no number.
+
+    None where Arrow and the intake might read it differently.
+    """
     if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
         wide = pc.cast(column, pa.float64(), safe=False)
         return pc.if_else(pc.is_nan(wide), pa.scalar(None, pa.float64()), wide).cast(pa.float32(), safe=False)
@@ -183,7 +193,10 @@ def check_columns(table: pa.Table, key: Key, needed: tuple[str, ...], source: st
 
 
 def check_label(columns: list[str], key: Key, needed: tuple[str, ...], label: str, source: str) -> None:
-    """Raises ValueError where no column can hold a label: neither the result's own nor any that may be an annotator's."""
+    """Raises ValueError where no column can hold a label.
+
+    Neither the result's own nor any that may be an annotator's.
+    """
     names = [name for name in columns if name not in (LINE, "origin")]
     if label not in names and not set(names) - {*((key,) if isinstance(key, str) else key), *needed}:
         raise ValueError(

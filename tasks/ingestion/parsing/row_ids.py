@@ -1,4 +1,7 @@
-"""The `id` of a row: its key's value, several values together, a digest of all of them, or its place in the source."""
+"""The `id` of a row.
+
+Its key's value, several values together, a digest of all of them, or its place in the source.
+"""
 
 import hashlib
 

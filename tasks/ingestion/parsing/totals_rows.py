@@ -1,4 +1,7 @@
-"""Rows at the end of a file that sum up the rows above them, as spreadsheets have them: told, and kept until somebody takes them out."""
+"""Rows at the end of a file that sum up the rows above them, as spreadsheets have them.
+
+Told, and kept until somebody takes them out.
+"""
 
 import numpy as np
 
@@ -53,7 +56,10 @@ def rows_above(profile: Profile, count: int) -> Profile:
 
 
 def is_total(row: LastRow, above: Profile) -> bool:
-    """Whether a row is a sum or mean of those above: by its numbers, or by a word where a value is missing that other rows have."""
+    """Whether a row is a sum or mean of those above.
+
+    By its numbers, or by a word where a value is missing that other rows have.
+    """
     pairs = [
         (value, above.numbers[name])
         for name, value in row.numbers.items()

@@ -1,4 +1,6 @@
-"""What stands for a missing value though nothing declares it: texts among numbers, usual marks among words, numbers far from all others.
+"""What stands for a missing value though nothing declares it.
+
+Texts among numbers, usual marks among words, numbers far from all others.
 
 A word such as None or unknown may be an answer, so it takes evidence: the same text stands where a number
 should be.
@@ -73,7 +75,10 @@ def marks_by_column(profile: Profile) -> dict[str, dict[str, int]]:
 
 
 def stray_marks(texts: Texts) -> dict[str, int]:
-    """Texts in a column of numbers that stand for no value: the usual ones, or a few that repeat where most values are numbers."""
+    """Texts in a column of numbers that stand for no value.
+
+    The usual ones, or a few that repeat where most values are numbers.
+    """
     usual = {text: times for text, times in texts.odd.items() if text in MARKERS}
     others = {text: times for text, times in texts.odd.items() if text not in MARKERS}
     few = len(others) <= STRAYS and 2 * sum(texts.odd.values()) <= texts.present
@@ -98,7 +103,10 @@ def far_values(numbers: Numbers) -> Iterator[tuple[float, int]]:
 
 
 def outside(values: Mapping[float, int]) -> dict[float, int]:
-    """The outermost value, and those next to it that are written like marks: what all others are compared with has none of them."""
+    """The outermost value, and those next to it that are written like marks.
+
+    What all others are compared with has none of them.
+    """
     found: dict[float, int] = {}
     for place, (value, times) in enumerate(values.items()):
         if place and not (is_pattern(value) and times > 1):
@@ -110,7 +118,10 @@ def outside(values: Mapping[float, int]) -> dict[float, int]:
 
 
 def is_pattern(value: float) -> bool:
-    """Whether a number is written as marks of missing values are: all nines, eights or sevens, or the end of a type."""
+    """Whether a number is written as marks of missing values are.
+
+    All nines, eights or sevens, or the end of a type.
+    """
     digits = set(format_number(abs(value)).replace(".", ""))
     return digits in ({"9"}, {"8"}, {"7"}) or abs(value) in LIMITS or value == -1
 

@@ -1,4 +1,7 @@
-"""Numbers that came in another unit: their quantiles lie where the usual ones do after one conversion, as ordinary drift's do not."""
+"""Numbers that came in another unit.
+
+Their quantiles lie where the usual ones do after one conversion, as ordinary drift's do not.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -105,12 +108,18 @@ def five(values: Sequence[float]) -> Quantiles:
 
 
 def conversion(usual: Quantiles, now: Quantiles) -> str | None:
-    """What turns the usual quantiles into these, for people; None where nothing that a change of unit would be does."""
+    """What turns the usual quantiles into these, for people.
+
+    None where nothing that a change of unit would be does.
+    """
     return factor_and_offset(usual, now) or one_factor(usual, now)
 
 
 def one_factor(usual: Quantiles, now: Quantiles) -> str | None:
-    """One factor for all quantiles: zeros stay zeros, and at least three others, not all the same, move alike."""
+    """One factor for all quantiles.
+
+    Zeros stay zeros, and at least three others, not all the same, move alike.
+    """
     before, after = np.array(usual), np.array(now)
     moving = (before != 0) & (after != 0)
     if (

@@ -1,4 +1,6 @@
-"""Values of one column, from texts or from another type, in the type that a contract names; what does not fit becomes null.
+"""Values of one column, from texts or from another type, in the type that a contract names.
+
+What does not fit becomes null.
 
 Callers compare the nulls before and after, so nothing is lost in silence.
 """
@@ -38,7 +40,10 @@ def is_text(found: pa.DataType) -> bool:
 
 
 def without_missing(values: pa.ChunkedArray, spec: ColumnConfig) -> pa.ChunkedArray:
-    """Null in place of what stands for no value: texts trimmed, without prefix and suffix, and numbers such as -999 by their value."""
+    """Null in place of what stands for no value.
+
+    Texts trimmed, without prefix and suffix, and numbers such as -999 by their value.
+    """
     amounts = [float(text) for text in spec.missing if re.fullmatch(r"[+-]?\d+(\.\d+)?", text)]
     if is_text(values.type):
         values = null_where_missing(pc.utf8_trim(values, BLANKS), spec.missing)
@@ -175,7 +180,10 @@ def booleans(texts: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def from_typed(values: pa.ChunkedArray, wanted: str) -> pa.ChunkedArray | None:
-    """Values of another type in the contract's, null where one does not fit; None where the types do not go together."""
+    """Values of another type in the contract's, null where one does not fit.
+
+    None where the types do not go together.
+    """
     found = values.type
     number = pa.types.is_integer(found) or pa.types.is_floating(found) or pa.types.is_decimal(found)
     if wanted == "timestamp" and (pa.types.is_timestamp(found) or pa.types.is_date(found)):
@@ -226,7 +234,10 @@ def advice(value: str, column: str, spec: ColumnConfig) -> str:
 
 
 def number_change(text: str, spec: ColumnConfig) -> str:
-    """The key of a column's contract, and its value, that would take a text for a number; empty where none would."""
+    """The key of a column's contract, and its value, that would take a text for a number.
+
+    Empty where none would.
+    """
     if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?", text) and not spec.thousands:
         return "thousands to ','"
     if re.fullmatch(r"[+-]?\d+,\d+", text) and spec.decimal == ".":

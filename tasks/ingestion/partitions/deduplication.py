@@ -134,7 +134,10 @@ def runs(path: Path, mode: Literal["r", "r+"] = "r") -> list[Hashes]:
 
 
 def repeated_hashes(files: list[Path]) -> Hashes:
-    """The hashes that come more than once, each once; different ids may share one, which is for the ids themselves to tell."""
+    """The hashes that come more than once, each once.
+
+    Different ids may share one, which is for the ids themselves to tell.
+    """
     rows = sum(path.stat().st_size // 8 for path in files)
     bits = max(0, (rows // ROWS_A_PASS).bit_length())
     found = []

@@ -1,4 +1,7 @@
-"""Columns of other sources beside a source's rows, by DuckDB on disk: the joined table may be larger than memory."""
+"""Columns of other sources beside a source's rows, by DuckDB on disk.
+
+The joined table may be larger than memory.
+"""
 
 import hashlib
 import json
@@ -123,7 +126,9 @@ def check_unique(path: Path, on: str, name: str) -> None:
 def join_tables(
     rows: Iterable[pa.Table], others: tuple[Table, ...], name: str, conversions: Conversions, matches: Matches
 ) -> Iterator[pa.Table]:
-    """Rows with the columns of the others beside them, in the same order; a part's worth of rows is joined at once.
+    """Rows with the columns of the others beside them, in the same order.
+
+    A part's worth of rows is joined at once.
 
     Rows without a match are noted in `conversions`, the others' rows that have one in `matches`.
     """

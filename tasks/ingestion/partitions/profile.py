@@ -1,4 +1,6 @@
-"""What rows look like as a whole: each number column's sum and outermost values, texts that may stand for no value, the last rows.
+"""What rows look like as a whole.
+
+Each number column's sum and outermost values, texts that may stand for no value, the last rows.
 
 A partition's profile is kept beside its parts; profiles of one file are put together, so what is judged
 (totals.py, undeclared.py) is judged by all of its rows.

@@ -1,4 +1,7 @@
-"""The partitions of a source as jobs, and their reading by Dask workers: each once, those that are kept not again."""
+"""The partitions of a source as jobs, and their reading by Dask workers.
+
+Each once, those that are kept not again.
+"""
 
 import shutil
 from functools import partial
@@ -20,7 +23,10 @@ from tasks.records import Finding, SourceSnapshot
 def partition_jobs(
     source: SourceConfig, intake: IntakeConfig, label: str, kept: Path, content: tuple[str, ...] = ()
 ) -> tuple[list[PartitionJob], tuple[Finding, ...]]:
-    """The source's partitions as they are now, each to be read by an intake that knows its dates' formats; and what was found of these."""
+    """The source's partitions as they are now, each to be read by an intake that knows its dates' formats.
+
+    And what was found of these.
+    """
     kept.mkdir(parents=True, exist_ok=True)
     joins = join.tables(source.join, intake, label, kept)
     code = store.code(intake)
@@ -36,7 +42,9 @@ def partition_jobs(
 def read_partitions(
     snapshot: SourceSnapshot, source: SourceConfig, intake: IntakeConfig, label: str, client: Any, kept: Path
 ) -> int:
-    """Has the workers, or where there is no client this process, read the partitions that are not kept; returns how many.
+    """Has the workers, or where there is no client this process, read the partitions that are not kept.
+
+    Returns how many.
 
     Raises ValueError where one is no longer what it was.
     """

@@ -1,4 +1,6 @@
-"""Partitions that were read, each once and for all: a folder of parts under the home, known by what was read and how.
+"""Partitions that were read, each once and for all.
+
+A folder of parts under the home, known by what was read and how.
 
 A run links the parts into its own folder. What a run finds already here it does not read again.
 """
@@ -259,7 +261,9 @@ def open_kept(folder: Path) -> KeptPartition:
 
 
 def is_sound(folder: Path) -> bool:
-    """Whether a partition is there and its parts are as they were written; one that was damaged is removed, to be read again.
+    """Whether a partition is there and its parts are as they were written.
+
+    One that was damaged is removed, to be read again.
 
     One that is asked for is in use: garbage collection leaves it for a while.
     """

@@ -1,7 +1,7 @@
 """Watermarks: values of a column that only grows, as they are kept from run to run, and of files the rows above them.
 
-Of a file that changed only the rows above its watermark are new. The ranges that runs have seen are listed under
-the home; the list only grows, so nothing that was read is read again. Ranges come in the order of their
+Of a file that changed only the rows above its watermark are new. The ranges that runs have seen are listed
+under the home; the list only grows, so nothing that was read is read again. Ranges come in the order of their
 watermarks: a row that came late does not take a newer one's place.
 """
 
@@ -57,8 +57,9 @@ def ranges(
 ) -> list[Partition]:
     """Partitions of a source's files (files of one name count as one) as partitions of the ranges of those that are still there.
 
-    kept: folder of the list. Lines that are no rows and rows without a value are in no range; they are noted in `conversions`.
-    Raises ValueError where the column is absent, has no value in any row, or cannot be a watermark.
+    kept: folder of the list. Lines that are no rows and rows without a value are in no range; they are noted
+    in `conversions`. Raises ValueError where the column is absent, has no value in any row, or cannot be a
+    watermark.
     """
     files: dict[str, list[Partition]] = {}
     for each in found:
@@ -154,7 +155,10 @@ def unseen_range(origin: str, look: dict[str, Any], seen: list[dict[str, Any]]) 
 def rows_between(
     partitions: list[Partition], source: SourceConfig, above: Watermark | None, to: Watermark
 ) -> Iterator[pa.Table]:
-    """The rows above one watermark, up to and including another; those without a value are in no range (see `look_at`, which counts them)."""
+    """The rows above one watermark, up to and including another.
+
+    Those without a value are in no range (see `look_at`, which counts them).
+    """
     for each in partitions:
         for table in each.read(Conversions()):
             watermarks = watermark_values(table, source)

@@ -22,7 +22,10 @@ class ChangedError(ValueError):
 
 @dataclass(frozen=True)
 class Partition:
-    """Rows that are read in one go, on a Dask worker; it is pickled, so it holds a path or a range and no secret."""
+    """Rows that are read in one go, on a Dask worker.
+
+    It is pickled, so it holds a path or a range and no secret.
+    """
 
     origin: str
     """File name, table or reader that its rows came from."""

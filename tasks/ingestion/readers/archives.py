@@ -1,4 +1,7 @@
-"""Members of tar and zip archives, one after the other, in bounded memory; an archive that is made to harm is refused."""
+"""Members of tar and zip archives, one after the other, in bounded memory.
+
+An archive that is made to harm is refused.
+"""
 
 import tarfile
 import zipfile

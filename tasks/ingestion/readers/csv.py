@@ -58,7 +58,9 @@ class Form:
 
 
 def partitions(source: SourceConfig, block_bytes: int | None = None) -> list[Partition]:
-    """The files' partitions, in the order of their names; a large file's have about `block_bytes`, by default BLOCK_BYTES.
+    """The files' partitions, in the order of their names.
+
+    A large file's have about `block_bytes`, by default BLOCK_BYTES.
 
     Raises ValueError naming a file that cannot be read, and why.
     """
@@ -92,7 +94,10 @@ def empty(names: tuple[str, ...]) -> Iterator[pa.Table]:
 
 
 def plain_types(source: SourceConfig) -> dict[str, pa.DataType]:
-    """The source's columns that need no cleaning, by the contract; a chunk that has other texts in one falls back to text."""
+    """The source's columns that need no cleaning, by the contract.
+
+    A chunk that has other texts in one falls back to text.
+    """
     plain = {name: column for name, column in source.columns.items() if column.type in PLAIN}
     return {
         column.source or name: PLAIN[column.type]
@@ -180,7 +185,10 @@ def parse(chunk: bytes, form: Form, line: int) -> pa.Table:
 
 
 def stream_rows(form: Form, conversions: Conversions | None = None) -> Iterator[pa.Table]:
-    """The rows of a file whose quoted values hold line breaks, that is packed, or lies elsewhere; lines that are no rows are noted."""
+    """The rows of a file whose quoted values hold line breaks, that is packed, or lies elsewhere.
+
+    Lines that are no rows are noted.
+    """
     plain = replace(form, csv=form.csv.model_copy(update={"encoding": "utf-8"}))
     line, head = 1, form.csv.skip + form.csv.has_header
     try:

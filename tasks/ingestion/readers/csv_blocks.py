@@ -37,7 +37,9 @@ class Block:
 def cut_into_blocks(
     file: File, form: CsvConfig, limits: LimitsConfig, start: int, block_bytes: int | None = None
 ) -> list[Block] | None:
-    """The file's blocks from byte `start` on; None where it must be streamed: a line break lies in a value, it is packed or elsewhere.
+    """The file's blocks from byte `start` on; None where it must be streamed.
+
+    A line break lies in a value, it is packed or elsewhere.
 
     An appended file keeps its first blocks, so only its new lines are read. Raises ValueError for a line over
     limits.line_bytes.
@@ -60,7 +62,10 @@ def known_blocks(
     block_bytes: int | None,
     state: tuple[int, int, int],
 ) -> list[Block] | None:
-    """The blocks of a file in a state; workers compare their digests, so a file that changed unseen is an error, not wrong rows."""
+    """The blocks of a file in a state.
+
+    Workers compare their digests, so a file that changed unseen is an error, not wrong rows.
+    """
     return read_blocks(file, form, limits, start, block_bytes)
 
 
@@ -157,7 +162,10 @@ def whole_rows(blocks: Iterator[bytes], file: File, form: CsvConfig, limits: Lim
 
 
 def row_end(data: bytes, quote: bytes) -> int:
-    """Where the last whole row ends: behind the last line break with an even number of quotation marks before it; 0 for none."""
+    """Where the last whole row ends.
+
+    Behind the last line break with an even number of quotation marks before it; 0 for none.
+    """
     if not quote or quote not in data:
         return data.rfind(b"\n") + 1
     values = np.frombuffer(data, np.uint8)

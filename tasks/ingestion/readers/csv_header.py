@@ -1,4 +1,7 @@
-"""The header of a CSV file: its columns' names, and where the rows begin. What the first line shows to be no header is refused."""
+"""The header of a CSV file: its columns' names, and where the rows begin.
+
+What the first line shows to be no header is refused.
+"""
 
 from configs.source import CsvConfig, LimitsConfig
 from tasks.ingestion.readers.csv_blocks import (
@@ -63,7 +66,10 @@ def header(file: File, form: CsvConfig, limits: LimitsConfig) -> tuple[tuple[str
 
 
 def check_no_header(first: list[str], form: CsvConfig, file: File) -> None:
-    """Raises ValueError where a file whose columns are named in the YAML begins with the same names: they would become a row."""
+    """Raises ValueError where a file whose columns are named in the YAML begins with the same names.
+
+    They would become a row.
+    """
     same = [
         name
         for name, cell in zip(form.names, first, strict=False)

@@ -1,4 +1,7 @@
-"""Lines of a CSV file one by one, where they do not all have a field for every column: slower than Arrow, and only then needed."""
+"""Lines of a CSV file one by one, where they do not all have a field for every column.
+
+Slower than Arrow, and only then needed.
+"""
 
 import csv
 from collections.abc import Iterable, Iterator
@@ -44,7 +47,10 @@ def fields(line: str, form: CsvConfig) -> list[str]:
 
 
 def named_columns(header: list[str], below: list[str], form: CsvConfig) -> list[str]:
-    """A header line without the empty names at its end, where the lines below hold nothing there: they end with a delimiter."""
+    """A header line without the empty names at its end, where the lines below hold nothing there.
+
+    They end with a delimiter.
+    """
     size = len(header)
     while size and not header[size - 1].strip():
         size -= 1
@@ -55,7 +61,10 @@ def named_columns(header: list[str], below: list[str], form: CsvConfig) -> list[
 
 
 def sort_lines(chunk: bytes, form: CsvConfig, columns: int, first: int) -> SortedLines | None:
-    """Whole lines, the first of which has the number `first`, by what they are; None where they cannot be told apart."""
+    """Whole lines, the first of which has the number `first`, by what they are.
+
+    None where they cannot be told apart.
+    """
     found = SortedLines()
     try:
         for start, lines, values in rows(chunk.decode(form.encoding), form):

@@ -27,11 +27,14 @@ ANNOTATOR_SEED = 100
 def scans(
     rows: list[int] | None = None, annotators: int = 0, error_rate: float = 0.12
 ) -> list[Callable[[], pd.DataFrame]]:
-    """Partitions of the scans rows[0] to rows[1] (all by default): id, image (64 uint8), label, annotator_1 ... annotator_<annotators>.
+    """Partitions of the scans rows[0] to rows[1] (all by default).
 
-    annotators: stand-ins for people, each derived from the truth with its own habits of error; None where it skipped a scan
-    error_rate: about the share of an annotator's answers that are wrong; the first errs half as often, the last half as often again
-    Raises ValueError for a range that is not among the scans.
+    Id, image (64 uint8), label, annotator_1 ... annotator_<annotators>.
+
+    annotators: stand-ins for people, each derived from the truth with its own habits of error; None where it
+    skipped a scan
+    error_rate: about the share of an annotator's answers that are wrong; the first errs half as often, the
+    last half as often again Raises ValueError for a range that is not among the scans.
     """
     start, stop = checked_range("rows", rows or [0, SCANS], SCANS)
     ranges = [
@@ -66,7 +69,10 @@ def images(start: int, stop: int) -> tuple[npt.NDArray[np.uint8], list[str], lis
 
 @cache
 def shuffle_scans() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """All scans in the fixed shuffled order: grey levels [1797, 8, 8, 1], 0 to 255 for the bundled 0 to 16, and their digits [1797]."""
+    """All scans in the fixed shuffled order.
+
+    Grey levels [1797, 8, 8, 1], 0 to 255 for the bundled 0 to 16, and their digits [1797].
+    """
     from sklearn.datasets import load_digits
 
     intensities, digits = load_digits(return_X_y=True)

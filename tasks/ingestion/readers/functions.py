@@ -1,4 +1,7 @@
-"""A user's own reader: a function by import path (tasks/ingestion/partitions/sources.py says what it gives)."""
+"""A user's own reader.
+
+A function by import path (tasks/ingestion/partitions/sources.py says what it gives).
+"""
 
 import inspect
 import json

@@ -1,4 +1,6 @@
-"""Image files of a folder or a tar or zip archive, each resized to the project's intake; labels from a CSV file or the folders' names.
+"""Image files of a folder or a tar or zip archive, each resized to the project's intake.
+
+Labels from a CSV file or the folders' names.
 
 An archive is read member by member and never unpacked: no name in it is ever a path on this machine.
 """
@@ -142,7 +144,10 @@ def read_archive(
 def note_absent(
     labels: pd.DataFrame | None, source: SourceConfig, conversions: Conversions, first: bool | None
 ) -> None:
-    """Notes the lines of the labels that no image has: the first partition has all of them, and each takes away those that it found."""
+    """Notes the lines of the labels that no image has.
+
+    The first partition has all of them, and each takes away those that it found.
+    """
     if labels is None or source.rows or first is None:
         return
     lines = labels.attrs["lines"] if first else 0
@@ -180,8 +185,8 @@ def rows(
 ) -> Iterator[pa.Table]:
     """Tables of `file`, `id`, the intake's columns, the label or the columns of the labels, and the digest of each file's bytes.
 
-    `id` is the file's path, where that is the source's key and the labels have no such column. Files that are left out or changed are
-    noted in `conversions`.
+    `id` is the file's path, where that is the source's key and the labels have no such column. Files that are
+    left out or changed are noted in `conversions`.
     """
     from tasks.intake import build_intake
 
@@ -228,7 +233,10 @@ def join_facts(facts: list[dict[str, Any]], images: pd.DataFrame) -> pa.Table:
 
 
 def key_of(name: str, labels: pd.DataFrame) -> str | None:
-    """A file's name as the labels have it: its path or the end of it, with or without its suffix; None where it has no line."""
+    """A file's name as the labels have it: its path or the end of it, with or without its suffix.
+
+    None where it has no line.
+    """
     path = PurePosixPath(name)
     for parts in (path.parts, path.with_suffix("").parts):
         for start in range(len(parts)):
@@ -238,7 +246,10 @@ def key_of(name: str, labels: pd.DataFrame) -> str | None:
 
 
 def label_by_name(name: str, images: ImagesConfig) -> str | None:
-    """The label that an image's folder or, with label_pattern, its own name gives; None where it gives none."""
+    """The label that an image's folder or, with label_pattern, its own name gives.
+
+    None where it gives none.
+    """
     path = PurePosixPath(name)
     if images.label_pattern is None:
         return path.parent.name or None

@@ -27,8 +27,8 @@ def partitions(source: SourceConfig) -> list[Partition]:
 def read(file: File, limits: LimitsConfig, conversions: Conversions | None = None) -> Iterator[pa.Table]:
     """A file's rows, block for block, with LINE; a line is a row, and the first block's types hold for all.
 
-    Raises ValueError naming the file and about the line, but where `conversions` keeps rows: then a line that is no JSON object is left
-    out, and a column that has numbers and texts is text in that block.
+    Raises ValueError naming the file and about the line, but where `conversions` keeps rows: then a line that
+    is no JSON object is left out, and a column that has numbers and texts is text in that block.
     """
     schema: pa.Schema | None = None
     line = 1
@@ -62,7 +62,10 @@ def parse(lines: bytes, schema: pa.Schema | None) -> pa.Table:
 
 
 def parse_one_by_one(lines: bytes, first: int, file: File, conversions: Conversions) -> pa.Table:
-    """Whole lines as a table with LINE, slower; the lines that are no JSON objects are left out, each by itself."""
+    """Whole lines as a table with LINE, slower.
+
+    The lines that are no JSON objects are left out, each by itself.
+    """
     rows, numbers = [], []
     for number, text in enumerate(lines.split(b"\n"), start=first):
         if not text.strip():

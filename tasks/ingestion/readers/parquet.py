@@ -1,4 +1,7 @@
-"""Parquet files, here or in an object store, one row group after the other; and Delta Lake tables, which are such files with a log."""
+"""Parquet files, here or in an object store, one row group after the other.
+
+And Delta Lake tables, which are such files with a log.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,7 +37,10 @@ def partitions(source: SourceConfig) -> list[Partition]:
 
 
 def row_group_partitions(source: SourceConfig, rows: int) -> list[Partition]:
-    """Partitions of whole row groups, of about `rows` rows each: a large file's rows are read side by side."""
+    """Partitions of whole row groups, of about `rows` rows each.
+
+    A large file's rows are read side by side.
+    """
     found = []
     for file in matching_files(source):
         content = file.content()
@@ -70,7 +76,10 @@ def read_groups(file: File, limits: LimitsConfig, groups: range, first: int) -> 
 
 
 def delta_partitions(source: SourceConfig) -> list[Partition]:
-    """A partition a file of the table's newest version; a file of a Delta table never changes, so its name stands for its content."""
+    """A partition a file of the table's newest version.
+
+    A file of a Delta table never changes, so its name stands for its content.
+    """
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 

@@ -1,4 +1,6 @@
-"""Rows of a database by SQLAlchemy, through a server-side cursor; a table may be cut into ranges that are read side by side.
+"""Rows of a database by SQLAlchemy, through a server-side cursor.
+
+A table may be cut into ranges that are read side by side.
 
 What was read is known by its content; with a `watermark`, by its range alone: each run adds one range above
 the last, which never changes.

@@ -1,4 +1,7 @@
-"""Rows drawn from a contract: made-up data in the shape of the real, for trials and benchmarks; the same on every machine."""
+"""Rows drawn from a contract: made-up data in the shape of the real, for trials and benchmarks.
+
+The same on every machine.
+"""
 
 from collections.abc import Iterator
 from functools import partial

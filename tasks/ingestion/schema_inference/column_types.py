@@ -1,4 +1,7 @@
-"""The narrowest contract that takes all texts of a column: tried with `conform`'s own functions, so that what is guessed holds."""
+"""The narrowest contract that takes all texts of a column.
+
+Tried with `conform`'s own functions, so that what is guessed holds.
+"""
 
 import re
 from collections import Counter
@@ -87,7 +90,10 @@ def number_contract(present: list[str]) -> Iterator[ColumnConfig]:
 
 
 def usual_unit(present: list[str], pattern: re.Pattern[str]) -> str:
-    """The unit that nearly all texts have, on the side where `pattern` looks for it; empty where they have none."""
+    """The unit that nearly all texts have, on the side where `pattern` looks for it.
+
+    Empty where they have none.
+    """
     units = Counter(found[1] for text in present if (found := pattern.fullmatch(text)))
     unit, times = units.most_common(1)[0] if units else ("", 0)
     return unit if times >= 0.9 * len(present) else ""

@@ -1,4 +1,6 @@
-"""Which delimiter a CSV file has: the one by which most of its lines have equally many fields, and which lines do not.
+"""Which delimiter a CSV file has.
+
+The one by which most of its lines have equally many fields, and which lines do not.
 
 A file whose lines agree is taken as DuckDB sniffs it. Where they do not, DuckDB falls back on a sign that
 comes nowhere, and the whole table becomes one column.
@@ -53,7 +55,10 @@ class Division:
     several: int
     """Lines with more than one field."""
     plain: float
-    """Share of the fields that are numbers or hold no other delimiter: the wrong delimiter leaves the right one inside."""
+    """Share of the fields that are numbers or hold no other delimiter.
+
+    The wrong delimiter leaves the right one inside.
+    """
     odd: tuple[int, ...]
     """Numbers of the lines that do not agree."""
 
@@ -139,7 +144,10 @@ def fits(sizes: tuple[int, int], columns: int) -> bool:
 
 
 def lines_before(lines: Sequence[str], form: CsvConfig) -> int:
-    """Lines before the table: comments, blank lines and titles, which have one value where the others have several."""
+    """Lines before the table.
+
+    Comments, blank lines and titles, which have one value where the others have several.
+    """
     some = [line.rstrip("\r\n") for line in lines[:TITLES]]
     sizes = [len(fields(line, form)) for line in some]
     usual = Counter(size for line, size in zip(some, sizes, strict=True) if line.strip()).most_common(1)

@@ -68,7 +68,10 @@ def local_folder(location: str) -> bool:
 
 
 def files_of(location: str) -> list[str]:
-    """The files of a folder of rows, or of a glob, of this machine, by name; empty where `location` is neither."""
+    """The files of a folder of rows, or of a glob, of this machine, by name.
+
+    Empty where `location` is neither.
+    """
     if "://" in location:
         return []
     if GLOB.search(location) and not Path(location).exists():
@@ -184,7 +187,10 @@ def at_hand(location: str, encoding: str = "utf-8") -> Iterator[Path]:
 def cells(
     connection: duckdb.DuckDBPyConnection, path: Path, csv: CsvConfig, header: bool, rows: int
 ) -> pa.Table:
-    """A CSV file's first rows, texts; lines with more or fewer fields than most are left out, as `odd_lines` tells."""
+    """A CSV file's first rows, texts.
+
+    Lines with more or fewer fields than most are left out, as `odd_lines` tells.
+    """
     names = f", names={list(csv.names)}" if csv.names else ""
     skip = f", skip={csv.skip}" if csv.skip else ""
     options = f"delim={literal(csv.delimiter)}, quote={literal(csv.quote)}, escape={literal(csv.quote)}{names}{skip}"

@@ -1,4 +1,7 @@
-"""Whether the first line of a CSV file names the columns: judged by how it differs from the lines below, with the reason."""
+"""Whether the first line of a CSV file names the columns.
+
+Judged by how it differs from the lines below, with the reason.
+"""
 
 import re
 from collections import Counter

@@ -198,7 +198,10 @@ def labels_of(seen: FolderContents) -> Labels | None:
 
 
 def labels_in_names(seen: FolderContents) -> Labels | None:
-    """The labels of images that lie in one folder and are called cat_001.jpg or 001-cat.jpg; None where names say nothing."""
+    """The labels of images that lie in one folder and are called cat_001.jpg or 001-cat.jpg.
+
+    None where names say nothing.
+    """
     folders = {str(PurePosixPath(name).parent) for name in seen.names}
     for pattern in NAME_PATTERNS if len(folders) == 1 else ():
         images = ImagesConfig(label_pattern=pattern)
@@ -212,7 +215,10 @@ def labels_in_names(seen: FolderContents) -> Labels | None:
 
 
 def sample_names(seen: FolderContents, labels: Labels | None) -> dict[str, str | None]:
-    """Up to SAMPLED images with their labels, fewer of large ones; each label in turn, the same every time."""
+    """Up to SAMPLED images with their labels, fewer of large ones.
+
+    Each label in turn, the same every time.
+    """
     pixels = sum(width * height * count for (width, height), count in seen.sizes.items()) / seen.sizes.total()
     broken = set(seen.broken)
     waiting = dict[str | None, list[str]]()

@@ -1,4 +1,7 @@
-"""A key for rows that nobody has named: columns that really are unique, whole rows where hardly any repeat, else their place."""
+"""A key for rows that nobody has named.
+
+Columns that really are unique, whole rows where hardly any repeat, else their place.
+"""
 
 import re
 from collections.abc import Iterable
@@ -66,7 +69,10 @@ def choose_key(table: pa.Table, places: bool) -> KeyChoice:
 
 
 def unique_columns(table: pa.Table) -> str | None:
-    """The column that most likely names a row: of those without gaps and repeats one with the name of a key, else the first column."""
+    """The column that most likely names a row.
+
+    Of those without gaps and repeats one with the name of a key, else the first column.
+    """
     unique = [
         name
         for name in table.column_names
@@ -85,7 +91,10 @@ def can_be_key(values: pa.ChunkedArray) -> bool:
 
 
 def unique_set(table: pa.Table) -> tuple[str, ...] | None:
-    """Two or three columns that together name a row, where that cannot be chance: independent columns would have repeats."""
+    """Two or three columns that together name a row, where that cannot be chance.
+
+    Independent columns would have repeats.
+    """
     codes = [name for name in table.column_names if can_be_part(table[name])]
     many = sorted(codes, key=lambda name: -pc.count_distinct(table[name]).as_py())[:TOGETHER]
     alike = {name: chance_alike(table[name]) for name in many}

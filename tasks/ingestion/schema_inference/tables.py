@@ -1,4 +1,6 @@
-"""A contract from a source's first rows: types, missing texts, separators, units, formats, usual quantiles and a key, with remarks.
+"""A contract from a source's first rows.
+
+Types, missing texts, separators, units, formats, usual quantiles and a key, with remarks.
 
 A type is proposed where `conform` takes every value with it, so that what is inferred from a whole file holds
 for it.
@@ -148,7 +150,10 @@ def typed_column(values: pa.ChunkedArray) -> tuple[ColumnConfig, list[str]]:
 
 
 def with_usual(values: pa.ChunkedArray, spec: ColumnConfig) -> ColumnConfig:
-    """A number's contract with its usual quantiles, where they say something: of running numbers they double when the rows do."""
+    """A number's contract with its usual quantiles, where they say something.
+
+    Of running numbers they double when the rows do.
+    """
     if spec.type not in ("integer", "number"):
         return spec
     numbers = (

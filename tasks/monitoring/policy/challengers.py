@@ -1,4 +1,7 @@
-"""Which of several challengers is chosen, and whether it may take the champion's place: by rows that none of them saw."""
+"""Which of several challengers is chosen, and whether it may take the champion's place.
+
+By rows that none of them saw.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -59,8 +62,8 @@ class Evidence(Record):
 def choose(evidence: Evidence, names: Sequence[str]) -> str:
     """The first, unless another is better by more than one standard error: of those the best.
 
-    The rule of one standard error: one block is few rows, and a choice that changes with chance costs more than the
-    second best choice.
+    The rule of one standard error: one block is few rows, and a choice that changes with chance costs more
+    than the second best choice.
     """
     best, lead = names[0], 0.0
     for name in names[1:]:
@@ -71,7 +74,9 @@ def choose(evidence: Evidence, names: Sequence[str]) -> str:
 
 
 def is_no_worse(challenger: Scores, champion: Scores, margin: float) -> tuple[bool, str]:
-    """Whether a challenger is no worse than the champion on the same rows, by more than `margin`; and the figures.
+    """Whether a challenger is no worse than the champion on the same rows, by more than `margin`.
+
+    And the figures.
 
     It need not be better: what it gains by the newest rows, which are held out here, comes on top.
     """

@@ -13,7 +13,10 @@ POINT = 0.01
 """A point of score."""
 MONTH = timedelta(days=30)
 BROKEN_GROWTH = 0.25
-"""Labels, as a share of those at the last retraining, that an open breaker waits for; twice as many each time."""
+"""Labels, as a share of those at the last retraining, that an open breaker waits for.
+
+Twice as many each time.
+"""
 
 
 class News(Record):
@@ -70,7 +73,10 @@ class Ledger(Record):
         return self.model_copy(update=changes)
 
     def started(self) -> "Ledger":
-        """After a retraining was started at the last look: what was lost is paid for, and the last release is judged."""
+        """After a retraining was started at the last look.
+
+        What was lost is paid for, and the last release is judged.
+        """
         fruitless = self.fruitless
         if self.gains:
             fruitless = fruitless + 1 if sum(each.mean for each in self.gains) <= 0 else 0
@@ -157,8 +163,8 @@ def labels_deny(report: DriftReport, retraining: RetrainingConfig, cause: str) -
 def worth_it(ledger: Ledger, retraining: RetrainingConfig) -> bool:
     """Whether as much was lost as a retraining costs, which counts double for each release in a row that brought nothing.
 
-    To act once the loss has reached the price is at most twice as dear as to know the future (ski rental; Karlin et
-    al., Competitive snoopy caching, 1988).
+    To act once the loss has reached the price is at most twice as dear as to know the future (ski rental;
+    Karlin et al., Competitive snoopy caching, 1988).
     """
     times = 2.0**ledger.fruitless
     if retraining.worth is not None:

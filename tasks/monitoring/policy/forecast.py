@@ -1,11 +1,13 @@
 """What newer rows are worth to a model, learned from the project's own releases.
 
-After a release both models, the new one and the one before, can answer the requests that neither learned from. The
-difference of their scores is what the newer rows brought; on the same rows, so that a hard week counts against
-neither. A model that saw n2 rows instead of n1 is taken to gain `rate` x log(n2 / n1): as a learning curve does, and
-near enough to what drift does between two retrainings. The rate is a number that changes slowly and is known with an
-error: a Kalman filter in one dimension, which goes back to the prior as measurements age (a performance forecaster as
-in Regol et al., When to retrain a machine learning model, ICML 2025, reduced to what a few releases can tell).
+After a release both models, the new one and the one before, can answer the requests that neither learned
+from. The difference of their scores is what the newer rows brought; on the same rows, so that a hard week
+counts against neither. A model that saw n2 rows instead of n1 is taken to gain `rate` x log(n2 / n1): as a
+learning curve does, and near enough to what drift does between two retrainings. The rate is a number that
+changes slowly and is known with an
+error: a Kalman filter in one dimension, which goes back to the prior as measurements age (a performance
+forecaster as in Regol et al., When to retrain a machine learning model, ICML 2025, reduced to what a few
+releases can tell).
 """
 
 import math

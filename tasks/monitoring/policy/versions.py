@@ -1,10 +1,10 @@
 """Which of the versions that a project keeps should serve, by the newest late labels.
 
-A release that was chosen on one week's rows may be worse in the next, and a world that was seen before comes back:
-then the version of that time is better than the newest, and costs no training. All kept versions answer the same
-labelled rows, and one takes over where it is better by more than chance; old blocks count less, as in tracking the
-best expert (Herbster and Warmuth, 1998). The first version is among them, so that a project which retrains is
-never far below one that does not.
+A release that was chosen on one week's rows may be worse in the next, and a world that was seen before comes
+back: then the version of that time is better than the newest, and costs no training. All kept versions answer
+the same labelled rows, and one takes over where it is better by more than chance; old blocks count less, as
+in tracking the best expert (Herbster and Warmuth, 1998). The first version is among them, so that a project
+which retrains is never far below one that does not.
 """
 
 import math
@@ -25,7 +25,8 @@ ERRORS = 2.0
 def advantage(other: Sequence[Scores | None], mine: Sequence[Scores | None]) -> tuple[float, float] | None:
     """Mean difference of scores and its standard error; None where no block was seen by neither.
 
-    other, mine: scores of the rows of each block, the newest last; None where the version learned from the block
+    other, mine: scores of the rows of each block, the newest last; None where the version learned from the
+    block
     """
     total = weights = variance = 0.0
     weight = 1.0
@@ -45,7 +46,10 @@ def squared_error(difference: Scores) -> float:
 
 
 def best_version(scores: Mapping[int, Sequence[Scores | None]], serving: int) -> tuple[int, str]:
-    """The version that should serve, and why: the one that serves, unless another is better by more than a standard error."""
+    """The version that should serve, and why.
+
+    The one that serves, unless another is better by more than a standard error.
+    """
     best, lead, why = serving, 0.0, ""
     for version, theirs in scores.items():
         found = None if version == serving else advantage(theirs, scores[serving])

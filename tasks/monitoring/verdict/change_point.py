@@ -11,7 +11,9 @@ LIKELY = 3.0
 
 
 def change_point(scores: Floats, expected: float) -> tuple[int, int, int] | None:
-    """The first changed prediction, and the first and last that it could be; None where all of them may be changed.
+    """The first changed prediction, and the first and last that it could be.
+
+    None where all of them may be changed.
 
     Likelihood of one step of the mean (Page's cumulative sum), the mean before it known.
 

@@ -1,10 +1,11 @@
 """Whether a classifier can tell production from the reference, by all descriptors and the network's embedding together.
 
-A classifier two-sample test (Lopez-Paz and Oquab 2017, arXiv 1610.06545): learned on one half of the rows, its scores of the
-other half are one more descriptor, judged as every number is (tasks/monitoring/verdict/measuring.py). Rows that it learned
-from have no say, so the p-value holds whatever it learned. Production is halved into its older and its newer rows, and
-both learn once: neighbours resemble each other, and of halves in turns one knows what is special about the other's rows
-(quarters alarmed in 11 of 25 windows of 200 rows with a correlation of .97, where halves never did).
+A classifier two-sample test (Lopez-Paz and Oquab 2017, arXiv 1610.06545): learned on one half of the rows,
+its scores of the other half are one more descriptor, judged as every number is
+(tasks/monitoring/verdict/measuring.py). Rows that it learned from have no say, so the p-value holds whatever
+it learned. Production is halved into its older and its newer rows, and both learn once: neighbours resemble
+each other, and of halves in turns one knows what is special about the other's rows (quarters alarmed in 11 of
+25 windows of 200 rows with a correlation of .97, where halves never did).
 """
 
 from dataclasses import replace
@@ -40,7 +41,8 @@ NAMED, LEAST_NAMED = 3, 0.1
 def measure_together(now: pd.DataFrame, then: pd.DataFrame, tolerance: float) -> list[Measured]:
     """The test's scores as one descriptor; none where there are too few rows or nothing to put together.
 
-    now: production's descriptors in the order of time; then: of reference rows, with columns that `now` has too
+    now: production's descriptors in the order of time; then: of reference rows, with columns that `now` has
+    too
     """
     columns, before = list(then.columns), max(0, len(now) - MOST)
     now, then = now[columns].tail(MOST), then.tail(MOST)
@@ -74,8 +76,8 @@ def measure_together(now: pd.DataFrame, then: pd.DataFrame, tolerance: float) ->
 def measure_unlikeness(now: pd.DataFrame, then: pd.DataFrame, tolerance: float) -> list[Measured]:
     """How far rows lie from the middle of the reference, all descriptors and the embedding together, as one descriptor.
 
-    What is usual, one half of the reference says, and the other is asked as production is. Nothing is learned of
-    production, so all of its rows count, and a change of the newest ones is seen at once.
+    What is usual, one half of the reference says, and the other is asked as production is. Nothing is learned
+    of production, so all of its rows count, and a change of the newest ones is seen at once.
     """
     columns = list(then.columns)
     if len(columns) < 2 or len(then) < 2 * FEWEST:
@@ -87,7 +89,10 @@ def measure_unlikeness(now: pd.DataFrame, then: pd.DataFrame, tolerance: float) 
 
 
 def share_told_apart(now: Floats, then: Floats) -> float:
-    """The share of pairs of which production's row has the higher score: half where nothing separates them."""
+    """The share of pairs of which production's row has the higher score.
+
+    Half where nothing separates them.
+    """
     both = np.concatenate([now, then])
     _, places, counts = np.unique(both, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[places]
@@ -109,7 +114,10 @@ def finite(columns: pd.DataFrame) -> pd.DataFrame:
 
 
 def usual_width(values: Floats) -> float:
-    """The standard deviation that a normal number with these quartiles has; where they are equal, that of the values."""
+    """The standard deviation that a normal number with these quartiles has.
+
+    Where they are equal, that of the values.
+    """
     if not len(values):
         return 1.0
     low, high = np.quantile(values, [0.25, 0.75])

@@ -1,10 +1,11 @@
 """Both sides of a descriptor counted in blocks: memory that grows with neither side's rows.
 
-Each value becomes a code, the place of its point. Up to SAMPLED rows of both sides together every distinct value is a
-point, and nothing is lost. Beyond them values go to the nearest of some thousand points, closer where there are more of
-them and in the tails. The points come from every so many rows of both sides alike: which side a row is of has no say in
-them, so a test of codes is as valid as one of values. How far values were moved is added up and widens
-the interval of the distance (tasks/monitoring/verdict/distances.py), so rounding never makes an alarm.
+Each value becomes a code, the place of its point. Up to SAMPLED rows of both sides together every distinct
+value is a point, and nothing is lost. Beyond them values go to the nearest of some thousand points, closer
+where there are more of them and in the tails. The points come from every so many rows of both sides alike:
+which side a row is of has no say in them, so a test of codes is as valid as one of values. How far values
+were moved is added up and widens the interval of the distance (tasks/monitoring/verdict/distances.py), so
+rounding never makes an alarm.
 """
 
 import math
@@ -126,8 +127,8 @@ def count_numbers(now: Values, then: Values) -> tuple[Counted, Counted]:
 def count_sorted(ordered: Floats, points: Floats, borders: Floats) -> tuple[Floats, float]:
     """How many values belong to each point, and how far they are from theirs, added up.
 
-    A point has values below and above it, up to the borders. Their numbers and sums follow from where points and
-    borders stand among the sorted values: a tenth of the time of looking up each value's point.
+    A point has values below and above it, up to the borders. Their numbers and sums follow from where points
+    and borders stand among the sorted values: a tenth of the time of looking up each value's point.
     """
     if not len(points):
         return np.zeros(0), 0.0
@@ -179,9 +180,10 @@ def extremes(known: Floats, found: Floats) -> Floats:
 def count_texts(now: Values, then: Values) -> tuple[Counted, Counted, Counted]:
     """Texts, the frequent ones by themselves; which rows have none; and which have one that is new.
 
-    The frequent ones are those of both sides together: chosen by the reference alone they would be those that came often
-    there by chance, and every other sample would have fewer of them. Half of the reference says what is known: the
-    other half is asked as production is, so rare texts are new to both.
+    The frequent ones are those of both sides together: chosen by the reference alone they would be those that
+    came often there by chance, and every other sample would have fewer of them. Half of the reference says
+    what is
+    known: the other half is asked as production is, so rare texts are new to both.
     """
     kept, known = frequent_texts(now, then), known_texts(then)
     names = np.array([*kept.to_pylist(), OTHER], dtype=object)

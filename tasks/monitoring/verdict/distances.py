@@ -1,4 +1,6 @@
-"""How far production lies from the reference, and how sure that is: a distance, what chance adds to it, and its standard error.
+"""How far production lies from the reference, and how sure that is.
+
+A distance, what chance adds to it, and its standard error.
 
 Numbers: Wasserstein's first distance in standard deviations of the reference. Texts: the Jensen-Shannon
 distance (natural logarithm, 0 to 0.83). Both as Evidently has them.
@@ -56,7 +58,8 @@ def wasserstein(tally: Tally, effective: float) -> Distance:
     """The integral of the gap between both distribution functions, in standard deviations of the reference.
 
     Its error is that of the mean difference of Kantorovich's potential, the function of slope +1 or -1 by the
-    gap's sign, of which the distance is the mean difference (Sommerfeld and Munk 2018, doi:10.1111/rssb.12236).
+    gap's sign, of which the distance is the mean difference (Sommerfeld and Munk 2018,
+    doi:10.1111/rssb.12236).
     """
     now, then = tally.shares
     rows = tally.then.sum()
@@ -77,7 +80,10 @@ def wasserstein(tally: Tally, effective: float) -> Distance:
 
 
 def jensen_shannon(tally: Tally, effective: float) -> Distance:
-    """The root of the Jensen-Shannon divergence; chance adds (k - 1) / 8 of (1 / rows now + 1 / rows then) to its square."""
+    """The root of the Jensen-Shannon divergence.
+
+    Chance adds (k - 1) / 8 of (1 / rows now + 1 / rows then) to its square.
+    """
     now, then = tally.shares
     rows, middle = tally.then.sum(), (now + then) / 2
     to_now, to_then = log_ratio(now, middle), log_ratio(then, middle)

@@ -1,9 +1,11 @@
-"""How often the champion errs, estimated before any label comes: from how sure it is, and how often it erred when it was as sure in its test.
+"""How often the champion errs, estimated before any label comes.
+
+From how sure it is, and how often it erred when it was as sure in its test.
 
 A logistic curve is fitted to the errors of held-out rows (Platt 1999) over the logarithm of the odds of their
-confidence, or of numbers over the answer and its square, and averaged over production (confidence-based estimation, Garg et al.
-2022). It sees what makes a model unsure. It cannot see that the truth of the same inputs became another: only late
-labels show that, which is why the page puts both side by side.
+confidence, or of numbers over the answer and its square, and averaged over production (confidence-based
+estimation, Garg et al. 2022). It sees what makes a model unsure. It cannot see that the truth of the same
+inputs became another: only late labels show that, which is why the page puts both side by side.
 """
 
 import math
@@ -26,7 +28,9 @@ Z = NormalDist().inv_cdf(0.975)
 
 
 def estimate(now: pd.DataFrame, tested: pd.DataFrame) -> Estimate | None:
-    """Of production's rows; None where the bundle has too few held-out rows with their errors, or answers say nothing of errors.
+    """Of production's rows.
+
+    None where the bundle has too few held-out rows with their errors, or answers say nothing of errors.
 
     now, tested: descriptors of answers, of the held-out ones with their ERROR
     """

@@ -1,9 +1,12 @@
-"""Which descriptors have surely moved further than is tolerated: one error rate for all descriptors and all looks.
+"""Which descriptors have surely moved further than is tolerated.
+
+One error rate for all descriptors and all looks.
 
 A descriptor drifts where two things hold: production and reference cannot be samples of one distribution
-(tasks/monitoring/verdict/two_sample.py), and its distance without what chance adds lies surely above the tolerance
-(tasks/monitoring/verdict/distances.py). The first keeps false alarms away at every number of rows, the second moves that are real
-but too small to matter. The larger of both p-values counts, by Holm over the descriptors, at the look's part of ALPHA.
+(tasks/monitoring/verdict/two_sample.py), and its distance without what chance adds lies surely above the
+tolerance (tasks/monitoring/verdict/distances.py). The first keeps false alarms away at every number of rows,
+the second moves that are real but too small to matter. The larger of both p-values counts, by Holm over the
+descriptors, at the look's part of ALPHA.
 """
 
 import math
@@ -47,7 +50,8 @@ def judge(
 ) -> list[DescriptorDrift]:
     """Every descriptor with its distance, interval and p-value, the surest first.
 
-    now: production's descriptors in the order of their time; then: the reference's by name, which need not be as many.
+    now: production's descriptors in the order of their time; then: the reference's by name, which need not be
+    as many.
         Values are read a block at a time, so that neither side's rows need fit into memory
     tolerance: distance that is no drift however sure it is
     look: number of this look among those at the same model version

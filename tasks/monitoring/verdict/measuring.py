@@ -1,4 +1,7 @@
-"""One descriptor before it is judged: its distance, its p-value and its rows' scores in the order of their time."""
+"""One descriptor before it is judged.
+
+Its distance, its p-value and its rows' scores in the order of their time.
+"""
 
 import math
 from dataclasses import dataclass

@@ -10,7 +10,10 @@ Floats = npt.NDArray[np.float64]
 KEPT_TEXTS, OTHER = 30, "(other)"
 """Distinct texts of a descriptor that are told apart, and what the others become."""
 FENCE = 5.0
-"""Interquartile ranges beyond the quartiles from which a value is an outlier: none of a million normal ones is."""
+"""Interquartile ranges beyond the quartiles from which a value is an outlier.
+
+None of a million normal ones is.
+"""
 
 
 @dataclass(frozen=True)

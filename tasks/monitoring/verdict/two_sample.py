@@ -1,8 +1,10 @@
-"""Whether production and reference can be samples of one distribution: bounds on p-values that hold at every number of rows.
+"""Whether production and reference can be samples of one distribution.
 
-The tests use ranks and counts alone, so heavy tails and ties cannot mislead them, and bound the chance instead of
-approximating it: with many descriptors and looks a p-value of 1e-6 decides, where a normal approximation
-is wrong by orders of magnitude for a category that one row in a hundred has.
+Bounds on p-values that hold at every number of rows.
+
+The tests use ranks and counts alone, so heavy tails and ties cannot mislead them, and bound the chance
+instead of approximating it: with many descriptors and looks a p-value of 1e-6 decides, where a normal
+approximation is wrong by orders of magnitude for a category that one row in a hundred has.
 """
 
 import math
@@ -81,12 +83,16 @@ def p_of_scores(scores: Floats, tally: Tally, effective: float) -> float:
 
 
 def independent_rows(scores: Floats, rows: int | None = None) -> float:
-    """How many independent rows these are worth, in the order of their time; all of them, unless neighbours resemble each other.
+    """How many independent rows these are worth, in the order of their time.
 
-    Rows over the integrated autocorrelation time, summed up to five times itself (Sokal 1997). Hours of a day are
-    like the hours before: 200 of them tell of a distribution what 20 independent ones would. A single step is taken out
-    first: it is what a change looks like, and no dependence. From few rows the time comes out too short as often as
-    too long, so that an upper bound of it counts, two standard errors (by Madras and Sokal 1988) above.
+    All of them, unless neighbours resemble each other.
+
+    Rows over the integrated autocorrelation time, summed up to five times itself (Sokal 1997). Hours of a day
+    are like the hours before: 200 of them tell of a distribution what 20 independent ones would. A single
+    step is taken out
+    first: it is what a change looks like, and no dependence. From few rows the time comes out too short as
+    often as too long, so that an upper bound of it counts, two standard errors (by Madras and Sokal 1988)
+    above.
     """
     rows = len(scores)
     recent = without_step(scores[-LONGEST:])

@@ -1,6 +1,9 @@
-"""A descriptor's values, block by block: what a look reads of production and of the reference, however many rows there are.
+"""A descriptor's values, block by block.
 
-Numbers come as float64 with NaN where one is missing or infinite, texts as Arrow strings with null where one is missing.
+What a look reads of production and of the reference, however many rows there are.
+
+Numbers come as float64 with NaN where one is missing or infinite, texts as Arrow strings with null where one
+is missing.
 """
 
 import math

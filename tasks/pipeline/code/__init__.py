@@ -1,7 +1,10 @@
-"""The code behind an outcome: every file that a module may run, and the versions of the libraries that these import.
+"""The code behind an outcome.
 
-In: a module's name, and sections of the YAML that may name a user's code. Out: a digest that changes when any of it does. Files are parsed,
-never imported. `closure.py` follows imports, `syntax.py` says what one file holds, `memory.py` keeps that between processes.
+Every file that a module may run, and the versions of the libraries that these import.
+
+In: a module's name, and sections of the YAML that may name a user's code. Out: a digest that changes when any
+of it does. Files are parsed, never imported. `closure.py` follows imports, `syntax.py` says what one file
+holds, `memory.py` keeps that between processes.
 """
 
 from functools import cache

@@ -1,4 +1,7 @@
-"""Follows the imports of a module: those at the top and inside functions, import paths in texts, and files beside it that a text names."""
+"""Follows the imports of a module.
+
+Those at the top and inside functions, import paths in texts, and files beside it that a text names.
+"""
 
 import hashlib
 import importlib.util
@@ -103,7 +106,10 @@ class Code:
         return {file for file in beside if file.suffix != ".py" and file.is_file()}
 
     def place(self, name: str, roots: Roots) -> Path | None:
-        """The file of a module below one of `roots`, or the folder of a package without __init__.py; None where there is neither."""
+        """The file of a module below one of `roots`, or the folder of a package without __init__.py.
+
+        None where there is neither.
+        """
         if (name, roots) not in self.places:
             self.places[name, roots] = place(name, roots)
         return self.places[name, roots]
@@ -134,7 +140,10 @@ def absolute(name: str, package: str) -> str:
 
 
 def home_of(module: str) -> Roots:
-    """The folder of the import path where a user's module lies, such as the YAML's; none for what is installed, or is no module."""
+    """The folder of the import path where a user's module lies, such as the YAML's.
+
+    None for what is installed, or is no module.
+    """
     try:
         found = importlib.util.find_spec(module.partition(".")[0])
     except (ImportError, ValueError):

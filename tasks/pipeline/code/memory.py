@@ -1,4 +1,7 @@
-"""What was parsed before, kept beside Python's byte code: parsing all files takes half a second, reading this a few milliseconds."""
+"""What was parsed before, kept beside Python's byte code.
+
+Parsing all files takes half a second, reading this a few milliseconds.
+"""
 
 import hashlib
 import importlib.util

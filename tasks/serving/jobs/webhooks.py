@@ -1,7 +1,7 @@
 """Calls to who wants to know that a job is finished, signed so that standardwebhooks.com's libraries verify them.
 
-The secret of a caller comes from the installation's, so none is kept by job, and who knows one caller's cannot
-sign for another. A call is repeated until it is answered with 2xx; `webhook-id` is the same then.
+The secret of a caller comes from the installation's, so none is kept by job, and who knows one caller's
+cannot sign for another. A call is repeated until it is answered with 2xx; `webhook-id` is the same then.
 """
 
 import base64

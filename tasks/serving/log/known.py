@@ -45,7 +45,10 @@ class NewestIds:
         self._memory = mmap.mmap(-1, BUCKETS * WAYS * ID.size)
 
     def add(self, project: str, each: str) -> None:
-        """One more, in front of its bucket. Where two processes meet in one, an id may be lost and is sought on disk."""
+        """One more, in front of its bucket.
+
+        Where two processes meet in one, an id may be lost and is sought on disk.
+        """
         found = id_of(project, each)
         begin, size = bucket_of(found), ID.size * (WAYS - 1)
         self._memory[begin + ID.size : begin + ID.size + size] = self._memory[begin : begin + size]

@@ -1,4 +1,7 @@
-"""What a model server puts on the disk: predictions, before or after they are answered, and late labels of rows that it knows."""
+"""What a model server puts on the disk.
+
+Predictions, before or after they are answered, and late labels of rows that it knows.
+"""
 
 import asyncio
 import logging
@@ -89,8 +92,8 @@ class ProductionLog:
     async def label(self, project: str, pairs: list[tuple[str, str]], size: int) -> int:
         """Waits until late labels, each a request's id and a text, are on the disk.
 
-        Returns how many ids could not be looked for in time. Refuses (404) ids of rows that were never logged, and
-        (503, 504) what the disk does not take.
+        Returns how many ids could not be looked for in time. Refuses (404) ids of rows that were never
+        logged, and (503, 504) what the disk does not take.
         """
         unchecked = await self._unchecked(project, [request_id for request_id, _ in pairs])
         now = utc_now()

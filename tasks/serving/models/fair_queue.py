@@ -1,4 +1,6 @@
-"""The queue in front of a graph: by priority, and within one by client in turn, so that who sends much holds up nobody who sends little.
+"""The queue in front of a graph.
+
+By priority, and within one by client in turn, so that who sends much holds up nobody who sends little.
 
 A request of more rows than a call of the graph takes is answered in pieces, between which others have their
 turn.
@@ -115,7 +117,10 @@ class FairQueue:
         self._count(request, len(request.rows))
 
     def take(self) -> list[Piece]:
-        """What the next call of the graph answers: requests as a whole, or a piece of a single one; none where none wait."""
+        """What the next call of the graph answers: requests as a whole, or a piece of a single one.
+
+        None where none wait.
+        """
         self.until = math.inf
         for priority in sorted(self._levels):
             if pieces := list(self._of_level(self._levels[priority])):

@@ -1,7 +1,8 @@
 """Which models' graphs are in memory: where there is too little, those asked least recently leave.
 
 A graph that left is read again when somebody asks for it, with the same checks. What counts is the memory of
-the process itself: how much a graph takes beside its file, for its working space above all, is known only then.
+the process itself: how much a graph takes beside its file, for its working space above all, is known only
+then.
 """
 
 import ctypes

@@ -84,7 +84,9 @@ class Mirror:
     def add(
         self, project: str, route: Route, role: str, model: Model, key: str, rows: Rows, answers: Values
     ) -> None:
-        """Rows that a version in a role answered just now: asked of the other one too, where there is a trial.
+        """Rows that a version in a role answered just now.
+
+        Asked of the other one too, where there is a trial.
 
         answers: its first output
         """

@@ -35,7 +35,10 @@ LARGE_ROWS_WAITING = 8 * MAX_ROWS
 FADING = 0.9
 """What a call of the graph counts less than the one after it."""
 FIRST, USUAL, LAST = 1, 2, 3
-"""Priorities of requests: those of a smaller number are taken from the queue first, equal ones in their order."""
+"""Priorities of requests.
+
+Those of a smaller number are taken from the queue first, equal ones in their order.
+"""
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,9 @@ class Route:
         return {role: model for role, model in roles.items() if model is not None}
 
     def choose(self, key: str) -> tuple[str, Model]:
-        """Role and model for a request: the same key (its id where it has none) always meets the same one while the share stays.
+        """Role and model for a request.
+
+        The same key (its id where it has none) always meets the same one while the share stays.
 
         Refuses (503) where none serves.
         """
@@ -85,7 +87,10 @@ class Route:
         return None
 
     def others(self, chosen: Model) -> list[tuple[str, Model]]:
-        """Who may answer a request that does not fit what was chosen for it: the champion, then older majors; each with other inputs."""
+        """Who may answer a request that does not fit what was chosen for it: the champion, then older majors.
+
+        Each with other inputs.
+        """
         roles = [
             ("champion", self.champion),
             ("fallback", self.fallback),
@@ -166,7 +171,10 @@ class Watch:
         return fresh
 
     def _route(self, project: str, old: Route) -> Route:
-        """A project's route by its manifest; what is loaded stays loaded, and the old champion goes on where the new one is refused."""
+        """A project's route by its manifest.
+
+        What is loaded stays loaded, and the old champion goes on where the new one is refused.
+        """
         try:
             manifest = self.releases.read(project)
         except (OSError, ValueError) as error:
@@ -213,7 +221,10 @@ class Watch:
     def _model(
         self, project: str, wanted: Served | None, old: Route, refused: dict[int, str]
     ) -> Model | None:
-        """The loaded model of a version, loaded now if need be; None, with the reason in `refused`, where its bundle is not good."""
+        """The loaded model of a version, loaded now if need be.
+
+        None, with the reason in `refused`, where its bundle is not good.
+        """
         if wanted is None:
             return None
         if model := loaded_model(wanted, old):
@@ -237,7 +248,10 @@ def loaded_model(wanted: Served, old: Route) -> Model | None:
 
 
 def trial_shares(manifest: Manifest) -> tuple[float, float, float]:
-    """Shares of the requests that the canary answers, and that it is asked as a shadow; and the spread of its answers."""
+    """Shares of the requests that the canary answers, and that it is asked as a shadow.
+
+    And the spread of its answers.
+    """
     canary = manifest.canary
     if canary is None:
         return 0.0, 0.0, 0.0
@@ -253,7 +267,10 @@ def damage(
     canary: Model | None,
     refused: Mapping[int, str],
 ) -> str:
-    """What does not serve as the manifest says, which version answers instead, and why; empty where all does."""
+    """What does not serve as the manifest says, which version answers instead, and why.
+
+    Empty where all does.
+    """
     told = []
     if manifest.champion and champion is None:
         instead = (

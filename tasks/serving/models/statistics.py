@@ -1,4 +1,7 @@
-"""What a loaded version did since it was loaded: requests, rows, calls of its graph, and where their time went."""
+"""What a loaded version did since it was loaded.
+
+Requests, rows, calls of its graph, and where their time went.
+"""
 
 import time
 from dataclasses import dataclass, field
@@ -33,7 +36,10 @@ class Batches:
 
 @dataclass
 class Statistics:
-    """Of one version. Times are of requests: a call of the graph counts for each request in it, as Triton's do."""
+    """Of one version. Times are of requests.
+
+    A call of the graph counts for each request in it, as Triton's do.
+    """
 
     success: Duration = field(default_factory=Duration)
     fail: Duration = field(default_factory=Duration)

@@ -6,7 +6,9 @@ from tasks.serving.protocol.tensors import Values
 
 
 def strongest_classes(values: Values, count: int, classes: tuple[str, ...] | None) -> list[str]:
-    """Texts `value:index:class` of the `count` largest values of each row, the largest first; equal ones by index.
+    """Texts `value:index:class` of the `count` largest values of each row, the largest first.
+
+    Equal ones by index.
 
     values: [rows, n]; where the model has no n classes, a text ends with the index
     """

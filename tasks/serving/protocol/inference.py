@@ -32,14 +32,17 @@ MAX_TIMEOUT_US = 2**63 - 1
 def metadata(spec: TensorSpec, date_format: str | None = None) -> dict[str, Any]:
     """An input or output as the protocol writes it; the rows' dimension is open.
 
-    date_format: how training rows wrote a date, for clients that have texts: the input itself is in seconds since 1970
+    date_format: how training rows wrote a date, for clients that have texts: the input itself is in seconds
+    since 1970
     """
     told = {"name": spec.name, "datatype": DATATYPES[spec.dtype], "shape": [-1, *spec.shape]}
     return told | {"parameters": {"date_format": date_format}} if date_format else told
 
 
 def new_id() -> str:
-    """An id that no other request has: 128 bits of a generator that each process seeds from the system's randomness.
+    """An id that no other request has.
+
+    128 bits of a generator that each process seeds from the system's randomness.
 
     It is no secret: who tells labels has a credential. A call of the system for each would take 10 us.
     """
@@ -65,7 +68,10 @@ class WantedOutput:
     is_binary: bool | None = None
     """Whether over REST it comes as bytes behind the JSON; None: as the request says of all."""
     classes: int = 0
-    """How many of its values are wanted, the largest first and with their class; 0: all of them as they stand."""
+    """How many of its values are wanted, the largest first and with their class.
+
+    0: all of them as they stand.
+    """
 
 
 class Request(NamedTuple):
@@ -101,7 +107,10 @@ class Request(NamedTuple):
 
 
 def request_of(value: dict[str, Any]) -> Request:
-    """An inference request's envelope, from a JSON object or what gRPC's message says likewise. Raises Refusal."""
+    """An inference request's envelope, from a JSON object or what gRPC's message says likewise.
+
+    Raises Refusal.
+    """
     request_id = value.get("id")
     if request_id is None or request_id == "":
         request_id = new_id()

@@ -32,7 +32,10 @@ def model_metadata(project: str, route: Route, model: Model) -> dict[str, Any]:
 
 
 def training_columns(project: str, model: Model) -> dict[str, Any]:
-    """What training rows had in each input, an addition to the protocol: for clients whose values are still texts."""
+    """What training rows had in each input, an addition to the protocol.
+
+    For clients whose values are still texts.
+    """
     found = described_columns(model.signature)
     return {"name": project, "version": str(model.served.version), "columns": found}
 

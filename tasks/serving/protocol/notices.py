@@ -1,4 +1,6 @@
-"""What an answer says about the rows it was asked about: values that are missing, and categories that training rows did not have.
+"""What an answer says about the rows it was asked about.
+
+Values that are missing, and categories that training rows did not have.
 
 A graph answers them all the same, so without a word nobody would know that a misspelled value was taken for
 none.

@@ -18,7 +18,10 @@ LENGTH_BYTES = 4
 
 
 def array_of_bytes(data: memoryview, shape: list[int], dtype: str, where: str) -> Values:
-    """A flat array of `dtype`. NaN is a missing number, as null is in JSON. Refuses what does not fit the shape."""
+    """A flat array of `dtype`.
+
+    NaN is a missing number, as null is in JSON. Refuses what does not fit the shape.
+    """
     count = math.prod(shape)
     if dtype == TEXT:
         return texts_of_bytes(data, count, where)

@@ -55,7 +55,10 @@ def check_known(given: Iterable[str], known: Sequence[str], where: str) -> None:
 
 
 def parameters_of(value: Any, known: tuple[str, ...], where: str) -> dict[str, Any]:
-    """The parameters of a request or an output; none where it has none. Refuses those that are not understood."""
+    """The parameters of a request or an output; none where it has none.
+
+    Refuses those that are not understood.
+    """
     if value is None:
         return {}
     if not isinstance(value, dict):

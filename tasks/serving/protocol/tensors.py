@@ -1,4 +1,7 @@
-"""Tensors of a request as arrays: JSON values, flat or nested, taken as they were sent or refused with their place."""
+"""Tensors of a request as arrays.
+
+JSON values, flat or nested, taken as they were sent or refused with their place.
+"""
 
 import math
 from collections.abc import Sequence
@@ -38,7 +41,8 @@ CONTENT_TYPES = ("np", "pd", "str")
 class Contents:
     """Values of gRPC's typed contents, which are made a list only once they are as many as the shape says.
 
-    A message may hold millions of numbers that no model takes; as a list they would weigh eight times as much.
+    A message may hold millions of numbers that no model takes; as a list they would weigh eight times as
+    much.
     """
 
     values: Sequence[Any]

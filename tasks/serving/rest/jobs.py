@@ -1,8 +1,8 @@
 """Async requests over HTTP.
 
-`POST /jobs/<model>` takes what `/predict/<model>` takes, or a file's URL, and answers with a job (202) at once;
-`GET /jobs/<model>/<id>` tells its state, `.../events` its progress as server-sent events, `.../result` its
-answers; `DELETE` cancels it, or forgets it where it is finished.
+`POST /jobs/<model>` takes what `/predict/<model>` takes, or a file's URL, and answers with a job (202) at
+once; `GET /jobs/<model>/<id>` tells its state, `.../events` its progress as server-sent events, `.../result`
+its answers; `DELETE` cancels it, or forgets it where it is finished.
 """
 
 from collections.abc import AsyncIterator

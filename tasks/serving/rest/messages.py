@@ -30,7 +30,10 @@ def json_object(body: bytes | memoryview) -> dict[str, Any]:
 
 
 def parse(body: bytes, json_length: bytes | None = None) -> Request:
-    """An inference request: all JSON, or that many bytes of JSON with binary tensors behind. Raises Refusal."""
+    """An inference request: all JSON, or that many bytes of JSON with binary tensors behind.
+
+    Raises Refusal.
+    """
     if json_length is None:
         return request_of(json_object(body))
     if not json_length.isdigit() or len(json_length) > SHOWN or not 0 < int(json_length) <= len(body):
@@ -100,7 +103,10 @@ def response(answer: Inference) -> tuple[bytes, int | None]:
 
 
 def prediction(found: Prediction) -> dict[str, Any]:
-    """What a person is told: the model, its version, each row's answer with probabilities, and what was odd."""
+    """What a person is told.
+
+    The model, its version, each row's answer with probabilities, and what was odd.
+    """
     answer = found.answer
     outputs = [
         {"name": each.name, "datatype": each.datatype, "shape": each.shape, "data": listed(each)}

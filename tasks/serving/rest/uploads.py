@@ -27,12 +27,18 @@ FORMATS: dict[str, Format] = {
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 IMAGES = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
-"""Formats that are opened; others, such as PostScript, would have another program run on what a client sent."""
+"""Formats that are opened.
+
+Others, such as PostScript, would have another program run on what a client sent.
+"""
 MAX_PIXELS = 40_000_000
 """Of one image: three bytes each in memory, several times over while it is read."""
 MAX_FIELDS = 1000
 TEXT_LIMIT = 2**21
-"""Bytes of CSV, JSON, a text or a form's fields: reading them holds Python's lock, and so everybody else up."""
+"""Bytes of CSV, JSON, a text or a form's fields.
+
+Reading them holds Python's lock, and so everybody else up.
+"""
 
 
 @dataclass(frozen=True)
@@ -164,7 +170,10 @@ def text_of(upload: Upload) -> str:
 
 
 def format_of(upload: Upload) -> Format | None:
-    """The format that the content type says; None where it says none, and name or content must tell. Refuses (415) one that no model reads."""
+    """The format that the content type says; None where it says none, and name or content must tell.
+
+    Refuses (415) one that no model reads.
+    """
     if upload.content_type in FORMATS:
         return FORMATS[upload.content_type]
     if upload.content_type in ("", "text/plain", "application/octet-stream"):
@@ -197,7 +206,10 @@ def picture_rows(upload: Upload, signature: Signature) -> tuple[Rows, list[str]]
 
 
 def check_picture(upload: Upload) -> None:
-    """Refuses what is no image of a known format, and (413) one of too many pixels; its header alone is read."""
+    """Refuses what is no image of a known format, and (413) one of too many pixels.
+
+    Its header alone is read.
+    """
     from PIL import Image, UnidentifiedImageError
 
     few = f"want at most {MAX_PIXELS} pixels, so make it smaller"

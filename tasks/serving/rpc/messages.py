@@ -59,7 +59,10 @@ def request_of_message(message: pb.ModelInferRequest) -> Request:
 
 
 def typed_contents(tensor: pb.ModelInferRequest.InferInputTensor, number: int) -> Contents | None:
-    """The values in the field of the tensor's datatype; None where there are none. Refuses values in another field."""
+    """The values in the field of the tensor's datatype; None where there are none.
+
+    Refuses values in another field.
+    """
     if not tensor.HasField("contents"):
         return None
     wanted = CONTENTS.get(tensor.datatype)

@@ -1,4 +1,7 @@
-"""Which gRPC call does what, and who may: each is about what a path of REST is about, and is judged as that."""
+"""Which gRPC call does what, and who may.
+
+Each is about what a path of REST is about, and is judged as that.
+"""
 
 import logging
 import re
@@ -193,7 +196,10 @@ class InferenceService:
 
 
 def reader_of(kind: type[Message]) -> Callable[[bytes], Message | DecodeError]:
-    """Makes messages of bytes; of those that are none the error, since one that is raised there tells the client nothing."""
+    """Makes messages of bytes.
+
+    Of those that are none the error, since one that is raised there tells the client nothing.
+    """
 
     def read(data: bytes) -> Message | DecodeError:
         try:

@@ -1,7 +1,9 @@
-"""Great Expectations' Data Docs page as one file: nothing of it is fetched from elsewhere, so it looks the same without a network.
+"""Great Expectations' Data Docs page as one file.
 
-As it comes the page runs scripts of six other sites, with the rights of a page of ours; without them its marks,
-columns and colours are missing.
+Nothing of it is fetched from elsewhere, so it looks the same without a network.
+
+As it comes the page runs scripts of six other sites, with the rights of a page of ours; without them its
+marks, columns and colours are missing.
 """
 
 import re

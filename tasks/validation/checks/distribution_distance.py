@@ -1,4 +1,7 @@
-"""How far a column's values lie from what a version's facts say of it: asked of DuckDB, in one query a column."""
+"""How far a column's values lie from what a version's facts say of it.
+
+Asked of DuckDB, in one query a column.
+"""
 
 import math
 from typing import Any
@@ -16,10 +19,13 @@ SHOWN_CHARACTERS = 60
 def distance(
     connection: duckdb.DuckDBPyConnection, column: str, facts: dict[str, Any], sampled: float
 ) -> float | None:
-    """Jensen-Shannon distance of a column of the view `rows` from a version's; None where the facts do not say enough.
+    """Jensen-Shannon distance of a column of the view `rows` from a version's.
 
-    0 to 0.83, the square root of nats; missing values count too, and what so many rows differ by chance alone is taken off: two samples
-    of n and m rows in k cells have a divergence of (k - 1) / 8 * (1/n + 1/m) in the mean, from the chi-square statistic's.
+    None where the facts do not say enough.
+
+    0 to 0.83, the square root of nats; missing values count too, and what so many rows differ by chance alone
+    is taken off: two samples of n and m rows in k cells have a divergence of (k - 1) / 8 * (1/n + 1/m) in the
+    mean, from the chi-square statistic's.
     sampled: share of the version's rows that its facts are about
     """
     counted = (

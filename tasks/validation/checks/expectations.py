@@ -64,7 +64,10 @@ class ColumnValuesMisspelt(ColumnMapMetricProvider):
 
 
 class ExpectColumnValuesNotToBeMisspelt(ColumnMapExpectation):
-    """No value is almost, but not quite, one of `value_set`: new values are welcome, slips of the pen are not."""
+    """No value is almost, but not quite, one of `value_set`.
+
+    New values are welcome, slips of the pen are not.
+    """
 
     map_metric: ClassVar[str] = "column_values.not_misspelt"
     success_keys: ClassVar[tuple[str, ...]] = ("value_set", "mostly")
@@ -118,9 +121,12 @@ class ColumnPairDetermined(ColumnPairMapMetricProvider):
 
 
 class ExpectColumnToDetermineAnother(ColumnPairMapExpectation):
-    """Rows with one value of `column_A` have one value of `column_B`, as a zip code has one city; the flagged value is column_B's.
+    """Rows with one value of `column_A` have one value of `column_B`, as a zip code has one city.
 
-    known: what column_B is for values of column_A; for others it is what most of their rows say, from three rows on
+    The flagged value is column_B's.
+
+    known: what column_B is for values of column_A; for others it is what most of their rows say, from three
+    rows on
     """
 
     map_metric: ClassVar[str] = "column_pair_values.determined"

@@ -88,7 +88,10 @@ class NotMatchRegexList(ColumnValuesNotMatchRegexList):
 
 
 class QuantileValues(ColumnQuantileValues):
-    """The value nearest to each quantile, as on pandas; SQL's own discrete quantiles are the next larger ones."""
+    """The value nearest to each quantile, as on pandas.
+
+    SQL's own discrete quantiles are the next larger ones.
+    """
 
     metric_name = "column.quantile_values"
     value_keys = ("quantiles", "allow_relative_error")
@@ -120,7 +123,10 @@ class QuantileValues(ColumnQuantileValues):
 
 
 class ValuesUnique(ColumnMapMetricProvider):
-    """Values that no other row has: a hash of the repeated ones is made once, and every row looked up in it."""
+    """Values that no other row has.
+
+    A hash of the repeated ones is made once, and every row looked up in it.
+    """
 
     condition_metric_name = "column_values.alone"
 

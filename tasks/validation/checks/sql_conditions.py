@@ -31,7 +31,10 @@ def near_pairs() -> str:
 
 
 def determined_values(table: str, a: str, b: str, known: dict[str, str]) -> str:
-    """SQL of a table (a, b): what column `b` is for each value of column `a` that is known or that most of its rows agree about."""
+    """SQL of a table (a, b).
+
+    What column `b` is for each value of column `a` that is known or that most of its rows agree about.
+    """
     counted = f"SELECT {a}::VARCHAR AS a, {b}::VARCHAR AS b, count(*) AS n FROM {table} WHERE {a} IS NOT NULL AND {b} IS NOT NULL GROUP BY 1, 2"
     most = f"SELECT a, arg_max(b, (n, b)) AS b FROM ({counted}) GROUP BY a HAVING sum(n) >= {MAJORITY} AND 2 * max(n) > sum(n)"
     if not known:
@@ -41,7 +44,10 @@ def determined_values(table: str, a: str, b: str, known: dict[str, str]) -> str:
 
 
 def seconds(column: str, form: str | None) -> str:
-    """SQL of a moment in seconds since 1970: of a timestamp, or of a text in a format, null where that does not read it."""
+    """SQL of a moment in seconds since 1970.
+
+    Of a timestamp, or of a text in a format, null where that does not read it.
+    """
     if form:
         return f"epoch(try_strptime({column}::VARCHAR, {literal(form)}))"
     return f"epoch(try_cast({column} AS TIMESTAMP))"

@@ -80,7 +80,10 @@ def rule(number: int, expectation: ExpectationConfig) -> Any:
 
 
 def explain_problems(problems: Sequence[Mapping[str, Any]], kwargs: dict[str, Any]) -> str:
-    """Pydantic's problems in a line, the first of each argument; those of the whole only where no argument is at fault."""
+    """Pydantic's problems in a line, the first of each argument.
+
+    Those of the whole only where no argument is at fault.
+    """
     reasons: dict[str, str] = {}
     for problem in problems:
         name = str(problem["loc"][0])
@@ -164,7 +167,10 @@ def title(expectation: ExpectationConfig) -> str:
 
 
 def describe_observed(values: dict[str, Any]) -> str:
-    """What was found, for people: the value of a whole table or column, or how many rows break the rule, with examples."""
+    """What was found, for people.
+
+    The value of a whole table or column, or how many rows break the rule, with examples.
+    """
     if "observed_value" in values:
         value = values["observed_value"]
         return f"{value:.4g}" if isinstance(value, float) else f"{value!s:.200}"
@@ -175,6 +181,9 @@ def describe_observed(values: dict[str, Any]) -> str:
 
 
 def exception(info: dict[str, Any]) -> str | None:
-    """The message of what an expectation raised (its info is one, or one a metric); None where it raised nothing."""
+    """The message of what an expectation raised (its info is one, or one a metric).
+
+    None where it raised nothing.
+    """
     infos = [info] if "raised_exception" in info else list(info.values())
     return next((found["exception_message"] for found in infos if found.get("raised_exception")), None)

@@ -82,7 +82,10 @@ def age(rule: FreshnessConfig | None, before: ValidationBaseline) -> list[RuleOu
 
 
 def too_old(parts: Sequence[Path], rule: FreshnessConfig | None, now: dt.datetime) -> str:
-    """The newest value where it is older than a rule allows at this moment, `none` where there is no value; else nothing."""
+    """The newest value where it is older than a rule allows at this moment, `none` where there is no value.
+
+    Else nothing.
+    """
     if rule is None or rule.hours is None:
         return ""
     with open_rows(parts) as connection:
@@ -217,7 +220,10 @@ class Now:
         return found
 
     def far(self, column: str, facts: dict[str, Any] | None) -> float | None:
-        """A column's distance; None where there is nothing to compare, infinite where numbers became texts."""
+        """A column's distance.
+
+        None where there is nothing to compare, infinite where numbers became texts.
+        """
         try:
             return distance(self.connection, column, facts, self.facts["sampled"]) if facts else None
         except duckdb.ConversionException:

@@ -1,4 +1,7 @@
-"""A column that rules are learned about: its values, which of them look wrong, and a trial on rows that were held out."""
+"""A column that rules are learned about.
+
+Its values, which of them look wrong, and a trial on rows that were held out.
+"""
 
 import math
 import re
@@ -56,7 +59,10 @@ class Column:
 
     @cached_property
     def errors(self) -> dict[str, int]:
-        """Texts that are left out of what is learned, and their rows: right for no key, slips of the pen, or no values at all."""
+        """Texts that are left out of what is learned, and their rows.
+
+        Right for no key, slips of the pen, or no values at all.
+        """
         values = self.profile.values
         wrong = {*self.sample.counts(self.name, self.doubted)} - {
             *self.sample.counts(self.name, self.confirmed)
@@ -120,7 +126,10 @@ class Column:
 
 
 def near_misses(profile: Profile, connection: duckdb.DuckDBPyConnection) -> dict[str, set[str]]:
-    """A column's texts that are near misses of other texts of it; nothing where values do not repeat, or are too many."""
+    """A column's texts that are near misses of other texts of it.
+
+    Nothing where values do not repeat, or are too many.
+    """
     values = profile.values
     if (
         profile.kind != "text"

@@ -65,7 +65,10 @@ def order_rules(
 
 
 def seconds(sample: Sample, profile: Profile) -> tuple[Seconds, str | None] | None:
-    """A column's moments since 1970 [rows], NaN where there is none, and the format of its texts; None where it holds no dates."""
+    """A column's moments since 1970 [rows], NaN where there is none, and the format of its texts.
+
+    None where it holds no dates.
+    """
     values = sample.values[profile.name]
     if profile.kind == "timestamp":
         return moments(values, "ISO8601")[sample.codes[profile.name]], None

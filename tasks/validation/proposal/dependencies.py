@@ -127,7 +127,10 @@ def structure(sample: Sample, profiles: Sequence[Profile], label: str | None = N
 
 
 def slips_here_and_there(sample: Sample, pair: Dependency) -> bool:
-    """Whether what contradicts is spread over the rows; what is in all rows of a shop is how things are in that shop."""
+    """Whether what contradicts is spread over the rows.
+
+    What is in all rows of a shop is how things are in that shop.
+    """
     if pair.slips <= allowed_alarms(pair.covered):
         return True
     keys, values = sample.codes[pair.column], sample.codes[pair.other]
@@ -145,7 +148,10 @@ def reason(collapsed: Dependency, key: str) -> str:
 
 
 def pairs(sample: Sample, profiles: Sequence[Profile]) -> list[Dependency]:
-    """Every pair of columns that could be one, with its contradictions; most are left after a look at few rows."""
+    """Every pair of columns that could be one, with its contradictions.
+
+    Most are left after a look at few rows.
+    """
     keys = candidates(profiles)
     others = [
         profile
@@ -189,7 +195,10 @@ def agreement(sample: Sample, column: str, other: str, rows: Codes | None = None
 
 
 def count_agreement(column: str, other: str, a: Codes, b: Codes, keys: int, majority: int) -> Dependency:
-    """How far rows with the same `a` [rows] have the same `b` [rows]; rows where one is missing (-1) do not count."""
+    """How far rows with the same `a` [rows] have the same `b` [rows].
+
+    Rows where one is missing (-1) do not count.
+    """
     there = (a >= 0) & (b >= 0)
     a, b = a[there], b[there]
     values = int(b.max(initial=0)) + 1
@@ -221,7 +230,10 @@ def count_agreement(column: str, other: str, a: Codes, b: Codes, keys: int, majo
 
 
 def shares(pair: Dependency) -> bool:
-    """Whether two keys say the same, so that the column is finer than what it determines; a misspelt key is no second one."""
+    """Whether two keys say the same, so that the column is finer than what it determines.
+
+    A misspelt key is no second one.
+    """
     said = (pair.says >= 0) & (pair.sizes >= MAJORITY)
     rows = np.bincount(pair.says[said], pair.sizes[said])
     most = np.zeros(len(rows))
@@ -230,7 +242,10 @@ def shares(pair: Dependency) -> bool:
 
 
 def of_keys(first: Dependency, second: Dependency) -> Dependency:
-    """Whether the things that share what `first` says agree about what `second` says: one vote a thing, however many rows it has."""
+    """Whether the things that share what `first` says agree about what `second` says.
+
+    One vote a thing, however many rows it has.
+    """
     known = (first.says >= 0) & (second.says >= 0)
     a, b = first.says[known], second.says[known]
     return count_agreement(first.other, second.other, a, b, int(a.max(initial=0)) + 1, 2)
@@ -256,7 +271,10 @@ def things(held: Held, finer: set[tuple[str, str]]) -> frozenset[str]:
 
 
 def groups(held: Held, finer: set[tuple[str, str]], names: frozenset[str]) -> tuple[str, ...]:
-    """One column for each kind of thing; first the things that no finer one determines, such as shops before their towns."""
+    """One column for each kind of thing.
+
+    First the things that no finer one determines, such as shops before their towns.
+    """
     keys = {
         column: max(pair.keys for (first, _), pair in held.items() if first == column) for column in names
     }

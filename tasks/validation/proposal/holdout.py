@@ -82,7 +82,8 @@ def deal_keys(sample: Sample, column: str, deal: int) -> Holdout:
 def verdict(tried: Sequence[Holdout], flagged: Callable[[Mask, Mask], int | None]) -> Verdict:
     """Whether a rule that is learned from one half holds for the other, in each way to halve.
 
-    flagged: good rows of the second mask that what is learned from the first one flags; None where nothing can be learned
+    flagged: good rows of the second mask that what is learned from the first one flags; None where nothing
+    can be learned
     """
     worst = Verdict(True, "rows", 0, 0)
     for holdout in tried:

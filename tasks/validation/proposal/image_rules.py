@@ -1,4 +1,6 @@
-"""Rules about how images look, learned from some of them: none is blank, far darker or brighter than all others, or blurred.
+"""Rules about how images look, learned from some of them.
+
+None is blank, far darker or brighter than all others, or blurred.
 
 What other kinds of pictures will look like is told by kinds that were held out, so a rule reaches far beyond
 what is ordinary: a smooth subject is no blurred one. `ink` and the centres say what is drawn, not how well.
@@ -117,7 +119,10 @@ def rules_about(look: Look, images: pd.DataFrame, tried: list[Holdout]) -> Itera
 
 
 def bounds(values: Values, reach: float) -> Bounds:
-    """How far from the middle of some values good ones may be; infinite where nearly half are one and the same."""
+    """How far from the middle of some values good ones may be.
+
+    Infinite where nearly half are one and the same.
+    """
     low, middle, high = np.quantile(values, [ORDINARY, 0.5, 1 - ORDINARY], method="nearest")
     least = middle - reach * (middle - low) if low < middle else -np.inf
     most = middle + reach * (high - middle) if high > middle else np.inf

@@ -95,9 +95,12 @@ def number(counts: Counts) -> str | None:
 
 
 def word_kinds(counts: Counts) -> str | None:
-    """An expression of words of the makes seen, in any number, with the signs seen between them; None where words have too many makes.
+    """An expression of words of the makes seen, in any number, with the signs seen between them.
 
-    Where there are words of letters there may be two of them. Two words have a sign between them, so that a text is matched in one
+    None where words have too many makes.
+
+    Where there are words of letters there may be two of them. Two words have a sign between them, so that a
+    text is matched in one
     way: time grows with its length alone.
     """
     makes, signs = set[str](), set[str]()

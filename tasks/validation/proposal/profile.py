@@ -1,4 +1,6 @@
-"""What a data set's columns hold, asked of DuckDB on its Parquet parts: memory is bounded whatever the number of rows.
+"""What a data set's columns hold, asked of DuckDB on its Parquet parts.
+
+Memory is bounded whatever the number of rows.
 
 Rows have a place, so that the same ones are looked at however many parts they are in.
 """

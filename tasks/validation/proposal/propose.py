@@ -31,7 +31,8 @@ def propose(
 ) -> Proposal:
     """Expectations that nearly all good rows like these meet, from a frame, a table or the Parquet parts of a version.
 
-    Each was learned from one half of the rows, and of the keys, and tried on the other; rows that look wrong are left out of it.
+    Each was learned from one half of the rows, and of the keys, and tried on the other; rows that look wrong
+    are left out of it.
     label: the column to predict; what determines it, or what it determines, is no rule but gives it away
     Raises ValueError where there are too few rows.
     """

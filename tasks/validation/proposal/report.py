@@ -1,4 +1,7 @@
-"""What is proposed, with the evidence for it, and what was considered and is not proposed; as YAML that says both."""
+"""What is proposed, with the evidence for it, and what was considered and is not proposed.
+
+As YAML that says both.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

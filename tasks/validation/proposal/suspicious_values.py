@@ -1,4 +1,6 @@
-"""Values that look like errors, found without knowing which rows are good: they are kept out of what is learned, and named.
+"""Values that look like errors, found without knowing which rows are good.
+
+They are kept out of what is learned, and named.
 
 Each needs a gap between what is ordinary and what is not. Where ordinary values thin out gradually nothing is
 doubted, since the rare ones may be as good as the others.
@@ -125,7 +127,10 @@ def misplaced_values(counts: Mapping[str, Counts]) -> dict[str, set[str]]:
 
 
 def systematic(sample: Sample, doubtful: Mask, columns: Iterable[str]) -> Mask:
-    """Doubtful rows [rows] of which a key of some column has mostly such: errors fall here and there, and not on all rows of one key."""
+    """Doubtful rows [rows] of which a key of some column has mostly such.
+
+    Errors fall here and there, and not on all rows of one key.
+    """
     found = np.zeros(sample.rows, dtype=bool)
     if not doubtful.any():
         return found
@@ -171,7 +176,9 @@ def odd_shapes(counts: Counts) -> set[str]:
 
 
 def bulk(numbers: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """The range outside which numbers are errors: much farther from the middle than nearly all are, by their logarithms too.
+    """The range outside which numbers are errors.
+
+    Much farther from the middle than nearly all are, by their logarithms too.
 
     numbers: [rows], none missing; the logarithm keeps what is only skewed, such as amounts of money
     """

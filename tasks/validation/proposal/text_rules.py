@@ -1,4 +1,7 @@
-"""Rules about texts: a closed set, else how they are written, and that new ones are no misspellings of old ones."""
+"""Rules about texts.
+
+A closed set, else how they are written, and that new ones are no misspellings of old ones.
+"""
 
 import math
 import re
@@ -30,7 +33,9 @@ RUNNING = 10
 
 
 def text_rules(column: Column) -> Found:
-    """A closed set where the values are one; else how they are written, and that new ones are no misspellings of old ones.
+    """A closed set where the values are one.
+
+    Else how they are written, and that new ones are no misspellings of old ones.
 
     A set that later rows went beyond is only warned of: in sorted data every kind of row has values of its
     own.
@@ -63,7 +68,10 @@ def counts_up(profile: Profile) -> bool:
 
 
 def set_rules(column: Column) -> Found:
-    """A column's values where there are few and some rows have nearly all of the others'; nothing where new ones must be expected."""
+    """A column's values where there are few and some rows have nearly all of the others'.
+
+    Nothing where new ones must be expected.
+    """
     values, profile = column.good, column.profile
     many = len(values) > (NUMBERS if all(map(NUMBER.fullmatch, values)) else SET)
     if not values or not profile.complete or many or sum(values.values()) < 2 * len(values):

@@ -1,4 +1,6 @@
-"""Decisions about rows, laid over the rows as the source has them: fixed values in their places, released rows known.
+"""Decisions about rows, laid over the rows as the source has them.
+
+Fixed values in their places, released rows known.
 
 Decisions are few and rows many: only the ids of all rows are looked at, and only row groups with a decided
 row are read whole.
@@ -51,7 +53,10 @@ class Amendments:
         return self
 
     def laid_over(self, parts: Sequence[Path], scratch: Path) -> list[Path]:
-        """The parts with fixed values: those with any are written into `scratch`, the others are as they are."""
+        """The parts with fixed values.
+
+        Those with any are written into `scratch`, the others are as they are.
+        """
         for part in parts:
             if part.name in self.changed:
                 write_tables(map(self.fixed, tables(part)), scratch / part.name)
@@ -90,7 +95,10 @@ class Amendments:
         return [self.outcome(standing, broken.get(standing.row, [])) for standing in self.standings]
 
     def outcome(self, standing: Standing, broken: list[str]) -> dict[str, Any]:
-        """A line about one decided row; `became` is released, fixed, `still breaks`, or why the decision no longer holds."""
+        """A line about one decided row.
+
+        `became` is released, fixed, `still breaks`, or why the decision no longer holds.
+        """
         row, holds = self.rows.get(standing.row), self.found.get(standing.row) == standing
         became = "released" if standing.released else "still breaks" if broken else "fixed"
         return {

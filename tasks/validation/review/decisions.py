@@ -1,4 +1,6 @@
-"""People's decisions about quarantined rows: an append-only log, one JSON file a decision, and what of it is in force.
+"""People's decisions about quarantined rows.
+
+An append-only log, one JSON file a decision, and what of it is in force.
 
 A decision holds for a row with the content that the person saw. Nothing is ever changed or removed: undoing
 is a decision too.
@@ -161,7 +163,10 @@ def in_force(decisions: Iterable[Decision]) -> list[Standing]:
 
 
 def freeze_decisions(standings: list[Standing], folder: Path) -> Stored | None:
-    """The decisions in force as a file under its own digest, so that equal decisions are equal inputs; None where there are none."""
+    """The decisions in force as a file under its own digest, so that equal decisions are equal inputs.
+
+    None where there are none.
+    """
     if not standings:
         return None
     body = (

@@ -92,7 +92,10 @@ def overview(quarantine: Quarantine, reason: str | None, most: int) -> dict[str,
 
 
 def describe_row(quarantine: Quarantine, row: str) -> dict[str, Any]:
-    """A row for people and programs: its source and line, its values, every rule that it breaks with its limits, and its history."""
+    """A row for people and programs.
+
+    Its source and line, its values, every rule that it breaks with its limits, and its history.
+    """
     log, latest = quarantine.log.all(), quarantine.latest
     found = quarantine.find([row]).get(row)
     past = history(log, row)
@@ -136,7 +139,10 @@ def standing(quarantine: Quarantine) -> list[Standing]:
 
 
 def newest_in_force(quarantine: Quarantine) -> dict[str, Standing]:
-    """Of each row what was decided last and holds; decisions about older contents of it come after those are undone."""
+    """Of each row what was decided last and holds.
+
+    Decisions about older contents of it come after those are undone.
+    """
     ordered = sorted(standing(quarantine), key=lambda each: each.decisions[-1].number)
     return {each.row: each for each in ordered}
 

@@ -15,7 +15,10 @@ MOMENT = "2026-01-31T12:00"
 
 
 def contents(rows: pa.Table) -> list[str]:
-    """sha256 of each row's values, in whatever order its columns are; a column that it has no value in counts as none."""
+    """sha256 of each row's values, in whatever order its columns are.
+
+    A column that it has no value in counts as none.
+    """
     return [
         content(row)
         for row in rows.drop_columns([name for name in PLACES if name in rows.column_names]).to_pylist()

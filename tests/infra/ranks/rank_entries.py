@@ -114,7 +114,10 @@ def report(arguments, send):
 
 
 def sums(arguments, send):
-    """What went wrong with sums of every kind and size, some begun at once; and whether this rank shares memory with others."""
+    """What went wrong with sums of every kind and size, some begun at once.
+
+    And whether this rank shares memory with others.
+    """
     import horovod.torch as hvd
     import torch
 

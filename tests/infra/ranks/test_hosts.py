@@ -1,4 +1,7 @@
-"""Two hosts, each a network namespace with Dask workers of its own: ranks meet over the network between them, and one host may die."""
+"""Two hosts, each a network namespace with Dask workers of its own.
+
+Ranks meet over the network between them, and one host may die.
+"""
 
 import os
 import secrets

@@ -1,4 +1,7 @@
-"""Champion and challenger answer the same source rows, each as its own intake reads them: real graphs of real digits and of tables."""
+"""Champion and challenger answer the same source rows, each as its own intake reads them.
+
+Real graphs of real digits and of tables.
+"""
 
 import numpy as np
 import onnx
@@ -35,7 +38,10 @@ SIDES = np.array(["train", "train", "test"])[np.arange(ROWS) % 3]
 
 
 def linear(intake, weights, bias):
-    """A graph of the intake's inputs, flat and one after the other: [batch, width] x weights + bias -> class and probability."""
+    """A graph of the intake's inputs, flat and one after the other.
+
+    [batch, width] x weights + bias -> class and probability.
+    """
     types = {"uint8": TensorProto.UINT8, "float32": TensorProto.FLOAT}
     nodes, taken = [], []
     for spec in intake.inputs:

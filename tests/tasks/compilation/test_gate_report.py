@@ -29,7 +29,10 @@ CAMERAS = {"old|er": 120, "new": 80}
 
 @pytest.fixture
 def dataset(tmp_path):
-    """Spots by two cameras: a graph with turn 0 is right about the old one's, with turn 1 about the new one's; an annotator always is."""
+    """Spots by two cameras.
+
+    A graph with turn 0 is right about the old one's, with turn 1 about the new one's; an annotator always is.
+    """
     rows = tmp_path / "test"
     rows.mkdir()
     places = np.arange(sum(CAMERAS.values())) % 3
@@ -176,7 +179,10 @@ def test_a_column_outside_the_intake_that_nearly_is_the_label_is_searched_for_no
 
 @pytest.fixture
 def judged_against_damage(bundle, dataset):
-    """The verdict on the graph of turn 0 against a champion whose files are damaged: the same graph, or that of turn 1."""
+    """The verdict on the graph of turn 0 against a champion whose files are damaged.
+
+    The same graph, or that of turn 1.
+    """
 
     def released(turn, version):
         made = bundle(turn)

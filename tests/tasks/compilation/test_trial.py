@@ -1,4 +1,7 @@
-"""Graphs are tried in processes of their own: what cannot be run, or answers by its neighbours, is no candidate."""
+"""Graphs are tried in processes of their own.
+
+What cannot be run, or answers by its neighbours, is no candidate.
+"""
 
 import numpy as np
 import onnx

@@ -44,7 +44,10 @@ def production(tmp_path, served):
 
 @pytest.fixture
 def label(tmp_path):
-    """Logs rows that version 2 answered since its release, the truth `turn` places further on; returns the log."""
+    """Logs rows that version 2 answered since its release, the truth `turn` places further on.
+
+    Returns the log.
+    """
 
     def write(turn, rows=ROWS):
         places = np.arange(rows) % 3

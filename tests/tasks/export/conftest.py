@@ -55,7 +55,10 @@ def runtimes(tmp_path_factory):
 
 
 def core(taken, classes):
-    """A small network for encoded rows, as an onnx.ModelProto: an embedding, a convolution or a layer, and a head."""
+    """A small network for encoded rows, as an onnx.ModelProto.
+
+    An embedding, a convolution or a layer, and a head.
+    """
     draw = np.random.default_rng(3)
     weights, nodes = {}, []
 

@@ -1,4 +1,7 @@
-"""The page in a real Chromium: what is typed, filled in, drawn and uploaded is answered on the device as the model answers it."""
+"""The page in a real Chromium.
+
+What is typed, filled in, drawn and uploaded is answered on the device as the model answers it.
+"""
 
 import base64
 import functools

@@ -1,4 +1,7 @@
-"""Exports for other servers: each answers as the graph, where its runtime can run here, and says what it takes where not."""
+"""Exports for other servers.
+
+Each answers as the graph, where its runtime can run here, and says what it takes where not.
+"""
 
 import json
 import os

@@ -1,4 +1,7 @@
-"""What nothing names and no run asked for is cleared; what a version, a decision or a recent run needs stays."""
+"""What nothing names and no run asked for is cleared.
+
+What a version, a decision or a recent run needs stays.
+"""
 
 import json
 import os
@@ -20,7 +23,10 @@ ONE, TWO, THREE, NEWEST = ("1" * 24, "2" * 24, "3" * 24, "4" * 24)
 
 @pytest.fixture
 def home(tmp_path):
-    """A home with a version, whose facts name `validation-kept` and the first quarantine; nothing in it is young but `labeling-young`."""
+    """A home with a version, whose facts name `validation-kept` and the first quarantine.
+
+    Nothing in it is young but `labeling-young`.
+    """
     home, quarantine = tmp_path / "home", tmp_path / "home" / "quarantine" / "wine"
     for name in ("validation-kept", "validation-old", "labeling-young"):
         (home / "outcomes" / name).mkdir(parents=True)

@@ -1,4 +1,7 @@
-"""Only what is new is read; a run from the same snapshot gives the same rows; nothing is doubled or left half."""
+"""Only what is new is read; a run from the same snapshot gives the same rows.
+
+Nothing is doubled or left half.
+"""
 
 import os
 import signal

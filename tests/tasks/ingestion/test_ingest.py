@@ -1,4 +1,7 @@
-"""Rows by way of a real Dask cluster: the same bytes with any number of workers, late labels last, faults named."""
+"""Rows by way of a real Dask cluster.
+
+The same bytes with any number of workers, late labels last, faults named.
+"""
 
 from datetime import datetime, timedelta
 from pathlib import Path

@@ -22,7 +22,10 @@ AGES = TabularIntakeConfig(kind="tabular", numeric=("age",))
 
 @pytest.fixture
 def sides(run, tmp_path):
-    """Split of each row by id, after ingestion; as a cycle does, the next takes its content columns from the one before."""
+    """Split of each row by id, after ingestion.
+
+    As a cycle does, the next takes its content columns from the one before.
+    """
 
     def of(source, intake, content=()):
         found = take_snapshot(

@@ -224,7 +224,10 @@ def test_an_event_id_is_kept_for_its_own_episode_only():
 
 
 class Histories(RuleBasedStateMachine):
-    """Any order of looks, claims, ends and releases; a model of what must hold, kept apart from the machine's own bookkeeping."""
+    """Any order of looks, claims, ends and releases.
+
+    A model of what must hold, kept apart from the machine's own bookkeeping.
+    """
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,7 @@
-"""A released version whose files are damaged: the newest whole version before it answers, says so, and steps back when it is mended."""
+"""A released version whose files are damaged.
+
+The newest whole version before it answers, says so, and steps back when it is mended.
+"""
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,7 @@
-"""Whatever a client sends, the parser answers exactly what was sent, or refuses with a text: never another error, never another value."""
+"""Whatever a client sends, the parser answers exactly what was sent, or refuses with a text.
+
+Never another error, never another value.
+"""
 
 import json
 import re
@@ -66,7 +69,10 @@ def inputs(draw):
 
 @st.composite
 def spoiled(draw):
-    """A request's inputs with one thing changed: a part, a value, or a value that moved from one list to its neighbour."""
+    """A request's inputs with one thing changed.
+
+    A part, a value, or a value that moved from one list to its neighbour.
+    """
     given_inputs = draw(inputs())
     tensor = draw(st.sampled_from(given_inputs))
     if draw(st.booleans()):

@@ -155,7 +155,10 @@ SLOW_IMPORTS = ("torch", "pandas", "pyarrow", "prefect", "onnxruntime", "mlflow"
 
 @pytest.fixture
 def predict(tmp_path):
-    """Runs `gyre predict` as a person does, from a terminal; gives the exit code, what it printed, and its errors."""
+    """Runs `gyre predict` as a person does, from a terminal.
+
+    Gives the exit code, what it printed, and its errors.
+    """
 
     def run(project, rows, *options):
         (tmp_path / "spots.yaml").write_text(project)

@@ -1,4 +1,7 @@
-"""Texts and tables through training, export, quantization and the gate's measurements: strings in, answers out, one graph."""
+"""Texts and tables through training, export, quantization and the gate's measurements.
+
+Strings in, answers out, one graph.
+"""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""N ranks, by any strategy, compute what one process would: the same weights after an epoch at the same global batch."""
+"""N ranks, by any strategy, compute what one process would.
+
+The same weights after an epoch at the same global batch.
+"""
 
 import sys
 from pathlib import Path
@@ -40,7 +43,10 @@ def client():
 
 @pytest.fixture
 def made(plan, own_networks, tmp_path):
-    """Makes a plan for one of NETWORKS or KINDS. 299 images, 301 of the others: in the last batch a rank of four has another number."""
+    """Makes a plan for one of NETWORKS or KINDS. 299 images, 301 of the others.
+
+    In the last batch a rank of four has another number.
+    """
 
     def make(network, name, **training):
         made = plan(name, **{"epochs": 1, **NETWORKS.get(network, {}), **training})

@@ -26,7 +26,10 @@ def name(chance, syllables):
 
 
 def visits(shops=40, rows=1000, seed=3):
-    """Visits to shops in an order of chance; a shop has a number, a name, a town, a telephone and an owner."""
+    """Visits to shops in an order of chance.
+
+    A shop has a number, a name, a town, a telephone and an owner.
+    """
     chance = random.Random(seed)  # noqa: S311
     known = [
         {

@@ -1,4 +1,7 @@
-"""Quarantined rows stay with their reasons; what people decide about them holds in the next version, and can be undone."""
+"""Quarantined rows stay with their reasons.
+
+What people decide about them holds in the next version, and can be undone.
+"""
 
 import json
 import multiprocessing

@@ -41,7 +41,10 @@ def tabular():
 
 @pytest.fixture
 def check(tmp_path):
-    """Validates a frame; gives what each broken rule found, and the rules that each quarantined row breaks."""
+    """Validates a frame.
+
+    Gives what each broken rule found, and the rules that each quarantined row breaks.
+    """
 
     def checked(frame, rules):
         (tmp_path / "raw").mkdir()

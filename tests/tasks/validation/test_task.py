@@ -1,4 +1,7 @@
-"""The stage as a flow runs it, on a real Prefect server: a decision, and only a decision, has the rows validated again."""
+"""The stage as a flow runs it, on a real Prefect server.
+
+A decision, and only a decision, has the rows validated again.
+"""
 
 import os
 from pathlib import Path

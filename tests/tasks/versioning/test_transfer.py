@@ -1,4 +1,7 @@
-"""Versions go to folders, S3 and SSH and come back; what goes for good takes nothing along that somebody needs."""
+"""Versions go to folders, S3 and SSH and come back.
+
+What goes for good takes nothing along that somebody needs.
+"""
 
 import getpass
 import os

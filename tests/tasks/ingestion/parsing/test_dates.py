@@ -1,4 +1,7 @@
-"""One format a column, found over all rows or declared; what it does not read is counted, and never read in another."""
+"""One format a column, found over all rows or declared.
+
+What it does not read is counted, and never read in another.
+"""
 
 import pandas as pd
 import pytest

@@ -1,4 +1,7 @@
-"""Images of folders and archives, in the size of the intake; archives and images that are made to harm are refused."""
+"""Images of folders and archives, in the size of the intake.
+
+Archives and images that are made to harm are refused.
+"""
 
 import io
 import struct

@@ -1,4 +1,7 @@
-"""Lines that do not have a field for every column are counted and quoted; no value moves into another column."""
+"""Lines that do not have a field for every column are counted and quoted.
+
+No value moves into another column.
+"""
 
 import pytest
 

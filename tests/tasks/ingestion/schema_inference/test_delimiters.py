@@ -1,4 +1,7 @@
-"""The delimiter is the one by which most lines agree; the others are counted and named, or nothing fits and that is said."""
+"""The delimiter is the one by which most lines agree.
+
+The others are counted and named, or nothing fits and that is said.
+"""
 
 import gzip
 

@@ -1,4 +1,7 @@
-"""A first line is a header or a row by evidence, which is said; no row is made of a header, and none lost to one."""
+"""A first line is a header or a row by evidence, which is said.
+
+No row is made of a header, and none lost to one.
+"""
 
 import pytest
 

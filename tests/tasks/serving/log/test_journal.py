@@ -81,7 +81,10 @@ def test_labels_meet_their_predictions(serving, log):
 
 
 def acknowledged_until_killed(server, ask, enough):
-    """Ids of what eight clients had acknowledged when the server was killed; `ask` is given a client and an id."""
+    """Ids of what eight clients had acknowledged when the server was killed.
+
+    `ask` is given a client and an id.
+    """
     acknowledged = []
 
     def go_on(number):

@@ -1,4 +1,7 @@
-"""The protocol's REST face of a real server: what Triton's own client asks, encodings, methods and hostile bodies."""
+"""The protocol's REST face of a real server.
+
+What Triton's own client asks, encodings, methods and hostile bodies.
+"""
 
 import gzip
 import re

@@ -1,4 +1,7 @@
-"""The protocol's gRPC face of a real server: what Triton's own client asks, the standard services, and hostile calls."""
+"""The protocol's gRPC face of a real server.
+
+What Triton's own client asks, the standard services, and hostile calls.
+"""
 
 import queue
 import shutil

@@ -1,4 +1,7 @@
-"""Dates whose day and month were read the other way round are dates still; other columns tell that they are the wrong ones."""
+"""Dates whose day and month were read the other way round are dates still.
+
+Other columns tell that they are the wrong ones.
+"""
 
 import runpy
 from pathlib import Path
@@ -37,7 +40,10 @@ def as_texts(frame, form):
 
 
 def swapped(frame, column, rows):
-    """A copy in which some rows' day and month are swapped, and those rows: where both readings are dates, and far from each other."""
+    """A copy in which some rows' day and month are swapped, and those rows.
+
+    Where both readings are dates, and far from each other.
+    """
     given, places = frame.copy(), []
     for row in rows:
         before = given.loc[row, column]

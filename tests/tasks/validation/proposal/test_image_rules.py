@@ -1,4 +1,7 @@
-"""Rules about how images look: what is blank, far too dark or blurred breaks them, good pictures of other kinds do not."""
+"""Rules about how images look.
+
+What is blank, far too dark or blurred breaks them, good pictures of other kinds do not.
+"""
 
 import os
 import runpy
