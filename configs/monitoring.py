@@ -35,8 +35,9 @@ class MonitoringConfig(Section):
     threshold: float = Field(default=0.05, gt=0)
     """Distance that is tolerated: Wasserstein in standard deviations of the reference, or Jensen-Shannon (0 to 0.83) for what has no
     order. A descriptor drifts where chance cannot explain its distance and the distance lies surely above
-    this; one below it never does, however many predictions show it. Of production that never changes, at most
-    one in twenty is ever found drifted, whatever the window and the number of descriptors and looks.
+    this; one below it never does, however many predictions show it, but `all together`, which a classifier
+    judges, may drift by many small moves. Of production that never changes, at most one in twenty is ever
+    found drifted, whatever the window and the number of descriptors and looks.
     """
     performance_tolerance: Share = 0.05
     """Rise of the error share over the test's that late labels may show. One surely above is `drifted` by performance, whatever the

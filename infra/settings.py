@@ -28,6 +28,11 @@ from infra.home import Home
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 
 
+def listed(text: str) -> tuple[str, ...]:
+    """What a setting lists with commas between."""
+    return tuple(filter(None, (each.strip() for each in text.split(","))))
+
+
 def as_home(value: Any) -> Home:
     """A home by its folder's path."""
     return value if isinstance(value, Home) else Home(Path(value))
@@ -111,13 +116,14 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def pages_are_named_by_their_origin(self) -> "Settings":
+    def origins_are_origins(self) -> "Settings":
         """A browser sends an origin exactly so; another spelling would never fit, and nobody would know."""
-        for origin in self.pages:
-            if not ORIGIN.fullmatch(origin):
-                raise ValueError(
-                    f"cors_origins: {origin!r} is no origin; want such as https://shop.example.com"
-                )
+        for name in ("cors_origins", "outbound_origins"):
+            for origin in listed(getattr(self, name)):
+                if not ORIGIN.fullmatch(origin):
+                    raise ValueError(
+                        f"{name}: {origin!r} is no origin; want such as https://shop.example.com"
+                    )
         return self
 
     @classmethod
@@ -147,7 +153,7 @@ class Settings(BaseSettings):
     @property
     def pages(self) -> tuple[str, ...]:
         """Origins whose pages may ask the model server."""
-        return tuple(filter(None, (origin.strip() for origin in self.cors_origins.split(","))))
+        return listed(self.cors_origins)
 
     @property
     def answers_anybody(self) -> bool:

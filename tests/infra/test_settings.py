@@ -66,3 +66,9 @@ def test_report_urls_are_under_the_reports_folder(tmp_path):
         settings.report_url(settings.home.make(settings.home.reports / "digits") / "drift.html")
         == "http://127.0.0.1:8081/digits/drift.html"
     )
+
+
+@pytest.mark.parametrize("name", ["cors_origins", "outbound_origins"])
+def test_a_list_of_origins_names_the_one_that_is_none(name):
+    with pytest.raises(ValueError, match=f"{name}: 'example.com/hook' is no origin; want such as https"):
+        Settings(**{name: "https://hooks.example.com, example.com/hook"})
