@@ -13,6 +13,7 @@ unmatched, which the drift flow counts. Files appear whole, by rename, and never
 are merged (tasks/production/log_compaction.py).
 """
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -181,13 +182,30 @@ def logged_rows(frame: "pd.DataFrame", inputs: Sequence[TensorSpec]) -> tuple[Ro
     """
     rows, fits = blank(inputs, len(frame)), np.ones(len(frame), bool)
     for spec in inputs:
-        values = frame[PREFIX + spec.name].to_list() if PREFIX + spec.name in frame else [None] * len(frame)
+        name = PREFIX + spec.name
+        if name in frame and (column := whole_column(frame[name], spec)) is not None:
+            rows[spec.name] = column
+            continue
+        values = frame[name].to_list() if name in frame else [None] * len(frame)
         for number, value in enumerate(values):
             try:
                 rows[spec.name][number] = logged_value(value, spec)
             except (TypeError, ValueError):
                 fits[number] = False
     return rows, fits
+
+
+def whole_column(values: "pd.Series[Any]", spec: TensorSpec) -> npt.NDArray[Any] | None:
+    """A column's values at once, where they are what the input takes as they stand; None where each is to be looked at."""
+    if spec.shape:
+        arrays, size = values.to_list(), math.prod(spec.shape)
+        is_fixed = bool(arrays) and min(spec.shape) >= 0
+        if not is_fixed or not all(isinstance(each, np.ndarray) and each.shape == (size,) for each in arrays):
+            return None
+        return np.concatenate(arrays).astype(spec.dtype).reshape(len(arrays), *spec.shape)
+    if spec.dtype == TEXT or values.dtype.kind != "f" or np.dtype(spec.dtype).kind != "f":
+        return None
+    return values.to_numpy(spec.dtype)
 
 
 def logged_value(value: Any, spec: TensorSpec) -> Any:

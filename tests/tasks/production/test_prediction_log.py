@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -112,3 +113,26 @@ def test_rows_come_back_as_they_were_served(log):
         np.array_equal(again[name], rows[name], equal_nan=name == "when")
         for name in ("image", "text", "when")
     )
+
+
+def test_columns_are_read_at_once_as_they_are_value_by_value():
+    inputs = (
+        TensorSpec("size", "float32", ()),
+        TensorSpec("image", "uint8", (2, 2)),
+        TensorSpec("text", "str", ()),
+    )
+    lines = pd.DataFrame(
+        {
+            "input.size": [1.5, np.nan, 3.0],
+            "input.image": [np.arange(4, dtype=np.uint8) + number for number in range(3)],
+            "input.text": ["a", None, "c"],
+        }
+    )
+    whole, fits = logged_rows(lines, inputs)
+    assert fits.all()
+    one_by_one = np.concatenate(
+        [logged_rows(lines.astype(object)[at : at + 1], inputs)[0] for at in range(3)]
+    )
+    for name in whole.dtype.names:
+        np.testing.assert_array_equal(whole[name], one_by_one[name])
+    assert whole["image"].shape == (3, 2, 2)
