@@ -24,7 +24,7 @@ from configs.monitoring import MonitoringConfig, RetrainingConfig
 from configs.result import ResultConfig
 from tasks.backtest.fits import Fitted
 from tasks.backtest.history import History
-from tasks.monitoring import drift, performance
+from tasks.monitoring import drift, nearest, performance
 from tasks.monitoring.episodes import ClaimRequested, Observed, Released, RetrainingEnded, step
 from tasks.monitoring.episodes import History as Drift
 from tasks.monitoring.policy.challengers import Evidence, choose, is_no_worse
@@ -150,7 +150,7 @@ class Production:
         if window < self.monitoring.min_predictions:
             return report
         current, kept = self.described(mine.stop - window, mine.stop)
-        found, _, _ = drift.judge_nearest(current, kept, self.monitoring, number)
+        found, _, _ = nearest.judge_nearest(current, kept, self.monitoring, number)
         names = [name for name in kept[1].columns if not str(name).startswith("gyre.")]
         return drift.conclude(report, tuple(found), names, self.monitoring)
 

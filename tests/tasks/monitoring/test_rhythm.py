@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from configs.monitoring import MonitoringConfig
-from tasks.monitoring import drift
+from tasks.monitoring import drift, nearest
 from tasks.production.drift_reference import Reference
 
 
@@ -30,7 +30,7 @@ def kept(draw):
 
 def look(draw, kept, hours, move=0.0, **options):
     now = load_by_hour(draw, hours, move)
-    judged = drift.judge_sides(
+    judged = nearest.judge_sides(
         now.assign(**{"model answer": now["load"]}), kept, MonitoringConfig(**options), 1
     )
     return judged.side.matched, {each.name for each in judged.found if each.drifted}

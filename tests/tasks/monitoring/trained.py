@@ -14,7 +14,7 @@ from tasks.intake import build_intake
 from tasks.model.embedding import see
 from tasks.model.model import Model
 from tasks.model.onnx_export import graph_bytes
-from tasks.monitoring import drift
+from tasks.monitoring import nearest
 from tasks.monitoring.verdict.estimate import estimate
 from tasks.production import drift_reference
 from tasks.records import DatasetVersion
@@ -68,9 +68,9 @@ class Trained:
         answers = drift_reference.answer_descriptors(self.result, seen.answers)
         return pd.concat([drift_reference.seen_descriptors(self.intake, rows, seen), answers], axis=1)
 
-    def judge(self, frame: pd.DataFrame, look: int = 1) -> drift.Judged:
+    def judge(self, frame: pd.DataFrame, look: int = 1) -> nearest.Judged:
         """A look at rows, at the defaults of `monitoring:`."""
-        return drift.judge_sides(self.described(frame), self.reference, MonitoringConfig(), look)
+        return nearest.judge_sides(self.described(frame), self.reference, MonitoringConfig(), look)
 
     def drifted(self, frame: pd.DataFrame, look: int = 1) -> set[str]:
         """Names of what drifted."""
