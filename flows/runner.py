@@ -8,7 +8,7 @@ hundred. And looks never take all the places that runs have, so that a person's 
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -19,12 +19,10 @@ from prefect.client.schemas.filters import (
     DeploymentFilter,
     DeploymentFilterId,
     FlowRunFilter,
-    FlowRunFilterNextScheduledStartTime,
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
-from prefect.client.schemas.objects import FlowRun, State, StateType
-from prefect.client.schemas.sorting import FlowRunSort
+from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound, TerminationSignal
 from prefect.runner import Runner
@@ -71,6 +69,8 @@ class SparingRunner(Runner):
         self.settings = settings
         self.looks: set[UUID] = set()
         """Deployments of the drift flow."""
+        self.chosen: set[UUID] = set()
+        """Scheduled looks that have, or are about to have, one of the runner's places."""
 
     def serve_deployment(self, deployment: RunnerDeployment) -> None:
         """Registers a deployment with Prefect; what somebody paused there stays paused."""
@@ -82,8 +82,43 @@ class SparingRunner(Runner):
     async def __aenter__(self) -> "SparingRunner":
         """Starts it, with a claim on due runs that asks first whether there is something new."""
         await super().__aenter__()
-        self._scheduled_run_poller._state_proposer = Claims(self)
+        poller = self._scheduled_run_poller
+        poller._state_proposer = Claims(self)
+        due = poller._get_scheduled_flow_runs
+
+        async def chosen() -> list[FlowRun]:
+            return await self.choose(await due(), poller._submitting_flow_run_ids)
+
+        poller._get_scheduled_flow_runs = chosen  # type: ignore[method-assign]
         return self
+
+    def is_scheduled_look(self, flow_run: FlowRun) -> bool:
+        """Whether the schedule alone wants this look: what a person or a trigger asked for is always done."""
+        return flow_run.auto_scheduled and flow_run.deployment_id in self.looks
+
+    async def choose(self, due: Sequence[FlowRun], placed: Collection[UUID]) -> list[FlowRun]:
+        """Of the runs that are due, those that may have a place; of a project's looks the last one.
+
+        placed: runs that have a place already, or get one. A look that waits takes none: it would stand before
+        a person's run at each poll.
+        """
+        others, last = list[FlowRun](), dict[UUID | None, FlowRun]()
+        for run in sorted(due, key=due_at):
+            if not self.is_scheduled_look(run):
+                others.append(run)
+                continue
+            if (sooner := last.get(run.deployment_id)) and sooner.id not in placed:
+                await self.end_unlooked(sooner, SUPERSEDED, "A later look is due as well: one is enough.")
+            last[run.deployment_id] = run
+        self.chosen &= set(placed)
+        waiting = [run for run in last.values() if run.id not in placed]
+        taken = waiting[: max(0, LOOKS_AT_ONCE - len(self.chosen))]
+        self.chosen |= {run.id for run in taken}
+        return [*others, *taken]
+
+    async def end_unlooked(self, look: FlowRun, name: str, why: str) -> None:
+        """Completes a look that need not be taken."""
+        await self._client.set_flow_run_state(look.id, Completed(name=name, message=why))
 
 
 def keep_pauses(deployment: RunnerDeployment) -> None:
@@ -113,60 +148,34 @@ class Claims(StateProposer):
     def __init__(self, runner: SparingRunner) -> None:
         super().__init__(client=runner._client)
         self.runner = runner
-        # One look is decided about after the other: two that are due at once would not see each other.
-        self.deciding = asyncio.Lock()
 
     async def propose_pending(self, flow_run: FlowRun) -> bool:
-        """Whether the run is claimed.
-
-        A look that the schedule wants, and that would tell nothing, is completed instead.
-        """
-        # What a person or a trigger asked for is always done.
-        if not (flow_run.auto_scheduled and flow_run.deployment_id in self.runner.looks):
-            return await super().propose_pending(flow_run)
-        async with self.deciding:
-            if spared := await self.spared(flow_run):
-                await self.runner._client.set_flow_run_state(flow_run.id, spared)
+        """Whether the run is claimed; a look that the schedule wants, and that would tell nothing, is completed instead."""
+        if self.runner.is_scheduled_look(flow_run):
+            if others := await self.looks_under_way(flow_run):
+                told = f"The look {others[0].name} is under way."
+                await self.runner.end_unlooked(flow_run, SUPERSEDED, told)
                 return False
-            under_way = await self.under_way(list(self.runner.looks))
-            # It stays due, and is asked about again.
-            return len(under_way) < LOOKS_AT_ONCE and await super().propose_pending(flow_run)
+            unchanged = await run_sync(nothing_new, str(flow_run.parameters["project"]), self.runner.settings)
+            if unchanged:
+                await self.runner.end_unlooked(flow_run, UNCHANGED, unchanged)
+                return False
+        return await super().propose_pending(flow_run)
 
-    async def spared(self, flow_run: FlowRun) -> State[Any] | None:
-        """The state in which a look ends that need not be taken; None where it must."""
-        mine = [flow_run.deployment_id] if flow_run.deployment_id else []
-        if others := await self.under_way(mine):
-            return Completed(name=SUPERSEDED, message=f"The look {others[0].name} is under way.")
-        if any(run_time(each) > run_time(flow_run) for each in await self.due(mine)):
-            return Completed(name=SUPERSEDED, message="A later look is due as well: one is enough.")
-        told = await run_sync(nothing_new, str(flow_run.parameters["project"]), self.runner.settings)
-        return Completed(name=UNCHANGED, message=told) if told else None
-
-    async def under_way(self, deployments: list[UUID]) -> list[FlowRun]:
-        """Looks of some deployments that a process was started for."""
+    async def looks_under_way(self, flow_run: FlowRun) -> list[FlowRun]:
+        """Looks of the same deployment that a process was started for."""
+        assert flow_run.deployment_id  # noqa: S101 - it is one of the runner's looks
         started = FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING])
-        found = await self.looks(deployments, FlowRunFilter(state=FlowRunFilterState(type=started)))
+        found = await self.runner._client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=started)),
+            deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[flow_run.deployment_id])),
+        )
         oldest = datetime.now(UTC) - LONGEST_LOOK
         return [each for each in found if each.state and each.state.timestamp > oldest]
 
-    async def due(self, deployments: list[UUID]) -> list[FlowRun]:
-        """Looks of some deployments whose time has come, and which nothing has taken."""
-        waiting = FlowRunFilterStateType(any_=[StateType.SCHEDULED])
-        until_now = FlowRunFilterNextScheduledStartTime(before_=datetime.now(UTC))
-        chosen = FlowRunFilter(state=FlowRunFilterState(type=waiting), next_scheduled_start_time=until_now)
-        return await self.looks(deployments, chosen)
 
-    async def looks(self, deployments: list[UUID], chosen: FlowRunFilter) -> list[FlowRun]:
-        """The newest runs of some deployments."""
-        return await self.runner._client.read_flow_runs(
-            flow_run_filter=chosen,
-            deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=deployments)),
-            sort=FlowRunSort.EXPECTED_START_TIME_DESC,
-        )
-
-
-def run_time(flow_run: FlowRun) -> datetime:
-    """When a run is to begin."""
+def due_at(flow_run: FlowRun) -> datetime:
+    """When a run was to begin."""
     return flow_run.next_scheduled_start_time or flow_run.expected_start_time or datetime.now(UTC)
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.states import Pending, Running, Scheduled
+from prefect.states import Running, Scheduled
 from prefect.testing.utilities import prefect_test_harness
 
 from flows.deployments import deployment
@@ -50,14 +50,14 @@ def looks(tmp_path, monkeypatch):
             return self.add(Scheduled(scheduled_time=datetime.now(UTC) - before))
 
         def is_taken(self, run):
-            async def ask():
-                runner = SparingRunner(Settings(), 4)
-                runner.looks = set(made)
-                async with runner:
-                    return await Claims(runner).propose_pending(run)
+            return asyncio.run(with_runner(lambda runner: Claims(runner).propose_pending(run)))
 
-            return asyncio.run(ask())
+    async def with_runner(ask):
+        async with SparingRunner(Settings(), 4) as runner:
+            runner.looks = set(made)
+            return await ask(runner)
 
+    Looks.chosen = lambda due: asyncio.run(with_runner(lambda runner: runner.choose(due, ())))
     yield Looks
     with get_client(sync_client=True) as client:
         for each in made:
@@ -72,7 +72,7 @@ def state_of(run):
 def test_of_looks_that_were_missed_the_last_is_taken_and_the_others_say_why_not(looks):
     digits = looks("digits")
     missed, last = [digits.due(MINUTE * number) for number in (9, 6, 3)], digits.due()
-    assert [digits.is_taken(run) for run in missed] == [False] * 3
+    assert looks.chosen([last, *missed]) == [last]
     assert {(state_of(run).name, state_of(run).message) for run in missed} == {
         ("Superseded", "A later look is due as well: one is enough.")
     }
@@ -89,13 +89,11 @@ def test_a_look_beside_another_of_its_project_is_superseded(looks):
     assert wine.is_taken(wine.due())
 
 
-def test_looks_leave_places_to_other_runs_and_wait(looks):
-    for number in range(LOOKS_AT_ONCE):
-        looks(f"busy-{number}").add(Pending())
-    digits = looks("digits")
-    waiting = digits.due()
-    assert not digits.is_taken(waiting)
-    assert state_of(waiting).is_scheduled()
+def test_looks_leave_places_to_other_runs_and_wait_without_one(looks):
+    waiting = [looks(f"busy-{number}").due(MINUTE * (9 - number)) for number in range(LOOKS_AT_ONCE + 2)]
+    asked_for = looks("digits").due().model_copy(update={"auto_scheduled": False})
+    assert looks.chosen([*waiting, asked_for]) == [asked_for, *waiting[:LOOKS_AT_ONCE]]
+    assert all(state_of(run).is_scheduled() for run in waiting)
 
 
 def test_a_look_whose_end_was_lost_keeps_no_other_from_being_taken(looks, monkeypatch):
