@@ -108,7 +108,7 @@ class SparingRunner(Runner):
                 others.append(run)
                 continue
             if (sooner := last.get(run.deployment_id)) and sooner.id not in placed:
-                await self.end_unlooked(sooner, SUPERSEDED, "A later look is due as well: one is enough.")
+                await self.skip_look(sooner, SUPERSEDED, "A later look is due as well: one is enough.")
             last[run.deployment_id] = run
         self.chosen &= set(placed)
         waiting = [run for run in last.values() if run.id not in placed]
@@ -116,7 +116,7 @@ class SparingRunner(Runner):
         self.chosen |= {run.id for run in taken}
         return [*others, *taken]
 
-    async def end_unlooked(self, look: FlowRun, name: str, why: str) -> None:
+    async def skip_look(self, look: FlowRun, name: str, why: str) -> None:
         """Completes a look that need not be taken."""
         await self._client.set_flow_run_state(look.id, Completed(name=name, message=why))
 
@@ -154,11 +154,11 @@ class Claims(StateProposer):
         if self.runner.is_scheduled_look(flow_run):
             if others := await self.looks_under_way(flow_run):
                 told = f"The look {others[0].name} is under way."
-                await self.runner.end_unlooked(flow_run, SUPERSEDED, told)
+                await self.runner.skip_look(flow_run, SUPERSEDED, told)
                 return False
             unchanged = await run_sync(nothing_new, str(flow_run.parameters["project"]), self.runner.settings)
             if unchanged:
-                await self.runner.end_unlooked(flow_run, UNCHANGED, unchanged)
+                await self.runner.skip_look(flow_run, UNCHANGED, unchanged)
                 return False
         return await super().propose_pending(flow_run)
 

@@ -46,11 +46,12 @@ def read_records(
             records = csv_records(text, name, dialect, columns)
         case "json":
             value = parsed_json(text, name)
-            records = [with_fields(each, columns) for each in (value if isinstance(value, list) else [value])]
+            values = value if isinstance(value, list) else [value]
+            records = [with_fields(each, columns, name) for each in values]
         case "jsonl":
             lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
             parsed = [parsed_json(line, f"{name}, line {number}") for number, line in lines]
-            records = [with_fields(each, columns) for each in parsed]
+            records = [with_fields(each, columns, name) for each in parsed]
     if not records:
         raise ValueError(
             f"{name}: holds no rows (read as {form}; --format takes {', '.join(get_args(Format))})"
@@ -58,8 +59,11 @@ def read_records(
     return records
 
 
-def with_fields(record: Any, columns: Collection[str]) -> Any:
-    """A record with those of its objects that hold some of the `columns` as one value a field, such as customer.country."""
+def with_fields(record: Any, columns: Collection[str], where: str) -> Any:
+    """A record with those of its objects that hold some of the `columns` as one value a field, such as customer.country.
+
+    Raises ValueError for a field that comes twice.
+    """
     if not isinstance(record, dict):
         return record
     made: dict[str, Any] = {}
@@ -68,6 +72,8 @@ def with_fields(record: Any, columns: Collection[str]) -> Any:
         name, value = pending.pop()
         if isinstance(value, dict) and any(column.startswith(f"{name}.") for column in columns):
             pending += [(f"{name}.{field}", inner) for field, inner in reversed(value.items())]
+        elif name in made:
+            raise ValueError(f"{where}: {name!r} comes twice in one row; take one of them out")
         else:
             made[name] = value
     return made
