@@ -28,7 +28,7 @@ from infra.home import Home
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 
 
-def listed(text: str) -> tuple[str, ...]:
+def items_of(text: str) -> tuple[str, ...]:
     """What a setting lists with commas between."""
     return tuple(filter(None, (each.strip() for each in text.split(","))))
 
@@ -119,7 +119,7 @@ class Settings(BaseSettings):
     def origins_are_origins(self) -> "Settings":
         """A browser sends an origin exactly so; another spelling would never fit, and nobody would know."""
         for name in ("cors_origins", "outbound_origins"):
-            for origin in listed(getattr(self, name)):
+            for origin in items_of(getattr(self, name)):
                 if not ORIGIN.fullmatch(origin):
                     raise ValueError(
                         f"{name}: {origin!r} is no origin; want such as https://shop.example.com"
@@ -153,7 +153,7 @@ class Settings(BaseSettings):
     @property
     def pages(self) -> tuple[str, ...]:
         """Origins whose pages may ask the model server."""
-        return listed(self.cors_origins)
+        return items_of(self.cors_origins)
 
     @property
     def answers_anybody(self) -> bool:

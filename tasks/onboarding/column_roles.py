@@ -66,6 +66,8 @@ class Roles:
     numeric: list[str] = field(default_factory=list)
     categorical: list[str] = field(default_factory=list)
     dates: list[str] = field(default_factory=list)
+    counted_times: list[str] = field(default_factory=list)
+    """Those of the dates that are numbers."""
     texts: list[str] = field(default_factory=list)
     """Prose: what a text intake takes."""
     left_out: dict[str, str] = field(default_factory=dict)
@@ -166,6 +168,7 @@ def place(roles: Roles, name: str, values: pa.ChunkedArray, spec: ColumnConfig) 
             roles.dates.append(name)
         case "integer" | "number" if counts_time(name, there):
             roles.dates.append(name)
+            roles.counted_times.append(name)
         case "number":
             roles.numeric.append(name)
         case "integer":

@@ -166,8 +166,10 @@ def with_classes_spelt_once(inferred: Inferred, rows: pa.Table, label: str) -> t
     if not replaced:
         return inferred, rows
     columns = inferred.source.columns | {label: spec.model_copy(update={"replace": replaced})}
+    count = sum(counts[name] for name in replaced)
     remark = (
-        "classes that are written in several ways are taken for one (replace); take it out where they are not"
+        f"{count:,} rows have a class that is written like another, and is taken for it (replace);"
+        " take it out where it is none"
     )
     remarks = inferred.remarks | {label: "; ".join(filter(None, [inferred.remarks.get(label), remark]))}
     place = rows.column_names.index(label)
@@ -199,6 +201,8 @@ def intake_lines(roles: Roles) -> Iterator[str]:
         for kind in ("numeric", "categorical", "dates"):
             if columns := getattr(roles, kind):
                 yield f"  {kind}: {flow(columns)}"
+    for column in roles.counted_times:
+        yield f"  # {column!r} is taken for a time: its numbers count from 1970, or are digits such as 20200131"
     for column, reason in left_out.items():
         yield f"  # {column!r} is no input: {reason}"
 

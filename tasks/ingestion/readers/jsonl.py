@@ -10,6 +10,7 @@ from pyarrow import json as arrow_json
 
 from configs.source import LimitsConfig, SourceConfig
 from tasks.ingestion.lines import LINE, number_lines
+from tasks.ingestion.parsing.contract import flatten_records
 from tasks.ingestion.parsing.conversions import Conversions
 from tasks.ingestion.readers import Partition
 from tasks.ingestion.readers.csv_blocks import whole_lines
@@ -42,9 +43,9 @@ def read(file: File, limits: LimitsConfig, conversions: Conversions | None = Non
                         f"{file.name}: from line {line} on: {str(error)[:300]}; want a JSON object a line, alike in all"
                     ) from None
                 table = parse_one_by_one(lines, line, file, conversions)
-            if table.num_columns - 1 > limits.columns:
+            if (columns := flatten_records(table).num_columns - 1) > limits.columns:
                 raise ValueError(
-                    f"{file.name}: has {table.num_columns - 1:,} columns; at most {limits.columns:,} are read (source.limits.columns)"
+                    f"{file.name}: has {columns:,} columns; at most {limits.columns:,} are read (source.limits.columns)"
                 )
             schema = schema or table.drop_columns([LINE]).schema
             line += breaks

@@ -206,8 +206,9 @@ def labels_in_names(seen: FolderContents) -> Labels | None:
     for pattern in NAME_PATTERNS if len(folders) == 1 else ():
         images = ImagesConfig(label_pattern=pattern)
         by_name = {name: label_by_name(name, images) for name in seen.names}
-        found = Labels(images, None, by_name, "taken for labels; look whether they are")
-        counts = found.classes
+        counts = Counter(label for label in by_name.values() if label is not None)
+        told = f"taken for labels of {counts.total():,} of {len(by_name):,} images; look whether they are"
+        found = Labels(images, None, by_name, told)
         usual = 2 <= len(counts) <= MOST_NAMED and min(counts.values()) >= FEWEST_NAMED
         if usual and counts.total() >= NAMED * len(seen.names):
             return found

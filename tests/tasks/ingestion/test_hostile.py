@@ -62,6 +62,13 @@ def test_ten_thousand_columns_of_json_or_parquet_are_refused(read, tmp_path):
         assert mib < MOST_MIB
 
 
+def test_ten_thousand_fields_of_one_record_are_columns_too(read, tmp_path):
+    fields = {f"c{number}": 1 for number in range(10_000)}
+    (tmp_path / "a.jsonl").write_text(json.dumps({"record": fields}) + "\n")
+    error, _, _ = read(reader="jsonl", path=str(tmp_path / "a.jsonl"))
+    assert error == "a.jsonl: has 10,000 columns; at most 2,000 are read (source.limits.columns)"
+
+
 def test_a_packed_line_of_a_gigabyte_is_refused_in_bounded_memory(read, tmp_path):
     import gzip
 

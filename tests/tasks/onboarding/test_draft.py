@@ -186,6 +186,7 @@ def test_nested_json_with_prices_and_times_gets_inputs_of_every_kind(drafted, tm
     config, text = drafted(place=tmp_path / "orders.jsonl")
     assert config.intake.numeric == ("customer.age", "amount")
     assert (config.intake.categorical, config.intake.dates) == (("customer.country",), ("ts",))
+    assert "'ts' is taken for a time" in text
     assert config.source.columns["amount"].prefix == "$"
     assert config.result.classes == ("False", "True")
     assert "'items' is no input: it holds a list in each row" in text
@@ -196,7 +197,7 @@ def test_a_class_that_is_written_in_several_ways_is_one(drafted, people):
     config, text = drafted(people.assign(left=np.resize(["yes", "Yes", "no", "YES", "yes"], ROWS)))
     assert config.result.classes == ("no", "yes")
     assert config.source.columns["left"].replace == {"Yes": "yes", "YES": "yes"}
-    assert "taken for one (replace)" in text
+    assert "120 rows have a class that is written like another, and is taken for it (replace)" in text
 
 
 def test_the_label_is_a_column_that_can_be_learned(drafted, people):

@@ -76,3 +76,9 @@ def test_fields_of_objects_are_columns_as_in_the_sources_rows(form):
     columns = ("n", "customer.country", "customer.home.town")
     (record,) = read_records(text, "rows", form, CsvConfig(), columns)
     assert record == {"n": 1, "customer.country": "DE", "customer.home.town": "Oslo", "raw": {"x": 1}}
+
+
+def test_a_field_that_comes_twice_is_refused():
+    text = b'{"customer.country": "FR", "customer": {"country": "DE"}}'
+    with pytest.raises(ValueError, match=r"rows: 'customer\.country' comes twice in one row"):
+        read_records(text, "rows", "json", CsvConfig(), ("customer.country",))

@@ -79,7 +79,7 @@ def test_labels_in_names_are_taken_with_a_word(inferred, name):
     files = {name.format(label=labels[number % 2], number=number): png() for number in range(12)}
     found, text = inferred(files)
     assert found["result"] == {"kind": "classification", "classes": labels}
-    assert "label_pattern" in text and "taken for labels; look whether they are" in text
+    assert "label_pattern" in text and "taken for labels of 12 of 12 images; look whether they are" in text
 
 
 def test_images_that_nothing_labels_leave_the_result_open(inferred):
